@@ -1,0 +1,1 @@
+"""One command-line program per workflow rule; `python -m scripts.<rule> --help` works by hand."""

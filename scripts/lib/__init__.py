@@ -1,0 +1,1 @@
+"""Shared code behind the scripts, one small module per subject. Never imports snakemake."""

@@ -1,0 +1,79 @@
+"""What a person sees: one clear sentence on failure, progress with a computed ETA while it runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+
+class UserError(Exception):
+    """A mistake the user can mend. The message is one sentence: what, where, what to do."""
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Run a script's `main`; print a `UserError` as one clear line and exit 1, without a traceback."""
+    try:
+        main()
+    except UserError as error:
+        sys.stdout.flush()
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
+
+
+def say(message: str) -> None:
+    """Print one line at once: the log is followed live through `tee` or CloudWatch."""
+    print(message, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Human form of a number of seconds: `8 s`, `3 min 05 s`, `2 h 07 min`."""
+    whole = int(round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Progress of `total` steps: a live line on a terminal, a plain line every few seconds in a log.
+
+    The ETA extrapolates the pace since `start`, so it is computed from this run, never a constant.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        total: int,
+        *,
+        start: int = 0,
+        every: float = 5.0,
+        stream: TextIO | None = None,
+    ) -> None:
+        self.label, self.total, self.start, self.every = label, total, start, every
+        self.stream = stream or sys.stdout
+        self.began = time.monotonic()
+        self.last = self.began
+        self.live = self.stream.isatty()
+
+    def update(self, done: int, note: str = "") -> None:
+        """Tell that `done` of `total` steps are finished; prints only when a line is due."""
+        now = time.monotonic()
+        interval = 0.2 if self.live else self.every
+        if now - self.last < interval and done < self.total:
+            return
+        self.last = now
+        fresh = done - self.start
+        pace = (now - self.began) / fresh if fresh > 0 else 0.0
+        left = pace * (self.total - done)
+        percent = 100 * done / max(self.total, 1)
+        tail = f", {duration(left)} left" if done < self.total and fresh > 0 else ""
+        line = f"{self.label}: {done}/{self.total} ({percent:.0f} %){tail}"
+        line += f", {note}" if note else ""
+        if self.live:
+            end = "\n" if done >= self.total else ""
+            print(f"\r\x1b[2K{line}", end=end, file=self.stream, flush=True)
+        else:
+            print(line, file=self.stream, flush=True)

@@ -1,0 +1,128 @@
+"""3D Gaussians as they stand in a splat PLY, and reading and writing that file.
+
+The property names and their order are the field's convention: x y z, nx ny nz, f_dc_*, f_rest_*
+(channel-major: all coefficients of red, then green, then blue), opacity (logit), scale_* (log),
+rot_* (w x y z).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from plyfile import PlyData, PlyElement, PlyParseError
+
+from scripts.lib.console import UserError
+from scripts.lib.files import replacing
+
+Array = npt.NDArray[np.float32]
+SH_C0 = 0.28209479177387814  # the constant band of real spherical harmonics, 1 / (2 sqrt(pi))
+SH_COEFFICIENTS = {0: 0, 1: 3, 2: 8, 3: 15}  # beyond the constant band, per degree
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """N Gaussians with the raw values a PLY holds.
+
+    means (N, 3) world units; quats (N, 4) wxyz, not necessarily normalised; scales (N, 3) natural
+    log of the standard deviation; opacities (N,) logits; sh0 (N, 3); shN (N, K, 3), K in 0, 3, 8, 15.
+    """
+
+    means: Array
+    quats: Array
+    scales: Array
+    opacities: Array
+    sh0: Array
+    shN: Array  # noqa: N815 (the field's name)
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def sh_degree(self) -> int:
+        """Spherical-harmonics degree, 0 to 3."""
+        return {count: degree for degree, count in SH_COEFFICIENTS.items()}[self.shN.shape[1]]
+
+    def take(self, index: npt.NDArray[np.generic]) -> Gaussians:
+        """The Gaussians at `index` (integers or a mask), in that order."""
+        return Gaussians(
+            self.means[index],
+            self.quats[index],
+            self.scales[index],
+            self.opacities[index],
+            self.sh0[index],
+            self.shN[index],
+        )
+
+
+def write_ply(path: Path, gaussians: Gaussians, comments: tuple[str, ...] = ()) -> None:
+    """Write a binary little-endian splat PLY, atomically.
+
+    `comments` become header lines. Raises ValueError when a value is not finite.
+    """
+    count, bands = len(gaussians), gaussians.shN.shape[1]
+    rest = gaussians.shN.transpose(0, 2, 1).reshape(count, 3 * bands)
+    table = np.concatenate(
+        [
+            gaussians.means,
+            np.zeros((count, 3), np.float32),
+            gaussians.sh0,
+            rest,
+            gaussians.opacities[:, None],
+            gaussians.scales,
+            gaussians.quats,
+        ],
+        axis=1,
+    ).astype("<f4")
+    if not np.isfinite(table).all():
+        raise ValueError("refusing to write Gaussians with values that are not finite")
+    names = [*"xyz", "nx", "ny", "nz", *(f"f_dc_{i}" for i in range(3))]
+    names += [f"f_rest_{i}" for i in range(3 * bands)]
+    names += ["opacity", *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
+    rows = table.view([(name, "<f4") for name in names]).reshape(count)
+    element = PlyElement.describe(rows, "vertex")
+    with replacing(Path(path)) as temporary:
+        PlyData([element], byte_order="<", comments=list(comments)).write(str(temporary))
+
+
+def read_ply(path: Path) -> Gaussians:
+    """Read a splat PLY. Raises UserError when the file is damaged or is not a splat."""
+    try:
+        vertex = PlyData.read(str(path))["vertex"].data
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run the stage that makes it first") from None
+    except (PlyParseError, KeyError, ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a readable PLY ({error}); train or export it again") from None
+    names = set(vertex.dtype.names or ())
+    needed = {*"xyz", "opacity", "f_dc_0", "f_dc_1", "f_dc_2"}
+    needed |= {f"scale_{i}" for i in range(3)} | {f"rot_{i}" for i in range(4)}
+    if missing := sorted(needed - names):
+        raise UserError(
+            f"{path} is a PLY but not a Gaussian splat (no property {missing[0]!r});"
+            " give a file exported by a splat trainer"
+        )
+
+    def columns(*keys: str) -> Array:
+        return np.stack([vertex[key].astype(np.float32) for key in keys], axis=1)
+
+    count = len(vertex)
+    bands = sum(name.startswith("f_rest_") for name in names) // 3
+    if bands not in SH_COEFFICIENTS.values():
+        raise UserError(
+            f"{path} has {3 * bands} f_rest properties, which is no SH degree of 0 to 3;"
+            " export it again"
+        )
+    rest = np.zeros((count, 0, 3), np.float32)
+    if bands:
+        flat = columns(*(f"f_rest_{i}" for i in range(3 * bands)))
+        rest = np.ascontiguousarray(flat.reshape(count, 3, bands).transpose(0, 2, 1))
+    return Gaussians(
+        means=columns(*"xyz"),
+        quats=columns(*(f"rot_{i}" for i in range(4))),
+        scales=columns(*(f"scale_{i}" for i in range(3))),
+        opacities=vertex["opacity"].astype(np.float32),
+        sh0=columns("f_dc_0", "f_dc_1", "f_dc_2"),
+        shN=rest,
+    )

@@ -1,0 +1,37 @@
+"""Fixtures shared by every test: where the repository, the sample scene and optional real photos lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """The committed sample scene: photos/, heldback/, truth.json."""
+    return ROOT / "tests" / "data" / "sample"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """`real_data("banana")` is a folder of real input; the test skips, saying so, when it is absent."""
+    base = Path(os.environ.get("SPLATMAKE_DATA", ROOT.parent / "shared" / "data"))
+
+    def find(name: str) -> Path:
+        path = base / name
+        if not path.exists():
+            pytest.skip(f"real data {name!r} is not under {base}; set SPLATMAKE_DATA to run this")
+        return path
+
+    return find
