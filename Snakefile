@@ -1,0 +1,30 @@
+"""splatmake: photos of a place -> COLMAP model -> trained 3D Gaussian splat -> a web page to walk through.
+
+    snakemake --cores all                                       the scenes of config/scenes.tsv
+    snakemake --cores all --config scenes=my.tsv results=out    your own photos
+    snakemake results/courtyard/web/index.html                  one target
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/photos.smk"
+include: "rules/sfm.smk"
+include: "rules/splat.smk"
+include: "rules/web.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    """A page and a report for every scene of the sheet, and an index over them."""
+    input:
+        pages=collect("<results>/{scene}/web/index.html", scene=SCENES),
+        reports=collect("<results>/{scene}/report.html", scene=SCENES),
+        index="<results>/index.html",
+    default_target: True

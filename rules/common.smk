@@ -1,0 +1,87 @@
+"""What every rule file uses: the checked configuration, the scenes sheet, images and small helpers. No rules."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake was started
+
+from scripts.lib.console import UserError
+from scripts.lib.digest import code_digest, source_digest
+from scripts.lib.settings import load_images, load_scenes, scene_settings, workflow_settings
+
+
+def checked(function, *arguments):
+    """Call `function`; a user's mistake becomes Snakemake's own one-sentence error."""
+    try:
+        return function(*arguments)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+SETTINGS = checked(workflow_settings, config, ROOT)
+SCENES = checked(load_scenes, Path(SETTINGS["scenes"]), ROOT)
+IMAGES = checked(load_images, ROOT / "containers" / "images.yaml")
+
+# Settings of every scene, checked before the first job starts: presets, then config, then the sheet's row.
+SCENE_SETTINGS = {
+    name: checked(scene_settings, SETTINGS, config, row, ROOT) for name, row in SCENES.items()
+}
+
+
+# The same pattern as `scene` in config/schemas/scenes.schema.yaml.
+wildcard_constraints:
+    scene="[A-Za-z0-9][A-Za-z0-9_-]*",
+
+
+pathvars:
+    results=SETTINGS["results"].rstrip("/"),
+    logs=SETTINGS["results"].rstrip("/") + "/logs",
+    benchmarks=SETTINGS["results"].rstrip("/") + "/benchmarks",
+
+
+# Jobs run `python -m scripts.x` from the working directory, which need not be the checkout. OpenMP threads
+# that spin while they wait cost 2.5 to 3.4 times the CPU on a busy machine.
+shell.prefix(
+    f"export PYTHONPATH={shlex.quote(str(ROOT))} PYTHONUNBUFFERED=1 OMP_WAIT_POLICY=PASSIVE;"
+    " set -euo pipefail; "
+)
+
+
+def known(wildcards):
+    """The settings of `wildcards.scene`, or one sentence when the sheet has no such scene."""
+    if wildcards.scene not in SCENE_SETTINGS:
+        raise WorkflowError(
+            f"scene {wildcards.scene!r} is not in {SETTINGS['scenes']}; add a row for it,"
+            f" or ask for one of: {', '.join(SCENE_SETTINGS)}"
+        )
+    return SCENE_SETTINGS[wildcards.scene]
+
+
+def options(rule_name):
+    """A params function: the rule's config section for this scene, as JSON.
+
+    A function, because a JSON literal in params would be read as wildcards.
+    """
+    return lambda wildcards: json.dumps(known(wildcards)[rule_name], sort_keys=True)
+
+
+def code(script, *globs):
+    """Digest of a script and what it imports from scripts/lib, so an edit re-runs the rule and a fresh clone does not."""
+    return code_digest(ROOT, script, globs)
+
+
+def source(wildcards):
+    """The scene's photos: a path, or an object of a storage plugin for `s3://...`."""
+    known(wildcards)
+    uri = SCENES[wildcards.scene]["source"]
+    return storage(uri) if "://" in uri else uri
+
+
+def grow(megabytes):
+    """A resource function: `megabytes`, and half as much again on each further attempt."""
+    return lambda wildcards, attempt: int(megabytes * (1 + 0.5 * (attempt - 1)))

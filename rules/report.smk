@@ -1,0 +1,84 @@
+"""What a person reads: one report per scene, one index over all.
+
+Needs  every stage's JSON, renders.zip, the page's manifest
+Leaves <results>/{scene}/report.html, <results>/summary.tsv, <results>/index.html
+"""
+
+TIMED = [
+    "import_photos",
+    "extract_features",
+    "match_photos",
+    "map_scene",
+    "undistort",
+    "train_splat",
+    "evaluate_splat",
+    "compress_splat",
+    "check_codecs",
+    "render_poster",
+    "bundle_web",
+]
+
+
+rule report_scene:
+    """Say in words and pictures how good the capture and the splat are."""
+    input:
+        photos="<results>/{scene}/photos.json",
+        pairs="<results>/{scene}/pairs.json",
+        sfm="<results>/{scene}/sfm.json",
+        georef="<results>/{scene}/georef.json",
+        train="<results>/{scene}/train.json",
+        eval="<results>/{scene}/eval.json",
+        codecs="<results>/{scene}/codecs.json",
+        renders="<results>/{scene}/renders.zip",
+        poster="<results>/{scene}/poster.jpg",
+        manifest="<results>/{scene}/web/manifest.json",
+        benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
+    output:
+        report="<results>/{scene}/report.html",
+    log:
+        "<logs>/{scene}/report_scene.log",
+    benchmark:
+        "<benchmarks>/{scene}/report_scene.tsv"
+    container:
+        IMAGES["web"]
+    threads: 1
+    resources:
+        mem_mb=grow(2000),
+    params:
+        options=options("report_scene"),
+        code=code("report_scene", "scripts/lib/report/templates/*"),
+    shell:
+        "python -m scripts.report_scene --scene {wildcards.scene:q} --photos {input.photos:q}"
+        " --pairs {input.pairs:q} --sfm {input.sfm:q} --georef {input.georef:q} --train {input.train:q}"
+        " --eval {input.eval:q} --codecs {input.codecs:q} --renders {input.renders:q}"
+        " --poster {input.poster:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q}"
+        " --options {params.options:q} --output {output.report:q} 2>&1 | tee {log:q}"
+
+
+rule summarise:
+    """One table and one index page over every scene of the sheet."""
+    input:
+        sfm=collect("<results>/{scene}/sfm.json", scene=SCENES),
+        train=collect("<results>/{scene}/train.json", scene=SCENES),
+        eval=collect("<results>/{scene}/eval.json", scene=SCENES),
+        codecs=collect("<results>/{scene}/codecs.json", scene=SCENES),
+        posters=collect("<results>/{scene}/poster.jpg", scene=SCENES),
+    output:
+        table="<results>/summary.tsv",
+        index="<results>/index.html",
+    log:
+        "<logs>/summarise.log",
+    benchmark:
+        "<benchmarks>/summarise.tsv"
+    container:
+        IMAGES["web"]
+    threads: 1
+    resources:
+        mem_mb=grow(2000),
+    params:
+        scenes=list(SCENES),
+        code=code("summarise", "scripts/lib/report/templates/*"),
+    shell:
+        "python -m scripts.summarise --scenes {params.scenes:q} --sfm {input.sfm:q} --train {input.train:q}"
+        " --eval {input.eval:q} --codecs {input.codecs:q} --posters {input.posters:q}"
+        " --tsv {output.table:q} --html {output.index:q} 2>&1 | tee {log:q}"

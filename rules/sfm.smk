@@ -1,0 +1,117 @@
+"""Camera poses and a sparse cloud from photos, in the scene's final frame.
+
+Needs  <results>/{scene}/photos.zip, photos.json
+Leaves <results>/{scene}/sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json, undistorted.zip
+"""
+
+
+rule extract_features:
+    """Find SIFT features in every photo."""
+    input:
+        photos="<results>/{scene}/photos.zip",
+        report="<results>/{scene}/photos.json",
+    output:
+        database="<results>/{scene}/features.db",
+    log:
+        "<logs>/{scene}/extract_features.log",
+    benchmark:
+        "<benchmarks>/{scene}/extract_features.tsv"
+    container:
+        IMAGES["sfm"]
+    threads: 8
+    resources:
+        mem_mb=grow(8000),
+    params:
+        options=options("extract_features"),
+        code=code("extract_features"),
+    shell:
+        "python -m scripts.extract_features --photos {input.photos:q} --photos-report {input.report:q}"
+        " --options {params.options:q} --database {output.database:q} --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule match_photos:
+    """Choose pairs of photos that may overlap and match their features."""
+    input:
+        database="<results>/{scene}/features.db",
+        report="<results>/{scene}/photos.json",
+    output:
+        database="<results>/{scene}/matches.db",
+        pairs="<results>/{scene}/pairs.json",
+    log:
+        "<logs>/{scene}/match_photos.log",
+    benchmark:
+        "<benchmarks>/{scene}/match_photos.tsv"
+    container:
+        IMAGES["sfm"]
+    threads: 8
+    resources:
+        mem_mb=grow(8000),
+    params:
+        options=options("match_photos"),
+        code=code("match_photos"),
+    shell:
+        "python -m scripts.match_photos --database {input.database:q} --photos-report {input.report:q}"
+        " --options {params.options:q} --output {output.database:q} --pairs {output.pairs:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule map_scene:
+    """Solve for the cameras, put the model into its final frame, and stop a hopeless capture here."""
+    input:
+        database="<results>/{scene}/matches.db",
+        photos="<results>/{scene}/photos.zip",
+        report="<results>/{scene}/photos.json",
+    output:
+        cameras="<results>/{scene}/sparse/cameras.bin",
+        images="<results>/{scene}/sparse/images.bin",
+        points="<results>/{scene}/sparse/points3D.bin",
+        rigs="<results>/{scene}/sparse/rigs.bin",
+        frames="<results>/{scene}/sparse/frames.bin",
+        metrics="<results>/{scene}/sfm.json",
+        georef="<results>/{scene}/georef.json",
+    log:
+        "<logs>/{scene}/map_scene.log",
+    benchmark:
+        "<benchmarks>/{scene}/map_scene.tsv"
+    container:
+        IMAGES["sfm"]
+    threads: 8
+    resources:
+        mem_mb=grow(8000),
+    params:
+        options=options("map_scene"),
+        sparse=subpath(output.cameras, parent=True),
+        code=code("map_scene"),
+    shell:
+        "python -m scripts.map_scene --database {input.database:q} --photos {input.photos:q}"
+        " --photos-report {input.report:q} --options {params.options:q} --sparse {params.sparse:q}"
+        " --metrics {output.metrics:q} --georef {output.georef:q} --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule undistort:
+    """Resample the photos to pinhole cameras: a scene that any trainer can read."""
+    input:
+        photos="<results>/{scene}/photos.zip",
+        cameras="<results>/{scene}/sparse/cameras.bin",
+        images="<results>/{scene}/sparse/images.bin",
+        points="<results>/{scene}/sparse/points3D.bin",
+        rigs="<results>/{scene}/sparse/rigs.bin",
+        frames="<results>/{scene}/sparse/frames.bin",
+    output:
+        scene="<results>/{scene}/undistorted.zip",
+    log:
+        "<logs>/{scene}/undistort.log",
+    benchmark:
+        "<benchmarks>/{scene}/undistort.tsv"
+    container:
+        IMAGES["sfm"]
+    threads: 4
+    resources:
+        mem_mb=grow(4000),
+    params:
+        options=options("undistort"),
+        sparse=subpath(input.cameras, parent=True),
+        code=code("undistort"),
+    shell:
+        "python -m scripts.undistort --photos {input.photos:q} --sparse {params.sparse:q}"
+        " --options {params.options:q} --output {output.scene:q} 2>&1 | tee {log:q}"

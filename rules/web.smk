@@ -1,0 +1,42 @@
+"""The page: a folder of plain files that any static host serves.
+
+Needs  <results>/{scene}/splat.sog, poster.jpg, view.json and every stage's JSON
+Leaves <results>/{scene}/web/index.html and the other files of the bundle
+"""
+
+from scripts.lib.bundle import FILES as BUNDLE_FILES
+
+
+rule bundle_web:
+    """Gather page, viewer, splat, poster and manifest into one folder."""
+    input:
+        sog="<results>/{scene}/splat.sog",
+        poster="<results>/{scene}/poster.jpg",
+        view="<results>/{scene}/view.json",
+        photos="<results>/{scene}/photos.json",
+        sfm="<results>/{scene}/sfm.json",
+        georef="<results>/{scene}/georef.json",
+        train="<results>/{scene}/train.json",
+        eval="<results>/{scene}/eval.json",
+        codecs="<results>/{scene}/codecs.json",
+    output:
+        collect("<results>/{{scene}}/web/{file}", file=BUNDLE_FILES),
+    log:
+        "<logs>/{scene}/bundle_web.log",
+    benchmark:
+        "<benchmarks>/{scene}/bundle_web.tsv"
+    container:
+        IMAGES["web"]
+    threads: 1
+    resources:
+        mem_mb=grow(2000),
+    params:
+        options=options("bundle_web"),
+        folder=subpath(output[0], parent=True),
+        code=code("bundle_web", "scripts/viewer/*"),
+    shell:
+        "python -m scripts.bundle_web --scene {wildcards.scene:q} --sog {input.sog:q}"
+        " --poster {input.poster:q} --view {input.view:q} --photos {input.photos:q} --sfm {input.sfm:q}"
+        " --georef {input.georef:q} --train {input.train:q} --eval {input.eval:q}"
+        " --codecs {input.codecs:q} --options {params.options:q} --output-dir {params.folder:q}"
+        " 2>&1 | tee {log:q}"
