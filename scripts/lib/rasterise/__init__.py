@@ -1,0 +1,178 @@
+"""Splatting Gaussians into images: one call, gsplat's CUDA kernels or our own for the CPU behind it."""
+
+from __future__ import annotations
+
+import torch
+
+from scripts.lib.console import UserError
+
+EPS2D = 0.3  # square pixels added to every footprint, so that none falls between pixel centres
+BACKENDS = ("cpu", "gsplat", "reference")
+
+
+def rasterise(
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    opacities: torch.Tensor,
+    sh: torch.Tensor,
+    world_to_camera: torch.Tensor,
+    K: torch.Tensor,
+    size: tuple[int, int],
+    *,
+    background: torch.Tensor | None = None,
+    near: float = 0.01,
+    far: float = 1e10,
+    antialiased: bool = False,
+    backend: str | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Render N Gaussians into C cameras: colour (C, H, W, 3) and alpha (C, H, W, 1), float32.
+
+    means (N, 3) world units; quats (N, 4) wxyz, any length; scales (N, 3) standard deviations;
+    opacities (N,) in 0..1; sh (N, 1 | 4 | 9 | 16, 3), colour = max(sh . basis + 0.5, 0) seen from the
+    camera's centre; world_to_camera (C, 4, 4) OpenCV; K (C, 3, 3) pixels; size (width, height).
+
+    The colour is premultiplied by alpha; with `background` (3,) or (C, 3), `background * (1 - alpha)`
+    is added. Gaussians nearer than `near` or beyond `far` are left out. `antialiased` dims each
+    footprint by what the 0.3 pixel blur added (Mip-Splatting). Differentiable in the first five
+    arguments, not in the cameras. `backend`: 'gsplat', 'cpu', 'reference' (slow, for tests); None
+    takes gsplat for CUDA tensors and 'cpu' otherwise. The two agree within float32 rounding.
+
+    Raises ValueError on shapes that don't fit and UserError when CUDA tensors are given but gsplat
+    has no kernels.
+    """
+    background = _check(
+        means, quats, scales, opacities, sh, world_to_camera, K, size, background, backend
+    )
+    chosen = backend or ("gsplat" if means.is_cuda else "cpu")
+    if chosen == "gsplat":
+        return _gsplat(
+            means,
+            quats,
+            scales,
+            opacities,
+            sh,
+            world_to_camera,
+            K,
+            size,
+            background,
+            near,
+            far,
+            antialiased,
+        )
+    if chosen == "reference":
+        from scripts.lib.rasterise.reference import render
+    else:
+        from scripts.lib.rasterise.cpu import render
+    views = [
+        render(
+            means,
+            quats,
+            scales,
+            opacities,
+            sh,
+            world_to_camera[view],
+            K[view],
+            size,
+            near=near,
+            far=far,
+            antialiased=antialiased,
+        )
+        for view in range(len(world_to_camera))
+    ]
+    colour = torch.stack([view[0] for view in views])
+    alpha = torch.stack([view[1] for view in views])
+    if background is not None:
+        colour = colour + background[:, None, None, :].to(colour) * (1 - alpha)
+    return colour, alpha
+
+
+def _check(
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    opacities: torch.Tensor,
+    sh: torch.Tensor,
+    world_to_camera: torch.Tensor,
+    K: torch.Tensor,
+    size: tuple[int, int],
+    background: torch.Tensor | None,
+    backend: str | None,
+) -> torch.Tensor | None:
+    """Raise ValueError unless the shapes fit; return the background as (C, 3)."""
+    count, views = len(means), len(world_to_camera)
+    bands = sh.shape[1] if sh.ndim == 3 else 0
+    expected = {
+        "means": (means, (count, 3)),
+        "quats": (quats, (count, 4)),
+        "scales": (scales, (count, 3)),
+        "opacities": (opacities, (count,)),
+        "sh": (sh, (count, bands, 3)),
+        "world_to_camera": (world_to_camera, (views, 4, 4)),
+        "K": (K, (views, 3, 3)),
+    }
+    for name, (tensor, shape) in expected.items():
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
+    if bands not in (1, 4, 9, 16):
+        raise ValueError(f"sh has {bands} coefficients a channel, expected 1, 4, 9 or 16")
+    if min(size) < 1 or views < 1:
+        raise ValueError(f"nothing to render: {views} cameras of {size[0]} x {size[1]} pixels")
+    if backend not in (None, *BACKENDS):
+        raise ValueError(f"unknown backend {backend!r}, expected one of {', '.join(BACKENDS)}")
+    if background is None:
+        return None
+    if tuple(background.shape) not in ((3,), (views, 3)):
+        raise ValueError(f"background has shape {tuple(background.shape)}, expected (3,) or (C, 3)")
+    return background.expand(views, 3)
+
+
+def _gsplat(
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    opacities: torch.Tensor,
+    sh: torch.Tensor,
+    world_to_camera: torch.Tensor,
+    K: torch.Tensor,
+    size: tuple[int, int],
+    background: torch.Tensor | None,
+    near: float,
+    far: float,
+    antialiased: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Render with gsplat's CUDA kernels."""
+    try:
+        import gsplat
+        from gsplat.cuda._backend import _C as kernels
+    except ImportError as error:
+        raise UserError(
+            f"a CUDA GPU was chosen but gsplat cannot be imported ({error}); install gsplat with"
+            " its CUDA kernels, or train on the CPU"
+        ) from None
+    if kernels is None:
+        raise UserError(
+            "a CUDA GPU was chosen but gsplat has no CUDA kernels (no nvcc to build them was found);"
+            " install the CUDA toolkit or a gsplat wheel built for this torch, or train on the CPU"
+        )
+    degree = round(sh.shape[1] ** 0.5) - 1
+    colour, alpha, _ = gsplat.rasterization(
+        means,
+        quats,
+        scales,
+        opacities,
+        sh,
+        world_to_camera,
+        K,
+        size[0],
+        size[1],
+        near_plane=near,
+        far_plane=far,
+        radius_clip=0.0,
+        eps2d=EPS2D,
+        sh_degree=degree,
+        packed=False,
+        backgrounds=background,
+        rasterize_mode="antialiased" if antialiased else "classic",
+    )
+    return colour, alpha
