@@ -1,0 +1,84 @@
+"""Write config/README.md from the JSON schemas: `python -m scripts.config_manual`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.lib.files import write_bytes
+from scripts.lib.settings import load_schema, read_yaml, sections
+
+ROOT = Path(__file__).resolve().parents[1]
+
+HEAD = """\
+# Configuration
+
+*Generated from `config/schemas/` by `python -m scripts.config_manual`; edit the schemas, not this page.*
+
+Choices live in YAML (`config/config.yaml`, or any file given with `--configfile`, or `--config key=value`);
+the things to build live in a sheet (`config/scenes.tsv`, or `--config scenes=my.tsv`). Later wins: the
+defaults below, then the preset, then the YAML, then the sheet's row. An unknown key or a value out of
+bounds stops the run before its first job.
+"""
+
+
+def _allowed(part: Mapping[str, Any]) -> str:
+    if "enum" in part:
+        return ", ".join(f"`{value}`" for value in part["enum"])
+    low = part.get("minimum", part.get("exclusiveMinimum"))
+    high = part.get("maximum")
+    sign = ">" if "exclusiveMinimum" in part else "≥"
+    bounds = [f"{sign} {low}"] if low is not None else []
+    bounds += [f"≤ {high}"] if high is not None else []
+    return ", ".join([part["type"], *bounds])
+
+
+def _table(properties: Mapping[str, Any]) -> list[str]:
+    rows = ["| key | default | allowed | meaning |", "|---|---|---|---|"]
+    for key, part in properties.items():
+        default = part.get("default", "")
+        shown = f"`{default!r}`" if isinstance(default, str) else f"`{default}`"
+        text = " ".join(part["description"].split())
+        rows.append(f"| `{key}` | {shown} | {_allowed(part)} | {text} |")
+    return rows
+
+
+def manual(root: Path) -> str:
+    """The text of config/README.md."""
+    schema = load_schema(root, "config")
+    properties = schema["properties"]
+    names = sections(schema)
+    lines = [HEAD, "## Workflow", ""]
+    lines += _table({key: part for key, part in properties.items() if key not in names})
+    scenes = load_schema(root, "scenes")
+    lines += ["", "## The scenes sheet", "", f"{scenes['description']} Columns:", ""]
+    columns = scenes["properties"] | {
+        "<rule>.<option>": next(iter(scenes["patternProperties"].values()))
+    }
+    lines += [
+        f"- `{key}`{' (required)' if key in scenes['required'] else ''}: {part['description']}"
+        for key, part in columns.items()
+    ]
+    lines += ["", "## Presets", "", "What each preset sets (`config/presets.yaml`):", "", "```yaml"]
+    presets = read_yaml(root / "config" / "presets.yaml")
+    lines += [yaml.safe_dump(presets, sort_keys=False).strip(), "```"]
+    for name in names:
+        part = properties[name]
+        lines += ["", f"## {name}", "", " ".join(part["description"].split()), ""]
+        options = part["properties"]
+        lines += _table(options) if options else ["No options."]
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the manual beside the schemas."""
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    write_bytes(ROOT / "config" / "README.md", manual(ROOT).encode())
+
+
+if __name__ == "__main__":
+    main()

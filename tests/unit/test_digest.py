@@ -1,0 +1,60 @@
+"""A digest changes with content and only with content."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from scripts.lib.digest import code_digest, code_files, source_digest
+
+
+def project(root: Path) -> Path:
+    files = {
+        "scripts/__init__.py": "",
+        "scripts/lib/__init__.py": "",
+        "scripts/lib/a.py": "from scripts.lib import b\n",
+        "scripts/lib/b.py": "X = 1\n",
+        "scripts/lib/other.py": "Y = 1\n",
+        "scripts/job.py": "def f():\n    from scripts.lib.a import thing\n",
+        "scripts/viewer/page.js": "1;\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_code_follows_imports(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    names = {path.relative_to(root).as_posix() for path in code_files(root, "job")}
+    assert names >= {"scripts/job.py", "scripts/lib/a.py", "scripts/lib/b.py"}
+    assert "scripts/lib/other.py" not in names
+
+
+def test_code_digest_sees_content_not_dates(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    before = code_digest(root, "job", ["scripts/viewer/*"])
+    for path in root.rglob("*.py"):
+        os.utime(path, (1, 1))
+    (root / "scripts/lib/other.py").write_text("Y = 2\n")
+    assert code_digest(root, "job", ["scripts/viewer/*"]) == before
+    (root / "scripts/lib/b.py").write_text("X = 2\n")
+    assert code_digest(root, "job", ["scripts/viewer/*"]) != before
+
+
+def test_code_digest_sees_other_files(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    before = code_digest(root, "job", ["scripts/viewer/*"])
+    (root / "scripts/viewer/page.js").write_text("2;\n")
+    assert code_digest(root, "job", ["scripts/viewer/*"]) != before
+
+
+def test_source_digest(tmp_path: Path) -> None:
+    assert source_digest(str(tmp_path / "none")) == "missing"
+    (tmp_path / "a.jpg").write_bytes(b"one")
+    before = source_digest(str(tmp_path))
+    os.utime(tmp_path / "a.jpg", (1, 1))
+    assert source_digest(str(tmp_path)) == before
+    (tmp_path / "a.jpg").write_bytes(b"two")
+    assert source_digest(str(tmp_path)) != before
+    assert source_digest(str(tmp_path / "a.jpg")) != before

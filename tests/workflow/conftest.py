@@ -1,0 +1,89 @@
+"""A private copy of the checkout to run Snakemake in, and one finished cut-down run shared by all tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the project's tracked and new files."""
+
+    path: Path
+
+    def snakemake(
+        self, *arguments: str, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run snakemake in the copy, stdout and stderr together."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        return subprocess.run(
+            command,
+            cwd=self.path,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+        )
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Jobs per rule that a dry-run plans; {} for nothing to be done."""
+        result = self.snakemake("-n", *arguments)
+        assert result.returncode == 0, result.stdout
+        if "Nothing to be done" in result.stdout:
+            return {}
+        table = result.stdout.split("Job stats:")[1].split("total")[0].splitlines()[3:]
+        return {row.split()[0]: int(row.split()[1]) for row in table if row.strip()}
+
+
+def copy_checkout(target: Path) -> Checkout:
+    """Copy what git tracks or would track to `target`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        text=True,
+        capture_output=True,
+    ).stdout.splitlines()
+    for name in listed:
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    return Checkout(target)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A fresh copy, for dry-runs that change nothing."""
+    return copy_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A copy in which the cut-down sample really ran, photos to page: tests look at it, and dry-run in it."""
+    run = copy_checkout(tmp_path_factory.mktemp("finished"))
+    photos = run.path / "photos"
+    photos.mkdir()
+    every = sorted((run.path / "tests" / "data" / "sample" / "photos").glob("*.jpg"))
+    for photo in every[:CUT_DOWN_PHOTOS]:
+        shutil.copy(photo, photos)
+    (run.path / "scenes.tsv").write_text("scene\tsource\ncut\tphotos\n")
+    config = (run.path / "config" / "config.yaml").read_text()
+    config = config.replace("config/scenes.tsv", "scenes.tsv").replace("standard", "draft")
+    (run.path / "config" / "config.yaml").write_text(config)
+    result = run.snakemake(timeout=900)
+    assert result.returncode == 0, result.stdout[-8000:]
+    return run
+
+
+CUT_DOWN_PHOTOS = 14

@@ -1,0 +1,103 @@
+"""What Snakemake plans: dry-runs of the sample and of every profile, the golden graph, bad configurations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import Checkout
+
+PER_SCENE = {
+    "import_photos",
+    "extract_features",
+    "match_photos",
+    "map_scene",
+    "undistort",
+    "train_splat",
+    "evaluate_splat",
+    "compress_splat",
+    "check_codecs",
+    "render_poster",
+    "bundle_web",
+    "report_scene",
+}
+
+
+def test_sample_plans_every_rule_once(checkout: Checkout) -> None:
+    assert checkout.planned() == dict.fromkeys(PER_SCENE | {"summarise", "all"}, 1)
+
+
+def test_two_scenes_of_an_own_sheet(checkout: Checkout, tmp_path: Path) -> None:
+    sheet = tmp_path / "my.tsv"
+    sheet.write_text("scene\tsource\ttrain_splat.steps\nyard\tyard.zip\t50\nroof\troof.zip\t\n")
+    for name in ("yard.zip", "roof.zip"):
+        (checkout.path / name).write_bytes(b"")
+    plan = checkout.planned("--config", f"scenes={sheet}", "results=out")
+    assert plan == dict.fromkeys(PER_SCENE, 2) | {"summarise": 1, "all": 1}
+
+
+def test_one_target(checkout: Checkout) -> None:
+    plan = checkout.planned("results/courtyard/web/index.html")
+    assert "report_scene" not in plan and plan["bundle_web"] == 1
+
+
+@pytest.mark.parametrize("preset", ["draft", "standard", "high"])
+def test_presets(checkout: Checkout, preset: str) -> None:
+    assert checkout.planned("--config", f"preset={preset}")["train_splat"] == 1
+
+
+def test_golden_graph(checkout: Checkout, root: Path) -> None:
+    """`snakemake --rulegraph mermaid-js --forceall` is byte-stable; the README shows the same graph."""
+    result = checkout.snakemake("--rulegraph", "mermaid-js", "--forceall")
+    graph = result.stdout[result.stdout.index("---\n") :].strip()
+    golden = (root / "tests" / "workflow" / "rulegraph.mmd").read_text().strip()
+    assert graph == golden
+    assert graph in (root / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--config", "prest=draft"], "unknown key 'prest'; did you mean 'preset'?"),
+        (["--config", "preset=best"], "'preset' is 'best'; allowed: draft, standard, high"),
+        (
+            ["--config", "train_splat={stpes: 5}"],
+            "unknown key 'train_splat.stpes'; did you mean 'steps'?",
+        ),
+        (["--config", "train_splat={steps: -5}"], "'train_splat.steps' is -5; the least is"),
+        (["--config", "scenes=nowhere.tsv"], "the scenes sheet nowhere.tsv does not exist"),
+        (
+            ["results/nowhere/web/index.html"],
+            "scene 'nowhere' is not in config/scenes.tsv; add a row for it, or ask for one of:",
+        ),
+    ],
+)
+def test_bad_configuration_is_one_sentence(
+    checkout: Checkout, arguments: list[str], sentence: str
+) -> None:
+    result = checkout.snakemake("-n", *arguments)
+    assert result.returncode != 0
+    assert sentence in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("scene\tsource\n", "names no scene"),
+        ("scene source\nyard photos\n", "there is no column"),
+        ("scene\tsource\na b\tphotos\n", "letters, digits, - and _"),
+        ("scene\tsource\na\tx\na\ty\n", "stands twice"),
+        ("scene\tsource\ttrain_splat.stpes\na\tx\t5\n", "unknown key 'train_splat.stpes'"),
+        ("scene\tsource\tpreset\na\tx\tbest\n", "preset 'best' is unknown"),
+        ("scene\tsource\n\tx\n", "scene"),
+    ],
+)
+def test_bad_sheet_is_one_sentence(
+    checkout: Checkout, tmp_path: Path, text: str, sentence: str
+) -> None:
+    sheet = tmp_path / "sheet.tsv"
+    sheet.write_text(text)
+    result = checkout.snakemake("-n", "--config", f"scenes={sheet}")
+    assert result.returncode != 0
+    assert sentence in result.stdout

@@ -1,0 +1,85 @@
+"""One true run on a cut-down sample: photos to page, then what a change re-runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.gaussians import read_ply
+from tests.workflow.conftest import CUT_DOWN_PHOTOS, Checkout, copy_checkout
+
+AFTER_COMPRESSION = {"compress_splat", "check_codecs", "bundle_web", "report_scene", "summarise"}
+AFTER_TRAINING = AFTER_COMPRESSION | {"train_splat", "evaluate_splat", "render_poster"}
+
+
+def stage_json(run: Checkout, name: str) -> dict:
+    return json.loads((run.path / "results" / "cut" / f"{name}.json").read_text())
+
+
+def test_all_photos_are_registered(finished: Checkout) -> None:
+    sfm = stage_json(finished, "sfm")
+    assert sfm["photos"] == sfm["registered"] == CUT_DOWN_PHOTOS
+    assert sfm["reprojection_error_px"] < 1.5
+    georef = stage_json(finished, "georef")
+    assert georef["georeferenced"] and georef["rmse_horizontal_m"] < 0.5
+
+
+def test_quality_is_measured(finished: Checkout) -> None:
+    evaluation = stage_json(finished, "eval")
+    assert evaluation["psnr"] > 15
+    assert len(evaluation["views"]) == -(-CUT_DOWN_PHOTOS // 8)
+    train = stage_json(finished, "train")
+    assert train["gaussians"] == len(read_ply(finished.path / "results" / "cut" / "splat.ply"))
+
+
+def test_nothing_to_be_done_afterwards(finished: Checkout) -> None:
+    assert finished.planned() == {}
+
+
+def test_a_compress_option_reruns_compression_onwards(finished: Checkout) -> None:
+    plan = finished.planned("--config", "compress_splat={seed: 7}")
+    assert set(plan) - {"all"} == AFTER_COMPRESSION
+
+
+def test_steps_keep_sfm(finished: Checkout) -> None:
+    plan = finished.planned("--config", "train_splat={steps: 77}")
+    assert set(plan) - {"all"} == AFTER_TRAINING
+
+
+def test_editing_a_script_reruns_its_rule(finished: Checkout) -> None:
+    script = finished.path / "scripts" / "compress_splat.py"
+    before = script.read_bytes()
+    script.write_bytes(before + b"\n# edited\n")
+    try:
+        assert set(finished.planned()) - {"all"} == AFTER_COMPRESSION
+    finally:
+        script.write_bytes(before)
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize("with_metadata", [True, False])
+def test_a_fresh_clone_reruns_nothing(
+    finished: Checkout, tmp_path: Path, with_metadata: bool
+) -> None:
+    """Every file of the clone has a new date; the results came along."""
+    clone = copy_checkout(tmp_path)
+    for name in ["scenes.tsv", "config/config.yaml"]:
+        shutil.copyfile(finished.path / name, clone.path / name)
+    shutil.copytree(finished.path / "photos", clone.path / "photos", copy_function=shutil.copyfile)
+    shutil.copytree(finished.path / "results", clone.path / "results")
+    if with_metadata:
+        shutil.copytree(finished.path / ".snakemake", clone.path / ".snakemake")
+    assert clone.planned() == {}
+
+
+def test_another_photo_starts_over(finished: Checkout) -> None:
+    extra = finished.path / "photos" / "zz.jpg"
+    shutil.copyfile(sorted((finished.path / "photos").glob("*.jpg"))[0], extra)
+    try:
+        assert finished.planned()["import_photos"] == 1
+    finally:
+        extra.unlink()
+    assert finished.planned() == {}
