@@ -1,0 +1,187 @@
+"""COLMAP's binary model (cameras, images, points3D) read from and written to a zip with numpy alone.
+
+Only what a trainer needs is kept: pinhole cameras, poses, and coloured points. The format is COLMAP's
+public one (colmap.github.io/format.html); lists of 2D observations are skipped.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.console import UserError
+
+Float = npt.NDArray[np.float64]
+SIMPLE_PINHOLE, PINHOLE = 0, 1  # COLMAP's model numbers; every other model has distortion
+
+
+@dataclass(frozen=True)
+class View:
+    """One registered photo: its name, size in pixels, K (3, 3), and world_to_camera (4, 4)."""
+
+    name: str
+    width: int
+    height: int
+    K: Float
+    world_to_camera: Float
+
+
+@dataclass(frozen=True)
+class Model:
+    """A sparse model: views sorted by name, points (P, 3) in world units, colours (P, 3) uint8."""
+
+    views: tuple[View, ...]
+    points: Float
+    colours: npt.NDArray[np.uint8]
+
+
+class _Cursor:
+    """Reads little-endian fields one after the other; a short file becomes a UserError."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self.data, self.name, self.at = data, name, 0
+
+    def take(self, layout: str) -> tuple[float, ...]:
+        size = struct.calcsize("<" + layout)
+        self.need(size)
+        values = struct.unpack_from("<" + layout, self.data, self.at)
+        self.at += size
+        return values
+
+    def text(self) -> str:
+        end = self.data.find(b"\0", self.at)
+        if end < 0:
+            raise self.damaged()
+        value = self.data[self.at : end].decode("utf-8", errors="replace")
+        self.at = end + 1
+        return value
+
+    def skip(self, size: int) -> None:
+        self.need(size)
+        self.at += size
+
+    def need(self, size: int) -> None:
+        if self.at + size > len(self.data):
+            raise self.damaged()
+
+    def damaged(self) -> UserError:
+        return UserError(
+            f"{self.name} ends too early; delete the scene zip and run undistort again"
+        )
+
+
+def rotation_from_quat(quat: Sequence[float]) -> Float:
+    """Rotation matrix (3, 3) of a quaternion wxyz of any length above zero."""
+    w, x, y, z = np.asarray(quat, float) / np.linalg.norm(quat)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def quat_from_rotation(R: Float) -> Float:
+    """Quaternion wxyz of a rotation matrix (3, 3), w >= 0, exact also for half turns."""
+    # The eigenvector of the largest eigenvalue of this symmetric matrix is the quaternion.
+    a = np.array(
+        [
+            [R[0, 0] - R[1, 1] - R[2, 2], 0, 0, 0],
+            [R[1, 0] + R[0, 1], R[1, 1] - R[0, 0] - R[2, 2], 0, 0],
+            [R[2, 0] + R[0, 2], R[2, 1] + R[1, 2], R[2, 2] - R[0, 0] - R[1, 1], 0],
+            [R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1], R[0, 0] + R[1, 1] + R[2, 2]],
+        ]
+    )
+    x, y, z, w = np.linalg.eigh(a)[1][:, -1]
+    return np.array([w, x, y, z]) * (-1.0 if w < 0 else 1.0)
+
+
+def _read_cameras(cursor: _Cursor) -> dict[int, tuple[int, int, Float]]:
+    cameras: dict[int, tuple[int, int, Float]] = {}
+    for _ in range(int(cursor.take("Q")[0])):
+        identity, model, width, height = (int(v) for v in cursor.take("IiQQ"))
+        if model == PINHOLE:
+            fx, fy, cx, cy = cursor.take("4d")
+        elif model == SIMPLE_PINHOLE:
+            fx, cx, cy = cursor.take("3d")
+            fy = fx
+        else:
+            raise UserError(
+                f"{cursor.name}: camera {identity} has COLMAP model {model}, not PINHOLE;"
+                " undistort the photos first"
+            )
+        K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+        cameras[identity] = (width, height, K)
+    return cameras
+
+
+def _read_images(cursor: _Cursor, cameras: dict[int, tuple[int, int, Float]]) -> tuple[View, ...]:
+    views = []
+    for _ in range(int(cursor.take("Q")[0])):
+        _, *pose, camera = cursor.take("I7dI")
+        name = cursor.text()
+        cursor.skip(24 * int(cursor.take("Q")[0]))  # x, y, point id of every observation
+        if int(camera) not in cameras:
+            raise UserError(
+                f"{cursor.name}: photo {name} names camera {int(camera)}, which is absent"
+            )
+        world_to_camera = np.eye(4)
+        world_to_camera[:3, :3] = rotation_from_quat(pose[:4])
+        world_to_camera[:3, 3] = pose[4:]
+        width, height, K = cameras[int(camera)]
+        views.append(View(name, width, height, K, world_to_camera))
+    return tuple(sorted(views, key=lambda view: view.name))
+
+
+def _read_points(cursor: _Cursor) -> tuple[Float, npt.NDArray[np.uint8]]:
+    count = int(cursor.take("Q")[0])
+    points, colours = np.zeros((count, 3)), np.zeros((count, 3), np.uint8)
+    for i in range(count):
+        _, x, y, z, r, g, b, _, track = cursor.take("Q3d3BdQ")
+        points[i], colours[i] = (x, y, z), (int(r), int(g), int(b))
+        cursor.skip(8 * int(track))
+    return points, colours
+
+
+def read_model(archive: zipfile.ZipFile, folder: str = "sparse") -> Model:
+    """Read `folder/{cameras,images,points3D}.bin` of an open zip.
+
+    Raises UserError when a file is missing or cut short, or a camera is not a pinhole.
+    """
+    cursors = {}
+    for part in ("cameras", "images", "points3D"):
+        member = f"{folder}/{part}.bin"
+        try:
+            data = archive.read(member)
+        except (KeyError, zipfile.BadZipFile):
+            raise UserError(
+                f"{archive.filename} holds no readable {member}; run undistort again"
+            ) from None
+        cursors[part] = _Cursor(data, f"{archive.filename}:{member}")
+    cameras = _read_cameras(cursors["cameras"])
+    views = _read_images(cursors["images"], cameras)
+    return Model(views, *_read_points(cursors["points3D"]))
+
+
+def model_members(model: Model, folder: str = "sparse") -> dict[str, bytes]:
+    """The three binary files of `model` by member name, one PINHOLE camera per view."""
+    cameras = [struct.pack("<Q", len(model.views))]
+    images = [struct.pack("<Q", len(model.views))]
+    for number, view in enumerate(model.views, start=1):
+        K, pose = view.K, view.world_to_camera
+        cameras.append(struct.pack("<IiQQ", number, PINHOLE, view.width, view.height))
+        cameras.append(struct.pack("<4d", K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
+        quat = quat_from_rotation(pose[:3, :3])
+        images.append(struct.pack("<I7dI", number, *quat, *pose[:3, 3], number))
+        images.append(view.name.encode() + b"\0" + struct.pack("<Q", 0))
+    points = [struct.pack("<Q", len(model.points))]
+    for number, (point, colour) in enumerate(zip(model.points, model.colours, strict=True), 1):
+        points.append(struct.pack("<Q3d3BdQ", number, *point, *(int(c) for c in colour), 0.0, 0))
+    parts = {"cameras": cameras, "images": images, "points3D": points}
+    return {f"{folder}/{name}.bin": b"".join(chunks) for name, chunks in parts.items()}

@@ -1,0 +1,112 @@
+"""An undistorted scene as the trainer and the evaluation see it: photos at one size, cameras, points."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from scripts.lib.colmap_model import Model, read_model
+from scripts.lib.console import UserError
+from scripts.lib.files import reading_zip
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """V photos of one place, P points. Photos are decoded when asked for, never kept here.
+
+    names: sorted; sizes (V, 2) int, width and height at this resolution; K (V, 3, 3) for that size;
+    world_to_camera (V, 4, 4); points (P, 3) world units; colours (P, 3) uint8.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    sizes: npt.NDArray[np.int64]
+    K: npt.NDArray[np.float64]
+    world_to_camera: npt.NDArray[np.float64]
+    points: npt.NDArray[np.float64]
+    colours: Bytes
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def centres(self) -> npt.NDArray[np.float64]:
+        """Camera centres (V, 3) in world units."""
+        R, t = self.world_to_camera[:, :3, :3], self.world_to_camera[:, :3, 3]
+        return -np.einsum("vji,vj->vi", R, t)
+
+    def photos(self, indices: Sequence[int]) -> list[Bytes]:
+        """Decode the photos at `indices`, each (H, W, 3) uint8 at this scene's resolution.
+
+        Raises UserError when the zip lacks one or it cannot be decoded.
+        """
+        with reading_zip(self.path) as archive:
+            return [self._decode(archive, index) for index in indices]
+
+    def _decode(self, archive: zipfile.ZipFile, index: int) -> Bytes:
+        member = f"images/{self.names[index]}"
+        width, height = (int(v) for v in self.sizes[index])
+        try:
+            with Image.open(io.BytesIO(archive.read(member))) as image:
+                # JPEG can be decoded at 1/2, 1/4 or 1/8 for less work; the rest is an area average.
+                image.draft("RGB", (width, height))
+                small = image.convert("RGB").resize((width, height), Image.Resampling.BOX)
+        except (KeyError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{self.path} holds no readable {member} ({error}); run undistort again"
+            ) from None
+        return np.asarray(small)
+
+
+def fit(width: int, height: int, resolution: int) -> tuple[int, int]:
+    """Size whose long side is at most `resolution` pixels (0: unchanged), aspect kept."""
+    factor = min(1.0, resolution / max(width, height)) if resolution else 1.0
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def load_scene(path: Path, resolution: int = 0) -> Scene:
+    """Open an `undistorted.zip` at a long side of at most `resolution` pixels (0: as it is).
+
+    Raises UserError when the zip is missing, damaged, not pinhole, or holds no photo.
+    """
+    with reading_zip(Path(path)) as archive:
+        model = read_model(archive)
+    if not model.views:
+        raise UserError(f"{path} holds no registered photo; run map_scene again")
+    return scene_from_model(Path(path), model, resolution)
+
+
+def scene_from_model(path: Path, model: Model, resolution: int = 0) -> Scene:
+    """The scene of an already read COLMAP model, cameras scaled to `resolution`."""
+    sizes, intrinsics = [], []
+    for view in model.views:
+        width, height = fit(view.width, view.height, resolution)
+        # Pixel centres lie at +0.5, so scaling the axes scales the principal point exactly.
+        intrinsics.append(np.diag([width / view.width, height / view.height, 1.0]) @ view.K)
+        sizes.append((width, height))
+    return Scene(
+        path=path,
+        names=tuple(view.name for view in model.views),
+        sizes=np.array(sizes, np.int64),
+        K=np.array(intrinsics),
+        world_to_camera=np.array([view.world_to_camera for view in model.views]),
+        points=model.points,
+        colours=model.colours,
+    )
+
+
+def held_out(names: Sequence[str], every: int = 8) -> list[int]:
+    """Indices of the photos kept from training: every `every`-th of the sorted names, from the first.
+
+    Empty when `every` is below 2 or there is a single photo: training comes before measuring.
+    """
+    return list(range(0, len(names), every)) if every > 1 and len(names) > 1 else []

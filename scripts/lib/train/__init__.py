@@ -1,0 +1,1 @@
+"""The trainer: initial Gaussians, optimiser, densification, the loop, checkpoints. Needs torch."""

@@ -1,0 +1,94 @@
+"""The first Gaussians: one per point that structure from motion found, as wide as its neighbourhood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from scripts.lib.gaussians import SH_C0, SH_COEFFICIENTS
+from scripts.lib.scene import Scene
+
+Float = npt.NDArray[np.float64]
+FEWEST = 2000  # Gaussians to start from, so that a scene with few points has something to grow
+OPACITY = 0.1
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Training's own frame: (world - centre) / radius. Never rotated, so SH stay as they are."""
+
+    centre: Float
+    radius: float
+
+    def points(self, world: Float) -> Float:
+        """World points (N, 3) in this frame."""
+        return (world - self.centre) / self.radius
+
+    def cameras(self, world_to_camera: Float) -> Float:
+        """world_to_camera (V, 4, 4) for points of this frame, camera units divided by the radius."""
+        moved = world_to_camera.copy()
+        moved[:, :3, 3] = (
+            world_to_camera[:, :3, 3] + world_to_camera[:, :3, :3] @ self.centre
+        ) / self.radius
+        return moved
+
+
+def frame_of(scene: Scene) -> Frame:
+    """Centre of the cameras, and 1.1 times the distance to the farthest one.
+
+    Cameras that hardly move (a panorama) take a quarter of the median distance to the points.
+    """
+    centre = scene.centres.mean(axis=0)
+    radius = 1.1 * float(np.linalg.norm(scene.centres - centre, axis=1).max())
+    if len(scene.points):
+        depth = float(np.median(np.linalg.norm(scene.points - centre, axis=1)))
+        radius = max(radius, depth / 4)
+    return Frame(centre, radius or 1.0)
+
+
+def _topped_up(points: Float, colours: Float, fewest: int, seed: int) -> tuple[Float, Float]:
+    """Add jittered copies of `points` (frame units), or grey ones in the unit ball when none exist."""
+    missing = fewest - len(points)
+    if missing <= 0:
+        return points, colours
+    rng = np.random.default_rng(seed)
+    if not len(points):
+        return rng.normal(0, 0.5, (missing, 3)), np.full((missing, 3), 0.5)
+    spread = np.maximum(points.std(axis=0), 1e-3) / max(len(points), 8) ** (1 / 3)
+    picks = rng.integers(0, len(points), missing)
+    extra = points[picks] + rng.normal(0, 1, (missing, 3)) * spread
+    return np.concatenate([points, extra]), np.concatenate([colours, colours[picks]])
+
+
+def initial_tensors(
+    scene: Scene, frame: Frame, *, cap: int, sh_degree: int, seed: int, device: torch.device
+) -> dict[str, Tensor]:
+    """Raw parameter tensors by name, at most `cap` rows, in `frame`."""
+    points, colours = frame.points(scene.points), scene.colours / 255.0
+    if len(points) > cap:
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(points))[:cap])
+        points, colours = points[chosen], colours[chosen]
+    points, colours = _topped_up(points, colours, min(FEWEST, cap), seed)
+    neighbours = min(4, len(points))
+    distances = cKDTree(points).query(points, k=neighbours)[0].reshape(len(points), -1)[:, 1:]
+    width = np.sqrt((distances**2).mean(axis=1)) if neighbours > 1 else np.full(len(points), 0.1)
+    # Duplicated points must not become infinitely thin, nor a lone one cover the view.
+    width = np.clip(width, 1e-5, np.quantile(width, 0.99) + 1e-5)
+    count = len(points)
+    tensors = {
+        "means": points,
+        "quats": np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)),
+        "scales": np.log(np.repeat(width[:, None], 3, axis=1)),
+        "opacities": np.full(count, np.log(OPACITY / (1 - OPACITY))),
+        "sh0": ((colours - 0.5) / SH_C0)[:, None, :],
+        "shN": np.zeros((count, SH_COEFFICIENTS[sh_degree], 3)),
+    }
+    return {
+        name: torch.tensor(value, dtype=torch.float32, device=device)
+        for name, value in tensors.items()
+    }

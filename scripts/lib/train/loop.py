@@ -1,0 +1,256 @@
+"""The training loop: render, compare, step, grow; with a held-out curve, checkpoints and resume."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scripts.lib.console import Progress, UserError
+from scripts.lib.gaussians import Gaussians
+from scripts.lib.losses import photo_loss
+from scripts.lib.rasterise import rasterise
+from scripts.lib.scene import Scene, held_out
+from scripts.lib.train import densify
+from scripts.lib.train.checkpoint import Checkpoints
+from scripts.lib.train.initialise import frame_of, initial_tensors
+from scripts.lib.train.options import Settings
+from scripts.lib.train.parameters import Parameters
+from scripts.lib.train.views import View, halved, load_views, visiting_order
+
+MEASUREMENTS = 10  # points of the held-out curve
+OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: the splat in world units, and its numbers as plain JSON values."""
+
+    gaussians: Gaussians
+    metrics: dict[str, Any]
+
+
+class StoppedError(Exception):
+    """SIGTERM came; the state was saved as a checkpoint if the run keeps any."""
+
+
+@contextmanager
+def _watching_sigterm() -> Iterator[list[bool]]:
+    """Yield a one-element list that turns true when SIGTERM arrives."""
+    asked = [False]
+
+    def ask(_: int, __: FrameType | None) -> None:
+        asked[0] = True
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Trainer:
+    """One run. `train()` drives it; apart from the clock everything that changes is in `state()`."""
+
+    def __init__(self, scene: Scene, settings: Settings) -> None:
+        self.settings = settings
+        self.device = torch.device(settings.device)
+        self.frame = frame_of(scene)
+        tested = held_out(scene.names, settings.holdout)
+        trained = [index for index in range(len(scene)) if index not in set(tested)]
+        if not trained:
+            raise UserError(f"{scene.path} leaves no photo to train on; set holdout to 0")
+        self.views = load_views(scene, self.frame, trained, self.device)
+        self.tests = load_views(scene, self.frame, tested, self.device)
+        self.small = [halved(view) for view in self.views] if settings.coarse else []
+        self.generator = torch.Generator(self.device).manual_seed(settings.seed)
+        self.parameters = Parameters(
+            initial_tensors(
+                scene,
+                self.frame,
+                cap=settings.cap,
+                sh_degree=settings.sh_degree,
+                seed=settings.seed,
+                device=self.device,
+            ),
+            settings.learning_rate,
+        )
+        self.started_with = len(self.parameters)
+        self.pull = torch.zeros(len(self.parameters), device=self.device)
+        self.step = 0
+        self.seconds = 0.0
+        self.curve: list[dict[str, float]] = []
+
+    def state(self) -> dict[str, Any]:
+        """Everything that training changes, for a checkpoint."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "curve": self.curve,
+            "parameters": self.parameters.state(),
+            "pull": self.pull,
+            "generator": self.generator.get_state(),
+            "started_with": self.started_with,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `state()` was taken."""
+        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.started_with = state["started_with"]
+        self.parameters = Parameters.restored(
+            state["parameters"], self.settings.learning_rate, self.device
+        )
+        self.pull = state["pull"].to(self.device)
+        self.generator.set_state(state["generator"])
+
+    def sh_degree(self) -> int:
+        """Bands in use: one more after each tenth of the steps."""
+        return min(self.settings.sh_degree, 10 * self.step // self.settings.steps)
+
+    def render(self, view: View, degree: int) -> Tensor:
+        """The view's colours (H, W, 3), differentiable."""
+        p = self.parameters
+        colour, _ = rasterise(
+            p["means"],
+            p["quats"],
+            torch.exp(p["scales"]),
+            torch.sigmoid(p["opacities"]),
+            p.sh(degree),
+            view.world_to_camera,
+            view.K,
+            view.size,
+        )
+        return colour[0]
+
+    def advance(self, numbers: Iterator[int]) -> None:
+        """One optimiser step on the next photos."""
+        p, settings = self.parameters, self.settings
+        share = self.step / settings.steps
+        rate = 0.01**share
+        p.set_rate("means", rate)
+        views = self.small if share < settings.coarse else self.views
+        p.optimiser.zero_grad(set_to_none=True)
+        for _ in range(settings.photos_per_step):
+            view = views[next(numbers)]
+            loss = photo_loss(
+                self.render(view, self.sh_degree()), view.target(), settings.ssim_weight
+            )
+            (loss / settings.photos_per_step).backward()
+        costs = OPACITY_COST * torch.sigmoid(p["opacities"]).mean()
+        costs = costs + SCALE_COST * torch.exp(p["scales"]).mean()
+        costs.backward()
+        self._note_pull()
+        p.optimiser.step()
+        self.step += 1
+        self._densify(rate)
+
+    @torch.no_grad()
+    def _note_pull(self) -> None:
+        """How much each Gaussian would change the loss by moving its own width: where detail lacks."""
+        means, scales = self.parameters["means"], self.parameters["scales"]
+        if means.grad is not None:
+            width = torch.exp(scales.detach().amax(dim=1))
+            self.pull += torch.linalg.vector_norm(means.grad, dim=1) * width
+
+    def _densify(self, rate: float) -> None:
+        """Relocate and grow at every hundredth of the run, from 3 % of it to 75 %."""
+        settings, p = self.settings, self.parameters
+        every = max(1, min(100, settings.steps // 100))
+        share = self.step / settings.steps
+        if 0.03 <= share < 0.75 and self.step % every == 0:
+            opacity = torch.sigmoid(p["opacities"].detach())
+            densify.relocate_dead(p, opacity, self.generator)
+            target = min(settings.cap, int(1.1 * len(p)) + 1)
+            densify.grow(p, target, self.pull.clamp_min(1e-20), self.generator)
+            self.pull = torch.zeros(len(p), device=self.device)
+        densify.shake(p, 80 * settings.learning_rate * rate, self.generator)
+
+    @torch.no_grad()
+    def measure(self) -> float | None:
+        """Mean PSNR in dB over the held-out views; None when none are held out."""
+        if not self.tests:
+            return None
+        errors = [
+            (self.render(view, self.sh_degree()).clamp(0, 1) - view.target()).square().mean()
+            for view in self.tests
+        ]
+        return float((-10 * torch.log10(torch.stack(errors).clamp_min(1e-10))).mean())
+
+
+def train(
+    scene: Scene, settings: Settings, checkpoints: Checkpoints | None, every: float
+) -> Outcome:
+    """Train `scene`; continue from `checkpoints` if they hold this run, saving `every` seconds.
+
+    Raises `StoppedError` after SIGTERM, UserError when no photo is left to train on.
+    """
+    trainer = Trainer(scene, settings)
+    resumed_from = None
+    if checkpoints and (state := checkpoints.load()):
+        trainer.restore(state)
+        resumed_from = trainer.step
+    began = time.monotonic() - trainer.seconds
+    saved = time.monotonic()
+    progress = Progress("train_splat", settings.steps, start=trainer.step)
+    visits = trainer.step * settings.photos_per_step
+    numbers = visiting_order(len(trainer.views), visits, settings.seed)
+    measured_at = max(1, settings.steps // MEASUREMENTS)
+    note = ""
+    with _watching_sigterm() as asked:
+        while trainer.step < settings.steps:
+            trainer.advance(numbers)
+            last = trainer.step == settings.steps
+            if trainer.step % measured_at == 0 or last:
+                psnr = trainer.measure()
+                trainer.seconds = time.monotonic() - began
+                if psnr is not None:
+                    trainer.curve.append(
+                        {"step": trainer.step, "seconds": round(trainer.seconds, 2), "psnr": psnr}
+                    )
+                    note = f"held-out PSNR {psnr:.2f} dB"
+            if trainer.step % 10 == 0 or last:
+                progress.update(
+                    trainer.step, f"{len(trainer.parameters)} Gaussians, {note}".rstrip(", ")
+                )
+            due = bool(every) and time.monotonic() - saved >= every
+            if checkpoints and not last and (due or asked[0]):
+                trainer.seconds = time.monotonic() - began
+                checkpoints.save(trainer.step, trainer.state())
+                saved = time.monotonic()
+            if asked[0] and not last:
+                raise StoppedError
+    frame = trainer.frame
+    gaussians = trainer.parameters.export(torch.tensor(frame.centre), frame.radius)
+    return Outcome(
+        gaussians,
+        {
+            "device": _device_name(trainer.device),
+            "backend": "gsplat" if trainer.device.type == "cuda" else "cpu",
+            "steps": trainer.step,
+            "seconds": round(trainer.seconds, 2),
+            "gaussians": len(gaussians),
+            "peak_memory_mb": _peak_memory(trainer.device),
+            "seed": settings.seed,
+            "resumed_from": resumed_from,
+            "curve": trainer.curve,
+        },
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Most memory held at once in MB: of the GPU on CUDA, else of this process."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_reserved(device) / 2**20)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)

@@ -1,0 +1,48 @@
+"""Optimise Gaussians until the photos of an undistorted scene are reproduced.
+
+Needs  undistorted.zip
+Leaves splat.ply in the scene's own frame and train.json: speed, memory, the held-out curve, options.
+An interrupted run continues from its checkpoint when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts.lib.console import run_main, say
+from scripts.lib.threads import use_threads
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.train_splat", description=__doc__)
+    parser.add_argument("--scene", type=Path, required=True, help="undistorted.zip")
+    parser.add_argument("--options", default="{}", help="JSON object, see TrainOptions")
+    parser.add_argument("--ply", type=Path, required=True, help="splat to write")
+    parser.add_argument("--metrics", type=Path, required=True, help="train.json to write")
+    parser.add_argument("--checkpoints", type=Path, help="folder; default: beside the splat")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
+    args = parser.parse_args(argv)
+    use_threads(args.threads)  # before torch and numba are imported
+
+    from scripts.lib.train.loop import StoppedError
+    from scripts.lib.train.run import run
+
+    try:
+        metrics = run(
+            args.scene,
+            args.options,
+            args.ply,
+            args.metrics,
+            args.checkpoints or args.ply.parent / "checkpoints",
+        )
+    except StoppedError:
+        say("Stopped by SIGTERM; give the same command again to continue")
+        raise SystemExit(143) from None
+    psnr = f", held-out PSNR {metrics['curve'][-1]['psnr']:.2f} dB" if metrics["curve"] else ""
+    say(f"{args.ply}: {metrics['gaussians']} Gaussians, {metrics['steps']} steps{psnr}")
+
+
+if __name__ == "__main__":
+    run_main(main)
