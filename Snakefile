@@ -1,8 +1,8 @@
 """splatmake: photos of a place -> COLMAP model -> trained 3D Gaussian splat -> a web page to walk through.
 
-    snakemake --cores all                                       the scenes of config/scenes.tsv
-    snakemake --cores all --config scenes=my.tsv results=out    your own photos
-    snakemake results/courtyard/web/index.html                  one target
+snakemake --cores all                                       the scenes of config/scenes.tsv
+snakemake --cores all --config scenes=my.tsv results=out    your own photos
+snakemake results/courtyard/web/index.html                  one target
 """
 
 from snakemake.utils import min_version
@@ -22,9 +22,9 @@ include: "rules/report.smk"
 
 
 rule all:
+    default_target: True
     """A page and a report for every scene of the sheet, and an index over them."""
     input:
         pages=collect("<results>/{scene}/web/index.html", scene=SCENES),
         reports=collect("<results>/{scene}/report.html", scene=SCENES),
         index="<results>/index.html",
-    default_target: True

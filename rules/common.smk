@@ -28,9 +28,7 @@ SCENES = checked(load_scenes, Path(SETTINGS["scenes"]), ROOT)
 IMAGES = checked(load_images, ROOT / "containers" / "images.yaml")
 
 # Settings of every scene, checked before the first job starts: presets, then config, then the sheet's row.
-SCENE_SETTINGS = {
-    name: checked(scene_settings, SETTINGS, config, row, ROOT) for name, row in SCENES.items()
-}
+SCENE_SETTINGS = {name: checked(scene_settings, SETTINGS, config, row, ROOT) for name, row in SCENES.items()}
 
 
 # The same pattern as `scene` in config/schemas/scenes.schema.yaml.

@@ -92,9 +92,7 @@ rule check_codecs:
     input:
         ply="<results>/{scene}/splat.ply",
         scene="<results>/{scene}/undistorted.zip",
-        encoded=collect(
-            "<results>/{{scene}}/splat.{format}", format=["sog", "spz", "compressed.ply"]
-        ),
+        encoded=collect("<results>/{{scene}}/splat.{format}", format=["sog", "spz", "compressed.ply"]),
     output:
         metrics="<results>/{scene}/codecs.json",
     log:

@@ -20,9 +20,7 @@ class Checkout:
 
     path: Path
 
-    def snakemake(
-        self, *arguments: str, timeout: float = 120
-    ) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run snakemake in the copy, stdout and stderr together."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
