@@ -1,0 +1,159 @@
+"""What to photograph next time: sentences made from the photos' names, for someone who was there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from scripts.lib.report import verdicts
+from scripts.lib.report.verdicts import Level
+
+# A kept photo with less than this share of the capture's median sharpness stands out as soft. The
+# measure depends on the subject, so only a wide margin says anything.
+SOFT_SHARE = 0.35
+# A held-out view this far below the mean is a place, not noise.
+WEAK_VIEW_DROP_DB = 3.0
+LISTED = 6  # names in one sentence; a longer list is in the table
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What advice is made of. Names are in the order of the capture (sorted by file name)."""
+
+    kept: Sequence[str]
+    unregistered: Sequence[str]
+    sharpness: dict[str, float]
+    views: Sequence[tuple[str, float]]  # held-out name, PSNR in dB
+    track_length: float | None
+    models: int | None
+    reprojection_px: float | None
+    damaged: Sequence[str]
+
+
+def listed(items: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`, and `a, b, c and 4 more` when there are many."""
+    if len(items) > LISTED:
+        return f"{', '.join(items[: LISTED - 1])} and {len(items) - LISTED + 1} more"
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def runs(all_names: Sequence[str], chosen: Sequence[str]) -> list[tuple[str, str, int]]:
+    """Groups of `chosen` that follow each other in `all_names`: (first, last, how many)."""
+    wanted, groups, current = set(chosen), [], list[str]()
+    for name in [*all_names, ""]:
+        if name in wanted:
+            current.append(name)
+        elif current:
+            groups.append((current[0], current[-1], len(current)))
+            current = []
+    return groups
+
+
+def span(first: str, last: str, length: int) -> str:
+    """A group of photos in words."""
+    return first if length == 1 else f"{first} to {last} ({length} photos)"
+
+
+def neighbours(all_names: Sequence[str], first: str, last: str) -> str:
+    """Where a group sits in the capture, by the photos around it; empty when it is everything."""
+    before = all_names.index(first) - 1
+    after = all_names.index(last) + 1
+    left = all_names[before] if before >= 0 else ""
+    right = all_names[after] if after < len(all_names) else ""
+    if left and right:
+        return f"between {left} and {right}"
+    return f"after {left}" if left else f"before {right}" if right else ""
+
+
+def unplaced(capture: Capture) -> list[str]:
+    """Sentences on photos that could not be placed, by runs of neighbours."""
+    sentences = []
+    groups = runs(capture.kept, capture.unregistered)
+    for first, last, length in groups[:LISTED]:
+        where = neighbours(capture.kept, first, last)
+        pronoun = "It shows" if length == 1 else "They show"
+        sentences.append(
+            f"{span(first, last, length)} could not be placed. {pronoun} too little of what the "
+            f"others show: at that spot{f', {where},' if where else ''} take three or four more "
+            "photos, a step or two apart, each showing at least two thirds of the one before."
+        )
+    if len(groups) > LISTED:
+        sentences.append(
+            f"{len(groups) - LISTED} more groups could not be placed; they are listed below."
+        )
+    return sentences
+
+
+def weak_views(capture: Capture) -> list[str]:
+    """A sentence on the held-out views that came out clearly worse than the rest."""
+    if not capture.views:
+        return []
+    mean = sum(value for _, value in capture.views) / len(capture.views)
+    weak = sorted(
+        (value, name)
+        for name, value in capture.views
+        if value < verdicts.PSNR_FAIR or value < mean - WEAK_VIEW_DROP_DB
+    )
+    if not weak:
+        return []
+    if len(weak) > len(capture.views) / 2:
+        return [
+            "Most test views came out weak, so it is not one corner: take about twice as many "
+            "photos, at two or three heights, with a fixed exposure, and avoid wind, passers-by "
+            "and changing light."
+        ]
+    found = listed([f"{name} ({value:.1f} dB)" for value, name in weak])
+    spot, one = ("that spot", "it") if len(weak) == 1 else ("each of these spots", "them")
+    return [
+        f"The scene is weakest around {found}: photograph {spot} again, nearer and from three or "
+        f"more directions, so that no part of {one} is seen by one photo only."
+    ]
+
+
+def advise(capture: Capture) -> list[str]:
+    """Advice for the next visit, most useful first. Empty when nothing is weak."""
+    found = unplaced(capture)
+    if capture.models is not None and capture.models > 1:
+        found.append(
+            f"The photos fell into {capture.models} groups with nothing in common. When you change "
+            "place, height or zoom, keep photographing on the way: the steps between tie the groups "
+            "together."
+        )
+    if verdicts.photo_count(len(capture.kept)).level in (Level.FAIR, Level.WEAK):
+        found.append(
+            f"{len(capture.kept)} photos are few. Walk (or fly) once around at eye level and once "
+            f"higher, one photo every two steps: {2 * verdicts.PHOTOS_GOOD} or more make the "
+            "difference."
+        )
+    if verdicts.track_length(capture.track_length).level in (Level.FAIR, Level.WEAK):
+        found.append(
+            "Neighbouring photos share too little. Take them closer together, so that two photos "
+            "in a row show at least two thirds of the same thing, and prefer sideways steps to "
+            "turning on the spot."
+        )
+    if verdicts.reprojection(capture.reprojection_px).level is Level.WEAK:
+        found.append(
+            "Camera positions fit badly: keep one zoom and one focus setting, hold still for each "
+            "photo, and leave out photos with people or cars filling the picture."
+        )
+    found += weak_views(capture)
+    if soft := soft_photos(capture.sharpness):
+        found.append(
+            f"{listed(soft)} {'is' if len(soft) == 1 else 'are'} much softer than the rest: hold "
+            "still or use a shorter exposure, and delete the blurred ones before a new run."
+        )
+    if capture.damaged:
+        found.append(
+            f"{listed(capture.damaged)} could not be read: copy the "
+            f"file{'s' if len(capture.damaged) > 1 else ''} from the card again."
+        )
+    return found
+
+
+def soft_photos(sharpness: dict[str, float]) -> list[str]:
+    """Names of photos far less sharp than the capture's median, softest first."""
+    if len(sharpness) < 5:  # too few to know what is usual here
+        return []
+    limit = SOFT_SHARE * median(sharpness.values())
+    return sorted((name for name, value in sharpness.items() if value < limit), key=sharpness.get)  # type: ignore[arg-type]

@@ -1,0 +1,179 @@
+"""Charts as inline SVG by matplotlib, in the page's own colours so that they follow light and dark.
+
+matplotlib writes fixed colours; these stand-ins are swapped for the style sheet's variables afterwards.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt  # noqa: E402 (the backend is chosen first: no display is needed)
+from markupsafe import Markup, escape  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
+
+# Stand-ins that no chart uses by chance, and what they become.
+INK, FAINT, ACCENT = "#010203", "#040506", "#070809"
+GOOD, FAIR, WEAK = "#0a0b0c", "#0d0e0f", "#101112"
+VARIABLES = {
+    INK: "var(--soft)",
+    FAINT: "var(--line)",
+    ACCENT: "var(--accent)",
+    GOOD: "var(--good)",
+    FAIR: "var(--fair)",
+    WEAK: "var(--weak)",
+}
+# Small on purpose: a chart is shown about as wide as a phone, so that its text stays readable.
+WIDTH, HEIGHT = 4.6, 2.7  # inches
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "svg.fonttype": "none",  # text stays text: searchable, and in the page's font
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "lines.linewidth": 2.0,
+    "figure.constrained_layout.use": True,
+}
+
+
+class Drawing:
+    """A chart being drawn: `axes` to draw on, `svg` once the block has ended."""
+
+    axes: Axes
+    svg: Markup
+
+
+@contextmanager
+def drawing(name: str, label: str, height: float = HEIGHT) -> Iterator[Drawing]:
+    """Yield a `Drawing`; afterwards its `svg` holds inline SVG with `label` for screen readers.
+
+    `name` must be unique on the page: it keeps the ids of two charts apart and repeatable.
+    """
+    result = Drawing()
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+        figure, result.axes = plt.subplots(figsize=(WIDTH, height))
+        figure.patch.set_visible(False)
+        result.axes.patch.set_visible(False)
+        try:
+            yield result
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        finally:
+            plt.close(figure)
+    result.svg = _inline(buffer.getvalue(), name, label)
+
+
+def _inline(svg: str, name: str, label: str) -> Markup:
+    """Strip what only a file needs, prefix ids, swap colours, let the page set the size."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", body)
+    body = re.sub(r'id="', f'id="{name}-', body)
+    body = re.sub(r"url\(#", f"url(#{name}-", body)
+    body = re.sub(r'xlink:href="#', f'href="#{name}-', body)
+    for stand_in, variable in VARIABLES.items():
+        body = body.replace(stand_in, variable)
+    body = re.sub(r"(font: [\d.]+px )[^;\"]*", r"\1var(--font)", body)
+    view = re.search(r'viewBox="[^"]*"', body)
+    head = f'<svg {view.group(0) if view else ""} role="img" aria-label="{escape(label)}">'
+    return Markup(re.sub(r"<svg[^>]*>", lambda _: head, body, count=1))
+
+
+def training_curve(points: Sequence[tuple[float, float]]) -> Markup:
+    """PSNR in dB over training steps."""
+    label = f"Training curve: from {points[0][1]:.1f} to {points[-1][1]:.1f} dB"
+    with drawing("curve", label) as chart:
+        steps, values = zip(*points, strict=True)
+        marker = "o" if len(points) < 25 else None
+        chart.axes.plot(steps, values, color=ACCENT, marker=marker, markersize=4)
+        chart.axes.set_xlabel("training steps")
+        chart.axes.set_ylabel("likeness, dB")
+        chart.axes.annotate(
+            f"{values[-1]:.1f}",
+            (steps[-1], values[-1]),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="right",
+        )
+        chart.axes.margins(x=0.03, y=0.15)
+    return chart.svg
+
+
+def view_bars(views: Sequence[tuple[str, float, str]], mean: float | None) -> Markup:
+    """One bar for each held-out view, (name, PSNR in dB, level), in the order of the capture."""
+    colours = {"good": GOOD, "fair": FAIR, "weak": WEAK}
+    with drawing("views", "Likeness of each held-out view in capture order") as chart:
+        values = [value for _, value, _ in views]
+        places = range(len(views))
+        chart.axes.bar(places, values, color=[colours.get(level, ACCENT) for *_, level in views])
+        if mean is not None:
+            chart.axes.axhline(mean, color=INK, linewidth=1, linestyle="--")
+        chart.axes.set_ylim(max(0.0, min(values) - 4), max(values) + 1)
+        few = len(views) <= 10
+        chart.axes.set_xticks(places if few else [0, len(views) - 1])
+        names = [name for name, _, _ in views] if few else [views[0][0], views[-1][0]]
+        chart.axes.set_xticklabels(
+            [name if len(name) <= 14 else f"…{name[-12:]}" for name in names],
+            rotation=35 if few else 0,
+            ha="right" if few else "center",
+            fontsize=8,
+            parse_math=False,
+        )
+        chart.axes.grid(axis="x", visible=False)
+        chart.axes.set_ylabel("likeness, dB")
+    return chart.svg
+
+
+def time_bars(stages: Sequence[tuple[str, float, str]]) -> Markup:
+    """Wall time of each stage, (name, seconds, how it is said), first stage on top."""
+    height = max(1.2, 0.5 + 0.26 * len(stages))
+    with drawing("time", "Time of each stage", height) as chart:
+        seconds = [value for _, value, _ in stages]
+        bars = chart.axes.barh(range(len(stages)), seconds, color=ACCENT, height=0.62)
+        chart.axes.bar_label(bars, [said for *_, said in stages], padding=4, fontsize=8.5)
+        chart.axes.set_yticks(range(len(stages)), [name for name, *_ in stages], parse_math=False)
+        chart.axes.invert_yaxis()
+        chart.axes.set_xlim(0, max(seconds) * 1.25 or 1)
+        chart.axes.xaxis.set_visible(False)
+        chart.axes.grid(visible=False)
+        chart.axes.spines["bottom"].set_visible(False)
+    return chart.svg
+
+
+def scatter(
+    name: str, points: Sequence[tuple[str, float, float]], across: str, up: str, label: str
+) -> Markup:
+    """Named points (name, x, y) with the name beside each: one trade against another."""
+    with drawing(name, label, 3.0) as chart:
+        for said, x, y in points:
+            chart.axes.plot([x], [y], "o", color=ACCENT, markersize=7)
+            chart.axes.annotate(
+                said,
+                (x, y),
+                xytext=(0, 8),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                parse_math=False,
+            )
+        chart.axes.set_xlabel(across)
+        chart.axes.set_ylabel(up)
+        chart.axes.margins(0.18)
+    return chart.svg

@@ -1,0 +1,70 @@
+"""The shipped files of a scene out of codecs.json, in one shape whatever the nesting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.lib.report.values import number, text
+
+# The stages' fixed file names: what the formats table links to.
+FILES = {
+    "ply": "splat.ply",
+    "sog": "splat.sog",
+    "spz": "splat.spz",
+    "compressed_ply": "splat.compressed.ply",
+    "compressed.ply": "splat.compressed.ply",
+}
+PURPOSE = {
+    "ply": "the trained splat itself, for editing and archiving",
+    "sog": "what the web page loads",
+    "spz": "for apps and engines that read SPZ",
+    "compressed_ply": "for editors and older viewers",
+    "compressed.ply": "for editors and older viewers",
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """One file that ships. `loss_db` is positive when the decoded file is worse than the PLY."""
+
+    name: str
+    file: str
+    purpose: str
+    bytes: float | None
+    psnr: float | None
+    ssim: float | None
+    loss_db: float | None
+
+
+def read_formats(codecs: dict[str, Any]) -> list[Format]:
+    """Formats of codecs.json, smallest file first: under `formats`, or at its top level."""
+    found = codecs.get("formats", codecs)
+    if isinstance(found, list):
+        found = {
+            text(item.get("format") or item.get("name")): item
+            for item in found
+            if isinstance(item, dict)
+        }
+    if not isinstance(found, dict):
+        return []
+    formats = [
+        _format(name, item)
+        for name, item in found.items()
+        if isinstance(item, dict) and "bytes" in item
+    ]
+    return sorted(formats, key=lambda item: (item.bytes is None, item.bytes or 0.0, item.name))
+
+
+def _format(name: str, item: dict[str, Any]) -> Format:
+    key = name.lower().removeprefix("splat.")
+    delta = number(item.get("delta_psnr"))
+    return Format(
+        name=name,
+        file=text(item.get("file")) or FILES.get(key, ""),
+        purpose=PURPOSE.get(key, ""),
+        bytes=number(item.get("bytes")),
+        psnr=number(item.get("psnr")),
+        ssim=number(item.get("ssim")),
+        loss_db=None if delta is None else -delta,  # delta is decoded minus PLY
+    )

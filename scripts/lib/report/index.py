@@ -1,0 +1,84 @@
+"""All scenes of a run side by side: a table for spreadsheets and a page for people."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.lib.console import duration
+from scripts.lib.report import charts, summary, verdicts
+from scripts.lib.report.html import render
+from scripts.lib.report.summary import Summary
+
+
+@dataclass(frozen=True)
+class Row:
+    """A scene of the index: its record, where its folder is from the index, and its thumbnail."""
+
+    record: Summary
+    folder: str  # relative to the index's own folder
+    thumbnail: str  # data URI, or empty
+
+
+def summary_table(records: Sequence[Summary]) -> str:
+    """Tab-separated text, one line per scene; an empty cell is a number that was not measured."""
+    columns = [field.name for field in dataclasses.fields(Summary)]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    for record in records:
+        writer.writerow([_cell(getattr(record, column)) for column in columns])
+    return buffer.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """A cell of the table: no tabs or line breaks, at most four decimals, booleans as 0 and 1."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        return f"{value:.4f}".rstrip("0").rstrip(".")
+    return " ".join(str(value).split())
+
+
+def build_index(rows: Sequence[Row]) -> str:
+    """The index of all scenes as one self-contained HTML document."""
+    records = [row.record for row in rows]
+    good = sum(record.verdict == verdicts.Level.GOOD for record in records)
+    return render(
+        "index.html.j2",
+        rows=[_shown(row) for row in rows],
+        good=good,
+        chart=_chart(records),
+    )
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    record = row.record
+    seconds = record.total_seconds or record.train_seconds
+    return {
+        "record": record,
+        "folder": row.folder,
+        "thumbnail": row.thumbnail,
+        "verdict": summary.judge(record),
+        "time": None if seconds is None else duration(seconds),
+        "whole_time": record.total_seconds is not None,
+    }
+
+
+def _chart(records: Sequence[Summary]) -> Any:
+    points = [
+        (record.scene, record.sog_bytes / 1e6, record.psnr)
+        for record in records
+        if record.sog_bytes and record.psnr is not None
+    ]
+    if len(points) < 2:
+        return ""
+    return charts.scatter(
+        "scenes", points, "size of the page's splat, MB", "likeness, dB", "Likeness against size"
+    )

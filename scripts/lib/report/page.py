@@ -1,0 +1,392 @@
+"""From stage files to the report's HTML: gathers what the template shows, decides nothing about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.console import duration
+from scripts.lib.report import advice, charts, summary, values, verdicts
+from scripts.lib.report.formats import read_formats
+from scripts.lib.report.html import render
+from scripts.lib.report.inputs import StageFiles
+from scripts.lib.report.summary import Summary
+from scripts.lib.report.values import DASH, count, decimals, grouped, names, number, objects, text
+from scripts.lib.report.verdicts import Verdict
+
+# What the stages do, in the words of someone who waits for them.
+STAGES = {
+    "import_photos": "reading the photos",
+    "extract_features": "finding details",
+    "match_photos": "comparing photos",
+    "map_scene": "placing the cameras",
+    "undistort": "straightening photos",
+    "train_splat": "training the scene",
+    "evaluate_splat": "test views",
+    "compress_splat": "compressing",
+    "check_codecs": "checking the files",
+    "render_poster": "poster",
+    "bundle_web": "web page",
+}
+FILES = {  # of the scene's folder, beside those that the formats table names
+    "web/index.html": "the web page (with its folder: any static host serves it)",
+    "splat.ply": "the trained scene, for editing and archiving",
+    "undistorted.zip": "photos and camera positions, for other trainers",
+    "photos.zip": "the photos as used",
+    "renders.zip": "test views in full size",
+    "poster.jpg": "the poster",
+    "photos.json": "every photo, kept or not, and why",
+    "sfm.json": "camera positions: figures",
+    "georef.json": "place and scale on the map",
+    "train.json": "training: figures",
+    "eval.json": "test views: figures",
+    "codecs.json": "compressed files: figures",
+    "web/manifest.json": "versions, options and check sums",
+}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Data URIs: the poster, and per held-out view the kinds `photo`, `render`, `error`."""
+
+    poster: str
+    views: dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A row of the figures: what was measured, the value, the verdict, what it means."""
+
+    name: str
+    value: str
+    verdict: Verdict
+    meaning: str
+
+
+def build_report(files: StageFiles, pictures: Pictures) -> str:
+    """The report of one scene as one self-contained HTML document."""
+    record = summary.summarise(files)
+    shown = _shown_names(files)
+    advices = advice.advise(_capture(files, record, shown))
+    formats = read_formats(files.codecs)
+    return render(
+        "report.html.j2",
+        scene=files.scene,
+        headline=summary.headline(record),
+        level=record.verdict,
+        summary=record,
+        poster=pictures.poster,
+        taken=_taken(files),
+        tiles=_tiles(record),
+        advice=advices,
+        measures=_measures(record, files),
+        photos=_photos(files, shown),
+        views=_views(files, pictures, shown),
+        view_chart=_view_chart(files),
+        curve=_curve(files),
+        training=_training(files, record),
+        formats=[(item, verdicts.format_loss(item.loss_db)) for item in formats],
+        rate_chart=_rate_chart(formats),
+        stages=_stages(files),
+        time_chart=_time_chart(files),
+        total=None if record.total_seconds is None else duration(record.total_seconds),
+        facts=_facts(files, record),
+        options=_options(files),
+        links=list(FILES.items()),
+    )
+
+
+def worst_first(files: StageFiles) -> list[dict[str, Any]]:
+    """Held-out views of eval.json, lowest PSNR first; views without a number last."""
+    views = [view for view in objects(files.eval.get("views")) if text(view.get("name"))]
+
+    def key(view: dict[str, Any]) -> tuple[bool, float, str]:
+        psnr = number(view.get("psnr"))
+        return (psnr is None, psnr or 0.0, text(view.get("name")))
+
+    return sorted(views, key=key)
+
+
+def _shown_names(files: StageFiles) -> dict[str, str]:
+    """Name in photos.zip -> the name the photographer knows, where that is unique."""
+    pairs = [
+        (text(item.get("file")), text(item.get("original") or item.get("file")))
+        for item in objects(files.photos.get("photos"))
+        if item.get("kept")
+    ]
+    return dict(pairs) if len({shown for _, shown in pairs}) == len(pairs) else {}
+
+
+def _capture(files: StageFiles, record: Summary, shown: dict[str, str]) -> advice.Capture:
+    photos = objects(files.photos.get("photos"))
+    kept = summary.kept_photos(files)
+    sharpness = {
+        shown.get(text(item.get("file")), text(item.get("file"))): value
+        for item in photos
+        if item.get("kept") and (value := number(item.get("sharpness"))) is not None
+    }
+    views = [
+        (shown.get(text(view.get("name")), text(view.get("name"))), value)
+        for view in objects(files.eval.get("views"))
+        if (value := number(view.get("psnr"))) is not None
+    ]
+    damaged = [
+        text(item.get("original") or item.get("file"))
+        for item in photos
+        if not item.get("kept")
+        and any(word in text(item.get("reason")) for word in ("truncated", "damaged", "unreadable"))
+    ]
+    return advice.Capture(
+        kept=[shown.get(name, name) for name in kept],
+        unregistered=[shown.get(name, name) for name in names(files.sfm.get("unregistered"))],
+        sharpness=sharpness,
+        views=views,
+        track_length=record.track_length,
+        models=record.models,
+        reprojection_px=record.reprojection_error_px,
+        damaged=damaged,
+    )
+
+
+def _taken(files: StageFiles) -> str:
+    """When and with which cameras, as one line; empty when the photos do not say."""
+    kept = [item for item in objects(files.photos.get("photos")) if item.get("kept")]
+    cameras = sorted({text(item.get("camera")) for item in kept} - {""})
+    days = []
+    for item in kept:
+        try:
+            days.append(datetime.fromisoformat(text(item.get("time"))).date())
+        except ValueError:
+            continue
+    parts = []
+    if days:
+        first, last = (f"{day.day} {day:%B %Y}" for day in (min(days), max(days)))
+        parts.append(first if first == last else f"{first} to {last}")
+    if cameras:
+        parts.append(advice.listed(cameras))
+    return ", ".join(parts)
+
+
+def _tiles(record: Summary) -> list[tuple[str, str]]:
+    """The four figures at the top: (value, what it is)."""
+    placed = DASH
+    if record.registered is not None:
+        placed = f"{record.registered}" + (f" of {record.kept}" if record.kept else "")
+    spent = record.total_seconds or record.train_seconds
+    said = "from photos to page" if record.total_seconds else "training"
+    return [
+        (placed, "photos placed"),
+        (decimals(record.psnr, 1, "dB"), "likeness of new views"),
+        (values.size(record.sog_bytes), "to load on the page"),
+        (DASH if spent is None else duration(spent), said),
+    ]
+
+
+def _measures(record: Summary, files: StageFiles) -> list[Measure]:
+    placed = DASH
+    if record.registered is not None and record.kept:
+        placed = f"{record.registered} of {record.kept}"
+    rmse = DASH
+    if record.georeferenced:
+        rmse = f"± {decimals(record.rmse_horizontal_m, 2)} m across"
+        if record.rmse_vertical_m is not None:
+            rmse += f", ± {record.rmse_vertical_m:.2f} m up"
+    points = count(files.sfm.get("points"))
+    return [
+        Measure(
+            "Photos used",
+            grouped(record.kept),
+            verdicts.photo_count(record.kept),
+            "Readable photos that the scene was made from.",
+        ),
+        Measure(
+            "Photos placed",
+            placed,
+            verdicts.registration(record.registered, record.kept),
+            "Photos whose camera position was found by comparing them with the others "
+            "(“registered”).",
+        ),
+        Measure(
+            "Pieces",
+            grouped(record.models),
+            verdicts.pieces(record.models),
+            "Groups of photos that hang together. One is right.",
+        ),
+        Measure(
+            "Fit of the positions",
+            decimals(record.reprojection_error_px, 2, "px"),
+            verdicts.reprojection(record.reprojection_error_px),
+            "How far a spot lies, in the photos, from where the positions say it should "
+            "(“reprojection error”).",
+        ),
+        Measure(
+            "Photos per spot",
+            decimals(record.track_length, 1),
+            verdicts.track_length(record.track_length),
+            "How many photos see the same spot, on average"
+            + (f", over {grouped(points)} spots" if points else "")
+            + " (“track length”).",
+        ),
+        Measure(
+            "Scale and place",
+            rmse,
+            verdicts.georeferencing(record.georeferenced, record.rmse_horizontal_m),
+            "How far the photos' GPS and the camera positions disagree (“RMSE”).",
+        ),
+        Measure(
+            "Likeness of new views",
+            decimals(record.psnr, 1, "dB")
+            + ("" if record.ssim is None else f", SSIM {record.ssim:.3f}"),
+            verdicts.held_out(record.psnr),
+            "Some photos were held out of the training; this is how close the scene comes to "
+            "them (“PSNR”: 3 dB more is half the error).",
+        ),
+    ]
+
+
+def _photos(files: StageFiles, shown: dict[str, str]) -> dict[str, Any]:
+    """Rows of kept and dropped photos, and those that could not be placed."""
+    every = objects(files.photos.get("photos"))
+    unplaced = set(names(files.sfm.get("unregistered")))
+    held = {text(view.get("name")) for view in objects(files.eval.get("views"))}
+    held |= {Path(name).stem for name in held}
+    rows = []
+    for item in sorted(every, key=lambda item: text(item.get("file"))):
+        name = text(item.get("file"))
+        width, height = count(item.get("width")), count(item.get("height"))
+        use = "held out" if name in held or Path(name).stem in held else "trained on"
+        rows.append(
+            {
+                "name": shown.get(name, name),
+                "kept": bool(item.get("kept")),
+                "reason": text(item.get("reason")),
+                "size": f"{width} × {height}" if width and height else DASH,
+                "camera": text(item.get("camera")) or DASH,
+                "sharpness": decimals(item.get("sharpness"), 0),
+                "use": "not placed" if name in unplaced else use,
+            }
+        )
+    return {
+        "kept": [row for row in rows if row["kept"]],
+        "dropped": [row for row in rows if not row["kept"]],
+        "unplaced": [shown.get(name, name) for name in sorted(unplaced)],
+        "pairs": _pairs(files),
+    }
+
+
+def _pairs(files: StageFiles) -> str:
+    """How the photos were compared, in one sentence; empty when pairs.json does not say."""
+    strategy = text(files.pairs.get("strategy"))
+    total = count(files.pairs.get("pairs"))
+    why = text(files.pairs.get("reason") or files.pairs.get("why"))
+    if not strategy:
+        return ""
+    said = f"Photos were compared by the strategy “{strategy}”"
+    said += f" ({grouped(total)} pairs)" if total else ""
+    return said + (f": {why.rstrip('.')}." if why else ".")
+
+
+def _views(files: StageFiles, pictures: Pictures, shown: dict[str, str]) -> list[dict[str, Any]]:
+    """Held-out views, worst first, with their pictures as far as they were asked for."""
+    rows = []
+    for view in worst_first(files):
+        name, psnr = text(view.get("name")), number(view.get("psnr"))
+        rows.append(
+            {
+                "name": shown.get(name, name),
+                "psnr": decimals(psnr, 1, "dB"),
+                "ssim": decimals(view.get("ssim"), 3),
+                "verdict": verdicts.held_out(psnr),
+                "pictures": pictures.views.get(name, {}),
+            }
+        )
+    return rows
+
+
+def _view_chart(files: StageFiles) -> Any:
+    views = [
+        (text(view.get("name")), psnr, verdicts.held_out(psnr).level.value)
+        for view in sorted(objects(files.eval.get("views")), key=lambda v: text(v.get("name")))
+        if (psnr := number(view.get("psnr"))) is not None
+    ]
+    return charts.view_bars(views, number(files.eval.get("psnr"))) if len(views) > 1 else ""
+
+
+def _curve(files: StageFiles) -> Any:
+    points = [
+        (step, psnr)
+        for point in objects(files.train.get("curve"))
+        if (step := number(point.get("step"))) is not None
+        and (psnr := number(point.get("psnr"))) is not None
+    ]
+    return charts.training_curve(points) if len(points) > 1 else ""
+
+
+def _rate_chart(formats: Sequence[Any]) -> Any:
+    points = [(f.name, f.bytes / 1e6, f.psnr) for f in formats if f.bytes and f.psnr is not None]
+    if len(points) < 2:
+        return ""
+    label = "Likeness against size of the files"
+    return charts.scatter("rate", points, "file size, MB", "likeness, dB", label)
+
+
+def _training(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
+    """Facts beside the training curve."""
+    train = files.train
+    rows = [
+        ("Steps", grouped(record.steps)),
+        ("Gaussians (soft dots the scene is made of)", grouped(record.gaussians)),
+        ("Time", DASH if record.train_seconds is None else duration(record.train_seconds)),
+        ("Peak memory", decimals(train.get("peak_memory_mb"), 0, "MB")),
+    ]
+    if (resumed := number(train.get("resumed_from"))) is not None and resumed > 0:
+        rows.append(("Continued from a checkpoint at step", grouped(resumed)))
+    return [(name, value) for name, value in rows if value != DASH]
+
+
+def _stages(files: StageFiles) -> list[dict[str, str]]:
+    order = list(STAGES)
+    found = sorted(
+        files.benchmarks,
+        key=lambda item: order.index(item.rule) if item.rule in order else len(order),
+    )
+    return [
+        {
+            "rule": item.rule,
+            "name": STAGES.get(item.rule, item.rule.replace("_", " ")),
+            "seconds": duration(item.seconds),
+            "memory": decimals(item.memory_mb, 0, "MB"),
+        }
+        for item in found
+    ]
+
+
+def _time_chart(files: StageFiles) -> Any:
+    seconds = {item.rule: item.seconds for item in files.benchmarks}
+    bars = [(row["name"], seconds[row["rule"]], row["seconds"]) for row in _stages(files)]
+    return charts.time_bars(bars) if bars else ""
+
+
+def _facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
+    """Machine, versions and seed: what is needed to make the same again."""
+    manifest = files.manifest
+    rows = [("Device", record.device), ("Seed", text(record.seed))]
+    for key in ("version", "git_commit", "commit", "preset", "created", "licence", "license"):
+        if not isinstance(manifest.get(key), dict | list):
+            rows.append((key.replace("_", " ").capitalize(), text(manifest.get(key))))
+    for source in (manifest, files.train):
+        for key in ("machine", "versions", "software", "images"):
+            rows += values.settings(source.get(key))
+    unique = dict(reversed([row for row in rows if row[1]]))  # the manifest's word comes first
+    return list(reversed(unique.items()))
+
+
+def _options(files: StageFiles) -> list[tuple[str, str]]:
+    """Settings of the run, from the manifest or else from what the training recorded."""
+    for key in ("options", "settings", "config"):
+        if rows := values.settings(files.manifest.get(key)):
+            return rows
+    return values.settings(files.train.get("options"), "train_splat.")

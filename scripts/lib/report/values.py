@@ -1,0 +1,113 @@
+"""Numbers out of JSON and into text: nothing here trusts a key to be present or of the right type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+DASH = "–"  # what a table shows for a number that was not measured
+# Keys whose values may tell where on earth the photos were taken. The report is made to be passed
+# on, so such values are dropped wherever free-form options are listed.
+PLACE_KEYS = frozenset(
+    # fmt: off
+    [
+        "lat",
+        "lon",
+        "lng",
+        "latitude",
+        "longitude",
+        "altitude",
+        "origin",
+        "gps",
+        "gps_position",
+        "position",
+        "positions",
+        "epsg",
+        "crs",
+        "world_from_sfm",
+        "coordinates",
+    ]
+    # fmt: on
+)
+
+
+def number(value: Any) -> float | None:
+    """`value` as a finite float, or None when it is missing, a bool, text or not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def count(value: Any) -> int | None:
+    """A number of things: an integer, or the length of a list that names them."""
+    if isinstance(value, list):
+        return len(value)
+    found = number(value)
+    return None if found is None else int(found)
+
+
+def text(value: Any) -> str:
+    """`value` as one line of text; empty for None."""
+    return "" if value is None else " ".join(str(value).split())
+
+
+def names(value: Any) -> list[str]:
+    """A list of names, given as strings or as objects with a `file` or `name`."""
+    if not isinstance(value, list):
+        return []
+    found = [
+        item.get("file") or item.get("name") if isinstance(item, dict) else item for item in value
+    ]
+    return [text(item) for item in found if item is not None]
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list, skipping whatever else is in it."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def decimals(value: Any, digits: int, unit: str = "") -> str:
+    """A number with a fixed number of decimals and its unit, or a dash."""
+    found = number(value)
+    if found is None:
+        return DASH
+    return f"{found:.{digits}f}" + (f" {unit}" if unit else "")
+
+
+def grouped(value: Any) -> str:
+    """A whole number with thin spaces between thousands, or a dash."""
+    found = number(value)
+    return DASH if found is None else f"{round(found):,}".replace(",", "\u202f")
+
+
+def size(value: Any) -> str:
+    """A number of bytes as kB or MB (powers of ten, as file managers show), or a dash."""
+    found = number(value)
+    if found is None:
+        return DASH
+    if found < 1e3:
+        return f"{round(found)} B"
+    if found < 1e6:
+        return f"{found / 1e3:.0f} kB"
+    return f"{found / 1e6:.1f} MB" if found < 1e9 else f"{found / 1e9:.2f} GB"
+
+
+def settings(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested options as flat (dotted name, text) rows, without anything that tells a place."""
+    if not isinstance(value, Mapping):
+        return []
+    rows: list[tuple[str, str]] = []
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if str(key).lower() in PLACE_KEYS and not isinstance(item, bool):
+            continue
+        if isinstance(item, Mapping):
+            rows += settings(item, f"{name}.")
+        elif isinstance(item, Sequence) and not isinstance(item, str):
+            rows.append(
+                (name, ", ".join(text(part) for part in item if not isinstance(part, dict)))
+            )
+        else:
+            rows.append((name, text(item)))
+    return rows

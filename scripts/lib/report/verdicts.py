@@ -1,0 +1,208 @@
+"""What the numbers mean in plain language. Pure functions; every threshold says where it comes from.
+
+The reader made the photos and may know nothing of photogrammetry: a verdict is one sentence about
+the result, never about the algorithm. A number that is missing gives `UNKNOWN`, not a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How good a measurement is, from best to worst; `UNKNOWN` takes no part in the comparison."""
+
+    GOOD = "good"
+    FAIR = "fair"
+    WEAK = "weak"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One judged measurement: how good, and the sentence that says so."""
+
+    level: Level
+    text: str
+
+
+# Share of the kept photos whose position was found. One lost photo in twenty is a blurred frame;
+# one in five means that a part of the place was photographed without enough overlap.
+REGISTERED_GOOD, REGISTERED_FAIR = 0.95, 0.80
+# Pixels between where a point is seen and where the model puts it. Sharp, still photos of today's
+# cameras give 0.4 to 1.1 (50 phone photos: 0.97); above 2 the lens model or the matches are wrong.
+REPROJECTION_GOOD, REPROJECTION_FAIR = 1.2, 2.0
+# Photos that see the same point. Two rays always meet somewhere, the third one checks them; with
+# four and more, one bad match no longer moves the point.
+TRACK_GOOD, TRACK_FAIR = 4.0, 3.0
+# Metres. A phone's or drone's GPS is right to 2-5 m; more says that single positions are off.
+# Below 0.1 m only RTK gets.
+GPS_RTK, GPS_GOOD, GPS_FAIR = 0.1, 4.0, 10.0
+# dB on views that training never saw. Carefully made benchmark captures reach 27-29; below 21
+# the difference is plain to see without comparing.
+PSNR_GOOD, PSNR_FAIR = 26.0, 21.0
+# dB that a compressed file loses against the trained splat. 0.3 is the spread between two runs of
+# the same training, so nobody sees it; 1.0 shows as softer texture.
+LOSS_GOOD, LOSS_FAIR = 0.3, 1.0
+# Photos of one place. Twenty is one walk around a small subject, with 15-20 degrees between photos;
+# below twelve large parts are seen from one side only.
+PHOTOS_GOOD, PHOTOS_FAIR = 20, 12
+
+ORDER = (Level.GOOD, Level.FAIR, Level.WEAK)
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """The worst of some levels; `UNKNOWN` only when none is known."""
+    known = [ORDER.index(level) for level in levels if level is not Level.UNKNOWN]
+    return ORDER[max(known)] if known else Level.UNKNOWN
+
+
+def _falling(value: float, good: float, fair: float) -> Level:
+    """Level of a number that is better when it is larger."""
+    return Level.GOOD if value >= good else Level.FAIR if value >= fair else Level.WEAK
+
+
+def _rising(value: float, good: float, fair: float) -> Level:
+    """Level of a number that is better when it is smaller."""
+    return Level.GOOD if value <= good else Level.FAIR if value <= fair else Level.WEAK
+
+
+NOT_MEASURED = Verdict(Level.UNKNOWN, "Not measured in this run.")
+
+
+def photo_count(kept: float | None) -> Verdict:
+    """Whether there are enough photos to see each part of a place from several sides."""
+    if kept is None:
+        return NOT_MEASURED
+    level = _falling(kept, PHOTOS_GOOD, PHOTOS_FAIR)
+    texts = {
+        Level.GOOD: "Enough photos to see the place from many sides.",
+        Level.FAIR: "Few photos: corners that only one or two of them see stay soft.",
+        Level.WEAK: "Very few photos: expect holes wherever fewer than three of them look.",
+    }
+    return Verdict(level, texts[level])
+
+
+def registration(registered: float | None, kept: float | None) -> Verdict:
+    """Whether the position of (nearly) every usable photo was found."""
+    if registered is None or not kept:
+        return NOT_MEASURED
+    level = _falling(registered / kept, REGISTERED_GOOD, REGISTERED_FAIR)
+    missing = int(kept - registered)
+    if missing <= 0:
+        return Verdict(Level.GOOD, "Every photo found its place: the overlap is good everywhere.")
+    lost = f"{missing} photo{'s' if missing > 1 else ''}"
+    texts = {
+        Level.GOOD: f"Only {lost} could not be placed; the scene does not suffer.",
+        Level.FAIR: f"{lost} could not be placed: where they were taken, the scene is thinner.",
+        Level.WEAK: f"{lost} could not be placed: a part of what you photographed is missing.",
+    }
+    return Verdict(level, texts[level])
+
+
+def pieces(models: float | None) -> Verdict:
+    """Whether the photos hang together as one model or fell apart into several."""
+    if models is None:
+        return NOT_MEASURED
+    if models <= 1:
+        return Verdict(Level.GOOD, "All placed photos hang together as one piece.")
+    return Verdict(
+        Level.FAIR,
+        f"The photos fell into {int(models)} pieces that share too little; the largest was used.",
+    )
+
+
+def reprojection(error_px: float | None) -> Verdict:
+    """How exactly the camera positions explain the photos."""
+    if error_px is None:
+        return NOT_MEASURED
+    level = _rising(error_px, REPROJECTION_GOOD, REPROJECTION_FAIR)
+    texts = {
+        Level.GOOD: "Camera positions fit the photos to about a pixel.",
+        Level.FAIR: "Camera positions fit, but not crisply: some blur, movement or zooming.",
+        Level.WEAK: "Camera positions fit badly: motion blur, moving things or a changed zoom.",
+    }
+    return Verdict(level, texts[level])
+
+
+def track_length(photos_per_point: float | None) -> Verdict:
+    """How many photos agree on the same spot, which is what overlap means in practice."""
+    if photos_per_point is None:
+        return NOT_MEASURED
+    level = _falling(photos_per_point, TRACK_GOOD, TRACK_FAIR)
+    texts = {
+        Level.GOOD: "Each spot is seen by several photos: good overlap.",
+        Level.FAIR: "Most spots are seen by only three photos: the overlap is just enough.",
+        Level.WEAK: "Most spots are seen by only two photos: too little overlap.",
+    }
+    return Verdict(level, texts[level])
+
+
+def georeferencing(georeferenced: bool | None, rmse_m: float | None) -> Verdict:
+    """Whether distances in the scene are metres, and how well the GPS positions agree with it."""
+    if georeferenced is None:
+        return NOT_MEASURED
+    if not georeferenced:
+        return Verdict(
+            Level.UNKNOWN,
+            "Not in metres: the photos carry no usable GPS. The picture does not suffer from that.",
+        )
+    if rmse_m is None:
+        return Verdict(Level.UNKNOWN, "In metres; how exact the GPS was is not recorded.")
+    if rmse_m <= GPS_RTK:
+        return Verdict(Level.GOOD, "In metres, to a few centimetres: survey-grade GPS.")
+    level = _rising(rmse_m, GPS_GOOD, GPS_FAIR)
+    texts = {
+        Level.GOOD: "In metres: the GPS agrees with the photos as well as GPS can.",
+        Level.FAIR: "In metres, roughly: the GPS wandered. Do not measure to the centimetre.",
+        Level.WEAK: "In metres on paper only: the GPS contradicts the photos. Do not measure.",
+    }
+    return Verdict(level, texts[level])
+
+
+def held_out(psnr_db: float | None) -> Verdict:
+    """How close the scene comes to photos that it was not trained on."""
+    if psnr_db is None:
+        return NOT_MEASURED
+    level = _falling(psnr_db, PSNR_GOOD, PSNR_FAIR)
+    texts = {
+        Level.GOOD: "New views look like the photos; differences show only side by side.",
+        Level.FAIR: "New views are recognisable and mostly clean, soft in the weaker places.",
+        Level.WEAK: "New views differ plainly from the photos: blur, haze or ghost shapes.",
+    }
+    return Verdict(level, texts[level])
+
+
+def format_loss(loss_db: float | None) -> Verdict:
+    """What a compressed file loses against the trained splat, `loss_db` positive when it is worse."""
+    if loss_db is None:
+        return NOT_MEASURED
+    level = _rising(loss_db, LOSS_GOOD, LOSS_FAIR)
+    texts = {
+        Level.GOOD: "no visible loss",
+        Level.FAIR: "slightly softer",
+        Level.WEAK: "visibly worse",
+    }
+    return Verdict(level, texts[level])
+
+
+def overall(registered: Verdict, seen: Verdict, others: Iterable[Verdict]) -> Verdict:
+    """The headline: placed photos and the picture decide, other measures can only make it fair.
+
+    So a handful of photos, or a slightly blurred set, that still came out well is not called weak.
+    """
+    minor = worst(verdict.level for verdict in others)
+    level = worst([registered.level, seen.level])
+    if level is Level.UNKNOWN:
+        level = minor
+    elif level is Level.GOOD and minor is Level.WEAK:
+        level = Level.FAIR
+    texts = {
+        Level.GOOD: "Good capture",
+        Level.FAIR: "Usable capture with weak spots",
+        Level.WEAK: "Weak capture",
+        Level.UNKNOWN: "Capture not judged",
+    }
+    return Verdict(level, texts[level])

@@ -1,0 +1,131 @@
+"""Stage files of a made-up scene, as the stages would leave them, for the tests of report and index."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+RULES = ["import_photos", "extract_features", "match_photos", "map_scene", "undistort"]
+RULES += ["train_splat", "evaluate_splat", "compress_splat", "check_codecs", "render_poster"]
+
+
+def jpeg(width: int = 96, height: int = 64, seed: int = 0) -> bytes:
+    """A small picture of soft random blobs, with GPS in its EXIF."""
+    small = np.random.default_rng(seed).integers(0, 255, (4, 6, 3), dtype=np.uint8)
+    picture = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[29] = "2031:07:19"  # GPSDateStamp: must not reach the report
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", exif=exif)
+    return buffer.getvalue()
+
+
+def stage_values(photos: int = 24) -> dict[str, Any]:
+    """The JSON of every stage of a good capture; tests change what they are about."""
+    listed = [
+        {
+            "file": f"IMG_{i:04d}.jpg",
+            "original": f"IMG_{i:04d}.JPG",
+            "kept": True,
+            "reason": "usable",
+            "width": 4000,
+            "height": 3000,
+            "camera": "Acme One",
+            "focal_px": 3100.0,
+            "time": f"2031-05-04T10:{i % 60:02d}:00",
+            "latitude": 48.123456,
+            "longitude": 11.654321,
+            "altitude": 512.25,
+            "sharpness": 180.0 + i,
+        }
+        for i in range(photos)
+    ]
+    views = [
+        {"name": f"IMG_{i:04d}.jpg", "psnr": 27.0 + i / 8, "ssim": 0.9} for i in range(0, photos, 8)
+    ]
+    return {
+        "photos": {"photos": listed},
+        "pairs": {"strategy": "exhaustive", "reason": "few photos", "pairs": 276},
+        "sfm": {
+            "photos": photos,
+            "registered": photos,
+            "models": 1,
+            "reprojection_error_px": 0.71,
+            "unregistered": [],
+            "attempts": [],
+            "seconds": 31.0,
+            "points": 8123,
+            "track_length": 5.4,
+        },
+        "georef": {
+            "georeferenced": True,
+            "epsg": 32632,
+            "origin": [48.123456, 11.654321, 512.25],
+            "scale": 1.03,
+            "rmse_horizontal_m": 1.2,
+            "rmse_vertical_m": 2.3,
+            "world_from_sfm": np.eye(4).tolist(),
+            "inliers": photos,
+        },
+        "train": {
+            "device": "cpu",
+            "steps": 1000,
+            "seconds": 38.4,
+            "gaussians": 30000,
+            "peak_memory_mb": 812.0,
+            "seed": 7,
+            "resumed_from": 0,
+            "curve": [
+                {"step": s, "seconds": s / 26, "psnr": 27.9 - 9 * np.exp(-s / 200)}
+                for s in range(100, 1001, 100)
+            ],
+        },
+        "eval": {"psnr": 28.0, "ssim": 0.9, "views": views},
+        "codecs": {
+            "formats": {
+                "sog": {"bytes": 612_000, "psnr": 27.8, "ssim": 0.9, "delta_psnr": -0.2},
+                "spz": {"bytes": 910_000, "psnr": 27.9, "ssim": 0.9, "delta_psnr": -0.1},
+                "compressed_ply": {
+                    "bytes": 2_100_000,
+                    "psnr": 26.6,
+                    "ssim": 0.88,
+                    "delta_psnr": -1.4,
+                },
+            }
+        },
+        "manifest": {
+            "versions": {"splatmake": "0.1.0", "pycolmap": "4.2.1"},
+            "options": {"train_splat": {"steps": 1000, "origin": [48.123456, 11.654321]}},
+        },
+    }
+
+
+def write_stage_files(folder: Path, values: dict[str, Any], scene: str = "yard") -> list[str]:
+    """Write a scene's files below `folder`/`scene`; return the arguments of report_scene for them."""
+    home = folder / scene
+    home.mkdir(parents=True, exist_ok=True)
+    arguments = ["--scene", scene]
+    for stage, value in values.items():
+        path = home / f"{stage}.json"
+        path.write_text(json.dumps(value))
+        arguments += [f"--{stage}", str(path)]
+    with zipfile.ZipFile(home / "renders.zip", "w") as archive:
+        for seed, view in enumerate(values["eval"].get("views", [])):
+            for kind in ("photo", "render", "error"):
+                archive.writestr(f"{view['name']}.{kind}.jpg", jpeg(seed=seed))
+    (home / "poster.jpg").write_bytes(jpeg(seed=99))
+    benchmarks = folder / "benchmarks" / scene
+    benchmarks.mkdir(parents=True, exist_ok=True)
+    tables = []
+    for place, rule in enumerate(RULES):
+        table = benchmarks / f"{rule}.tsv"
+        table.write_text(f"s\th:m:s\tmax_rss\n{3.5 * (place + 1)}\t0:00:03\t{100 + place}\n")
+        tables.append(str(table))
+    arguments += ["--renders", str(home / "renders.zip"), "--poster", str(home / "poster.jpg")]
+    return [*arguments, "--benchmarks", *tables, "--output", str(home / "report.html")]
