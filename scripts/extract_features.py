@@ -1,0 +1,39 @@
+"""SIFT features and starting intrinsics of every photo.
+
+Needs: photos.zip, photos.json.   Leaves: features.db (a COLMAP database)
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from scripts.lib.console import run_main, say
+from scripts.lib.files import replacing
+from scripts.lib.options import parse_options
+from scripts.lib.photos import read_report
+from scripts.lib.sfm.features import FeatureOptions, extract_features
+from scripts.lib.sfm.unpack import unpacked
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the command line, extract, write the database."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, required=True, help="photos.zip of import_photos")
+    parser.add_argument("--photos-report", type=Path, required=True, help="its photos.json")
+    parser.add_argument("--options", default="{}", help="JSON object, see FeatureOptions")
+    parser.add_argument("--database", type=Path, required=True, help="COLMAP database to write")
+    parser.add_argument("--threads", type=int, default=-1, help="-1: all cores")
+    args = parser.parse_args(argv)
+    options = parse_options(FeatureOptions, args.options)
+    photos = read_report(args.photos_report)
+    names = [photo["file"] for photo in photos]
+    with unpacked(args.photos, args.database, names) as folder, replacing(args.database) as part:
+        counts = extract_features(photos, folder, part, options, args.threads)
+    say(f"{len(counts)} photos, median {median(counts.values()):.0f} features each.")
+
+
+if __name__ == "__main__":
+    run_main(main)

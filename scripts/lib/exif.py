@@ -1,0 +1,168 @@
+"""What a photo's EXIF says about camera, focal length, time and place; rubbish in it never hurts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from PIL import ExifTags, Image
+
+ORIENTATION = ExifTags.Base.Orientation
+# Diagonal of a 36 x 24 mm frame: "35 mm equivalent" compares diagonals (CIPA DCG-001), which
+# matters for 4:3 sensors.
+FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)
+# 0.2 image widths is a 136 degree lens, 20 widths a 700 mm one: outside is a typing error.
+FOCAL_IN_WIDTHS = (0.2, 20.0)
+UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """EXIF of one photo; every field is None when absent or absurd.
+
+    `focal_px` is in pixels of the stored photo, altitude in metres as the camera wrote it
+    (usually above sea level), latitude and longitude in WGS84 degrees.
+    """
+
+    make: str | None = None
+    model: str | None = None
+    focal_mm: float | None = None
+    focal_35mm: float | None = None
+    focal_px: float | None = None
+    time: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    altitude: float | None = None
+
+    @property
+    def camera(self) -> str | None:
+        """Maker and model as one name, without repeating the maker."""
+        if not self.model:
+            return self.make
+        if not self.make or self.model.lower().startswith(self.make.lower().split()[0]):
+            return self.model
+        return f"{self.make} {self.model}"
+
+
+def read_metadata(exif: Image.Exif, width: int, height: int) -> Metadata:
+    """Read the fields of `Metadata` from EXIF for a photo stored with `width` x `height` pixels."""
+    base, detail, gps = dict(exif), _directory(exif, 0x8769), _directory(exif, 0x8825)
+    focal_mm = _positive(detail.get(ExifTags.Base.FocalLength))
+    focal_35mm = _positive(detail.get(ExifTags.Base.FocalLengthIn35mmFilm))
+    latitude = _angle(gps.get(2), gps.get(1), "S", 90.0)
+    longitude = _angle(gps.get(4), gps.get(3), "W", 180.0)
+    if latitude is None or longitude is None or (latitude == 0.0 and longitude == 0.0):
+        latitude = longitude = None  # 0, 0 is what devices write before they have a fix
+    return Metadata(
+        make=_text(base.get(ExifTags.Base.Make)),
+        model=_text(base.get(ExifTags.Base.Model)),
+        focal_mm=focal_mm,
+        focal_35mm=focal_35mm,
+        focal_px=_focal_px(detail, focal_mm, focal_35mm, width, height),
+        time=_time(detail.get(ExifTags.Base.DateTimeOriginal) or base.get(ExifTags.Base.DateTime)),
+        latitude=latitude,
+        longitude=longitude,
+        altitude=_altitude(gps) if latitude is not None else None,
+    )
+
+
+def orientation(exif: Image.Exif) -> int:
+    """The EXIF orientation, 1 (upright) when absent or not one of the eight defined values."""
+    value = exif.get(ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _directory(exif: Image.Exif, tag: int) -> dict[int, Any]:
+    try:
+        return dict(exif.get_ifd(tag))
+    except Exception:  # a damaged sub-directory raises whatever its bytes happen to trip over
+        return {}
+
+
+def _number(value: Any) -> float | None:
+    """A finite float from an EXIF rational, or None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _positive(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number > 0 else None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if not isinstance(value, str):
+        return None
+    return " ".join(value.split("\0")[0].split()) or None
+
+
+def _time(value: Any) -> str | None:
+    """EXIF's `2019:07:11 15:07:32` as ISO 8601, without a zone because the tag has none."""
+    text = _text(value)
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S").isoformat()
+    except ValueError:
+        return None
+
+
+def _angle(value: Any, reference: Any, negative: str, limit: float) -> float | None:
+    """Degrees from EXIF's (degrees, minutes, seconds) and its hemisphere letter."""
+    try:
+        parts = [_number(part) for part in value]
+    except TypeError:
+        return None
+    if not 1 <= len(parts) <= 3:
+        return None
+    degrees = 0.0
+    for part, share in zip(parts, (1.0, 60.0, 3600.0), strict=False):
+        if part is None:
+            return None
+        degrees += part / share
+    if (_text(reference) or "").upper().startswith(negative):
+        degrees = -degrees
+    return degrees if abs(degrees) <= limit else None
+
+
+def _altitude(gps: dict[int, Any]) -> float | None:
+    altitude = _number(gps.get(6))
+    reference = gps.get(5)
+    below = reference in (1, b"\x01", "1")
+    if altitude is None:
+        return None
+    altitude = -altitude if below else altitude
+    return altitude if -1000.0 < altitude < 20000.0 else None
+
+
+def _focal_px(
+    detail: dict[int, Any],
+    focal_mm: float | None,
+    focal_35mm: float | None,
+    width: int,
+    height: int,
+) -> float | None:
+    """Focal length in pixels: from the 35 mm equivalent, else from the sensor's pixel pitch."""
+    if focal_35mm is not None:
+        return _plausible(
+            focal_35mm * math.hypot(width, height) / FULL_FRAME_DIAGONAL_MM, width, height
+        )
+    pitch = _positive(detail.get(ExifTags.Base.FocalPlaneXResolution))
+    unit = UNIT_MM.get(detail.get(ExifTags.Base.FocalPlaneResolutionUnit, 2), 25.4)
+    original = _positive(detail.get(ExifTags.Base.ExifImageWidth))
+    if focal_mm is None or pitch is None or original is None:
+        return None
+    # The pitch is that of the original file; a reduced copy has fewer pixels on the same sensor.
+    return _plausible(focal_mm * pitch / unit * max(width, height) / original, width, height)
+
+
+def _plausible(focal_px: float, width: int, height: int) -> float | None:
+    low, high = FOCAL_IN_WIDTHS
+    return focal_px if low <= focal_px / max(width, height, 1) <= high else None

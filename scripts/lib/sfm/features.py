@@ -1,0 +1,136 @@
+"""Cameras grouped by what took the photos, and SIFT features of every photo, in one COLMAP database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pycolmap
+
+from scripts.lib.console import UserError, say
+from scripts.lib.sfm.quiet import row_count, watching
+
+# COLMAP's own guess where EXIF tells nothing: the focal length is 1.2 times the longer side.
+DEFAULT_FOCAL_FACTOR = 1.2
+CAMERA_MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """Config section `extract_features`."""
+
+    max_side: int = 2400  # pixels; SIFT runs on a reduced copy of larger photos, 0 never reduces
+    max_features: int = 8192
+    first_octave: int = -1  # -1 doubles the photo first (finer features), 0 is 3 to 4 times faster
+    peak_threshold: float = 0.0067  # lower finds more in flat texture
+    camera_model: str = "SIMPLE_RADIAL"
+    share_intrinsics: bool = True  # photos of one camera, size and focal length share one lens
+    seed: int = 0
+
+
+def camera_groups(
+    photos: Sequence[dict[str, Any]], share: bool = True
+) -> dict[tuple[Any, ...], list[str]]:
+    """Names of the photos that one set of intrinsics describes, by (camera, size, focal length).
+
+    Zoom lenses and mixed sizes separate; focal lengths within half a percent count as one.
+    """
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for photo in photos:
+        focal = photo.get("focal_px")
+        key: tuple[Any, ...] = (
+            photo.get("camera"),
+            photo["width"],
+            photo["height"],
+            None if focal is None else round(200 * focal / max(photo["width"], photo["height"])),
+        )
+        groups.setdefault(key if share else (*key, photo["file"]), []).append(photo["file"])
+    return groups
+
+
+def extract_features(
+    photos: Sequence[dict[str, Any]],
+    folder: Path,
+    database: Path,
+    options: FeatureOptions,
+    threads: int,
+) -> dict[str, int]:
+    """Fill a new `database` with cameras, images and SIFT features; returns features per photo.
+
+    Raises UserError when the camera model is unknown or when no photo has features.
+    """
+    if options.camera_model not in CAMERA_MODELS:
+        raise UserError(
+            f"camera_model {options.camera_model!r} is unknown; choose from {', '.join(CAMERA_MODELS)}"
+        )
+    pycolmap.set_random_seed(options.seed)
+    ids = write_images(photos, database, options)
+    extraction = pycolmap.FeatureExtractionOptions()
+    extraction.num_threads = threads
+    extraction.use_gpu = bool(pycolmap.has_cuda)
+    extraction.max_image_size = options.max_side or -1
+    extraction.sift.max_num_features = options.max_features
+    extraction.sift.first_octave = options.first_octave
+    extraction.sift.peak_threshold = options.peak_threshold
+    with watching("Features", len(photos), lambda: row_count(database, "keypoints")):
+        pycolmap.extract_features(
+            database,
+            folder,
+            image_names=[photo["file"] for photo in photos],
+            extraction_options=extraction,
+            device=pycolmap.Device.auto,
+        )
+    link = pycolmap.Database.open(database)
+    counts = {name: int(link.num_keypoints_for_image(number)) for name, number in ids.items()}
+    link.close()
+    bare = [name for name, count in counts.items() if count == 0]
+    if len(bare) == len(counts):
+        raise UserError("no photo has any texture to match: are they blank, black or out of focus?")
+    if bare:
+        say(f"No features in {', '.join(bare[:12])}")
+    return counts
+
+
+def write_images(
+    photos: Sequence[dict[str, Any]], database: Path, options: FeatureOptions
+) -> dict[str, int]:
+    """Write cameras, rigs, frames and images in the order of the report; returns image ids by name.
+
+    Written before extraction, because COLMAP numbers images as its threads finish them, and
+    numbering decides ties further on: the same photos must give the same model.
+    """
+    by_name = {photo["file"]: photo for photo in photos}
+    camera_of: dict[str, tuple[int, int]] = {}
+    link = pycolmap.Database.open(database)
+    for names in camera_groups(photos, options.share_intrinsics).values():
+        photo = by_name[names[0]]
+        focals = [by_name[n]["focal_px"] for n in names if by_name[n].get("focal_px")]
+        focal = sum(focals) / len(focals) if focals else None
+        width, height = photo["width"], photo["height"]
+        camera = pycolmap.Camera.create_from_model_name(
+            0,
+            options.camera_model,
+            focal or DEFAULT_FOCAL_FACTOR * max(width, height),
+            width,
+            height,
+        )
+        camera.has_prior_focal_length = focal is not None
+        camera.camera_id = link.write_camera(camera)
+        rig = pycolmap.Rig()
+        rig.add_ref_sensor(camera.sensor_id)
+        rig_id = link.write_rig(rig)
+        camera_of.update(dict.fromkeys(names, (camera.camera_id, rig_id)))
+    ids = {}
+    for photo in photos:
+        camera_id, rig_id = camera_of[photo["file"]]
+        image = pycolmap.Image(name=photo["file"], camera_id=camera_id)
+        image.image_id = link.write_image(image)
+        frame = pycolmap.Frame()
+        frame.rig_id = rig_id
+        frame.add_data_id(image.data_id)
+        link.write_frame(frame)
+        ids[photo["file"]] = image.image_id
+    link.close()
+    return ids

@@ -1,0 +1,96 @@
+"""Photos without lens distortion and their pinhole cameras, in the layout every trainer reads."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pycolmap
+
+from scripts.lib.console import Progress, UserError
+from scripts.lib.files import add_to_zip, writing_zip
+from scripts.lib.sfm.quiet import watching
+from scripts.lib.sfm.unpack import unpacked
+
+
+@dataclass(frozen=True)
+class UndistortOptions:
+    """Config section `undistort`."""
+
+    max_side: int = 0  # pixels, 0 keeps the photos' size
+    jpeg_quality: int = 95
+
+
+def undistort(
+    photos: Path, sparse: Path, archive: Path, options: UndistortOptions, threads: int
+) -> int:
+    """Write images/ and sparse/ (PINHOLE cameras) to the stored zip `archive`; returns the photo count.
+
+    Raises UserError when `sparse` holds no model with posed photos.
+    """
+    try:
+        model = pycolmap.Reconstruction(sparse)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UserError(
+            f"{sparse} holds no readable model ({error}); run map_scene again"
+        ) from None
+    names = sorted(model.image(number).name for number in model.reg_image_ids())
+    if not names:
+        raise UserError(f"{sparse} has no photo with a pose; run map_scene again")
+    settings = pycolmap.UndistortCameraOptions()
+    settings.max_image_size = options.max_side or -1
+    with unpacked(photos, archive, names) as folder:
+        output = folder / ".undistorted"
+        images = output / "images"
+        with watching("Undistorting", len(names), lambda: _count(images)):
+            pycolmap.undistort_images(
+                output,
+                sparse,
+                folder,
+                undistort_options=settings,
+                jpeg_quality=options.jpeg_quality,
+                num_threads=threads,
+            )
+        progress = Progress("Packing", len(names))
+        with writing_zip(archive) as out:
+            for done, name in enumerate(names, 1):
+                add_to_zip(out, f"images/{name}", _checked(images / name))
+                progress.update(done)
+            for part in sorted((output / "sparse").glob("*.bin")):
+                add_to_zip(out, f"sparse/{part.name}", part.read_bytes())
+    return len(names)
+
+
+def _checked(path: Path) -> bytes:
+    """The written JPEG without its metadata: positions and serial numbers must not travel on."""
+    if not path.exists():
+        raise UserError(f"{path.name} could not be undistorted; run import_photos again")
+    return strip_metadata(path.read_bytes())
+
+
+def strip_metadata(jpeg: bytes) -> bytes:
+    """A JPEG without EXIF, XMP, comments and maker segments (APP1, APP3 to APP15, COM), pixels untouched."""
+    if jpeg[:2] != b"\xff\xd8":
+        raise ValueError("not a JPEG")
+    kept = io.BytesIO()
+    kept.write(b"\xff\xd8")
+    at = 2
+    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
+        marker = jpeg[at + 1]
+        if marker == 0xDA:  # the picture itself begins: everything after is its data
+            break
+        length = int.from_bytes(jpeg[at + 2 : at + 4], "big") + 2
+        personal = marker == 0xE1 or 0xE3 <= marker <= 0xED or marker in (0xEF, 0xFE)
+        if not personal:
+            kept.write(jpeg[at : at + length])
+        at += length
+    kept.write(jpeg[at:])
+    return kept.getvalue()
+
+
+def _count(folder: Path) -> int | None:
+    try:
+        return sum(1 for _ in folder.iterdir())
+    except OSError:
+        return None

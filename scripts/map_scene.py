@@ -1,0 +1,67 @@
+"""Camera poses and a sparse cloud in their final frame, with a gate for hopeless scenes.
+
+Needs: matches.db, photos.zip, photos.json.
+Leaves: sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.lib.console import run_main, say
+from scripts.lib.files import write_bytes, write_json
+from scripts.lib.options import parse_options
+from scripts.lib.photos import read_report
+from scripts.lib.sfm.frame import place_model
+from scripts.lib.sfm.gate import describe, require_registered
+from scripts.lib.sfm.mapping import MapOptions, map_photos
+from scripts.lib.sfm.unpack import unpacked
+
+MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin", "rigs.bin", "frames.bin")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the command line, map, judge, place, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--database", type=Path, required=True, help="matches.db")
+    parser.add_argument("--photos", type=Path, required=True, help="photos.zip")
+    parser.add_argument("--photos-report", type=Path, required=True, help="photos.json")
+    parser.add_argument("--options", default="{}", help="JSON object, see MapOptions")
+    parser.add_argument("--sparse", type=Path, required=True, help="folder for the model's files")
+    parser.add_argument("--metrics", type=Path, required=True, help="sfm.json to write")
+    parser.add_argument("--georef", type=Path, required=True, help="georef.json to write")
+    parser.add_argument("--threads", type=int, default=-1, help="-1: all cores")
+    args = parser.parse_args(argv)
+    options = parse_options(MapOptions, args.options)
+    photos = read_report(args.photos_report)
+    began = time.monotonic()
+    with unpacked(args.photos, args.metrics, [photo["file"] for photo in photos]) as folder:
+        best, attempts = map_photos(args.database, folder, options, args.threads)
+        report = describe(best, attempts, photos, time.monotonic() - began)
+        write_json(args.metrics, report)
+        require_registered(report, options)
+        model = best.models[0]
+        georef = place_model(model, photos, options.use_gps)
+        with tempfile.TemporaryDirectory(prefix=".sparse.", dir=folder) as written:
+            model.write_binary(written)
+            for name in MODEL_FILES:
+                write_bytes(args.sparse / name, (Path(written) / name).read_bytes())
+    write_json(args.georef, georef)
+    say(
+        f"{report['registered']} of {report['photos']} photos, {report['points']} points, "
+        f"{report['reprojection_error_px']:.2f} px; "
+        + (
+            f"GPS within {georef['rmse_horizontal_m']:.2f} m across, "
+            f"{georef['rmse_vertical_m']:.2f} m up."
+            if georef["georeferenced"]
+            else f"not georeferenced: {georef['reason']}."
+        )
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,41 @@
+"""Match photos that may see the same thing, chosen with a stated reason.
+
+Needs: features.db, photos.json.   Leaves: matches.db, pairs.json
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.lib.console import run_main, say
+from scripts.lib.files import replacing, write_json
+from scripts.lib.options import parse_options
+from scripts.lib.photos import read_report
+from scripts.lib.sfm.matching import MatchOptions, match_photos
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the command line, match, write database and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--database", type=Path, required=True, help="features.db")
+    parser.add_argument("--photos-report", type=Path, required=True, help="photos.json")
+    parser.add_argument("--options", default="{}", help="JSON object, see MatchOptions")
+    parser.add_argument("--output", type=Path, required=True, help="matches.db to write")
+    parser.add_argument("--pairs", type=Path, required=True, help="pairs.json to write")
+    parser.add_argument("--threads", type=int, default=-1, help="-1: all cores")
+    args = parser.parse_args(argv)
+    options = parse_options(MatchOptions, args.options)
+    photos = read_report(args.photos_report)
+    with replacing(args.output) as part:
+        report = match_photos(args.database, photos, part, options, args.threads)
+    write_json(args.pairs, report)
+    say(
+        f"{report['verified']} of {report['pairs']} pairs verified "
+        f"({report['strategy']}: {report['reason']})."
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,32 @@
+"""Photos without lens distortion, with their poses, as one zip that any trainer of splats reads.
+
+Needs: photos.zip, sparse/.   Leaves: undistorted.zip (images/ + sparse/, PINHOLE cameras)
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.lib.console import run_main, say
+from scripts.lib.options import parse_options
+from scripts.lib.sfm.undistort import UndistortOptions, undistort
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the command line, undistort, write the zip."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, required=True, help="photos.zip")
+    parser.add_argument("--sparse", type=Path, required=True, help="folder of the COLMAP model")
+    parser.add_argument("--options", default="{}", help="JSON object, see UndistortOptions")
+    parser.add_argument("--output", type=Path, required=True, help="undistorted.zip to write")
+    parser.add_argument("--threads", type=int, default=-1, help="-1: all cores")
+    args = parser.parse_args(argv)
+    options = parse_options(UndistortOptions, args.options)
+    count = undistort(args.photos, args.sparse, args.output, options, args.threads)
+    say(f"Undistorted {count} photos.")
+
+
+if __name__ == "__main__":
+    run_main(main)
