@@ -1,0 +1,140 @@
+"""Write a splat in the formats that ship, each read back and held against the source before it counts."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts.lib import codecs
+from scripts.lib.codecs import compare, compressed_ply, sog, spz
+from scripts.lib.codecs.encoded import Encoded
+from scripts.lib.console import UserError, say
+from scripts.lib.files import replacing
+from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
+
+FORMATS = ("sog", "spz", "compressed_ply")
+
+
+@dataclass(frozen=True)
+class CompressOptions:
+    """The config section `compress`.
+
+    sh_degree: highest spherical-harmonics degree kept, 0 to 3.
+    palette: SH palette entries of a SOG, up to 65536; 0 takes the power of two below the count.
+    sh_iterations: k-means passes for that palette. seed: its start.
+    webp_effort: 0 (fast) to 6 (small). spz_version: 2 or 3.
+    spz_sh1_bits, spz_sh_rest_bits: bits kept of SPZ's SH bytes, for degree 1 and above, 1 to 8.
+    """
+
+    sh_degree: int = 3
+    palette: int = 0
+    sh_iterations: int = 10
+    seed: int = 0
+    webp_effort: int = 4
+    spz_version: int = 3
+    spz_sh1_bits: int = 5
+    spz_sh_rest_bits: int = 4
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "sh_degree": (0, 3),
+            "palette": (0, 65536),
+            "sh_iterations": (1, 1000),
+            "seed": (0, 2**32 - 1),
+            "webp_effort": (0, 6),
+            "spz_version": (2, 3),
+            "spz_sh1_bits": (1, 8),
+            "spz_sh_rest_bits": (1, 8),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise UserError(
+                    f"compress option {name} is {value!r}; give a whole number from {low} to {high}"
+                )
+
+
+def checked(gaussians: Gaussians, path: Path) -> Gaussians:
+    """The Gaussians, if they can be encoded. Raises UserError on none at all or non-finite values."""
+    if len(gaussians) == 0:
+        raise UserError(f"{path} holds no Gaussians; train the scene again")
+    for field in dataclasses.fields(gaussians):
+        values = getattr(gaussians, field.name)
+        bad = ~np.isfinite(values.reshape(len(gaussians), -1)).all(axis=1)
+        if bad.any():
+            raise UserError(
+                f"{path} has {int(bad.sum())} of {len(gaussians)} Gaussians whose {field.name} are"
+                " not finite numbers; remove them or train the scene again"
+            )
+    return gaussians
+
+
+def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
+    """The Gaussians with no more than `degree` bands of spherical harmonics."""
+    if gaussians.sh_degree <= degree:
+        return gaussians
+    kept = np.ascontiguousarray(gaussians.shN[:, : SH_COEFFICIENTS[degree]])
+    return dataclasses.replace(gaussians, shN=kept)
+
+
+def encoder(name: str, options: CompressOptions) -> Callable[[Gaussians], Encoded]:
+    """The function that encodes format `name` with these options."""
+    if name == "sog":
+        wanted = sog.SogOptions(
+            palette=options.palette,
+            iterations=options.sh_iterations,
+            seed=options.seed,
+            effort=options.webp_effort,
+        )
+        return lambda gaussians: sog.encode(gaussians, wanted)
+    if name == "spz":
+        return lambda gaussians: spz.encode(
+            gaussians,
+            version=options.spz_version,
+            sh1_bits=options.spz_sh1_bits,
+            sh_rest_bits=options.spz_sh_rest_bits,
+        )
+    return compressed_ply.encode
+
+
+def clip(name: str, gaussians: Gaussians) -> Gaussians:
+    """The Gaussians moved into the ranges that format `name` can hold."""
+    if name == "spz":
+        return spz.clipped(gaussians)[0]
+    if name == "compressed_ply":
+        return compressed_ply.clipped(gaussians)[0]
+    return gaussians
+
+
+def write(name: str, path: Path, gaussians: Gaussians, options: CompressOptions) -> dict[str, Any]:
+    """Encode to `path`, decode that file, compare, and only then let it take its name.
+
+    Returns bytes, seconds, errors against the source and counts of clipped values.
+    Raises RuntimeError when the decoded file is further off than its format allows.
+    """
+    began = time.monotonic()
+    encoded = encoder(name, options)(gaussians)
+    seconds = time.monotonic() - began
+    with replacing(path) as temporary:
+        temporary.write_bytes(encoded.data)
+        decoded = codecs.decode(temporary)
+        try:
+            found = compare.check(
+                clip(name, gaussians).take(encoded.order), decoded, encoded.limits
+            )
+        except ValueError as error:
+            raise RuntimeError(f"{path} did not survive its own decoder: {error}") from None
+    say(f"{path.name}: {len(encoded.data):,} bytes in {seconds:.1f} s, read back and checked")
+    return {
+        "bytes": len(encoded.data),
+        "bytes_per_gaussian": len(encoded.data) / len(gaussians),
+        "seconds": seconds,
+        "errors": found,
+        "clipped": encoded.clipped,
+    }
