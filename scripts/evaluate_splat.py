@@ -1,0 +1,86 @@
+"""Render the held-out views of a splat and compare them with their photos.
+
+Needs  splat.ply, undistorted.zip
+Leaves eval.json (PSNR and SSIM, worst view first) and renders.zip (per view: render, photo, error)
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.lib.console import Progress, run_main, say
+from scripts.lib.files import add_to_zip, write_json, writing_zip
+from scripts.lib.gaussians import read_ply
+from scripts.lib.options import parse_options
+from scripts.lib.threads import use_threads
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """The `evaluate_splat` section of the configuration; "auto" takes what training used."""
+
+    device: str = "auto"  # auto, cuda, cpu
+    resolution: int | str = "auto"  # long side in pixels; 0: the photos' own size
+    holdout: int | str = "auto"  # every n-th photo by name
+
+
+def evaluate_splat(
+    ply: Path, scene: Path, options: EvaluateOptions, metrics: Path, renders: Path
+) -> dict[str, object]:
+    """Measure `ply` on its held-out views; write `metrics` and `renders`, return the metrics."""
+    from scripts.lib import evaluate
+    from scripts.lib.train.device import choose_device
+
+    began = time.monotonic()
+    device = choose_device(options.device)
+    gaussians = read_ply(ply)
+    views = evaluate.choose_views(ply, scene, options.resolution, options.holdout)
+    progress = Progress("evaluate_splat", len(views.indices))
+    measured: list[dict[str, object]] = []
+    with writing_zip(renders) as archive:
+        pictures = evaluate.render_views(gaussians, views, device)
+        for done, (index, render) in enumerate(zip(views.indices, pictures, strict=True), 1):
+            name, photo = views.scene.names[index], evaluate.photo_of(views, index)
+            measured.append({"name": name, **evaluate.likeness(render, photo)})
+            add_to_zip(archive, f"{name}.render.jpg", evaluate.jpeg(render))
+            add_to_zip(archive, f"{name}.photo.jpg", evaluate.jpeg(photo))
+            add_to_zip(
+                archive, f"{name}.error.jpg", evaluate.jpeg(evaluate.error_map(render, photo))
+            )
+            progress.update(done)
+    measured.sort(key=lambda view: view["psnr"])  # type: ignore[arg-type, return-value]
+    result = {
+        "psnr": evaluate.mean(measured, "psnr"),
+        "ssim": evaluate.mean(measured, "ssim"),
+        "views": measured,
+        "held_out": views.held_out,
+        "photos": len(views.scene),
+        "resolution": int(views.scene.sizes.max()),
+        "gaussians": len(gaussians),
+        "device": device,
+        "seconds": round(time.monotonic() - began, 2),
+    }
+    write_json(metrics, result)
+    return result
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.evaluate_splat", description=__doc__)
+    parser.add_argument("--ply", type=Path, required=True, help="trained splat")
+    parser.add_argument("--scene", type=Path, required=True, help="undistorted.zip")
+    parser.add_argument("--options", default="{}", help="JSON object, see EvaluateOptions")
+    parser.add_argument("--eval", type=Path, required=True, help="eval.json to write")
+    parser.add_argument("--renders", type=Path, required=True, help="renders.zip to write")
+    args = parser.parse_args(argv)
+    use_threads(0)
+    options = parse_options(EvaluateOptions, args.options)
+    result = evaluate_splat(args.ply, args.scene, options, args.eval, args.renders)
+    say(f"{args.ply}: PSNR {result['psnr']:.2f} dB, SSIM {result['ssim']:.3f}")
+
+
+if __name__ == "__main__":
+    run_main(main)

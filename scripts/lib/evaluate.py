@@ -1,0 +1,119 @@
+"""A splat against photos: held-out views rendered and compared. Needs torch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from scripts.lib.console import say
+from scripts.lib.gaussians import Gaussians
+from scripts.lib.metrics import psnr, ssim
+from scripts.lib.rasterise import rasterise
+from scripts.lib.scene import Scene, held_out, load_scene
+from scripts.lib.train.note import TrainingNote, read_note
+
+Picture = npt.NDArray[np.float32]
+ELSEWHERE = TrainingNote(resolution=480, holdout=8)  # for a splat that was not trained here
+PERFECT = 100.0  # dB for equal images: JSON knows no infinity
+MOST_SEEN = 8  # training photos to measure on when none were held out
+ERROR_GAIN = 4.0  # an error of a quarter of the range is white in the error map
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views to measure on: a scene at some resolution, and indices of its photos.
+
+    `held_out` is False when no photo was kept from training, so that seen ones must do.
+    """
+
+    scene: Scene
+    indices: list[int]
+    held_out: bool
+
+
+def choose_views(
+    ply: Path, scene: Path, resolution: int | str = "auto", holdout: int | str = "auto"
+) -> Views:
+    """The views to measure `ply` on; "auto" takes what it was trained with (its PLY tells).
+
+    Without held-out views (holdout 0, or a single photo) up to 8 training photos are taken, and a
+    sentence says so.
+    """
+    note = read_note(ply) or ELSEWHERE
+    size = note.resolution if resolution == "auto" else int(resolution)
+    every = note.holdout if holdout == "auto" else int(holdout)
+    loaded = load_scene(scene, size)
+    indices = held_out(loaded.names, every)
+    if indices:
+        return Views(loaded, indices, True)
+    say("No photo was held out of training: measuring on photos it has seen")
+    spread = np.linspace(0, len(loaded) - 1, min(MOST_SEEN, len(loaded))).round()
+    return Views(loaded, sorted({int(index) for index in spread}), False)
+
+
+@torch.no_grad()
+def render_views(gaussians: Gaussians, views: Views, device: str) -> Iterator[Picture]:
+    """Render each view, (H, W, 3) float32 clipped to 0..1, black where nothing is."""
+
+    def tensor(values: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device)
+
+    # Far from the origin (a map's coordinates) float32 would lose the detail: move there first.
+    centre = views.scene.centres.mean(axis=0)
+    cameras = views.scene.world_to_camera.copy()
+    cameras[:, :3, 3] += cameras[:, :3, :3] @ centre
+    means = tensor(gaussians.means.astype(np.float64) - centre)
+    quats, scales = tensor(gaussians.quats), torch.exp(tensor(gaussians.scales))
+    opacities = torch.sigmoid(tensor(gaussians.opacities))
+    sh = torch.cat([tensor(gaussians.sh0)[:, None], tensor(gaussians.shN)], dim=1)
+    for index in views.indices:
+        width, height = (int(v) for v in views.scene.sizes[index])
+        colour, _ = rasterise(
+            means,
+            quats,
+            scales,
+            opacities,
+            sh,
+            tensor(cameras[index : index + 1]),
+            tensor(views.scene.K[index : index + 1]),
+            (width, height),
+        )
+        yield colour[0].clamp(0, 1).cpu().numpy()
+
+
+def photo_of(views: Views, index: int) -> Picture:
+    """The photo at `index`, (H, W, 3) float32 in 0..1."""
+    return views.scene.photos([index])[0].astype(np.float32) / np.float32(255)
+
+
+def likeness(a: Picture, b: Picture) -> dict[str, float]:
+    """PSNR in dB (at most 100) and SSIM of two pictures."""
+    return {"psnr": min(psnr(a, b), PERFECT), "ssim": ssim(a, b)}
+
+
+def mean(views: list[dict[str, Any]], key: str) -> float:
+    """Mean of one number over views."""
+    return float(np.mean([view[key] for view in views]))
+
+
+def error_map(a: Picture, b: Picture) -> Picture:
+    """Mean absolute difference as a heat picture: black none, red, yellow, white a quarter or more."""
+    heat = 3 * np.clip(ERROR_GAIN * np.abs(a - b).mean(axis=2, keepdims=True), 0, 1)
+    picture: Picture = np.clip(heat - np.arange(3, dtype=np.float32), 0, 1)
+    return picture
+
+
+def jpeg(picture: Picture, quality: int = 90) -> bytes:
+    """A picture in 0..1 as the bytes of a JPEG file."""
+    buffer = io.BytesIO()
+    whole = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    Image.fromarray(whole).save(buffer, "JPEG", quality=quality, optimize=True)
+    return buffer.getvalue()

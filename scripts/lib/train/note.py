@@ -1,0 +1,35 @@
+"""The PLY header line that tells a later stage how the splat was trained. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+TAG = "splatmake "
+
+
+@dataclass(frozen=True)
+class TrainingNote:
+    """Long side of the training photos in pixels, and the held-out rhythm (0: none)."""
+
+    resolution: int
+    holdout: int
+
+    def comment(self) -> str:
+        """The header line, without the word `comment`."""
+        return TAG + json.dumps(asdict(self))
+
+
+def read_note(ply: Path) -> TrainingNote | None:
+    """The note in a PLY that was trained here; None for a splat from elsewhere or no file."""
+    if not Path(ply).is_file():
+        return None
+    start = f"comment {TAG}".encode()
+    with open(ply, "rb") as handle:
+        for line in iter(lambda: handle.readline(4096), b""):
+            if line.startswith(start):
+                return TrainingNote(**json.loads(line[len(start) :]))
+            if line.strip() == b"end_header":
+                break
+    return None

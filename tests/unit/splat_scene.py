@@ -1,0 +1,86 @@
+"""A tiny scene with known answers: a few hundred Gaussians photographed from a ring of cameras."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from scripts.lib.colmap_model import Model, View, model_members
+from scripts.lib.files import add_to_zip, writing_zip
+from scripts.lib.gaussians import SH_C0, Gaussians
+from scripts.lib.rasterise import rasterise
+
+WIDTH, HEIGHT = 64, 48
+
+
+def make_gaussians(count: int = 200, seed: int = 0, bands: int = 0) -> Gaussians:
+    """Solid coloured blobs in the unit cube around the origin."""
+    rng = np.random.default_rng(seed)
+    return Gaussians(
+        means=rng.uniform(-0.5, 0.5, (count, 3)).astype(np.float32),
+        quats=rng.normal(size=(count, 4)).astype(np.float32),
+        scales=np.log(rng.uniform(0.03, 0.12, (count, 3))).astype(np.float32),
+        opacities=rng.uniform(1, 4, count).astype(np.float32),
+        sh0=((rng.uniform(0, 1, (count, 3)) - 0.5) / SH_C0).astype(np.float32),
+        shN=rng.normal(0, 0.1, (count, bands, 3)).astype(np.float32),
+    )
+
+
+def look_at_origin(position: np.ndarray) -> np.ndarray:
+    """world_to_camera (4, 4), OpenCV axes, for a camera at `position` looking at the origin."""
+    z = -position / np.linalg.norm(position)
+    x = np.cross(z, [0.0, 0.0, 1.0])
+    x /= np.linalg.norm(x)
+    R = np.stack([x, np.cross(z, x), z])
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = R, -R @ position
+    return pose
+
+
+def make_views(count: int = 12, offset: tuple[float, float, float] = (0, 0, 0)) -> list[View]:
+    """A ring of cameras 2 units from the origin, the whole moved by `offset`."""
+    K = np.array([[60.0, 0, WIDTH / 2], [0, 60.0, HEIGHT / 2], [0, 0, 1]])
+    views = []
+    for number in range(count):
+        angle = 2 * np.pi * number / count
+        pose = look_at_origin(np.array([2 * np.cos(angle), 2 * np.sin(angle), 0.6]))
+        pose[:3, 3] -= pose[:3, :3] @ np.array(offset)
+        views.append(View(f"photo_{number:02d}.jpg", WIDTH, HEIGHT, K, pose))
+    return views
+
+
+def photograph(gaussians: Gaussians, view: View) -> np.ndarray:
+    """What `view` sees, (H, W, 3) uint8."""
+
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float32)
+
+    colour, _ = rasterise(
+        tensor(gaussians.means),
+        tensor(gaussians.quats),
+        tensor(gaussians.scales).exp(),
+        tensor(gaussians.opacities).sigmoid(),
+        torch.cat([tensor(gaussians.sh0)[:, None], tensor(gaussians.shN)], dim=1),
+        tensor(view.world_to_camera)[None],
+        tensor(view.K)[None],
+        (view.width, view.height),
+    )
+    return (colour[0].clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+
+
+def write_scene(path: Path, gaussians: Gaussians, views: list[View]) -> Model:
+    """Write an `undistorted.zip` of photos of `gaussians`, its points their centres."""
+    colours = np.clip(gaussians.sh0 * SH_C0 + 0.5, 0, 1) * 255
+    model = Model(tuple(views), gaussians.means.astype(float), colours.astype(np.uint8))
+    with writing_zip(path) as archive:
+        for view in views:
+            buffer = io.BytesIO()
+            Image.fromarray(photograph(gaussians, view)).save(buffer, "JPEG", quality=97)
+            add_to_zip(archive, f"images/{view.name}", buffer.getvalue())
+        for member, data in model_members(model).items():
+            add_to_zip(archive, member, data)
+    return model

@@ -1,0 +1,142 @@
+"""Interrupted training: killed at any moment, the same command ends with the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from scripts.lib.console import UserError
+from scripts.lib.files import read_json
+from scripts.lib.scene import load_scene
+from scripts.lib.train.checkpoint import Checkpoints, run_key
+from scripts.lib.train.loop import Trainer
+from scripts.lib.train.options import TrainOptions, resolve
+from scripts.lib.train.views import visiting_order
+from scripts.train_splat import main
+from tests.unit.splat_scene import make_gaussians, make_views, write_scene
+
+OPTIONS = {"device": "cpu", "steps": 120, "cap": 300, "sh_degree": 1, "checkpoint_every": 0.05}
+
+
+@pytest.fixture(scope="module")
+def scene_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scene") / "undistorted.zip"
+    write_scene(path, make_gaussians(), make_views())
+    return path
+
+
+def command(scene: Path, folder: Path, **options: object) -> list[str]:
+    arguments = ["--scene", scene, "--options", json.dumps(OPTIONS | options)]
+    arguments += ["--ply", folder / "splat.ply", "--metrics", folder / "train.json"]
+    return [str(argument) for argument in arguments]
+
+
+@pytest.fixture(scope="module")
+def whole(scene_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The splat of a run that was never interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    main(command(scene_zip, folder))
+    return (folder / "splat.ply").read_bytes()
+
+
+def start(scene: Path, folder: Path) -> subprocess.Popen[str]:
+    """The same command in a process of its own, once its first checkpoint has been written."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.train_splat", *command(scene, folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )
+    for _ in range(6000):
+        if any((folder / "checkpoints").glob("*.pt")):
+            return process
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    process.kill()
+    raise AssertionError("no checkpoint was written within a minute")
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_run_ends_with_the_same_bytes(
+    scene_zip: Path, tmp_path: Path, whole: bytes, blow: signal.Signals
+) -> None:
+    process = start(scene_zip, tmp_path)
+    process.send_signal(blow)
+    output = process.communicate(timeout=60)[0]
+    if blow == signal.SIGTERM:
+        assert process.returncode == 143 and "same command" in output
+    else:
+        assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "splat.ply").exists()
+    main(command(scene_zip, tmp_path))
+    metrics = read_json(tmp_path / "train.json")
+    assert 0 < metrics["resumed_from"] < metrics["steps"] == 120
+    assert [point["step"] for point in metrics["curve"]] == list(range(12, 121, 12))
+    assert (tmp_path / "splat.ply").read_bytes() == whole
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_state_continues_exactly(scene_zip: Path, tmp_path: Path) -> None:
+    """Also across the growth of the set and the change to full resolution."""
+    settings = resolve(TrainOptions(device="cpu", steps=60, cap=2500, sh_degree=1), "cpu")
+    scene = load_scene(scene_zip)
+    store = Checkpoints(tmp_path, "0" * 16)
+
+    def advance(trainer: Trainer, steps: int) -> None:
+        numbers = visiting_order(len(trainer.views), trainer.step, settings.seed)
+        for _ in range(steps):
+            trainer.advance(numbers)
+
+    straight = Trainer(scene, settings)
+    advance(straight, 40)
+    first = Trainer(scene, settings)
+    advance(first, 17)
+    store.save(first.step, first.state())
+    second = Trainer(scene, settings)
+    state = store.load()
+    assert state is not None
+    second.restore(state)
+    advance(second, 23)
+    for name, values in straight.parameters.state().items():
+        for key, value in values.items():
+            assert torch.equal(value, second.parameters.state()[name][key]), (name, key)
+    assert len(straight.parameters) > 2000
+
+
+def test_last_two_are_kept_and_damage_falls_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Checkpoints(tmp_path, "a" * 16)
+    for step in (1, 2, 3):
+        store.save(step, {"step": step})
+    assert len(list(tmp_path.iterdir())) == 2
+    (tmp_path / f"{'a' * 16}-00000003.pt").write_bytes(b"half a file")
+    assert store.load() == {"step": 2}
+    assert "damaged" in capsys.readouterr().out
+
+
+def test_other_options_are_left_alone(
+    scene_zip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = run_key(scene_zip, {"steps": 5})
+    assert key != run_key(scene_zip, {"steps": 6})
+    Checkpoints(tmp_path / "checkpoints", key).save(3, {"step": 3})
+    main(command(scene_zip, tmp_path, steps=5))
+    assert "Ignoring 1 checkpoint(s)" in capsys.readouterr().out
+    assert read_json(tmp_path / "train.json")["resumed_from"] is None
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1  # another run's, not ours to delete
+
+
+def test_checkpoint_of_nothing(tmp_path: Path) -> None:
+    assert Checkpoints(tmp_path / "none", "b" * 16).load() is None
+    with pytest.raises(UserError):
+        run_key(tmp_path / "none.zip", {})

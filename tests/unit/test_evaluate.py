@@ -1,0 +1,120 @@
+"""Measuring a splat and its encoded files on photos with known answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts import check_codecs, evaluate_splat
+from scripts.lib import evaluate
+from scripts.lib.console import UserError
+from scripts.lib.files import read_json, reading_zip
+from scripts.lib.gaussians import Gaussians, write_ply
+from scripts.lib.train.note import TrainingNote, read_note
+from tests.unit.splat_scene import make_gaussians, make_views, write_scene
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The true splat, its photos, and copies that stand for encoded files: faint and wrong."""
+    base = tmp_path_factory.mktemp("scene")
+    truth = make_gaussians(bands=3)
+    write_scene(base / "undistorted.zip", truth, make_views())
+    write_ply(base / "splat.ply", truth, (TrainingNote(64, 4).comment(),))
+    write_ply(base / "close.ply", moved(truth, 1e-4))
+    write_ply(base / "wrong.ply", moved(truth, 0.1))
+    return base
+
+
+def moved(gaussians: Gaussians, by: float) -> Gaussians:
+    return dataclasses.replace(gaussians, means=gaussians.means + np.float32(by))
+
+
+def test_true_splat_reproduces_its_photos(folder: Path, tmp_path: Path) -> None:
+    arguments = ["--ply", folder / "splat.ply", "--scene", folder / "undistorted.zip"]
+    arguments += ["--eval", tmp_path / "eval.json", "--renders", tmp_path / "renders.zip"]
+    evaluate_splat.main([str(argument) for argument in arguments])
+    result = read_json(tmp_path / "eval.json")
+    assert result["psnr"] > 35 and result["ssim"] > 0.95 and result["held_out"]  # JPEG's own loss
+    names = [view["name"] for view in result["views"]]
+    assert sorted(names) == ["photo_00.jpg", "photo_04.jpg", "photo_08.jpg"]
+    psnrs = [view["psnr"] for view in result["views"]]
+    assert psnrs == sorted(psnrs) and result["psnr"] == pytest.approx(np.mean(psnrs))
+    with reading_zip(tmp_path / "renders.zip") as archive:
+        assert len(archive.namelist()) == 9
+        error = Image.open(io.BytesIO(archive.read("photo_04.jpg.error.jpg")))
+        assert error.size == (64, 48) and np.asarray(error).mean() < 30
+
+
+def test_far_from_the_origin_is_as_sharp(folder: Path, tmp_path: Path) -> None:
+    offset = (4096.0, -2048.0, 64.0)
+    truth = make_gaussians()
+    write_scene(tmp_path / "near.zip", truth, make_views(2))
+    far = dataclasses.replace(truth, means=truth.means + np.float32(offset))
+    write_scene(tmp_path / "far.zip", truth, make_views(2, offset))
+    pictures = {}
+    for name, gaussians in (("near", truth), ("far", far)):
+        views = evaluate.choose_views(tmp_path / "none.ply", tmp_path / f"{name}.zip", 0, 2)
+        pictures[name] = next(evaluate.render_views(gaussians, views, "cpu"))
+    assert np.abs(pictures["near"] - pictures["far"]).max() < 0.02
+
+
+def test_without_held_out_views_it_says_so(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = evaluate_splat.EvaluateOptions(holdout=0)
+    result = evaluate_splat.evaluate_splat(
+        folder / "splat.ply",
+        folder / "undistorted.zip",
+        options,
+        tmp_path / "eval.json",
+        tmp_path / "renders.zip",
+    )
+    assert result["held_out"] is False and len(result["views"]) == 8  # type: ignore[arg-type]
+    assert "No photo was held out" in capsys.readouterr().out
+
+
+def check(folder: Path, name: str, metrics: Path, **options: object) -> None:
+    """Run check_codecs on `name` under the suffix of a SOG, decoded as the PLY it is."""
+    arguments = ["--ply", folder / "splat.ply", "--scene", folder / "undistorted.zip"]
+    arguments += ["--encoded", folder / f"{name}.sog", "--metrics", metrics]
+    arguments += ["--options", json.dumps(options)]
+    check_codecs.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def decoding_ply(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `x.sog` stand for `x.ply`, so that the gate is tested without an encoder."""
+    real = check_codecs.decode
+    monkeypatch.setattr(check_codecs, "decode", lambda path: real(path.with_suffix(".ply")))
+    for name in ("close", "wrong"):
+        (folder / f"{name}.sog").write_bytes(b"123")
+
+
+@pytest.mark.usefixtures("decoding_ply")
+def test_faithful_file_passes_the_gate(folder: Path, tmp_path: Path) -> None:
+    check(folder, "close", tmp_path / "codecs.json")
+    result = read_json(tmp_path / "codecs.json")
+    sog, ply = result["formats"]["sog"], result["formats"]["ply"]
+    assert result["passed"] and sog["bytes"] == 3 and abs(sog["delta_psnr"]) < 0.1
+    assert sog["psnr_to_ply"] > 45 and ply["psnr_to_ply"] == 100 and ply["delta_psnr"] == 0
+
+
+@pytest.mark.usefixtures("decoding_ply")
+def test_lossy_file_is_refused_after_its_numbers_are_written(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="wrong.sog loses .* more than the limit of 0.5 dB"):
+        check(folder, "wrong", tmp_path / "codecs.json")
+    result = read_json(tmp_path / "codecs.json")
+    assert not result["passed"] and result["formats"]["sog"]["delta_psnr"] < -5
+    check(folder, "wrong", tmp_path / "codecs.json", max_loss_db=60)
+
+
+def test_note_survives_in_the_ply(folder: Path, tmp_path: Path) -> None:
+    assert read_note(folder / "splat.ply") == TrainingNote(64, 4)
+    assert read_note(folder / "close.ply") is None and read_note(tmp_path / "none.ply") is None
