@@ -51,11 +51,18 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
     ]
     return {
         "photos": {"photos": listed},
-        "pairs": {"strategy": "exhaustive", "reason": "few photos", "pairs": 276},
+        "pairs": {
+            "strategy": "exhaustive",
+            "reason": "24 photos are few enough to compare all",
+            "photos": photos,
+            "pairs": 276,
+            "verified": 5 * photos,
+            "alone": [],
+        },
         "sfm": {
             "photos": photos,
             "registered": photos,
-            "models": 1,
+            "models": [photos],
             "reprojection_error_px": 0.71,
             "unregistered": [],
             "attempts": [],
@@ -66,12 +73,13 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
         "georef": {
             "georeferenced": True,
             "epsg": 32632,
-            "origin": [48.123456, 11.654321, 512.25],
+            "origin": {"latitude": 48.123456, "longitude": 11.654321, "altitude": 512.25},
             "scale": 1.03,
             "rmse_horizontal_m": 1.2,
             "rmse_vertical_m": 2.3,
             "world_from_sfm": np.eye(4).tolist(),
-            "inliers": photos,
+            "inliers": [f"IMG_{i:04d}.jpg" for i in range(photos)],
+            "outliers": [],
         },
         "train": {
             "device": "cpu",
@@ -80,15 +88,23 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
             "gaussians": 30000,
             "peak_memory_mb": 812.0,
             "seed": 7,
-            "resumed_from": 0,
+            "resumed_from": None,
+            "options": {"steps": 1000, "cap": 30000, "origin": [48.123456, 11.654321]},
             "curve": [
                 {"step": s, "seconds": s / 26, "psnr": 27.9 - 9 * np.exp(-s / 200)}
                 for s in range(100, 1001, 100)
             ],
         },
-        "eval": {"psnr": 28.0, "ssim": 0.9, "views": views},
+        "eval": {"psnr": 28.0, "ssim": 0.9, "views": views, "held_out": True, "resolution": 480},
         "codecs": {
             "formats": {
+                "ply": {
+                    "file": "splat.ply",
+                    "bytes": 7_080_000,
+                    "psnr": 28.0,
+                    "ssim": 0.9,
+                    "delta_psnr": 0.0,
+                },
                 "sog": {"bytes": 612_000, "psnr": 27.8, "ssim": 0.9, "delta_psnr": -0.2},
                 "spz": {"bytes": 910_000, "psnr": 27.9, "ssim": 0.9, "delta_psnr": -0.1},
                 "compressed_ply": {
@@ -100,8 +116,9 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
             }
         },
         "manifest": {
+            "title": "Old yard",
             "versions": {"splatmake": "0.1.0", "pycolmap": "4.2.1"},
-            "options": {"train_splat": {"steps": 1000, "origin": [48.123456, 11.654321]}},
+            "options": {"background": "#101214", "place": {"latitude": 48.123456}},
         },
     }
 

@@ -25,6 +25,8 @@ class Capture:
     unregistered: Sequence[str]
     sharpness: dict[str, float]
     views: Sequence[tuple[str, float]]  # held-out name, PSNR in dB
+    alone: Sequence[str]  # photos that match no other one at all
+    gps_outliers: Sequence[str]
     track_length: float | None
     models: int | None
     reprojection_px: float | None
@@ -114,9 +116,16 @@ def weak_views(capture: Capture) -> list[str]:
 def advise(capture: Capture) -> list[str]:
     """Advice for the next visit, most useful first. Empty when nothing is weak."""
     found = unplaced(capture)
+    if capture.alone:
+        one = len(capture.alone) == 1
+        found.append(
+            f"{listed(capture.alone)} {'matches' if one else 'match'} no other photo at all: "
+            "blurred, of bare walls, water or sky, or of another place. Leave such photos out, or "
+            "keep something with texture in the picture."
+        )
     if capture.models is not None and capture.models > 1:
         found.append(
-            f"The photos fell into {capture.models} groups with nothing in common. When you change "
+            f"The photos fell into {capture.models} groups with too little in common. When you change "
             "place, height or zoom, keep photographing on the way: the steps between tie the groups "
             "together."
         )
@@ -142,6 +151,11 @@ def advise(capture: Capture) -> list[str]:
         found.append(
             f"{listed(soft)} {'is' if len(soft) == 1 else 'are'} much softer than the rest: hold "
             "still or use a shorter exposure, and delete the blurred ones before a new run."
+        )
+    if capture.gps_outliers:
+        found.append(
+            f"The GPS position of {listed(capture.gps_outliers)} contradicts the others and was "
+            "not used. Give the camera a minute under open sky before the first photo."
         )
     if capture.damaged:
         found.append(

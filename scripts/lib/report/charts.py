@@ -6,6 +6,7 @@ matplotlib writes fixed colours; these stand-ins are swapped for the style sheet
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402 (the backend is chosen first: no display is needed)
 from markupsafe import Markup, escape  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.ticker import NullLocator  # noqa: E402
 
 # Stand-ins that no chart uses by chance, and what they become.
 INK, FAINT, ACCENT = "#010203", "#040506", "#070809"
@@ -30,10 +32,10 @@ VARIABLES = {
     WEAK: "var(--weak)",
 }
 # Small on purpose: a chart is shown about as wide as a phone, so that its text stays readable.
-WIDTH, HEIGHT = 4.6, 2.7  # inches
+WIDTH, HEIGHT = 4.2, 2.6  # inches
 STYLE: Any = {
     "font.family": "sans-serif",
-    "font.size": 9.5,
+    "font.size": 10,
     "svg.fonttype": "none",  # text stays text: searchable, and in the page's font
     "text.color": INK,
     "axes.edgecolor": FAINT,
@@ -150,7 +152,7 @@ def time_bars(stages: Sequence[tuple[str, float, str]]) -> Markup:
         chart.axes.bar_label(bars, [said for *_, said in stages], padding=4, fontsize=8.5)
         chart.axes.set_yticks(range(len(stages)), [name for name, *_ in stages], parse_math=False)
         chart.axes.invert_yaxis()
-        chart.axes.set_xlim(0, max(seconds) * 1.25 or 1)
+        chart.axes.set_xlim(0, max(seconds) * 1.3 or 1)
         chart.axes.xaxis.set_visible(False)
         chart.axes.grid(visible=False)
         chart.axes.spines["bottom"].set_visible(False)
@@ -160,20 +162,37 @@ def time_bars(stages: Sequence[tuple[str, float, str]]) -> Markup:
 def scatter(
     name: str, points: Sequence[tuple[str, float, float]], across: str, up: str, label: str
 ) -> Markup:
-    """Named points (name, x, y) with the name beside each: one trade against another."""
+    """Named points (name, x > 0, y) with the name beside each: one trade against another.
+
+    x is logarithmic, since sizes differ by factors; names go above and below in turn to stay apart.
+    """
     with drawing(name, label, 3.0) as chart:
-        for said, x, y in points:
+        for place, (said, x, y) in enumerate(sorted(points, key=lambda point: point[1])):
             chart.axes.plot([x], [y], "o", color=ACCENT, markersize=7)
             chart.axes.annotate(
                 said,
                 (x, y),
-                xytext=(0, 8),
+                xytext=(0, 7 if place % 2 else -7),
                 textcoords="offset points",
                 ha="center",
-                fontsize=8,
+                va="bottom" if place % 2 else "top",
+                fontsize=9,
                 parse_math=False,
             )
+        chart.axes.set_xscale("log")
+        low, high = min(x for _, x, _ in points), max(x for _, x, _ in points)
+        chart.axes.set_xlim(low / 1.8, high * 1.8)
+        chart.axes.set_xticks(_round_ticks(low / 1.8, high * 1.8), minor=False)
+        chart.axes.xaxis.set_major_formatter("{x:g}")
+        chart.axes.xaxis.set_minor_locator(NullLocator())
         chart.axes.set_xlabel(across)
         chart.axes.set_ylabel(up)
-        chart.axes.margins(0.18)
+        chart.axes.margins(y=0.22)
     return chart.svg
+
+
+def _round_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10 ... between two positive numbers."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [factor * 10.0**power for power in decades for factor in (1, 2, 5)]
+    return [value for value in found if low <= value <= high]

@@ -15,6 +15,13 @@ FILES = {
     "compressed_ply": "splat.compressed.ply",
     "compressed.ply": "splat.compressed.ply",
 }
+SPELT = {
+    "ply": "PLY",
+    "sog": "SOG",
+    "spz": "SPZ",
+    "compressed_ply": "Compressed PLY",
+    "compressed.ply": "Compressed PLY",
+}
 PURPOSE = {
     "ply": "the trained splat itself, for editing and archiving",
     "sog": "what the web page loads",
@@ -28,7 +35,8 @@ PURPOSE = {
 class Format:
     """One file that ships. `loss_db` is positive when the decoded file is worse than the PLY."""
 
-    name: str
+    name: str  # as people write it
+    key: str  # as codecs.json writes it
     file: str
     purpose: str
     bytes: float | None
@@ -58,10 +66,14 @@ def read_formats(codecs: dict[str, Any]) -> list[Format]:
 
 def _format(name: str, item: dict[str, Any]) -> Format:
     key = name.lower().removeprefix("splat.")
+    file = text(item.get("file"))
+    if "/" in file or ":" in file:  # an address, where only a sibling's name belongs
+        file = ""
     delta = number(item.get("delta_psnr"))
     return Format(
-        name=name,
-        file=text(item.get("file")) or FILES.get(key, ""),
+        name=SPELT.get(key, name),
+        key="compressed_ply" if key == "compressed.ply" else key,
+        file=file or FILES.get(key, ""),
         purpose=PURPOSE.get(key, ""),
         bytes=number(item.get("bytes")),
         psnr=number(item.get("psnr")),

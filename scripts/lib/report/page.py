@@ -75,6 +75,8 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
     return render(
         "report.html.j2",
         scene=files.scene,
+        title=text(files.manifest.get("title")) or files.scene,
+        unseen=record.held_out is not False,
         headline=summary.headline(record),
         level=record.verdict,
         summary=record,
@@ -145,6 +147,8 @@ def _capture(files: StageFiles, record: Summary, shown: dict[str, str]) -> advic
         sharpness=sharpness,
         views=views,
         track_length=record.track_length,
+        alone=[shown.get(name, name) for name in names(files.pairs.get("alone"))],
+        gps_outliers=[shown.get(name, name) for name in names(files.georef.get("outliers"))],
         models=record.models,
         reprojection_px=record.reprojection_error_px,
         damaged=damaged,
@@ -195,6 +199,9 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
         if record.rmse_vertical_m is not None:
             rmse += f", ± {record.rmse_vertical_m:.2f} m up"
     points = count(files.sfm.get("points"))
+    verified, compared = number(files.pairs.get("verified")), number(files.pairs.get("photos"))
+    neighbours = 2 * verified / compared if verified is not None and compared else None
+    pixels = count(files.eval.get("resolution"))
     return [
         Measure(
             "Photos used",
@@ -216,6 +223,12 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
             "Groups of photos that hang together. One is right.",
         ),
         Measure(
+            "Overlap",
+            decimals(neighbours, 1),
+            verdicts.overlap(neighbours),
+            "With how many other photos one photo shares a view, on average (“verified pairs”).",
+        ),
+        Measure(
             "Fit of the positions",
             decimals(record.reprojection_error_px, 2, "px"),
             verdicts.reprojection(record.reprojection_error_px),
@@ -233,16 +246,21 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
         Measure(
             "Scale and place",
             rmse,
-            verdicts.georeferencing(record.georeferenced, record.rmse_horizontal_m),
+            verdicts.georeferencing(
+                record.georeferenced,
+                record.rmse_horizontal_m,
+                text(files.georef.get("reason")).rstrip("."),
+            ),
             "How far the photos' GPS and the camera positions disagree (“RMSE”).",
         ),
         Measure(
             "Likeness of new views",
             decimals(record.psnr, 1, "dB")
             + ("" if record.ssim is None else f", SSIM {record.ssim:.3f}"),
-            verdicts.held_out(record.psnr),
+            verdicts.held_out(record.psnr, record.held_out is not False),
             "Some photos were held out of the training; this is how close the scene comes to "
-            "them (“PSNR”: 3 dB more is half the error).",
+            "them (“PSNR”: 3 dB more is half the error)"
+            + (f", compared at {pixels} pixels." if pixels else "."),
         ),
     ]
 
@@ -280,13 +298,15 @@ def _photos(files: StageFiles, shown: dict[str, str]) -> dict[str, Any]:
 def _pairs(files: StageFiles) -> str:
     """How the photos were compared, in one sentence; empty when pairs.json does not say."""
     strategy = text(files.pairs.get("strategy"))
-    total = count(files.pairs.get("pairs"))
+    total, verified = count(files.pairs.get("pairs")), count(files.pairs.get("verified"))
     why = text(files.pairs.get("reason") or files.pairs.get("why"))
     if not strategy:
         return ""
     said = f"Photos were compared by the strategy “{strategy}”"
-    said += f" ({grouped(total)} pairs)" if total else ""
-    return said + (f": {why.rstrip('.')}." if why else ".")
+    said += f": {why.rstrip('.')}." if why else "."
+    if total and verified is not None:
+        said += f" {grouped(verified)} of {grouped(total)} pairs share a view."
+    return said
 
 
 def _views(files: StageFiles, pictures: Pictures, shown: dict[str, str]) -> list[dict[str, Any]]:
@@ -377,7 +397,7 @@ def _facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
     for key in ("version", "git_commit", "commit", "preset", "created", "licence", "license"):
         if not isinstance(manifest.get(key), dict | list):
             rows.append((key.replace("_", " ").capitalize(), text(manifest.get(key))))
-    for source in (manifest, files.train):
+    for source in (manifest, files.sfm, files.train, files.eval, files.codecs):
         for key in ("machine", "versions", "software", "images"):
             rows += values.settings(source.get(key))
     unique = dict(reversed([row for row in rows if row[1]]))  # the manifest's word comes first
@@ -385,8 +405,17 @@ def _facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
 
 
 def _options(files: StageFiles) -> list[tuple[str, str]]:
-    """Settings of the run, from the manifest or else from what the training recorded."""
-    for key in ("options", "settings", "config"):
-        if rows := values.settings(files.manifest.get(key)):
-            return rows
-    return values.settings(files.train.get("options"), "train_splat.")
+    """Settings that the stages recorded, each under the name of its section of the config."""
+    recorded = {
+        "match_photos": files.pairs,
+        "map_scene": files.sfm,
+        "train_splat": files.train,
+        "evaluate_splat": files.eval,
+        "check_codecs": files.codecs,
+        "bundle_web": files.manifest,
+    }
+    return [
+        row
+        for section, value in recorded.items()
+        for row in values.settings(value.get("options"), f"{section}.")
+    ]

@@ -29,6 +29,7 @@ class Summary:
     rmse_vertical_m: float | None
     psnr: float | None
     ssim: float | None
+    held_out: bool | None  # False when the numbers above are of photos that training has seen
     gaussians: int | None
     steps: int | None
     ply_bytes: int | None
@@ -49,11 +50,8 @@ def summarise(files: StageFiles) -> Summary:
     """Pull the record out of a scene's stage files."""
     every = objects(files.photos.get("photos"))
     kept = len(kept_photos(files)) if every else count(files.sfm.get("photos"))
-    formats = {
-        item.name.lower().removeprefix("splat."): item for item in read_formats(files.codecs)
-    }
+    formats = {item.key: item for item in read_formats(files.codecs)}
     sog, ply = formats.get("sog"), formats.get("ply")
-    georeferenced = files.georef.get("georeferenced")
     total = sum(item.seconds for item in files.benchmarks) if files.benchmarks else None
     registered = count(files.sfm.get("registered"))
     reprojection = number(files.sfm.get("reprojection_error_px"))
@@ -69,11 +67,12 @@ def summarise(files: StageFiles) -> Summary:
         models=models,
         reprojection_error_px=reprojection,
         track_length=tracks,
-        georeferenced=georeferenced if isinstance(georeferenced, bool) else None,
+        georeferenced=_flag(files.georef.get("georeferenced")),
         rmse_horizontal_m=number(files.georef.get("rmse_horizontal_m")),
         rmse_vertical_m=number(files.georef.get("rmse_vertical_m")),
         psnr=psnr,
         ssim=number(files.eval.get("ssim")),
+        held_out=_flag(files.eval.get("held_out")),
         gaussians=count(files.train.get("gaussians")),
         steps=count(files.train.get("steps")),
         ply_bytes=_whole(ply.bytes if ply else files.codecs.get("ply_bytes")),
@@ -87,6 +86,10 @@ def summarise(files: StageFiles) -> Summary:
     return replace(record, verdict=judge(record).level.value)
 
 
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
 def _whole(value: Any) -> int | None:
     found = number(value)
     return None if found is None else int(found)
@@ -96,7 +99,7 @@ def judge(summary: Summary) -> Verdict:
     """The verdict over a whole scene, the same in its report and in the index."""
     return verdicts.overall(
         verdicts.registration(summary.registered, summary.kept),
-        verdicts.held_out(summary.psnr),
+        verdicts.held_out(summary.psnr, summary.held_out is not False),
         [
             verdicts.photo_count(summary.kept),
             verdicts.pieces(summary.models),
@@ -109,9 +112,10 @@ def judge(summary: Summary) -> Verdict:
 def headline(summary: Summary) -> str:
     """The report's first sentence: the verdict and the two numbers that carry it."""
     start = judge(summary).text
+    seen = "views it was trained on" if summary.held_out is False else "views it never saw"
     parts = []
     if summary.registered is not None and summary.kept:
         parts.append(f"{summary.registered} of {summary.kept} photos registered")
     if summary.psnr is not None:
-        parts.append(f"views it never saw come out at {summary.psnr:.1f} dB")
+        parts.append(f"{seen} match the photos at {summary.psnr:.1f} dB")
     return f"{start}: {', '.join(parts)}." if parts else f"{start}: the stages left no figures."

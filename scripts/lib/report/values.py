@@ -6,30 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scripts.lib.bundle import without_places
+
 DASH = "–"  # what a table shows for a number that was not measured
-# Keys whose values may tell where on earth the photos were taken. The report is made to be passed
-# on, so such values are dropped wherever free-form options are listed.
-PLACE_KEYS = frozenset(
-    # fmt: off
-    [
-        "lat",
-        "lon",
-        "lng",
-        "latitude",
-        "longitude",
-        "altitude",
-        "origin",
-        "gps",
-        "gps_position",
-        "position",
-        "positions",
-        "epsg",
-        "crs",
-        "world_from_sfm",
-        "coordinates",
-    ]
-    # fmt: on
-)
 
 
 def number(value: Any) -> float | None:
@@ -72,6 +51,7 @@ def decimals(value: Any, digits: int, unit: str = "") -> str:
     found = number(value)
     if found is None:
         return DASH
+    found = round(found, digits) + 0.0  # no "-0.0"
     return f"{found:.{digits}f}" + (f" {unit}" if unit else "")
 
 
@@ -94,14 +74,15 @@ def size(value: Any) -> str:
 
 
 def settings(value: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Nested options as flat (dotted name, text) rows, without anything that tells a place."""
+    """Nested options as flat (dotted name, text) rows, without keys that tell a place on Earth.
+
+    The report is made to be passed on, as the page is: the same keys are left out of both.
+    """
     if not isinstance(value, Mapping):
         return []
     rows: list[tuple[str, str]] = []
-    for key, item in value.items():
+    for key, item in without_places(value).items():
         name = f"{prefix}{key}"
-        if str(key).lower() in PLACE_KEYS and not isinstance(item, bool):
-            continue
         if isinstance(item, Mapping):
             rows += settings(item, f"{name}.")
         elif isinstance(item, Sequence) and not isinstance(item, str):

@@ -46,6 +46,9 @@ PSNR_GOOD, PSNR_FAIR = 26.0, 21.0
 # dB that a compressed file loses against the trained splat. 0.3 is the spread between two runs of
 # the same training, so nobody sees it; 1.0 shows as softer texture.
 LOSS_GOOD, LOSS_FAIR = 0.3, 1.0
+# Other photos that a photo has verified matches with. Its neighbours on both sides, two deep, make
+# four; six means that paths cross. With fewer than three the chain of photos can break anywhere.
+OVERLAP_GOOD, OVERLAP_FAIR = 6.0, 3.0
 # Photos of one place. Twenty is one walk around a small subject, with 15-20 degrees between photos;
 # below twelve large parts are seen from one side only.
 PHOTOS_GOOD, PHOTOS_FAIR = 20, 12
@@ -140,14 +143,31 @@ def track_length(photos_per_point: float | None) -> Verdict:
     return Verdict(level, texts[level])
 
 
-def georeferencing(georeferenced: bool | None, rmse_m: float | None) -> Verdict:
-    """Whether distances in the scene are metres, and how well the GPS positions agree with it."""
+def overlap(neighbours: float | None) -> Verdict:
+    """With how many other photos one photo shares enough to be compared, on average."""
+    if neighbours is None:
+        return NOT_MEASURED
+    level = _falling(neighbours, OVERLAP_GOOD, OVERLAP_FAIR)
+    texts = {
+        Level.GOOD: "Each photo shares its view with many others: a firm network.",
+        Level.FAIR: "Each photo shares its view with a few others only: a chain, not a network.",
+        Level.WEAK: "Most photos share their view with one or two others: the chain can break.",
+    }
+    return Verdict(level, texts[level])
+
+
+def georeferencing(georeferenced: bool | None, rmse_m: float | None, reason: str = "") -> Verdict:
+    """Whether distances in the scene are metres, and how well the GPS positions agree with it.
+
+    `reason` is the stage's own word on why the scene is not in metres.
+    """
     if georeferenced is None:
         return NOT_MEASURED
     if not georeferenced:
         return Verdict(
             Level.UNKNOWN,
-            "Not in metres: the photos carry no usable GPS. The picture does not suffer from that.",
+            f"Not in metres: {reason or 'the photos carry no usable GPS'}."
+            " The picture does not suffer from that.",
         )
     if rmse_m is None:
         return Verdict(Level.UNKNOWN, "In metres; how exact the GPS was is not recorded.")
@@ -162,11 +182,18 @@ def georeferencing(georeferenced: bool | None, rmse_m: float | None) -> Verdict:
     return Verdict(level, texts[level])
 
 
-def held_out(psnr_db: float | None) -> Verdict:
-    """How close the scene comes to photos that it was not trained on."""
+def held_out(psnr_db: float | None, unseen: bool = True) -> Verdict:
+    """How close the scene comes to photos that it was not trained on.
+
+    With `unseen` false the photos were trained on, and the number flatters: never better than fair.
+    """
     if psnr_db is None:
         return NOT_MEASURED
     level = _falling(psnr_db, PSNR_GOOD, PSNR_FAIR)
+    if not unseen and level is not Level.WEAK:
+        return Verdict(
+            Level.FAIR, "Measured on photos it was trained on, which flatters: new views are worse."
+        )
     texts = {
         Level.GOOD: "New views look like the photos; differences show only side by side.",
         Level.FAIR: "New views are recognisable and mostly clean, soft in the weaker places.",

@@ -1,0 +1,414 @@
+"""The report of a scene: complete, escaped, self-contained, silent about places, and fair in its verdicts."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.lib.console import UserError
+from scripts.lib.report import advice, charts, summary, values, verdicts
+from scripts.lib.report.formats import read_formats
+from scripts.lib.report.inputs import StageFiles, read_benchmark
+from scripts.lib.report.verdicts import Level
+from scripts.report_scene import main
+from tests.unit.stage_files import stage_values, write_stage_files
+
+# Elements that HTML closes by itself.
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Collects addresses and ids, and checks that elements nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        for key, value in attrs:
+            if key in ("src", "srcset", "data", "poster", "action", "xlink:href"):
+                self.sources.append(value or "")
+            if key == "href":
+                (self.links if tag == "a" else self.sources).append(value or "")
+            if key == "id":
+                self.ids.append(value or "")
+            assert not key.startswith("on"), f"{key} on {tag}"
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def report(folder: Path, stages: dict[str, Any], *extra: str) -> str:
+    arguments = write_stage_files(folder, stages)
+    main([*arguments, *extra])
+    return (folder / "yard" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_good_capture_reads_as_one(tmp_path: Path) -> None:
+    text = report(tmp_path, stage_values())
+    assert (
+        "Good capture: 24 of 24 photos registered, views it never saw match the photos at 28.0 dB."
+        in text
+    )
+    assert "Nothing needs repeating" in text
+    assert "<h1>Old yard</h1>" in text
+    for expected in ("612 kB", "0.20 dB", "visibly worse", "4 May 2031", "Acme One", "Seed"):
+        assert expected in text
+    assert text.count("data:image/jpeg;base64,") == 1 + 3 * 3  # poster, three held-out views
+    assert text.index("27.0 dB") < text.index("28.0 dB, SSIM") or "28.0 dB" in text
+
+
+def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
+    text = report(tmp_path, stage_values())
+    page = Page(text)
+    assert all(source.startswith(("data:image/", "#")) for source in page.sources)
+    assert all(not re.match(r"[a-z]+:|//", link) for link in page.links)
+    assert "http:" not in text and "https:" not in text and "<script" not in text
+    assert "url(" not in re.sub(r"url\(#", "", text)
+    assert "default-src 'none'" in text
+    assert {"web/index.html", "splat.sog", "splat.ply"} <= set(page.links)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_no_position_on_earth_gets_into_the_report(tmp_path: Path) -> None:
+    text = report(tmp_path, stage_values())
+    for trace in ("48.12", "11.65", "512.2", "latitude", "32632", "2031:07:19"):
+        assert trace not in text
+    import base64
+
+    for picture in re.findall(r"data:image/jpeg;base64,([^\"]+)", text):
+        assert b"Exif" not in base64.b64decode(picture)
+
+
+def test_everything_a_person_named_is_escaped(tmp_path: Path) -> None:
+    stages = stage_values()
+    bad = "<script>alert('x')</script>\"&"
+    stages["photos"]["photos"][0].update(original=bad, camera=bad)
+    stages["photos"]["photos"].append({"file": bad, "kept": False, "reason": bad})
+    stages["sfm"]["unregistered"] = [bad, "IMG_0003.jpg"]
+    stages["pairs"].update(strategy=bad, reason=bad)
+    stages["georef"].update(georeferenced=False, reason=bad)
+    stages["train"].update(device=bad, options={bad: bad})
+    stages["eval"]["views"][0]["name"] = "<b>.jpg"
+    stages["codecs"]["formats"][bad] = {"bytes": 5, "psnr": 3.0, "file": "javascript:alert(1)"}
+    stages["manifest"] = {"title": bad, "versions": {bad: bad}}
+    text = report(tmp_path, stages)
+    assert "<script" not in text and "<b>.jpg" not in text
+    assert "&lt;script&gt;" in text
+    assert not [link for link in Page(text).links if "javascript:" in link]
+
+
+def test_a_report_repeats_byte_for_byte(tmp_path: Path) -> None:
+    assert report(tmp_path, stage_values()) == report(tmp_path, stage_values())
+
+
+OPTIONAL = [
+    ("photos", {"photos": []}),
+    ("photos", {}),
+    ("pairs", {}),
+    ("sfm", {}),
+    ("georef", {}),
+    ("train", {}),
+    ("train", {"curve": [{"step": 1}, {"step": 2, "psnr": None}]}),
+    ("eval", {}),
+    ("eval", {"psnr": None, "views": [{"name": "a"}, {"psnr": 3.0}, "b"]}),
+    ("codecs", {}),
+    ("codecs", {"formats": None}),
+    ("manifest", {}),
+]
+
+
+@pytest.mark.parametrize(("stage", "value"), OPTIONAL)
+def test_missing_keys_are_dashes_not_failures(
+    tmp_path: Path, stage: str, value: dict[str, Any]
+) -> None:
+    stages = stage_values()
+    arguments = write_stage_files(tmp_path, stages)
+    (tmp_path / "yard" / f"{stage}.json").write_text(json.dumps(value))
+    main(arguments)
+    Page((tmp_path / "yard" / "report.html").read_text())
+
+
+def test_a_run_that_left_no_figures_still_reports(tmp_path: Path) -> None:
+    text = report(tmp_path, {stage: {} for stage in stage_values()})
+    assert "Capture not judged: the stages left no figures." in text
+    Page(text)
+
+
+@pytest.mark.parametrize("stage", ["photos", "sfm", "train", "eval", "codecs"])
+def test_a_missing_file_is_named(tmp_path: Path, stage: str) -> None:
+    arguments = write_stage_files(tmp_path, stage_values())
+    (tmp_path / "yard" / f"{stage}.json").unlink()
+    with pytest.raises(UserError, match=rf"{stage}\.json does not exist"):
+        main(arguments)
+    assert not (tmp_path / "yard" / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["renders.zip", "poster.jpg"])
+def test_missing_or_damaged_pictures_are_named(tmp_path: Path, name: str) -> None:
+    arguments = write_stage_files(tmp_path, stage_values())
+    path = tmp_path / "yard" / name
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match=name):
+        main(arguments)
+    path.unlink()
+    with pytest.raises(UserError, match=f"{name} does not exist"):
+        main(arguments)
+
+
+def test_json_of_another_shape_is_refused(tmp_path: Path) -> None:
+    arguments = write_stage_files(tmp_path, stage_values())
+    (tmp_path / "yard" / "sfm.json").write_text("[1, 2]")
+    with pytest.raises(UserError, match="is not a JSON object"):
+        main(arguments)
+
+
+def test_views_without_pictures_and_beyond_the_limit_stay_as_figures(tmp_path: Path) -> None:
+    stages = stage_values(40)
+    arguments = write_stage_files(tmp_path, stages)
+    worst = stages["eval"]["views"][0]["name"]
+    with zipfile.ZipFile(tmp_path / "yard" / "renders.zip") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "yard" / "renders.zip", "w") as archive:
+        for name, data in members.items():
+            if name != f"{worst}.error.jpg":
+                archive.writestr(name, data)
+    main([*arguments, "--options", '{"max_views": 2, "picture_side": 32}'])
+    text = (tmp_path / "yard" / "report.html").read_text()
+    assert text.count("data:image/jpeg") == 1 + 2 + 3
+    assert "3 more views as figures" in text
+
+
+def test_unknown_options_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown option 'colour'"):
+        main([*write_stage_files(tmp_path, stage_values()), "--options", '{"colour": 1}'])
+
+
+def test_seen_views_are_called_so(tmp_path: Path) -> None:
+    stages = stage_values()
+    stages["eval"]["held_out"] = False
+    text = report(tmp_path, stages)
+    assert "Usable capture with weak spots" not in text.split("<h2>")[0] or "trained on" in text
+    assert "Views it was trained on" in text and "never saw" not in text
+
+
+def test_importing_the_report_needs_no_torch_or_pycolmap() -> None:
+    code = (
+        "import sys; import scripts.report_scene, scripts.summarise;"
+        "sys.exit(bool({'torch', 'pycolmap', 'snakemake'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Verdicts
+
+
+@pytest.mark.parametrize(
+    ("verdict", "level"),
+    [
+        (verdicts.registration(36, 36), Level.GOOD),
+        (verdicts.registration(19, 20), Level.GOOD),
+        (verdicts.registration(16, 20), Level.FAIR),
+        (verdicts.registration(15, 20), Level.WEAK),
+        (verdicts.registration(None, 20), Level.UNKNOWN),
+        (verdicts.registration(0, 0), Level.UNKNOWN),
+        (verdicts.photo_count(20), Level.GOOD),
+        (verdicts.photo_count(12), Level.FAIR),
+        (verdicts.photo_count(11), Level.WEAK),
+        (verdicts.pieces(1), Level.GOOD),
+        (verdicts.pieces(3), Level.FAIR),
+        (verdicts.reprojection(1.2), Level.GOOD),
+        (verdicts.reprojection(2.0), Level.FAIR),
+        (verdicts.reprojection(2.1), Level.WEAK),
+        (verdicts.track_length(4.0), Level.GOOD),
+        (verdicts.track_length(3.0), Level.FAIR),
+        (verdicts.track_length(2.9), Level.WEAK),
+        (verdicts.overlap(6.0), Level.GOOD),
+        (verdicts.overlap(3.0), Level.FAIR),
+        (verdicts.overlap(1.0), Level.WEAK),
+        (verdicts.georeferencing(True, 0.03), Level.GOOD),
+        (verdicts.georeferencing(True, 4.0), Level.GOOD),
+        (verdicts.georeferencing(True, 10.0), Level.FAIR),
+        (verdicts.georeferencing(True, 11.0), Level.WEAK),
+        (verdicts.georeferencing(True, None), Level.UNKNOWN),
+        (verdicts.georeferencing(False, None), Level.UNKNOWN),
+        (verdicts.georeferencing(None, None), Level.UNKNOWN),
+        (verdicts.held_out(26.0), Level.GOOD),
+        (verdicts.held_out(21.0), Level.FAIR),
+        (verdicts.held_out(20.9), Level.WEAK),
+        (verdicts.held_out(35.0, unseen=False), Level.FAIR),
+        (verdicts.held_out(15.0, unseen=False), Level.WEAK),
+        (verdicts.format_loss(0.3), Level.GOOD),
+        (verdicts.format_loss(-0.1), Level.GOOD),
+        (verdicts.format_loss(1.0), Level.FAIR),
+        (verdicts.format_loss(1.1), Level.WEAK),
+        (verdicts.format_loss(None), Level.UNKNOWN),
+    ],
+)
+def test_thresholds(verdict: verdicts.Verdict, level: Level) -> None:
+    assert verdict.level is level
+    assert verdict.text
+
+
+def test_singular_and_plural_of_lost_photos() -> None:
+    assert verdicts.registration(19, 20).text.startswith("Only 1 photo could")
+    assert verdicts.registration(38, 40).text.startswith("Only 2 photos could")
+
+
+def test_the_headline_weighs_capture_and_picture_most() -> None:
+    good, fair, weak, unknown = (verdicts.Verdict(level, "x") for level in Level)
+    assert verdicts.overall(good, good, [good, unknown]).level is Level.GOOD
+    assert verdicts.overall(good, good, [fair]).level is Level.GOOD
+    assert verdicts.overall(good, good, [weak]).level is Level.FAIR
+    assert verdicts.overall(good, weak, [good]).level is Level.WEAK
+    assert verdicts.overall(unknown, unknown, [fair]).level is Level.FAIR
+    assert verdicts.overall(unknown, unknown, []).level is Level.UNKNOWN
+
+
+# Advice
+
+
+def capture(**changes: Any) -> advice.Capture:
+    names = [f"{i}.jpg" for i in range(40)]
+    good: dict[str, Any] = {
+        "kept": names,
+        "unregistered": [],
+        "sharpness": {},
+        "views": [(name, 27.0) for name in names[::8]],
+        "alone": [],
+        "gps_outliers": [],
+        "track_length": 5.0,
+        "models": 1,
+        "reprojection_px": 0.8,
+        "damaged": [],
+    }
+    return advice.Capture(**{**good, **changes})
+
+
+def test_a_good_capture_needs_no_advice() -> None:
+    assert advice.advise(capture()) == []
+
+
+def test_lost_photos_are_named_with_their_neighbours() -> None:
+    found = advice.advise(capture(unregistered=["3.jpg", "5.jpg", "4.jpg", "39.jpg"]))
+    assert found[0].startswith("3.jpg to 5.jpg (3 photos) could not be placed.")
+    assert "between 2.jpg and 6.jpg" in found[0]
+    assert found[1].startswith("39.jpg could not be placed. It shows")
+    assert "after 38.jpg" in found[1]
+
+
+def test_weak_views_are_named_worst_first() -> None:
+    views = [("a", 28.0), ("b", 18.0), ("c", 28.5), ("d", 16.5), ("e", 28.2)]
+    (found,) = advice.advise(capture(views=views))
+    assert "d (16.5 dB) and b (18.0 dB)" in found
+    (found,) = advice.advise(capture(views=[("a", 15.0), ("b", 16.0), ("c", 30.0)]))
+    assert found.startswith("Most test views came out weak")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"models": 2}, "2 groups"),
+        ({"track_length": 2.4}, "closer together"),
+        ({"kept": ["a", "b", "c"]}, "3 photos are few"),
+        ({"reprojection_px": 3.0}, "one zoom"),
+        ({"alone": ["7.jpg"]}, "7.jpg matches no other photo"),
+        ({"gps_outliers": ["7.jpg", "8.jpg"]}, "7.jpg and 8.jpg contradicts"),
+        ({"damaged": ["7.jpg"]}, "copy the file from the card"),
+        ({"sharpness": {**{f"{i}.jpg": 100.0 for i in range(9)}, "soft.jpg": 20.0}}, "soft.jpg is"),
+    ],
+)
+def test_each_weakness_has_its_advice(change: dict[str, Any], word: str) -> None:
+    assert any(word in item for item in advice.advise(capture(**change)))
+
+
+def test_photos_of_other_sharpness_pass_when_few_or_similar() -> None:
+    assert advice.soft_photos({"a": 1.0, "b": 100.0}) == []
+    assert advice.soft_photos({str(i): 50.0 + i for i in range(10)}) == []
+
+
+def test_long_lists_are_cut() -> None:
+    assert advice.listed(["a"]) == "a"
+    assert advice.listed(["a", "b", "c"]) == "a, b and c"
+    assert advice.listed([str(i) for i in range(10)]) == "0, 1, 2, 3, 4 and 5 more"
+
+
+# Reading and showing values
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists))
+def test_values_never_raise(value: Any) -> None:
+    for function in (values.number, values.count, values.names, values.objects, values.grouped):
+        function(value)
+    values.size(value), values.decimals(value, 2), values.text(value), values.settings(value)
+
+
+def test_values_for_people() -> None:
+    assert values.size(999) == "999 B"
+    assert values.size(612_345) == "612 kB"
+    assert values.size(2_150_000) == "2.1 MB" or values.size(2_150_000) == "2.2 MB"
+    assert values.grouped(1234567) == "1\u202f234\u202f567"
+    assert values.decimals(float("nan"), 1) == values.DASH
+    assert values.settings({"a": {"b": [1, 2], "latitude": 3}}) == [("a.b", "1, 2")]
+
+
+def test_formats_are_read_from_either_nesting() -> None:
+    numbers = {"bytes": 10, "psnr": 20.0, "ssim": 0.5, "delta_psnr": -0.25}
+    (nested,) = read_formats({"formats": {"sog": numbers}, "max_loss_db": 0.5})
+    (flat,) = read_formats({"sog": numbers, "views": ["a"], "passed": True})
+    assert nested == flat
+    assert nested.loss_db == pytest.approx(0.25)
+    assert nested.file == "splat.sog"
+
+
+def test_benchmarks_average_runs_and_refuse_other_files(tmp_path: Path) -> None:
+    table = tmp_path / "train_splat.tsv"
+    table.write_text("s\th:m:s\tmax_rss\n10.0\t0:00:10\t-\n20.0\t0:00:20\t512.5\n")
+    read = read_benchmark(table)
+    assert (read.rule, read.seconds, read.memory_mb) == ("train_splat", 15.0, 512.5)
+    table.write_text("hello\n")
+    with pytest.raises(UserError, match="not a benchmark table"):
+        read_benchmark(table)
+    with pytest.raises(UserError, match="does not exist"):
+        read_benchmark(tmp_path / "none.tsv")
+
+
+def test_charts_carry_no_fixed_colour_or_namespace() -> None:
+    svg = str(charts.training_curve([(0, 10.0), (100, 20.0)]))
+    assert svg.startswith("<svg viewBox=") and "xmlns" not in svg and "metadata" not in svg
+    assert not any(stand_in in svg for stand_in in charts.VARIABLES)
+    assert "var(--accent)" in svg
+    odd = charts.view_bars([("$a_{b}<&", 20.0, "fair"), ("b", 21.0, "good")], None)
+    assert "&lt;&amp;" in str(odd)
+
+
+def test_the_record_is_the_same_for_report_and_index() -> None:
+    stages = stage_values()
+    files = StageFiles(scene="yard", **{key: stages[key] for key in stages})
+    record = summary.summarise(files)
+    assert (record.kept, record.registered, record.models) == (24, 24, 1)
+    assert record.verdict == Level.GOOD
+    assert record.sog_loss_db == pytest.approx(0.2)
+    assert record.ply_bytes == 7_080_000

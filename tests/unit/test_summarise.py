@@ -1,0 +1,104 @@
+"""The index and table over scenes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.console import UserError
+from scripts.summarise import main
+from tests.unit.stage_files import RULES, stage_values, write_stage_files
+from tests.unit.test_report import Page
+
+STAGES = ("sfm", "train", "eval", "codecs")
+
+
+def arguments(folder: Path, scenes: list[str]) -> list[str]:
+    found = ["--scenes", *scenes]
+    for stage in STAGES:
+        found += [f"--{stage}", *(str(folder / scene / f"{stage}.json") for scene in scenes)]
+    found += ["--posters", *(str(folder / scene / "poster.jpg") for scene in scenes)]
+    return [*found, "--tsv", str(folder / "summary.tsv"), "--html", str(folder / "index.html")]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two scenes' files; the second is a weak one."""
+    write_stage_files(tmp_path, stage_values(), "yard")
+    weak = stage_values(16)
+    weak["sfm"]["registered"] = 9
+    weak["eval"]["psnr"] = 18.5
+    del weak["codecs"]["formats"]["sog"]
+    write_stage_files(tmp_path, weak, "mill-2")
+    return tmp_path
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "summary.tsv", newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def test_the_table_has_a_line_per_scene_in_order(results: Path) -> None:
+    main(arguments(results, ["yard", "mill-2"]))
+    yard, mill = rows(results)
+    assert (yard["scene"], yard["verdict"], yard["registered"]) == ("yard", "good", "24")
+    assert (mill["scene"], mill["verdict"], mill["psnr"]) == ("mill-2", "weak", "18.5")
+    assert yard["sog_bytes"] == "612000"
+    assert mill["sog_bytes"] == ""
+    assert yard["total_seconds"] == "" and yard["train_seconds"] == "38.4"
+
+
+def test_the_index_links_each_scene_and_loads_nothing(results: Path) -> None:
+    main(arguments(results, ["yard", "mill-2"]))
+    text = (results / "index.html").read_text()
+    page = Page(text)
+    assert {"yard/report.html", "mill-2/web/index.html", "summary.tsv"} <= set(page.links)
+    assert len(page.sources) == 2 and all(s.startswith("data:image/jpeg") for s in page.sources)
+    assert "http:" not in text and "https:" not in text
+    assert "2 scenes, 1 of them from a good capture" in text
+    assert "Good capture" in text and "Weak capture" in text
+
+
+def test_optional_files_add_their_numbers(results: Path) -> None:
+    extra = ["--georef", str(results / "yard" / "georef.json")]
+    extra += ["--photos", str(results / "yard" / "photos.json"), "--benchmarks"]
+    for scene in ("yard", "mill-2"):
+        extra += [str(results / "benchmarks" / scene / f"{rule}.tsv") for rule in RULES]
+    main([*arguments(results, ["yard"]), *extra])
+    (yard,) = rows(results)
+    assert float(yard["total_seconds"]) == pytest.approx(3.5 * 55)  # its own only
+    assert yard["georeferenced"] == "1"
+    text = (results / "index.html").read_text()
+    assert "3 min 12 s" in text and "48.12" not in text
+
+
+def test_an_index_elsewhere_links_back(results: Path) -> None:
+    elsewhere = results / "out" / "index.html"
+    given = arguments(results, ["yard"])
+    given[given.index("--html") + 1] = str(elsewhere)
+    main([*given, "--results", str(results)])
+    assert "../yard/report.html" in Page(elsewhere.read_text()).links
+
+
+def test_lists_of_different_length_are_refused(results: Path) -> None:
+    given = arguments(results, ["yard", "mill-2"])
+    del given[given.index("--eval") + 1]
+    with pytest.raises(UserError, match="--eval lists 1 files for 2 scenes"):
+        main(given)
+
+
+def test_a_missing_file_is_named(results: Path) -> None:
+    (results / "yard" / "train.json").unlink()
+    with pytest.raises(UserError, match=r"train\.json does not exist"):
+        main(arguments(results, ["yard"]))
+    assert not (results / "summary.tsv").exists()
+
+
+def test_cells_hold_no_separators(results: Path) -> None:
+    stages = stage_values()
+    stages["train"]["device"] = "A\tB\nC"
+    write_stage_files(results, stages, "yard")
+    main(arguments(results, ["yard"]))
+    assert rows(results)[0]["device"] == "A B C"
