@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from scripts.lib.files import write_bytes
-from scripts.lib.settings import load_schema, read_yaml, sections
+from scripts.lib.settings import allowed_values, load_schema, read_yaml, sections
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,24 +26,13 @@ bounds stops the run before its first job.
 """
 
 
-def _allowed(part: Mapping[str, Any]) -> str:
-    if "enum" in part:
-        return ", ".join(f"`{value}`" for value in part["enum"])
-    low = part.get("minimum", part.get("exclusiveMinimum"))
-    high = part.get("maximum")
-    sign = ">" if "exclusiveMinimum" in part else "≥"
-    bounds = [f"{sign} {low}"] if low is not None else []
-    bounds += [f"≤ {high}"] if high is not None else []
-    return ", ".join([part["type"], *bounds])
-
-
 def _table(properties: Mapping[str, Any]) -> list[str]:
     rows = ["| key | default | allowed | meaning |", "|---|---|---|---|"]
     for key, part in properties.items():
         default = part.get("default", "")
         shown = f"`{default!r}`" if isinstance(default, str) else f"`{default}`"
         text = " ".join(part["description"].split())
-        rows.append(f"| `{key}` | {shown} | {_allowed(part)} | {text} |")
+        rows.append(f"| `{key}` | {shown} | {allowed_values(part)} | {text} |")
     return rows
 
 

@@ -66,6 +66,38 @@ def fill_defaults(values: Mapping[str, Any], schema: Mapping[str, Any]) -> Setti
     return filled
 
 
+def allowed_values(part: Mapping[str, Any]) -> str:
+    """What a schema allows, in words: `auto or integer, at least 1`."""
+    if "anyOf" in part:
+        return " or ".join(allowed_values(choice) for choice in part["anyOf"])
+    if "const" in part:
+        return str(part["const"])
+    if "enum" in part:
+        return ", ".join(map(str, part["enum"]))
+    words = [part["type"]]
+    words += [f"at least {part['minimum']}"] if "minimum" in part else []
+    words += [f"above {part['exclusiveMinimum']}"] if "exclusiveMinimum" in part else []
+    words += [f"at most {part['maximum']}"] if "maximum" in part else []
+    return ", ".join(words)
+
+
+def parse_scalars(values: Mapping[str, Any], schema: Mapping[str, Any]) -> Settings:
+    """`values` with numbers and booleans that arrived as text made what the schema asks for.
+
+    `--config 'train_splat={steps: -5}'` hands over the text "-5".
+    """
+    parsed: Settings = {}
+    for key, value in values.items():
+        part = schema.get("properties", {}).get(key, {})
+        if isinstance(value, Mapping):
+            parsed[key] = parse_scalars(value, part)
+        elif isinstance(value, str) and part.get("type") != "string":
+            parsed[key] = yaml.safe_load(value)
+        else:
+            parsed[key] = value
+    return parsed
+
+
 def _suggestion(word: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(word, names, 1)
@@ -82,6 +114,7 @@ def _sentence(error: ValidationError, where: str) -> str:
         return f"{where}: unknown key {full!r}; {_suggestion(str(word), known)}"
     what = f"{path!r} is {error.instance!r}" if path else "the file"
     allowed = {
+        "anyOf": f"allowed: {allowed_values(error.schema)}",
         "enum": f"allowed: {', '.join(map(str, error.schema.get('enum', [])))}",
         "minimum": f"the least is {error.schema.get('minimum')}",
         "maximum": f"the most is {error.schema.get('maximum')}",
@@ -106,7 +139,7 @@ def workflow_settings(config: Mapping[str, Any], root: Path) -> Settings:
     Raises UserError on an unknown key or a value out of bounds.
     """
     schema = load_schema(root, "config")
-    values = {key: value for key, value in config.items() if value is not None}
+    values = parse_scalars({k: v for k, v in config.items() if v is not None}, schema)
     check(values, schema, "config")
     return fill_defaults(values, schema)
 
@@ -127,13 +160,13 @@ def scene_settings(
         raise UserError(
             f"scene {row['scene']!r}: preset {preset!r} is unknown; allowed: {', '.join(presets)}"
         )
-    given = {key: value for key, value in config.items() if key in names and value}
+    given = parse_scalars({key: config[key] for key in names if config.get(key)}, schema)
     overrides: Settings = {}
     for column, text in row.items():
         section, dot, option = column.partition(".")
         if dot and text != "":
-            overrides.setdefault(section, {})[option] = yaml.safe_load(text)
-    merged = merge(presets[preset] or {}, given, overrides)
+            overrides.setdefault(section, {})[option] = text
+    merged = merge(presets[preset] or {}, given, parse_scalars(overrides, schema))
     check(merged, schema, f"scene {row['scene']!r}")
     filled = fill_defaults(merged, schema)
     return {name: filled[name] for name in names}

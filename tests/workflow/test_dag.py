@@ -65,7 +65,10 @@ def test_golden_graph(checkout: Checkout, root: Path) -> None:
             ["--config", "train_splat={stpes: 5}"],
             "unknown key 'train_splat.stpes'; did you mean 'steps'?",
         ),
-        (["--config", "train_splat={steps: -5}"], "'train_splat.steps' is -5; the least is"),
+        (
+            ["--config", "train_splat={steps: -5}"],
+            "'train_splat.steps' is -5; allowed: auto or integer, at least 1",
+        ),
         (["--config", "scenes=nowhere.tsv"], "the scenes sheet nowhere.tsv does not exist"),
         (
             ["results/nowhere/web/index.html"],
