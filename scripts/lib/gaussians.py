@@ -94,7 +94,9 @@ def read_ply(path: Path) -> Gaussians:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the stage that makes it first") from None
     except (PlyParseError, KeyError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a readable PLY ({error}); train or export it again") from None
+        raise UserError(
+            f"{path} is not a readable PLY ({error}); train or export it again"
+        ) from None
     names = set(vertex.dtype.names or ())
     needed = {*"xyz", "opacity", "f_dc_0", "f_dc_1", "f_dc_2"}
     needed |= {f"scale_{i}" for i in range(3)} | {f"rot_{i}" for i in range(4)}

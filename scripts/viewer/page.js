@@ -236,9 +236,8 @@
             root.dataset.input = state.inputMode;
         };
         events.on('cameraMode:changed', showMode);
-        events.on('inputMode:changed', showInput);
+        events.on('inputMode:changed', showInput); // until then, what the pointer's kind told
         showMode();
-        showInput();
 
         mode.onclick = () => {
             state.cameraMode = state.cameraMode === 'fly' ? 'orbit' : 'fly';

@@ -11,7 +11,7 @@ ENTRIES = 256
 ITERATIONS = 100
 # Lloyd alone leaves rare values to whatever entry is nearest, and a rare scale can be the one huge
 # Gaussian behind everything. An even layer of this share of the mass keeps entries in the tails.
-EVEN_SHARE = 0.005
+EVEN_SHARE = 0.001
 EVEN_POINTS = 4096
 
 

@@ -1,10 +1,15 @@
-"""Splatting Gaussians into images: one call, gsplat's CUDA kernels or our own for the CPU behind it."""
+"""Splatting Gaussians into images: one call, on gsplat's CUDA kernels or our own for the CPU."""
 
 from __future__ import annotations
 
-import torch
+import os
 
-from scripts.lib.console import UserError
+# OpenMP reads this once, when torch loads it: waiting threads shall sleep, not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch  # noqa: E402
+
+from scripts.lib.console import UserError  # noqa: E402
 
 EPS2D = 0.3  # square pixels added to every footprint, so that none falls between pixel centres
 BACKENDS = ("cpu", "gsplat", "reference")

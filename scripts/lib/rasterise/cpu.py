@@ -1,5 +1,146 @@
-"""The CPU backend (for the moment the plain-torch reference)."""
+"""The CPU backend: numba kernels behind a torch autograd function."""
 
-from scripts.lib.rasterise.reference import render
+from __future__ import annotations
 
-__all__ = ["render"]
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from scripts.lib.rasterise import binning, projection, tiles
+
+# numba's own thread pool aborts the process when two threads enter it at once.
+LOCK = threading.Lock()
+
+
+def threads() -> int:
+    """How many threads the kernels use: torch's number, at most numba's (NUMBA_NUM_THREADS)."""
+    return max(1, min(torch.get_num_threads(), numba.get_num_threads()))
+
+
+@dataclass
+class _Frame:
+    """What the way back needs of one rendered view."""
+
+    size: tuple[int, int]
+    sharp: bool
+    camera: npt.NDArray[np.float32]
+    records: npt.NDArray[np.float32]
+    tiles: npt.NDArray[np.int64]
+    entries: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int32]
+    slots: int
+    lights: npt.NDArray[np.float32]
+    stops: npt.NDArray[np.float32]
+    ends: npt.NDArray[np.int64]
+
+
+def _forward(
+    parameters: list[npt.NDArray[np.float32]],
+    camera: npt.NDArray[np.float32],
+    size: tuple[int, int],
+    sharp: bool,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], _Frame]:
+    (width, height), count, workers = size, len(parameters[0]), threads()
+    records = np.empty((count, projection.RECORD), np.float32)
+    depths, boxes = np.empty(count, np.float32), np.empty(count, np.int32)
+    projection.project(workers, camera, width, height, sharp, *parameters, records, depths, boxes)
+    lists, entries, starts, counts, slots = binning.bin_tiles(workers, size, records, depths, boxes)
+    number = len(lists) - 1
+    colour = np.empty((height, width, 3), np.float32)
+    alpha = np.empty((height, width, 1), np.float32)
+    lights = np.empty((number, tiles.PIXELS), np.float32)
+    stops, ends = np.empty_like(lights), np.empty(number, np.int64)
+    tiles.draw(workers, width, height, records, lists, entries, colour, alpha, lights, stops, ends)
+    frame = _Frame(
+        size, sharp, camera, records, lists, entries, starts, counts, slots, lights, stops, ends
+    )
+    return colour, alpha, frame
+
+
+def _backward(
+    parameters: list[npt.NDArray[np.float32]],
+    frame: _Frame,
+    d_colour: npt.NDArray[np.float32],
+    d_alpha: npt.NDArray[np.float32],
+) -> list[npt.NDArray[np.float32]]:
+    workers, (width, height) = threads(), frame.size
+    partial = np.empty((frame.slots, projection.GRADIENTS), np.float32)
+    tiles.undraw(
+        workers,
+        width,
+        height,
+        frame.records,
+        frame.tiles,
+        frame.entries,
+        frame.lights,
+        frame.stops,
+        frame.ends,
+        d_colour,
+        d_alpha,
+        partial,
+    )
+    gradients = [np.empty_like(parameter) for parameter in parameters]
+    projection.unproject(
+        workers,
+        frame.camera,
+        frame.sharp,
+        *parameters,
+        frame.records,
+        frame.starts,
+        frame.counts,
+        partial,
+        *gradients,
+    )
+    return gradients
+
+
+class _Rasterise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, camera: Any, size: Any, sharp: bool, *parameters: torch.Tensor) -> Any:
+        arrays = [parameter.detach().numpy() for parameter in parameters]
+        with LOCK:
+            colour, alpha, ctx.frame = _forward(arrays, camera, size, sharp)
+        ctx.save_for_backward(*parameters)
+        return torch.from_numpy(colour), torch.from_numpy(alpha)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, d_colour: torch.Tensor, d_alpha: torch.Tensor) -> Any:
+        arrays = [parameter.detach().numpy() for parameter in ctx.saved_tensors]
+        with LOCK:
+            gradients = _backward(
+                arrays, ctx.frame, d_colour.contiguous().numpy(), d_alpha.contiguous().numpy()
+            )
+        return (None, None, None, *(torch.from_numpy(gradient) for gradient in gradients))
+
+
+def render(
+    means: torch.Tensor,
+    quats: torch.Tensor,
+    scales: torch.Tensor,
+    opacities: torch.Tensor,
+    sh: torch.Tensor,
+    world_to_camera: torch.Tensor,
+    K: torch.Tensor,
+    size: tuple[int, int],
+    *,
+    near: float = 0.01,
+    far: float = 1e10,
+    antialiased: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One camera: colour (H, W, 3) premultiplied and alpha (H, W, 1), float32."""
+    camera = projection.pack_camera(
+        world_to_camera.detach().cpu().numpy(), K.detach().cpu().numpy(), size, near, far
+    )
+    parameters = [
+        parameter.to("cpu", torch.float32).contiguous()
+        for parameter in (means, quats, scales, opacities, sh)
+    ]
+    colour, alpha = _Rasterise.apply(camera, size, antialiased, *parameters)
+    return colour, alpha

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import pycolmap
 
-from scripts.lib.console import UserError, say
-from scripts.lib.sfm.quiet import row_count, watching
+from scripts.lib.console import Progress, UserError, say
+from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 
 # COLMAP's own guess where EXIF tells nothing: the focal length is 1.2 times the longer side.
 DEFAULT_FOCAL_FACTOR = 1.2
@@ -74,14 +75,20 @@ def extract_features(
     extraction.sift.max_num_features = options.max_features
     extraction.sift.first_octave = options.first_octave
     extraction.sift.peak_threshold = options.peak_threshold
-    with watching("Features", len(photos), lambda: row_count(database, "keypoints")):
+    names = [photo["file"] for photo in photos]
+    # In portions, to tell the progress: a second SQLite library that looks into a database which
+    # COLMAP is writing (its own copy of SQLite) breaks both.
+    portion = 4 * (threads if threads > 0 else os.cpu_count() or 1)
+    progress = Progress("Features", len(names))
+    for begin in range(0, len(names), portion):
         pycolmap.extract_features(
             database,
             folder,
-            image_names=[photo["file"] for photo in photos],
+            image_names=names[begin : begin + portion],
             extraction_options=extraction,
             device=pycolmap.Device.auto,
         )
+        progress.update(min(begin + portion, len(names)))
     link = pycolmap.Database.open(database)
     counts = {name: int(link.num_keypoints_for_image(number)) for name, number in ids.items()}
     link.close()

@@ -13,7 +13,7 @@ from typing import Any
 import pycolmap
 
 from scripts.lib.console import UserError, say
-from scripts.lib.sfm.quiet import heartbeat, row_count
+from scripts.lib.sfm.quiet import heartbeat
 
 MAPPERS = ("auto", "incremental", "global")
 
@@ -72,7 +72,7 @@ def map_photos(
     """
     if options.mapper not in MAPPERS:
         raise UserError(f"mapper {options.mapper!r} is unknown; choose from {', '.join(MAPPERS)}")
-    count = row_count(database, "images") or 0
+    count = _image_count(database)
     order = ["incremental", "global"]
     if options.mapper == "global" or (options.mapper == "auto" and count >= options.global_from):
         order.reverse()
@@ -142,6 +142,13 @@ def _global(
             calibration.random_seed = options.seed
             pycolmap.calibrate_view_graph(database, calibration)
         return dict(pycolmap.global_mapping(database, folder, output, settings))
+
+
+def _image_count(database: Path) -> int:
+    link = pycolmap.Database.open(database)
+    count = int(link.num_images())
+    link.close()
+    return count
 
 
 def _all_focals_known(database: Path) -> bool:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.console import UserError
+from scripts.lib.console import Progress, UserError
+from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.pairs import STRATEGIES, choose_pairs
-from scripts.lib.sfm.quiet import row_count, watching
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,14 @@ def match_photos(
     shutil.copyfile(features, database)
     matching, verification = _settings(options, threads)
     pycolmap.set_random_seed(options.seed)
+    progress = Progress("Pairs", len(chosen.pairs))
+    done = 0
     with tempfile.TemporaryDirectory(prefix=".pairs.", dir=database.parent) as folder:
         listing = Path(folder) / "pairs.txt"
-        listing.write_text("".join(f"{a} {b}\n" for a, b in chosen.pairs), encoding="utf-8")
         pairing = pycolmap.ImportedPairingOptions()
         pairing.match_list_path = listing
-        pairing.block_size = 200
-        with watching("Pairs", len(chosen.pairs), lambda: row_count(database, "matches")):
+        for portion in _portions(chosen.pairs):
+            listing.write_text("".join(f"{a} {b}\n" for a, b in portion), encoding="utf-8")
             pycolmap.match_image_pairs(
                 database,
                 matching_options=matching,
@@ -70,6 +71,8 @@ def match_photos(
                 verification_options=verification,
                 device=pycolmap.Device.auto,
             )
+            done += len(portion)
+            progress.update(done)
     inliers = verified_inliers(database)
     if not inliers:
         raise UserError(
@@ -100,6 +103,15 @@ def verified_inliers(database: Path) -> dict[tuple[str, str], int]:
             a, b = pycolmap.pair_id_to_image_pair(pair_id)
             pairs[names[a], names[b]] = int(count)
     return pairs
+
+
+def _portions(pairs: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """About ten portions, to tell the progress, each of few photos: their search trees are built anew."""
+    names = sorted({name for pair in pairs for name in pair})
+    tile = {name: number // 24 for number, name in enumerate(names)}
+    ordered = sorted(pairs, key=lambda pair: (tile[pair[0]], tile[pair[1]], pair))
+    size = min(max(len(pairs) // 10, 60), 1000)
+    return [ordered[begin : begin + size] for begin in range(0, len(ordered), size)]
 
 
 def _settings(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 
 import pycolmap
 
@@ -60,12 +58,3 @@ def heartbeat(label: str, note: Callable[[], str], every: float = 5.0) -> Iterat
     finally:
         stop.set()
         thread.join()
-
-
-def row_count(database: Path, table: str) -> int | None:
-    """Rows of a table of a COLMAP database that is being written; None while it is locked."""
-    try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=0.2)) as link:
-            return int(link.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
-    except sqlite3.Error:
-        return None

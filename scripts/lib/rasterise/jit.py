@@ -1,0 +1,89 @@
+"""How the CPU kernels are compiled and shared out to threads.
+
+Imported before any kernel: OpenMP reads its settings once, when its library is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Waiting threads sleep instead of spinning: a third of the CPU time on a machine with other work.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numba  # noqa: E402
+from llvmlite import ir  # noqa: E402
+from numba import types  # noqa: E402
+from numba.extending import intrinsic  # noqa: E402
+
+# OpenMP wakes its threads five times faster than numba's own pool, which every wheel has and
+# which takes over where the system has no libgomp.
+numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+
+def _cache_folder() -> Path:
+    """A writable folder for machine code, named after the kernels' sources.
+
+    Numba looks only at the file that holds a kernel, so a change in a module that the kernel uses
+    would leave stale code in use.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(here.glob("*.py")):
+        digest.update(source.read_bytes())
+    name = f"kernels-{digest.hexdigest()[:12]}"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    for base in (here / "__pycache__", home / "splatmake"):
+        try:
+            (base / name).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(base / name, os.W_OK):
+            for old in base.glob("kernels-*"):
+                if old.name != name:
+                    shutil.rmtree(old, ignore_errors=True)
+            return base / name
+    return Path(tempfile.mkdtemp(prefix="splatmake-kernels-"))
+
+
+if not numba.config.CACHE_DIR:
+    numba.config.CACHE_DIR = str(_cache_folder())
+# Without "reassoc", "nnan" and "ninf": rounding tricks and checks for NaN must stay as written.
+FAST = {"contract", "arcp", "nsz", "afn"}
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a kernel for one thread."""
+    return numba.njit(cache=True, fastmath=FAST, error_model="numpy", nogil=True)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a part of a kernel into each of its callers."""
+    jit = numba.njit(fastmath=FAST, error_model="numpy", nogil=True, forceinline=True)
+    return jit(function)
+
+
+def parallel(function: Callable[..., Any]) -> Any:
+    """Compile a kernel that spreads work over threads with `numba.prange`."""
+    jit = numba.njit(cache=True, parallel=True, error_model="numpy", nogil=True)
+    return jit(function)
+
+
+@intrinsic
+def take_next(_typing: Any, counter: Any, step: Any) -> Any:
+    """Add `step` to counter[0] (an int64 array) and return what it was, in one atomic step.
+
+    Threads fetch their next piece of work with it, so a slow thread never holds up the rest.
+    """
+
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        amount = context.cast(builder, args[1], signature.args[1], types.int64)
+        return builder.atomic_rmw("add", array.data, amount, "monotonic")
+
+    return types.int64(counter, step), build

@@ -1,0 +1,46 @@
+"""Choose the page's start view among the capture cameras and render its poster.
+
+python -m scripts.render_poster --ply splat.ply --scene undistorted.zip --output poster.jpg --view view.json
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.lib import start_view
+from scripts.lib.console import UserError, run_main, say
+from scripts.lib.files import write_bytes, write_json
+from scripts.lib.gaussians import read_ply
+from scripts.lib.scene import load_scene
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.render_poster", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--ply", type=Path, required=True, help="the trained splat")
+    parser.add_argument("--scene", type=Path, required=True, help="undistorted.zip")
+    parser.add_argument("--output", type=Path, required=True, help="poster.jpg to write")
+    parser.add_argument("--view", type=Path, required=True, help="view.json to write")
+    arguments = parser.parse_args(argv)
+
+    from scripts.lib import poster  # brings torch, which --help need not wait for
+
+    scene = load_scene(arguments.scene)
+    if not len(scene.points):
+        raise UserError(f"{arguments.scene} holds no points; run map_scene again")
+    view = start_view.choose(scene.names, scene.world_to_camera, scene.K, scene.sizes, scene.points)
+    picture = poster.render(
+        read_ply(arguments.ply), view.world_to_camera, view.intrinsics(*poster.SIZE)
+    )
+    data = poster.jpeg(picture)
+    write_bytes(arguments.output, data)
+    write_json(arguments.view, view.as_json())
+    say(f"the visit starts where {view.name} was taken; poster of {len(data) / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    run_main(main)

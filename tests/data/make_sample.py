@@ -1,0 +1,141 @@
+"""Model and render the sample scene: photos, held-back views and their exact poses.
+
+Needs bpy (5.0), numpy, pillow and piexif; see sample/README.md. Frames that lie in the scratch
+folder already are not rendered again, so a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from sample_scene import cameras, masonry, materials, plants, props
+
+SEED = 20260514
+SUN_ELEVATION, SUN_ROTATION = 37.0, 216.0
+EXPOSURE = -0.55
+QUALITY = 88
+
+
+def build_scene() -> None:
+    """Model the yard. One generator per part, so that editing one leaves the others alone."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+
+    def rng(part: int) -> np.random.Generator:
+        return np.random.default_rng([SEED, part])
+
+    masonry.ground(rng(0))
+    masonry.cobbles(rng(1))
+    masonry.walls(rng(2))
+    masonry.house(rng(3))
+    pots = props.furnish(rng(4))
+    plants.plant(rng(5), pots)
+    plants.grass(rng(6))
+    plants.landscape(rng(7))
+    materials.sky(SUN_ELEVATION, SUN_ROTATION, 0.12)
+
+
+def set_up_render(samples: int, scale: int) -> Any:
+    """Cycles on the CPU with a fixed exposure and seed; returns the camera object."""
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    cycles = scene.cycles
+    cycles.device = "CPU"
+    cycles.samples = samples
+    cycles.use_adaptive_sampling = True
+    cycles.adaptive_threshold = 0.03
+    cycles.use_denoising = True
+    cycles.denoiser = "OPENIMAGEDENOISE"
+    cycles.seed = 1
+    cycles.max_bounces = 5
+    cycles.diffuse_bounces = 3
+    cycles.glossy_bounces = 2
+    cycles.transmission_bounces = 2
+    cycles.caustics_reflective = cycles.caustics_refractive = False
+    cycles.sample_clamp_indirect = 4.0
+    scene.render.use_persistent_data = True
+    scene.render.threads_mode = "FIXED"
+    scene.render.threads = 2
+    scene.render.resolution_x, scene.render.resolution_y = cameras.WIDTH, cameras.HEIGHT
+    scene.render.resolution_percentage = scale
+    scene.render.image_settings.file_format = "PNG"
+    scene.render.image_settings.color_mode = "RGB"
+    scene.view_settings.view_transform = "AgX"
+    scene.view_settings.look = "AgX - Medium High Contrast"
+    scene.view_settings.exposure = EXPOSURE
+    data = bpy.data.cameras.new("camera")
+    data.sensor_fit = "HORIZONTAL"
+    data.sensor_width = cameras.SENSOR_WIDTH_MM
+    data.lens = cameras.FOCAL_MM[0] / cameras.FOCAL_MM[1]
+    data.clip_start, data.clip_end = 0.05, 1000.0
+    camera = bpy.data.objects.new("camera", data)
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    return camera
+
+
+def render(camera: Any, view: cameras.View, path: Path) -> None:
+    """Render one view to a PNG, written whole or not at all."""
+    from mathutils import Matrix
+
+    to_world = np.linalg.inv(view.world_to_camera()) @ np.diag([1.0, -1.0, -1.0, 1.0])
+    camera.matrix_world = Matrix(to_world.tolist())
+    part = path.with_suffix(".part.png")
+    bpy.context.scene.render.filepath = str(part)
+    bpy.ops.render.render(write_still=True)
+    part.rename(path)
+
+
+def write_jpeg(png: Path, path: Path, exif: bytes | None) -> None:
+    """Save a frame as JPEG, with EXIF where given."""
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {} if exif is None else {"exif": exif}
+    Image.open(png).convert("RGB").save(
+        buffer, "JPEG", quality=QUALITY, optimize=True, subsampling="4:2:0", **options
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(buffer.getvalue())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Render what is asked for and, once every frame is there, write the data set."""
+    here = Path(__file__).resolve().parent
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=here / "sample", help="the data set's folder")
+    parser.add_argument("--scratch", type=Path, required=True, help="where rendered PNGs are kept")
+    parser.add_argument("--samples", type=int, default=96, help="paths a pixel")
+    parser.add_argument("--scale", type=int, default=100, help="per cent of the size (previews)")
+    parser.add_argument("--only", nargs="*", default=[], help="render only these views (previews)")
+    args = parser.parse_args(argv)
+    args.scratch.mkdir(parents=True, exist_ok=True)
+    shown, hidden = cameras.photos(), cameras.heldback()
+    wanted = [v for v in shown + hidden if not args.only or v.name in args.only]
+    missing = [v for v in wanted if not (args.scratch / f"{v.name}.png").exists()]
+    if missing:
+        build_scene()
+        camera = set_up_render(args.samples, args.scale)
+        for k, view in enumerate(missing):
+            print(f"rendering {view.name} ({k + 1} of {len(missing)})", flush=True)
+            render(camera, view, args.scratch / f"{view.name}.png")
+    if args.only:
+        return 0
+    for k, view in enumerate(shown):
+        write_jpeg(args.scratch / f"{view.name}.png", args.out / "photos" / f"{view.name}.jpg",
+                   cameras.exif(view, k))
+    for view in hidden:
+        write_jpeg(args.scratch / f"{view.name}.png", args.out / "heldback" / f"{view.name}.jpg", None)
+    (args.out / "truth.json").write_text(json.dumps(cameras.truth(), indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""What the browser tests share: Chromium, a static server, a small splat with its bundle, comparing."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from scripts.bundle_web import write_bundle
+from scripts.lib.bundle import WebOptions
+from scripts.lib.codecs import sog
+from scripts.lib.console import UserError
+from scripts.lib.gaussians import Gaussians, write_ply
+from scripts.lib.node import node_modules
+from scripts.lib.start_view import StartView
+from scripts.serve import make_server
+
+Picture = npt.NDArray[np.float32]
+
+SIZE = (480, 320)
+FOV = 50.0  # degrees, vertical
+BACKGROUND = (0x10 / 255, 0x12 / 255, 0x14 / 255)
+SETTLED = "['ready', 'error'].includes(document.documentElement.dataset.state)"
+SECONDS = 90  # a loaded machine without a GPU draws slowly
+
+VIEW = StartView(
+    name="photo_03.jpg",
+    position=np.array([3.2, -4.1, 2.4]),
+    target=np.array([0.0, 0.0, 0.7]),
+    fov=65.0,
+)
+
+
+def chromium() -> str:
+    """The browser's program: SPLATMAKE_CHROMIUM, else chromium on PATH. Skips when there is none."""
+    found = os.environ.get("SPLATMAKE_CHROMIUM") or shutil.which("chromium")
+    if not found:
+        pytest.skip("no chromium: install Debian's package, or set SPLATMAKE_CHROMIUM to a program")
+    return found
+
+
+def modules() -> Path:
+    """node_modules with the viewer. Skips when it cannot be installed (no network)."""
+    try:
+        return node_modules()
+    except UserError as error:
+        pytest.skip(f"the viewer's npm package is not here: {error}")
+
+
+def courtyard(seed: int = 5) -> Gaussians:
+    """A floor, two walls of different colours and a tower, Z up: nothing about it is symmetric.
+
+    Its harmonics of degree 1 change the colour with the direction it is seen from.
+    """
+    random = np.random.default_rng(seed)
+
+    def patch(count: int, low: list[float], high: list[float], tint: list[float]) -> list[Any]:
+        means = random.uniform(low, high, (count, 3))
+        sh0 = (np.array(tint) - 0.5) / 0.28209 + random.normal(0, 0.35, (count, 3))
+        return [means, sh0]
+
+    parts = [
+        patch(900, [-2, -2, -0.02], [2, 2, 0.02], [0.55, 0.5, 0.42]),
+        patch(500, [-2, 1.96, 0], [2, 2.04, 1.5], [0.75, 0.3, 0.2]),
+        patch(400, [-2.04, -2, 0], [-1.96, 2, 1], [0.2, 0.4, 0.7]),
+        patch(400, [0.5, -0.6, 0], [0.9, -0.2, 2], [0.9, 0.8, 0.3]),
+    ]
+    means = np.concatenate([part[0] for part in parts])
+    count = len(means)
+    return Gaussians(
+        means=means.astype(np.float32),
+        quats=random.normal(size=(count, 4)).astype(np.float32),
+        scales=random.normal(math.log(0.07), 0.4, (count, 3)).astype(np.float32),
+        opacities=random.normal(2, 1.5, count).astype(np.float32),
+        sh0=np.concatenate([part[1] for part in parts]).astype(np.float32),
+        shN=random.normal(0, 0.12, (count, 3, 3)).astype(np.float32),
+    )
+
+
+def make_bundle(folder: Path) -> Path:
+    """A whole bundle of `courtyard` under `folder`/web, with splat.ply beside it."""
+    gaussians = courtyard()
+    write_ply(folder / "splat.ply", gaussians)
+    (folder / "splat.sog").write_bytes(sog.encode(gaussians).data)
+    Image.new("RGB", (1200, 630), (70, 90, 80)).save(folder / "poster.jpg")
+    stages: dict[str, Any] = {
+        "photos": {"photos": [{"file": "photo_03.jpg", "kept": True, "sha256": "0" * 64}]},
+        "sfm": {"photos": 12, "registered": 12, "reprojection_error_px": 0.6},
+        "georef": {"georeferenced": True, "epsg": 32630, "origin": [50.8, -0.1, 30]},
+        "train": {"device": "cpu", "steps": 100, "gaussians": len(gaussians), "seed": 1},
+        "eval": {"psnr": 27.1, "ssim": 0.88, "views": []},
+        "codecs": {"sog": {"bytes": 1, "delta_psnr": -0.1}},
+        "view": VIEW.as_json(),
+    }
+    files = {name: folder / f"{name}.json" for name in stages}
+    for name, path in files.items():
+        path.write_text(json.dumps(stages[name]))
+    write_bundle(
+        scene="test_yard",
+        sog=folder / "splat.sog",
+        poster=folder / "poster.jpg",
+        view_path=files.pop("view"),
+        stage_files=files,
+        options=WebOptions(title="A <small> yard", credit="Photos & splat: nobody"),
+        output=folder / "web",
+        modules=modules(),
+    )
+    return folder / "web"
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a static server for `folder`."""
+    with make_server(folder, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def posed(world_to_camera: npt.NDArray[np.floating], fov: float = FOV) -> str:
+    """The address's query that fixes the camera and shows the picture alone."""
+    numbers = ",".join(repr(float(value)) for value in world_to_camera.ravel())
+    return f"?ui=0&animate=0&fov={fov!r}&pose={numbers}"
+
+
+def intrinsics(size: tuple[int, int] = SIZE, fov: float = FOV) -> npt.NDArray[np.float64]:
+    """K (3, 3) of a picture with that vertical field of view."""
+    focal = size[1] / 2 / math.tan(math.radians(fov) / 2)
+    return np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1]])
+
+
+def drawn(page: Any) -> Picture:
+    """What the window shows (H, W, 3), once two looks half a second apart agree."""
+
+    def look() -> Picture:
+        image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        return np.asarray(image, np.float32) / 255
+
+    before = look()
+    for _ in range(20):
+        page.wait_for_timeout(500)
+        after = look()
+        if np.abs(after - before).max() < 2 / 255:
+            return after
+        before = after
+    return before

@@ -1,0 +1,296 @@
+"""The finished page in a real browser: what it draws is compared with our own render of the PLY.
+
+A page can report that it is ready and count every splat while it shows nothing, so only the picture
+counts; each way of being wrong is shown to fail the same comparison.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from scripts.lib.gaussians import read_ply
+from scripts.lib.metrics import psnr
+from scripts.lib.start_view import look_at
+from tests.web import browser
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("torch", reason="the render to compare with needs torch")
+
+GOOD_DB = 30.0
+Opened = Any  # a Playwright page with its list of complaints
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished bundle, shared and never changed."""
+    browser.chromium()
+    return browser.make_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """One headless browser for all tests here."""
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=browser.chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def show(chromium: Any) -> Iterator[Callable[..., Opened]]:
+    """`show(address, size, ...)` opens a page and waits until it is ready or has failed."""
+    contexts = []
+
+    def open_page(
+        address: str, size: tuple[int, int] = browser.SIZE, wait: bool = True, **options: Any
+    ) -> Opened:
+        context = chromium.new_context(
+            viewport={"width": size[0], "height": size[1]}, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints, page.hosts, page.asked = [], set(), []
+        page.on(
+            "console", lambda m: page.complaints.append(m.text) if m.type == "error" else None
+        )
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda request: page.hosts.add(urlsplit(request.url).netloc))
+        page.on("request", lambda request: page.asked.append(urlsplit(request.url).path))
+        page.goto(address)
+        if wait:
+            page.wait_for_function(browser.SETTLED, timeout=browser.SECONDS * 1000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def render(bundle: Path) -> browser.Picture:
+    """The PLY from the test's pose by our own rasteriser: it never saw the browser."""
+    from scripts.lib.poster import render
+
+    gaussians = read_ply(bundle.parent / "splat.ply")
+    pose, K = browser.VIEW.world_to_camera, browser.intrinsics()
+    return render(gaussians, pose, K, browser.SIZE, browser.BACKGROUND)
+
+
+def copied(bundle: Path, folder: Path) -> Path:
+    """A copy of the bundle to spoil."""
+    return Path(shutil.copytree(bundle, folder / "web"))
+
+
+def state(page: Opened) -> str:
+    return str(page.evaluate("document.documentElement.dataset.state"))
+
+
+def test_it_draws_what_the_ply_holds(
+    bundle: Path, show: Callable[..., Opened], render: browser.Picture
+) -> None:
+    with browser.served(bundle) as address:
+        page = show(address + browser.posed(browser.VIEW.world_to_camera))
+        assert state(page) == "ready"
+        assert psnr(browser.drawn(page), render) > GOOD_DB
+        assert page.complaints == []
+        assert page.hosts - {""} == {urlsplit(address).netloc}, "the page asks another host"
+        assert len(page.asked) == len(set(page.asked)), "something is loaded twice"
+
+
+def test_a_wrong_pose_fails_the_comparison(
+    bundle: Path, show: Callable[..., Opened], render: browser.Picture
+) -> None:
+    mirrored = look_at(browser.VIEW.position * [-1, 1, 1], browser.VIEW.target)
+    with browser.served(bundle) as address:
+        page = show(address + browser.posed(mirrored))
+        assert psnr(browser.drawn(page), render) < GOOD_DB - 5
+        # And the same page, told the right pose by its script hook, passes.
+        numbers = browser.VIEW.world_to_camera.ravel().tolist()
+        page.evaluate("([pose, fov]) => splatmake.setPose(pose, fov)", [numbers, browser.FOV])
+        assert psnr(browser.drawn(page), render) > GOOD_DB
+
+
+def test_the_visit_starts_at_the_chosen_camera(
+    bundle: Path, show: Callable[..., Opened]
+) -> None:
+    from scripts.lib.poster import render
+
+    view, size = browser.VIEW, (480, 252)
+    K = view.intrinsics(*size)
+    wanted = render(read_ply(bundle.parent / "splat.ply"), view.world_to_camera, K, size)
+    with browser.served(bundle) as address:
+        page = show(f"{address}?ui=0&animate=0", size=size)
+        assert state(page) == "ready"
+        assert psnr(browser.drawn(page), wanted) > GOOD_DB
+
+
+def spoil_missing(scene: Path) -> None:
+    scene.unlink()
+
+
+def spoil_empty(scene: Path) -> None:
+    scene.write_bytes(b"")
+
+
+def spoil_truncated(scene: Path) -> None:
+    scene.write_bytes(scene.read_bytes()[: scene.stat().st_size // 2])
+
+
+def spoil_one_byte(scene: Path) -> None:
+    data = bytearray(scene.read_bytes())
+    data[len(data) // 2] ^= 1
+    scene.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (spoil_missing, "missing"),
+        (spoil_empty, "incomplete"),
+        (spoil_truncated, "incomplete"),
+        (spoil_one_byte, "not the one this page was made for"),
+    ],
+)
+def test_a_spoilt_scene_is_explained_and_can_be_tried_again(
+    bundle: Path,
+    show: Callable[..., Opened],
+    render: browser.Picture,
+    tmp_path: Path,
+    spoil: Callable[[Path], None],
+    sentence: str,
+) -> None:
+    folder = copied(bundle, tmp_path)
+    spoil(folder / "scene.sog")
+    with browser.served(folder) as address:
+        page = show(address + browser.posed(browser.VIEW.world_to_camera))
+        assert state(page) == "error"
+        assert sentence in page.inner_text("[role=alert]")
+        assert psnr(browser.drawn(page), render) < GOOD_DB - 5
+        # Mended on the server, the button is enough.
+        shutil.copyfile(bundle / "scene.sog", folder / "scene.sog")
+        page.get_by_role("button", name="Try again").click()
+        page.wait_for_function(
+            "document.documentElement.dataset.state === 'ready'", timeout=browser.SECONDS * 1000
+        )
+        assert psnr(browser.drawn(page), render) > GOOD_DB
+
+
+def test_a_scene_that_cannot_be_decoded_is_explained(
+    bundle: Path, show: Callable[..., Opened], tmp_path: Path
+) -> None:
+    # The page was made for these very bytes, so only drawing them can find out.
+    folder = copied(bundle, tmp_path)
+    old, junk = (bundle / "scene.sog").read_bytes(), b"not a splat at all " * 50
+    (folder / "scene.sog").write_bytes(junk)
+    import hashlib
+
+    page_text = (folder / "index.html").read_text()
+    page_text = page_text.replace(hashlib.sha256(old).hexdigest(), hashlib.sha256(junk).hexdigest())
+    page_text = page_text.replace(f'"bytes": {len(old)}', f'"bytes": {len(junk)}')
+    (folder / "index.html").write_text(page_text)
+    with browser.served(folder) as address:
+        page = show(address)
+        assert state(page) == "error"
+        assert "damaged" in page.inner_text("[role=alert]")
+
+
+def test_no_webgl_is_explained(bundle: Path, show: Callable[..., Opened], chromium: Any) -> None:
+    context = chromium.new_context()
+    context.add_init_script(
+        "const real = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {"
+        "  return /webgl/.test(kind) ? null : real.call(this, kind, ...rest); };"
+    )
+    page = context.new_page()
+    with browser.served(bundle) as address:
+        page.goto(address)
+        page.wait_for_function(browser.SETTLED)
+        assert state(page) == "error"
+        assert "WebGL" in page.inner_text("[role=alert]")
+    context.close()
+
+
+def test_a_visitor_cannot_point_the_page_elsewhere(
+    bundle: Path, show: Callable[..., Opened]
+) -> None:
+    with browser.served(bundle) as address:
+        page = show(
+            f"{address}?content=https://example.org/other.sog&settings=https://example.org/s.json"
+            "&poster=https://example.org/p.jpg&skybox=https://example.org/sky.jpg"
+        )
+        assert state(page) == "ready"
+        assert page.hosts - {""} == {urlsplit(address).netloc}
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [((1280, 800), {}), ((390, 844), {"has_touch": True, "is_mobile": True})],
+    ids=["desktop", "phone"],
+)
+def test_words_and_buttons(
+    bundle: Path, show: Callable[..., Opened], size: tuple[int, int], options: dict[str, Any]
+) -> None:
+    with browser.served(bundle) as address:
+        page = show(address, size=size, **options)
+        assert page.title() == "A <small> yard"
+        assert page.locator("h1").inner_text() == "A <small> yard"
+        assert page.locator("#credit").inner_text() == "Photos & splat: nobody"
+        names = page.locator("button").evaluate_all(
+            "all => all.map(b => b.getAttribute('aria-label') || b.textContent.trim())"
+        )
+        assert all(names), "every button has a name"
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size[0], "the page is wider than the window"
+        for button in page.locator("#tools button").all():
+            box = button.bounding_box()
+            assert box and box["width"] >= 44 and box["height"] >= 44, "too small for a finger"
+            assert box["x"] >= 0 and box["x"] + box["width"] <= size[0]
+        # Buttons do what they say.
+        page.get_by_role("button", name="Help").click()
+        assert page.get_by_role("dialog").is_visible()
+        page.get_by_role("button", name="Close").click()
+        assert not page.get_by_role("dialog").is_visible()
+        page.get_by_role("button", name="Fly freely").click()
+        assert page.evaluate("splatmake.viewer.state.cameraMode") == "fly"
+        page.get_by_role("button", name="Turn about the scene").click()
+        assert page.evaluate("splatmake.viewer.state.cameraMode") == "orbit"
+        assert page.complaints == []
+
+
+def test_dragging_turns_the_view_and_the_button_brings_it_back(
+    bundle: Path, show: Callable[..., Opened]
+) -> None:
+    with browser.served(bundle) as address:
+        page = show(f"{address}?animate=0", size=(640, 480))
+        first = browser.drawn(page)
+        page.mouse.move(320, 200)
+        page.mouse.down()
+        page.mouse.move(470, 220, steps=8)
+        page.mouse.up()
+        turned = browser.drawn(page)
+        assert np.abs(turned - first).mean() > 0.01
+        page.get_by_role("button", name="Back to the first view").click()
+        page.wait_for_timeout(1500)
+        page.mouse.move(320, 200)
+        assert np.abs(browser.drawn(page) - first).mean() < 0.005
+
+
+def test_without_javascript_the_poster_and_a_sentence_remain(
+    bundle: Path, chromium: Any
+) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    with browser.served(bundle) as address:
+        page.goto(address)
+        assert "needs JavaScript" in page.inner_text("noscript")
+        assert page.locator("#poster").is_visible()
+    context.close()
