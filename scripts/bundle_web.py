@@ -39,7 +39,9 @@ def check_inputs(sog: Path, poster: Path) -> None:
         with zipfile.ZipFile(sog) as archive:
             archive.getinfo("meta.json")
     except (zipfile.BadZipFile, KeyError):
-        raise UserError(f"{sog} is not a SOG file; delete it and run compress_splat again") from None
+        raise UserError(
+            f"{sog} is not a SOG file; delete it and run compress_splat again"
+        ) from None
     if poster.read_bytes()[:3] != b"\xff\xd8\xff":
         raise UserError(f"{poster} is not a JPEG; delete it and run render_poster again")
 
@@ -76,9 +78,7 @@ def write_bundle(
     title = bundle.title_of(scene, options)
 
     settings = (bundle.VIEWER / "settings.json").read_text(encoding="utf-8")
-    write_json(
-        output / "settings.json", bundle.viewer_settings(view, options.background, settings)
-    )
+    write_json(output / "settings.json", bundle.viewer_settings(view, options.background, settings))
     copy(sog, output / "scene.sog")
     copy(poster, output / "poster.jpg")
     copy(bundle.VIEWER / "style.css", output / "style.css")
@@ -116,7 +116,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scene", required=True, help="the scene's name")
     parser.add_argument("--sog", type=Path, required=True, help="the splat the page shows")
     parser.add_argument("--poster", type=Path, required=True, help="JPEG of the start view")
-    parser.add_argument("--view", type=Path, required=True, help="the start view, from render_poster")
+    parser.add_argument(
+        "--view", type=Path, required=True, help="the start view, from render_poster"
+    )
     for name in STAGES:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name}.json")
     parser.add_argument("--options", default="{}", help="JSON object, see config/README.md")

@@ -130,7 +130,9 @@ def render_page(
         "settings": address("settings.json"),
         "viewer": address("viewer.js"),
     }
-    description = options.description.strip() or f"{title}: a place to walk through, made from photos."
+    description = (
+        options.description.strip() or f"{title}: a place to walk through, made from photos."
+    )
     return Template(template).substitute(
         title=html.escape(title),
         description=html.escape(description),
@@ -212,19 +214,23 @@ def build_manifest(
             "files": [pick(photo, "file", "sha256") for photo in kept],
         },
         "sfm": pick(sfm, "photos", "registered", "reprojection_error_px", "seconds", "options"),
-        "georef": pick(
-            stages["georef"], "georeferenced", "rmse_horizontal_m", "rmse_vertical_m"
-        ),
+        "georef": pick(stages["georef"], "georeferenced", "rmse_horizontal_m", "rmse_vertical_m"),
         "train": pick(
-            train, "device", "backend", "steps", "seconds", "gaussians", "seed", "peak_memory_mb",
-            "options", "versions",
+            train,
+            "device",
+            "backend",
+            "steps",
+            "seconds",
+            "gaussians",
+            "seed",
+            "peak_memory_mb",
+            "options",
+            "versions",
         ),  # fmt: skip
         "eval": pick(stages["eval"], "psnr", "ssim", "lpips"),
         "codecs": stages["codecs"],
         "start_view": pick(view, "name", "position", "target", "fov"),
-        "stages": {
-            name: {"sha256": sha256(path)} for name, path in stage_files.items()
-        },
+        "stages": {name: {"sha256": sha256(path)} for name, path in stage_files.items()},
         "files": {name: dict(files[name]) for name in FILES if name in files},
     }
     return dict(without_places(manifest))
@@ -240,7 +246,9 @@ def licences(package: Path, splatmake: str, engine: str) -> str:
         (f"{PACKAGE}: the viewer", (package / "LICENSE").read_text(encoding="utf-8")),
         ("PlayCanvas engine: part of viewer.js", engine),
     ]
-    return "\n\n".join(f"{name}\n{'-' * len(name)}\n\n{text.strip()}" for name, text in parts) + "\n"
+    return (
+        "\n\n".join(f"{name}\n{'-' * len(name)}\n\n{text.strip()}" for name, text in parts) + "\n"
+    )
 
 
 def viewer_package(node_modules: Path) -> tuple[Path, str]:

@@ -58,9 +58,12 @@ def read_json(path: Path) -> Any:
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    """Hex SHA-256 of a file's bytes. Raises UserError when it is missing."""
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run the stage that makes it first") from None
 
 
 def add_to_zip(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

@@ -110,10 +110,13 @@ def read_ply(path: Path) -> Gaussians:
         return np.stack([vertex[key].astype(np.float32) for key in keys], axis=1)
 
     count = len(vertex)
-    bands = sum(name.startswith("f_rest_") for name in names) // 3
-    if bands not in SH_COEFFICIENTS.values():
+    rest_names = {name for name in names if name.startswith("f_rest_")}
+    bands = len(rest_names) // 3
+    if bands not in SH_COEFFICIENTS.values() or rest_names != {
+        f"f_rest_{i}" for i in range(3 * bands)
+    }:
         raise UserError(
-            f"{path} has {3 * bands} f_rest properties, which is no SH degree of 0 to 3;"
+            f"{path} has {len(rest_names)} f_rest properties, which is no SH degree of 0 to 3;"
             " export it again"
         )
     rest = np.zeros((count, 0, 3), np.float32)

@@ -78,9 +78,7 @@ def core_of(points: Float) -> Float:
     return points[distance <= 2 * np.median(distance)]
 
 
-def scores(
-    world_to_camera: Float, K: Float, sizes: npt.NDArray[np.int64], points: Float
-) -> Float:
+def scores(world_to_camera: Float, K: Float, sizes: npt.NDArray[np.int64], points: Float) -> Float:
     """How good a start each camera (V,) is, 0 to 1.
 
     Counts the core points in the picture, those in its middle more than those at its edge, and

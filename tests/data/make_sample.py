@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=here / "sample", help="the data set's folder")
     parser.add_argument("--scratch", type=Path, required=True, help="where rendered PNGs are kept")
-    parser.add_argument("--samples", type=int, default=96, help="paths a pixel")
+    parser.add_argument("--samples", type=int, default=64, help="paths a pixel")
     parser.add_argument("--scale", type=int, default=100, help="per cent of the size (previews)")
     parser.add_argument("--only", nargs="*", default=[], help="render only these views (previews)")
     args = parser.parse_args(argv)
@@ -129,10 +129,15 @@ def main(argv: list[str] | None = None) -> int:
     if args.only:
         return 0
     for k, view in enumerate(shown):
-        write_jpeg(args.scratch / f"{view.name}.png", args.out / "photos" / f"{view.name}.jpg",
-                   cameras.exif(view, k))
+        write_jpeg(
+            args.scratch / f"{view.name}.png",
+            args.out / "photos" / f"{view.name}.jpg",
+            cameras.exif(view, k),
+        )
     for view in hidden:
-        write_jpeg(args.scratch / f"{view.name}.png", args.out / "heldback" / f"{view.name}.jpg", None)
+        write_jpeg(
+            args.scratch / f"{view.name}.png", args.out / "heldback" / f"{view.name}.jpg", None
+        )
     (args.out / "truth.json").write_text(json.dumps(cameras.truth(), indent=1) + "\n")
     return 0
 

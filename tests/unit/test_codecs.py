@@ -243,11 +243,18 @@ def test_spz_chooses_its_grid_by_the_scene(tmp_path: Path) -> None:
 
 
 def test_spz_version_2_turns_within_its_bytes(tmp_path: Path) -> None:
-    encoded = spz.encode(random_gaussians(500, 1), version=2)
+    gaussians = random_gaussians(500, 1)
+    encoded = spz.encode(gaussians, version=2)
     (tmp_path / "a.spz").write_bytes(encoded.data)
     decoded = codecs.decode(tmp_path / "a.spz")
-    found = compare.check(random_gaussians(500, 1).take(encoded.order), decoded, encoded.limits)
-    assert found["angle_rms"] < 1.5
+    source = clip("spz", gaussians).take(encoded.order)
+    compare.check(source, decoded, encoded.limits)
+    # x, y, z have 8 bits each: at most 0.5/127.5 off, evenly, so 0.45 degrees in the mean square, and w
+    # follows from them the worse the smaller it is.
+    unit = source.quats / np.linalg.norm(source.quats, axis=1, keepdims=True)
+    upright = np.abs(unit[:, 0]) > 0.5
+    turned = rotations.angles(source.quats, decoded.quats)[upright]
+    assert upright.sum() > 100 and np.sqrt(np.mean(turned**2)) < 0.8
 
 
 def test_smallest_three_turns_back() -> None:

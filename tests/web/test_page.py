@@ -53,21 +53,19 @@ def show(chromium: Any) -> Iterator[Callable[..., Opened]]:
     def open_page(
         address: str, size: tuple[int, int] = browser.SIZE, wait: bool = True, **options: Any
     ) -> Opened:
-        context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]}, **options
-        )
+        context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
         contexts.append(context)
         page = context.new_page()
         page.complaints, page.hosts, page.asked = [], set(), []
-        page.on(
-            "console", lambda m: page.complaints.append(m.text) if m.type == "error" else None
-        )
+        page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.on("request", lambda request: page.hosts.add(urlsplit(request.url).netloc))
         page.on("request", lambda request: page.asked.append(urlsplit(request.url).path))
         page.goto(address)
         if wait:
-            page.wait_for_function(browser.SETTLED, timeout=browser.SECONDS * 1000)
+            page.wait_for_selector(
+                browser.SETTLED, state="attached", timeout=browser.SECONDS * 1000
+            )
         return page
 
     yield open_page
@@ -119,9 +117,7 @@ def test_a_wrong_pose_fails_the_comparison(
         assert psnr(browser.drawn(page), render) > GOOD_DB
 
 
-def test_the_visit_starts_at_the_chosen_camera(
-    bundle: Path, show: Callable[..., Opened]
-) -> None:
+def test_the_visit_starts_at_the_chosen_camera(bundle: Path, show: Callable[..., Opened]) -> None:
     from scripts.lib.poster import render
 
     view, size = browser.VIEW, (480, 252)
@@ -178,8 +174,8 @@ def test_a_spoilt_scene_is_explained_and_can_be_tried_again(
         # Mended on the server, the button is enough.
         shutil.copyfile(bundle / "scene.sog", folder / "scene.sog")
         page.get_by_role("button", name="Try again").click()
-        page.wait_for_function(
-            "document.documentElement.dataset.state === 'ready'", timeout=browser.SECONDS * 1000
+        page.wait_for_selector(
+            ":root[data-state=ready]", state="attached", timeout=browser.SECONDS * 1000
         )
         assert psnr(browser.drawn(page), render) > GOOD_DB
 
@@ -213,7 +209,7 @@ def test_no_webgl_is_explained(bundle: Path, show: Callable[..., Opened], chromi
     page = context.new_page()
     with browser.served(bundle) as address:
         page.goto(address)
-        page.wait_for_function(browser.SETTLED)
+        page.wait_for_selector(browser.SETTLED, state="attached")
         assert state(page) == "error"
         assert "WebGL" in page.inner_text("[role=alert]")
     context.close()
@@ -284,9 +280,7 @@ def test_dragging_turns_the_view_and_the_button_brings_it_back(
         assert np.abs(browser.drawn(page) - first).mean() < 0.005
 
 
-def test_without_javascript_the_poster_and_a_sentence_remain(
-    bundle: Path, chromium: Any
-) -> None:
+def test_without_javascript_the_poster_and_a_sentence_remain(bundle: Path, chromium: Any) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     with browser.served(bundle) as address:

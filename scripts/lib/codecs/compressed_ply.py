@@ -126,12 +126,17 @@ def encode(gaussians: Gaussians) -> Encoded:
     limits = Limits(
         mean=steps * 1.001 + np.abs(inside.means) * 5e-7 + 1e-30,
         angle=0.3,
-        log_scale=float((scale_high - scale_low).max()) / 2000 + 1e-5,
+        log_scale=float((scale_high - scale_low).max()) / 2000 + rounding(inside.scales),
         alpha=0.51 / 255,
-        sh0=float((colour_high - colour_low).max()) / 500 / SH_C0 + 1e-5,
+        sh0=float((colour_high - colour_low).max()) / 500 / SH_C0 + rounding(inside.sh0),
         shN=SH_RANGE / 128,
     )
     return Encoded(stream.getvalue(), order, limits, moved)
+
+
+def rounding(values: Array) -> float:
+    """What ranges kept as float32 may move `values` by, beside the steps between them."""
+    return 1e-5 + 4e-7 * float(np.abs(values).max())
 
 
 def element(name: str, table: npt.NDArray[np.generic], columns: list[str]) -> PlyElement:
@@ -190,9 +195,15 @@ def unpack_harmonics(path: Path, table: npt.NDArray[Any] | None, count: int) -> 
     """Coefficients (N, K, 3) from the `sh` element, which may be absent."""
     if table is None:
         return np.zeros((count, 0, 3), np.float32)
-    columns = len(table.dtype.names or ())
-    if columns // 3 not in SH_COEFFICIENTS.values() or columns % 3 or len(table) != count:
-        raise UserError(f"{path} has {columns} SH columns for {len(table)} rows; export it again")
+    names = table.dtype.names or ()
+    columns = len(names)
+    expected = {f"f_rest_{index}" for index in range(columns)}
+    known = columns % 3 == 0 and columns // 3 in SH_COEFFICIENTS.values()
+    if not known or set(names) != expected or len(table) != count:
+        raise UserError(
+            f"{path} has {columns} SH columns for {len(table)} rows that are not f_rest_0 and up;"
+            " export it again"
+        )
     flat = np.stack([table[f"f_rest_{index}"] for index in range(columns)], axis=1)
     unit = (flat.astype(np.float64) + 0.5) / 256
     # The two end bytes stand for the very ends, as splat-transform reads them.

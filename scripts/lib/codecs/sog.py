@@ -208,6 +208,11 @@ def to_webp(pixels: Pixels, effort: int) -> bytes:
     return stream.getvalue()
 
 
+# What wrong bytes may raise in the zip, the JSON and the image decoders.
+DAMAGE = (KeyError, OSError, EOFError, ValueError, TypeError, IndexError, AttributeError)
+DAMAGE += (OverflowError, RuntimeError, SyntaxError, MemoryError, zipfile.BadZipFile)
+
+
 def decode(path: Path) -> Gaussians:
     """Read a SOG: a zip, a folder, or the meta.json of a folder.
 
@@ -239,7 +244,7 @@ def from_members(path: Path, read: Callable[[str], bytes]) -> Gaussians:
         return from_images(meta, lambda name: pixels_of(name, read))
     except UserError:
         raise
-    except (KeyError, OSError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except DAMAGE as error:
         raise UserError(
             f"{path} is a damaged or incomplete SOG ({error}); download or export it again"
         ) from None

@@ -102,7 +102,9 @@ def enu_to_geodetic(enu: Any) -> tuple[float, float, float]:
     n = a / math.sqrt(1 - e2 * math.sin(lat) ** 2)
     sl, cl, so, co = math.sin(lat), math.cos(lat), math.sin(lon), math.cos(lon)
     axes = np.array([[-so, co, 0], [-sl * co, -sl * so, cl], [cl * co, cl * so, sl]])
-    origin = np.array([(n + height) * cl * co, (n + height) * cl * so, (n * (1 - e2) + height) * sl])
+    origin = np.array(
+        [(n + height) * cl * co, (n + height) * cl * so, (n * (1 - e2) + height) * sl]
+    )
     x, y, z = origin + axes.T @ np.asarray(enu, float)
     lon = math.atan2(y, x)
     p = math.hypot(x, y)
@@ -166,7 +168,9 @@ def truth() -> dict[str, Any]:
         out = {}
         for k, v in enumerate(list_of_views):
             entry: dict[str, Any] = {
-                "world_to_camera": [[round(c, 9) for c in row] for row in v.world_to_camera().tolist()],
+                "world_to_camera": [
+                    [round(c, 9) for c in row] for row in v.world_to_camera().tolist()
+                ],
                 "centre": [round(c, 6) for c in v.eye],
             }
             if with_time:

@@ -81,7 +81,9 @@ def cobbles(rng: np.random.Generator) -> None:
             halves.append((w / 2 - 0.008, pitch / 2 - 0.009, 0.035))
             angles.append(rng.normal(0, 0.07))
             patch = 0.5 + 0.5 * np.sin(0.8 * cx + 1.3) * np.cos(0.7 * cy)
-            base = np.array((0.30, 0.27, 0.235)) * patch + np.array((0.34, 0.28, 0.21)) * (1 - patch)
+            base = np.array((0.30, 0.27, 0.235)) * patch + np.array((0.34, 0.28, 0.21)) * (
+                1 - patch
+            )
             if rng.uniform() < 0.07:
                 base = np.array((0.24, 0.15, 0.115))
             colours.append(tones(rng, 1, base, 0.2)[0])
@@ -129,7 +131,9 @@ def stone_wall(
                 continue
             c = start + along * (s0 + s1) / 2
             centres.append((c[0], c[1], z + tall / 2))
-            halves.append(((s1 - s0) / 2 - 0.008, thick / 2 + rng.normal(0, 0.014), tall / 2 - 0.008))
+            halves.append(
+                ((s1 - s0) / 2 - 0.008, thick / 2 + rng.normal(0, 0.014), tall / 2 - 0.008)
+            )
         z += tall
     n = len(centres)
     base = np.where(rng.uniform(size=(n, 1)) < 0.25, (0.40, 0.29, 0.19), (0.43, 0.375, 0.295))
@@ -214,8 +218,13 @@ def _opening(
     x, y, z = centre
     hw, hh = half
     out = float(face)
-    stone.boxes([(x, y + out * 0.03, z + hh + 0.12)], [(hw + 0.2, 0.06, 0.11)], (0.5, 0.44, 0.35),
-                bevel=0.02, wobble=0.005)
+    stone.boxes(
+        [(x, y + out * 0.03, z + hh + 0.12)],
+        [(hw + 0.2, 0.06, 0.11)],
+        (0.5, 0.44, 0.35),
+        bevel=0.02,
+        wobble=0.005,
+    )
     for side in (-1, 1):
         for k in range(4):
             stone.boxes(
@@ -237,17 +246,31 @@ def _opening(
             )
         for dz in (-0.6, 0.62):
             frame.boxes([(x, y + out * 0.06, z + dz * hh)], [(hw, 0.015, 0.07)], blue * 0.8)
-        stone.boxes([(x, y + out * 0.22, 0.07)], [(hw + 0.3, 0.3, 0.07)], (0.42, 0.37, 0.3),
-                    bevel=0.02, wobble=0.006)
+        stone.boxes(
+            [(x, y + out * 0.22, 0.07)],
+            [(hw + 0.3, 0.3, 0.07)],
+            (0.42, 0.37, 0.3),
+            bevel=0.02,
+            wobble=0.006,
+        )
         return
-    stone.boxes([(x, y + out * 0.06, z - hh - 0.06)], [(hw + 0.18, 0.1, 0.055)], (0.5, 0.44, 0.36),
-                bevel=0.02, wobble=0.004)
+    stone.boxes(
+        [(x, y + out * 0.06, z - hh - 0.06)],
+        [(hw + 0.18, 0.1, 0.055)],
+        (0.5, 0.44, 0.36),
+        bevel=0.02,
+        wobble=0.004,
+    )
     frame.boxes([(x, y - out * 0.005, z)], [(hw, 0.02, hh)], (0.018, 0.022, 0.028), bevel=0.005)
     cream = (0.55, 0.5, 0.4)
     for u in (-1.0, 0.0, 1.0):
-        frame.boxes([(x + u * (hw - 0.03), y + out * 0.025, z)], [(0.03, 0.02, hh)], cream, bevel=0.006)
+        frame.boxes(
+            [(x + u * (hw - 0.03), y + out * 0.025, z)], [(0.03, 0.02, hh)], cream, bevel=0.006
+        )
     for v in (-1.0, -0.33, 0.33, 1.0):
-        frame.boxes([(x, y + out * 0.027, z + v * (hh - 0.02))], [(hw, 0.018, 0.022)], cream, bevel=0.006)
+        frame.boxes(
+            [(x, y + out * 0.027, z + v * (hh - 0.02))], [(hw, 0.018, 0.022)], cream, bevel=0.006
+        )
     for side in (-1, 1):
         cx = x + side * (hw + 0.12 + hw / 2)
         for k in range(4):
@@ -258,7 +281,12 @@ def _opening(
                 bevel=0.005,
             )
         for v in (-0.7, 0.7):
-            frame.boxes([(cx, y + out * 0.11, z + v * hh)], [(hw / 2, 0.012, 0.045)], blue * 0.85, bevel=0.005)
+            frame.boxes(
+                [(cx, y + out * 0.11, z + v * hh)],
+                [(hw / 2, 0.012, 0.045)],
+                blue * 0.85,
+                bevel=0.005,
+            )
 
 
 def house(rng: np.random.Generator) -> None:
@@ -275,8 +303,13 @@ def house(rng: np.random.Generator) -> None:
     for x in (x0, x1):
         body.add([(x, y0, EAVES), (x, y1, EAVES), (x, ym, RIDGE)], [[0, 1, 2]], plaster)
     material = surface(
-        "plaster", layers=((0.9, 0.22), (6.0, 0.22), (38.0, 0.25)), bricks=True, bump=0.4,
-        stain=(0.30, 0.23, 0.16), stain_range=(0.58, 0.8), stain_scale=1.1,
+        "plaster",
+        layers=((0.9, 0.22), (6.0, 0.22), (38.0, 0.25)),
+        bricks=True,
+        bump=0.4,
+        stain=(0.30, 0.23, 0.16),
+        stain_range=(0.58, 0.8),
+        stain_scale=1.1,
     )
     body.build("house", material, smooth=False)
 
@@ -286,19 +319,35 @@ def house(rng: np.random.Generator) -> None:
     _opening(frame, stone, (1.35, y0, 1.65), (0.42, 0.55), -1, False)
     _opening(frame, stone, (-2.3, y1, 1.65), (0.42, 0.55), 1, False)
     _opening(frame, stone, (0.9, y1, 1.65), (0.42, 0.55), 1, False)
-    paint = surface("paint", layers=((2.0, 0.25), (14.0, 0.4), (50.0, 0.35)),
-                    stretch=(0.25, 1.6, 1.6), rough=0.6, stain=(0.35, 0.31, 0.25),
-                    stain_range=(0.6, 0.72), stain_scale=7.0)
+    paint = surface(
+        "paint",
+        layers=((2.0, 0.25), (14.0, 0.4), (50.0, 0.35)),
+        stretch=(0.25, 1.6, 1.6),
+        rough=0.6,
+        stain=(0.35, 0.31, 0.25),
+        stain_range=(0.6, 0.72),
+        stain_scale=7.0,
+    )
     frame.build("joinery", paint)
     stone.build("dressings", surface("dressed", layers=((3.0, 0.2), (15.0, 0.4), (70.0, 0.4))))
 
     chimney = MeshBuilder(rng)
     for k in range(14):
-        for dx, dy, hx, hy in ((-0.2, -0.3, 0.15, 0.095), (0.15, -0.3, 0.19, 0.095),
-                               (-0.2, 0.3, 0.19, 0.095), (0.17, 0.3, 0.15, 0.095),
-                               (-0.27, 0.0, 0.095, 0.2), (0.27, 0.0, 0.095, 0.2)):
-            chimney.boxes([(1.6 + dx, ym + 0.35 + dy, 4.15 + 0.085 * k)], [(hx, hy, 0.038)],
-                          tones(rng, 1, (0.36, 0.17, 0.10), 0.18), bevel=0.012, wobble=0.004)
+        for dx, dy, hx, hy in (
+            (-0.2, -0.3, 0.15, 0.095),
+            (0.15, -0.3, 0.19, 0.095),
+            (-0.2, 0.3, 0.19, 0.095),
+            (0.17, 0.3, 0.15, 0.095),
+            (-0.27, 0.0, 0.095, 0.2),
+            (0.27, 0.0, 0.095, 0.2),
+        ):
+            chimney.boxes(
+                [(1.6 + dx, ym + 0.35 + dy, 4.15 + 0.085 * k)],
+                [(hx, hy, 0.038)],
+                tones(rng, 1, (0.36, 0.17, 0.10), 0.18),
+                bevel=0.012,
+                wobble=0.004,
+            )
     chimney.boxes([(1.6, ym + 0.35, 5.36)], [(0.44, 0.47, 0.04)], (0.45, 0.4, 0.33), bevel=0.02)
     chimney.boxes([(1.6, ym + 0.35, 4.7)], [(0.3, 0.32, 0.62)], (0.35, 0.3, 0.25))
     chimney.build("chimney", surface("brick", layers=((4.0, 0.3), (25.0, 0.5), (70.0, 0.5))))
@@ -321,8 +370,10 @@ def _roof(rng: np.random.Generator) -> None:
         normal = np.array([0.0, -side * slope[1], slope[0]])
         ridge = np.array([0.0, ym, RIDGE + 0.03])
         length = pitch + over
-        v = [ridge + [x, 0, 0] + down * s for x, s in
-             ((x0 - 0.25, 0), (x1 + 0.25, 0), (x1 + 0.25, length), (x0 - 0.25, length))]
+        v = [
+            ridge + [x, 0, 0] + down * s
+            for x, s in ((x0 - 0.25, 0), (x1 + 0.25, 0), (x1 + 0.25, length), (x0 - 0.25, length))
+        ]
         under.add(np.array(v), [[0, 1, 2, 3]], (0.19, 0.085, 0.05))
         rows = int(length / 0.33) + 1
         for c in range(int((x1 - x0 + 0.5) / column) + 1):
@@ -334,8 +385,14 @@ def _roof(rng: np.random.Generator) -> None:
                 grid = []
                 for s, radius, lift in ((s0, 0.080, 0.0), (s1, 0.104, 0.028)):
                     centre = ridge + down * s + normal * (lift + 0.002) + [x + shift, 0, 0]
-                    grid.append(centre + radius * (np.cos(a)[:, None] * np.array([1.0, 0, 0])
-                                                   + 0.85 * np.sin(a)[:, None] * normal))
+                    grid.append(
+                        centre
+                        + radius
+                        * (
+                            np.cos(a)[:, None] * np.array([1.0, 0, 0])
+                            + 0.85 * np.sin(a)[:, None] * normal
+                        )
+                    )
                     if lift:
                         grid.append(grid[-1] - normal * 0.02)
                 colour = tones(rng, 1, (0.40, 0.165, 0.085), 0.2, 0.05)[0]
@@ -352,14 +409,24 @@ def _roof(rng: np.random.Generator) -> None:
             grid.append(arc + [s, ym, RIDGE + 0.05 + 0.02 * (radius > 0.13)])
         p = np.array(grid)
         tiles.sheet(p, tones(rng, 1, (0.40, 0.17, 0.09), 0.15)[0], p + rng.uniform(-50, 50, 3))
-    material = surface("tile", layers=((3.0, 0.25), (14.0, 0.4), (60.0, 0.4)),
-                       stain=(0.20, 0.17, 0.11), stain_range=(0.57, 0.74), stain_scale=2.4)
+    material = surface(
+        "tile",
+        layers=((3.0, 0.25), (14.0, 0.4), (60.0, 0.4)),
+        stain=(0.20, 0.17, 0.11),
+        stain_range=(0.57, 0.74),
+        stain_scale=2.4,
+    )
     tiles.build("tiles", material)
     under.build("roof", material, smooth=False)
     rafters = MeshBuilder(rng)
     for x in np.arange(x0 + 0.15, x1, 0.55):
         for y, side in ((y0, -1), (y1, 1)):
             rot = rotation_xyz(-side * float(np.arctan2(slope[1], slope[0])), 0, 0)
-            rafters.boxes([(x, y + side * 0.12, EAVES - 0.11)], [(0.045, 0.2, 0.05)],
-                          tones(rng, 1, (0.22, 0.13, 0.075), 0.1), rot[None], bevel=0.01)
+            rafters.boxes(
+                [(x, y + side * 0.12, EAVES - 0.11)],
+                [(0.045, 0.2, 0.05)],
+                tones(rng, 1, (0.22, 0.13, 0.075), 0.1),
+                rot[None],
+                bevel=0.01,
+            )
     rafters.build("rafters", surface("rafter", stretch=(0.3, 2, 2)))

@@ -43,16 +43,26 @@ def tree(rng: np.random.Generator, wood: MeshBuilder, leaf: MeshBuilder, base: A
     for p in ends[rng.integers(0, len(ends), 34)]:
         r = 0.045
         t = np.linspace(0, np.pi, 7)
-        leaf.lathe(p + rng.normal(0, 0.15, 3), np.stack([r * np.sin(t), -r * 1.2 * np.cos(t)], -1),
-                   (0.75, 0.52, 0.05), 10)
+        leaf.lathe(
+            p + rng.normal(0, 0.15, 3),
+            np.stack([r * np.sin(t), -r * 1.2 * np.cos(t)], -1),
+            (0.75, 0.52, 0.05),
+            10,
+        )
 
 
 def climber(rng: np.random.Generator, wood: MeshBuilder, leaf: MeshBuilder) -> None:
     """A bougainvillea up the house's south-east corner and along the eaves."""
     x1, y0 = HOUSE[1], HOUSE[2]
     routes = [
-        [(x1 - 0.15, y0 - 0.1, 0), (x1 - 0.25, y0 - 0.12, 1.1), (x1 - 0.35, y0 - 0.12, 2.3),
-         (x1 - 0.9, y0 - 0.16, 2.75), (x1 - 2.1, y0 - 0.18, 2.72), (x1 - 3.2, y0 - 0.17, 2.62)],
+        [
+            (x1 - 0.15, y0 - 0.1, 0),
+            (x1 - 0.25, y0 - 0.12, 1.1),
+            (x1 - 0.35, y0 - 0.12, 2.3),
+            (x1 - 0.9, y0 - 0.16, 2.75),
+            (x1 - 2.1, y0 - 0.18, 2.72),
+            (x1 - 3.2, y0 - 0.17, 2.62),
+        ],
         [(x1 - 0.1, y0 - 0.1, 0), (x1 + 0.05, y0 - 0.1, 1.4), (x1 - 0.1, y0 - 0.12, 2.8)],
         [(x1 + 0.1, y0 - 0.05, 0), (x1 + 0.14, y0 + 0.5, 1.5), (x1 + 0.14, y0 + 1.2, 2.5)],
     ]
@@ -68,13 +78,23 @@ def climber(rng: np.random.Generator, wood: MeshBuilder, leaf: MeshBuilder) -> N
         c = line[pick] + rng.normal(0, 1, (n, 3)) * spread
         c[:, 1] = np.where(c[:, 0] < x1, np.minimum(c[:, 1], y0 - 0.02), c[:, 1])
         bloom = rng.uniform(size=(n, 1)) < 0.15 + 0.3 * (np.sin(3 * c[:, :1]) > 0.2)
-        colour = np.where(bloom, tones(rng, n, (0.55, 0.06, 0.24), 0.2),
-                          tones(rng, n, (0.085, 0.16, 0.04), 0.25))
+        colour = np.where(
+            bloom, tones(rng, n, (0.55, 0.06, 0.24), 0.2), tones(rng, n, (0.085, 0.16, 0.04), 0.25)
+        )
         leaf.leaves(c, rng.uniform(0.07, 0.13, n), colour, width=0.7)
 
 
-def bush(rng: np.random.Generator, leaf: MeshBuilder, centre: Any, size: Any, n: int, colour: Any,
-         flower: Any = None, length: float = 0.08, share: float = 0.2) -> None:
+def bush(
+    rng: np.random.Generator,
+    leaf: MeshBuilder,
+    centre: Any,
+    size: Any,
+    n: int,
+    colour: Any,
+    flower: Any = None,
+    length: float = 0.08,
+    share: float = 0.2,
+) -> None:
     """A rounded shrub of ``n`` leaves, some of them flowers on the outside."""
     d = rng.normal(size=(n, 3))
     d /= np.linalg.norm(d, axis=1, keepdims=True)
@@ -114,9 +134,12 @@ def grass(rng: np.random.Generator) -> None:
         a = rng.uniform(0, 2 * np.pi, blades)
         lean = rng.uniform(0.15, 0.7, blades) * tall
         foot = np.array([x, y, -0.05]) + np.stack(
-            [rng.normal(0, 0.05, blades), rng.normal(0, 0.05, blades), 0 * a], -1)
+            [rng.normal(0, 0.05, blades), rng.normal(0, 0.05, blades), 0 * a], -1
+        )
         w = np.stack([-np.sin(a), np.cos(a), 0 * a], -1) * 0.010
-        tip = foot + np.stack([np.cos(a) * lean, np.sin(a) * lean, np.full(blades, tall + 0.05)], -1)
+        tip = foot + np.stack(
+            [np.cos(a) * lean, np.sin(a) * lean, np.full(blades, tall + 0.05)], -1
+        )
         p = np.stack([foot - w, foot + w, tip], 1).reshape(-1, 3)
         colour = tones(rng, 1, (0.15, 0.18, 0.05), 0.2)[0]
         if rng.uniform() < 0.3:
@@ -174,14 +197,50 @@ def plant(rng: np.random.Generator, pots: list[tuple[float, float, float, float]
     climber(rng, wood, leaf)
     flowers = [(0.62, 0.05, 0.04), (0.65, 0.30, 0.45), (0.75, 0.7, 0.62), (0.66, 0.42, 0.04)]
     for k, (x, y, top, r) in enumerate(pots):
-        bush(rng, leaf, (x, y, top + r * 0.55), (r * 1.25, r * 1.25, r * 1.2), 420,
-             (0.10, 0.165, 0.045), flowers[k % 4], 0.065, 0.45)
-    bush(rng, leaf, (-5.5, -4.3, 0.35), (0.55, 0.75, 0.6), 1500, (0.12, 0.15, 0.075),
-         (0.30, 0.18, 0.50), 0.09, 0.55)
-    bush(rng, leaf, (5.45, -3.9, 0.4), (0.6, 0.8, 0.65), 1600, (0.095, 0.15, 0.04),
-         (0.7, 0.62, 0.5), 0.09, 0.25)
-    bush(rng, leaf, (5.5, -2.7, 0.3), (0.5, 0.6, 0.5), 900, (0.12, 0.15, 0.075),
-         (0.30, 0.18, 0.50), 0.08, 0.55)
+        bush(
+            rng,
+            leaf,
+            (x, y, top + r * 0.55),
+            (r * 1.25, r * 1.25, r * 1.2),
+            420,
+            (0.10, 0.165, 0.045),
+            flowers[k % 4],
+            0.065,
+            0.45,
+        )
+    bush(
+        rng,
+        leaf,
+        (-5.5, -4.3, 0.35),
+        (0.55, 0.75, 0.6),
+        1500,
+        (0.12, 0.15, 0.075),
+        (0.30, 0.18, 0.50),
+        0.09,
+        0.55,
+    )
+    bush(
+        rng,
+        leaf,
+        (5.45, -3.9, 0.4),
+        (0.6, 0.8, 0.65),
+        1600,
+        (0.095, 0.15, 0.04),
+        (0.7, 0.62, 0.5),
+        0.09,
+        0.25,
+    )
+    bush(
+        rng,
+        leaf,
+        (5.5, -2.7, 0.3),
+        (0.5, 0.6, 0.5),
+        900,
+        (0.12, 0.15, 0.075),
+        (0.30, 0.18, 0.50),
+        0.08,
+        0.55,
+    )
     bush(rng, leaf, (-5.2, 4.7, 0.5), (0.7, 0.45, 0.75), 1400, (0.09, 0.14, 0.04), None, 0.1)
     wood.build("bark", surface("bark", layers=((5.0, 0.3), (30.0, 0.6), (90.0, 0.5)), bump=0.6))
     leaf.build("leaves", foliage())
