@@ -22,8 +22,8 @@ include: "rules/report.smk"
 
 
 rule all:
-    default_target: True
     """A page and a report for every scene of the sheet, and an index over them."""
+    default_target: True
     input:
         pages=collect("<results>/{scene}/web/index.html", scene=SCENES),
         reports=collect("<results>/{scene}/report.html", scene=SCENES),

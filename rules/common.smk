@@ -1,4 +1,4 @@
-"""What every rule file uses: the checked configuration, the scenes sheet, images and small helpers. No rules."""
+"""Shared by all rules: the checked configuration, the scenes sheet, images and small helpers."""
 
 import json
 import shlex
@@ -36,10 +36,13 @@ wildcard_constraints:
     scene="[A-Za-z0-9][A-Za-z0-9_-]*",
 
 
+RESULTS = Path(SETTINGS["results"]).as_posix()
+
+
 pathvars:
-    results=SETTINGS["results"].rstrip("/"),
-    logs=SETTINGS["results"].rstrip("/") + "/logs",
-    benchmarks=SETTINGS["results"].rstrip("/") + "/benchmarks",
+    results=RESULTS,
+    logs=f"{RESULTS}/logs",
+    benchmarks=f"{RESULTS}/benchmarks",
 
 
 # Jobs run `python -m scripts.x` from the working directory, which need not be the checkout. OpenMP threads

@@ -106,21 +106,23 @@ def _suggestion(word: str, known: Iterable[str]) -> str:
 
 def _sentence(error: ValidationError, where: str) -> str:
     """One sentence for a schema violation: which key, what is wrong, what is allowed."""
+    schema: Any = error.schema
     path = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        word = next(key for key in error.instance if key not in known)
+        known = schema.get("properties", {})
+        instance: Any = error.instance
+        word = next(key for key in instance if key not in known)
         full = f"{path}.{word}" if path else str(word)
         return f"{where}: unknown key {full!r}; {_suggestion(str(word), known)}"
     what = f"{path!r} is {error.instance!r}" if path else "the file"
     allowed = {
-        "anyOf": f"allowed: {allowed_values(error.schema)}",
-        "enum": f"allowed: {', '.join(map(str, error.schema.get('enum', [])))}",
-        "minimum": f"the least is {error.schema.get('minimum')}",
-        "maximum": f"the most is {error.schema.get('maximum')}",
-        "exclusiveMinimum": f"it must be above {error.schema.get('exclusiveMinimum')}",
-        "type": f"it must be of type {error.schema.get('type')}",
-        "pattern": str(error.schema.get("description", "it does not match the pattern")),
+        "anyOf": f"allowed: {allowed_values(schema)}",
+        "enum": f"allowed: {', '.join(map(str, schema.get('enum', [])))}",
+        "minimum": f"the least is {schema.get('minimum')}",
+        "maximum": f"the most is {schema.get('maximum')}",
+        "exclusiveMinimum": f"it must be above {schema.get('exclusiveMinimum')}",
+        "type": f"it must be of type {schema.get('type')}",
+        "pattern": str(schema.get("description", "it does not match the pattern")),
     }.get(str(error.validator), error.message)
     return f"{where}: {what}; {allowed}"
 

@@ -209,8 +209,10 @@ def to_webp(pixels: Pixels, effort: int) -> bytes:
 
 
 # What wrong bytes may raise in the zip, the JSON and the image decoders.
-DAMAGE = (KeyError, OSError, EOFError, ValueError, TypeError, IndexError, AttributeError)
-DAMAGE += (OverflowError, RuntimeError, SyntaxError, MemoryError, zipfile.BadZipFile)
+DAMAGE: tuple[type[Exception], ...] = (
+    *(KeyError, OSError, EOFError, ValueError, TypeError, IndexError, AttributeError),
+    *(OverflowError, RuntimeError, SyntaxError, MemoryError, zipfile.BadZipFile),
+)
 
 
 def decode(path: Path) -> Gaussians:

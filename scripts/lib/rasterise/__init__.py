@@ -149,7 +149,7 @@ def _gsplat(
     """Render with gsplat's CUDA kernels."""
     try:
         import gsplat
-        from gsplat.cuda._backend import _C as kernels
+        from gsplat.cuda._backend import _C as kernels  # noqa: N811
     except ImportError as error:
         raise UserError(
             f"a CUDA GPU was chosen but gsplat cannot be imported ({error}); install gsplat with"

@@ -180,8 +180,8 @@ def bin_tiles(
     """Lists of ellipses per tile.
 
     Returns `tiles` (T + 1,), where each tile's list begins in `entries` (E, 3): Gaussian, slot, rows;
-    `starts`, `counts` (N,), which slots belong to each Gaussian; the number of slots. `rows` packs for the left and the
-    right half of the tile the first row and the one after the last, 5 bits each.
+    `starts`, `counts` (N,), which slots belong to each Gaussian; the number of slots. `rows` packs for
+    the left and the right half of the tile the first row and the one after the last, 5 bits each.
     """
     width, height = size
     across, down = -(-width // TILE), -(-height // TILE)

@@ -50,7 +50,7 @@ def pack_camera(
     limits = [-cx / fx - edge_x, (size[0] - cx) / fx + edge_x]
     limits += [-cy / fy - edge_y, (size[1] - cy) / fy + edge_y]
     centre = -turn.T @ shift
-    parts = [turn.ravel(), shift, [fx, fy, cx, cy], limits, centre, [near, min(far, 3e38)]]
+    parts: list[Any] = [turn.ravel(), shift, [fx, fy, cx, cy], limits, centre, [near, min(far, 3e38)]]
     return np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)
 
 

@@ -67,7 +67,7 @@ def _place(column, row):  # type: ignore[no-untyped-def]
 @inlined
 def _lit(light):  # type: ignore[no-untyped-def]
     """Whether any pixel of the tile still takes light (stopped ones are marked by a minus)."""
-    for place in range(0, PIXELS, WIDTH):
+    for place in range(0, PIXELS, WIDTH):  # noqa: SIM110 (numba compiles no generators)
         if some(load(light, place) > 0):
             return True
     return False
