@@ -43,21 +43,26 @@ def camera(angle: float, distance: float = 2.5) -> tuple[Tensor, Tensor]:
 def both(
     values: dict[str, Tensor], pose: Tensor, K: Tensor, **options: object
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Colour, alpha and the gradients of a random weighting of both: (cpu, reference in float64)."""
-    generator = torch.Generator().manual_seed(1)
-    results = []
+    """Colour, alpha and the gradients of a random weighting of both: (cpu, reference in float64).
+
+    Where an alpha falls on the threshold of 1/255 itself, rounding decides whether it is drawn: such
+    pixels, a few at most, have no weight.
+    """
+    leaves, pictures = [], []
     for backend, dtype in (("cpu", torch.float32), ("reference", torch.float64)):
-        leaves = {
-            name: values[name].detach().to(dtype, copy=True).requires_grad_() for name in NAMES
-        }
-        colour, alpha = rasterise(
-            *leaves.values(), pose.to(dtype), K.to(dtype), SIZE, backend=backend, **options
-        )
-        generator.manual_seed(1)
-        weights = torch.randn((*colour.shape[:3], 4), generator=generator).to(dtype)
-        ((colour * weights[..., :3]).sum() + (alpha * weights[..., 3:]).sum()).backward()
-        gradients = [leaf.grad for leaf in leaves.values()]
-        results.append([colour.detach(), alpha.detach(), *gradients])
+        parameters = [values[name].detach().to(dtype, copy=True).requires_grad_() for name in NAMES]
+        pair = rasterise(*parameters, pose.to(dtype), K.to(dtype), SIZE, backend=backend, **options)
+        leaves.append(parameters)
+        pictures.append(torch.cat(pair, dim=3))
+    off = (pictures[0] - pictures[1]).detach().abs().amax(dim=3, keepdim=True)
+    assert (off > 5e-5).sum() <= 3 and off.max() < 2 / 255
+    weights = torch.randn(pictures[0].shape, generator=torch.Generator().manual_seed(1))
+    weights = torch.where(off > 5e-5, 0, weights)
+    results = []
+    for parameters, picture in zip(leaves, pictures, strict=True):
+        (picture * weights).sum().backward()
+        found = [picture.detach() * (off <= 5e-5), *(leaf.grad for leaf in parameters)]
+        results.append(found)
     return results[0], results[1]
 
 
@@ -69,12 +74,9 @@ def test_picture_and_gradients_agree_with_autograd(degree: int, antialiased: boo
     ours, truth = both(
         cloud(400, degree, degree), pose, K, antialiased=antialiased, background=background
     )
-    assert truth[1].max() > 0.9, "the test scene covers something"
-    for picture, wanted in zip(ours[:2], truth[:2], strict=True):
-        # Where alpha falls on the threshold of 1/255 itself, rounding decides whether it is drawn.
-        off = (picture - wanted).abs().flatten()
-        assert off.kthvalue(len(off) - 6).values < 5e-5 and off.max() < 2 / 255
-    for name, gradient, wanted in zip(NAMES, ours[2:], truth[2:], strict=True):
+    assert truth[0][..., 3].max() > 0.9, "the test scene covers something"
+    assert (ours[0] - truth[0]).abs().max() < 5e-5
+    for name, gradient, wanted in zip(NAMES, ours[1:], truth[1:], strict=True):
         error = torch.linalg.vector_norm(gradient - wanted) / torch.linalg.vector_norm(wanted)
         assert error < 2e-4, (name, float(error))
 
@@ -118,11 +120,10 @@ def test_a_solid_wall_stops_the_light() -> None:
     values = cloud(600, 1, 3, width=0.3)
     values["opacities"] = torch.full((600,), 0.95)
     ours, truth = both(values, pose, K)
-    assert (ours[1] > 0.999).float().mean() > 0.5
-    assert (ours[0] - truth[0]).abs().max() < 1e-4
-    for gradient, wanted in zip(ours[2:], truth[2:], strict=True):
+    assert (ours[0][..., 3] > 0.999).float().mean() > 0.5
+    for gradient, wanted in zip(ours[1:], truth[1:], strict=True):
         assert torch.linalg.vector_norm(gradient - wanted) < 1e-3 * torch.linalg.vector_norm(wanted)
-    assert (ours[5] == 0).float().mean() > 0.3
+    assert (ours[4] == 0).float().mean() > 0.3
 
 
 def test_cameras_of_a_batch_are_rendered_apart() -> None:
