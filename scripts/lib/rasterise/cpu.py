@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from scripts.lib.kernels.jit import LOCK, threads
 from scripts.lib.rasterise import binning, projection, tiles
-
-# numba's own thread pool aborts the process when two threads enter it at once.
-LOCK = threading.Lock()
-
-
-def threads() -> int:
-    """How many threads the kernels use: torch's number, at most numba's (NUMBA_NUM_THREADS)."""
-    return max(1, min(torch.get_num_threads(), numba.get_num_threads()))
 
 
 @dataclass

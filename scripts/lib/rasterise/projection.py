@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.rasterise.jit import compiled, inlined, parallel, take_next
+from scripts.lib.kernels.jit import compiled, inlined, parallel, take_next
 
 f32 = np.float32
 TILE = 16
@@ -50,7 +50,14 @@ def pack_camera(
     limits = [-cx / fx - edge_x, (size[0] - cx) / fx + edge_x]
     limits += [-cy / fy - edge_y, (size[1] - cy) / fy + edge_y]
     centre = -turn.T @ shift
-    parts: list[Any] = [turn.ravel(), shift, [fx, fy, cx, cy], limits, centre, [near, min(far, 3e38)]]
+    parts: list[Any] = [
+        turn.ravel(),
+        shift,
+        [fx, fy, cx, cy],
+        limits,
+        centre,
+        [near, min(far, 3e38)],
+    ]
     return np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)
 
 

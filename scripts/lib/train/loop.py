@@ -140,9 +140,7 @@ class Trainer:
         p.optimiser.zero_grad(set_to_none=True)
         for _ in range(settings.photos_per_step):
             view = views[next(numbers)]
-            loss = photo_loss(
-                self.render(view, self.sh_degree()), view.target(), settings.ssim_weight
-            )
+            loss = photo_loss(self.render(view, self.sh_degree()), view.photo, settings.ssim_weight)
             (loss / settings.photos_per_step).backward()
         costs = OPACITY_COST * torch.sigmoid(p["opacities"]).mean()
         costs = costs + SCALE_COST * torch.exp(p["scales"]).mean()

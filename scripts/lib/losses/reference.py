@@ -1,4 +1,4 @@
-"""What training minimises: L1 and structural similarity between a render and its photo."""
+"""The photo loss in plain torch: for any device, and what the kernels are held against."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ def photo_loss(
     ssim_weight: float = 0.2,
     mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Scalar `(1 - w) * L1 + w * (1 - SSIM)` of two images (H, W, 3) with values about 0..1.
-
-    `mask` (H, W) or (H, W, 1): where it is 0 the render is left unjudged (the photo stands in for it),
-    and the loss is the mean over the rest. Differentiable in `render`. SSIM counts the windows that lie
-    wholly inside the image, so both sides must be at least 11 pixels when `ssim_weight` is not 0.
-    """
+    """As `scripts.lib.losses.photo_loss`, for two images (H, W, 3) with values about 0..1."""
     if mask is None:
         return _photo_loss(render, photo, ssim_weight)
     mask = mask.reshape(*render.shape[:2], 1).to(render)

@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numba  # noqa: E402
+import torch  # noqa: E402
 from llvmlite import ir  # noqa: E402
 from numba import types  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
@@ -24,6 +26,15 @@ from numba.extending import intrinsic  # noqa: E402
 # OpenMP wakes its threads five times faster than numba's own pool, which every wheel has and
 # which takes over where the system has no libgomp.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+KERNEL_FOLDERS = ("kernels", "losses", "rasterise")
+# numba's own thread pool aborts the process when two threads enter it at once.
+LOCK = threading.Lock()
+
+
+def threads() -> int:
+    """How many threads the kernels use: torch's number, at most numba's (NUMBA_NUM_THREADS)."""
+    return max(1, min(torch.get_num_threads(), numba.get_num_threads()))
 
 
 def _cache_folder() -> Path:
@@ -34,8 +45,9 @@ def _cache_folder() -> Path:
     """
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for source in sorted(here.glob("*.py")):
-        digest.update(source.read_bytes())
+    for folder in KERNEL_FOLDERS:
+        for source in sorted((here.parent / folder).glob("*.py")):
+            digest.update(source.read_bytes())
     name = f"kernels-{digest.hexdigest()[:12]}"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for base in (here / "__pycache__", home / "splatmake"):

@@ -1,0 +1,1 @@
+"""How CPU kernels are compiled, shared out to threads and vectorised. Needs numba."""

@@ -1,0 +1,78 @@
+"""Speed of the CPU backend: `python -m tests.bench.train_cpu` prints one JSON line.
+
+For 10k, 30k and 60k Gaussians at 270 x 480: whole training steps a second (render, loss, gradients,
+Adam, densification), and forward plus backward of the rasteriser alone. Gaussians and cameras are
+drawn at random with the sizes that training leaves, so no scene is needed. CPU seconds stand beside
+wall seconds because the machine may be doing other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from scripts.lib.threads import use_threads
+
+COUNTS = (10_000, 30_000, 60_000)
+SIZE = (270, 480)
+VIEWS = 12
+
+
+def timed(action: Callable[[], object], seconds: float) -> dict[str, float]:
+    """Call `action` for about `seconds`; calls a second of wall time and of CPU time."""
+    for _ in range(3):
+        action()
+    calls, wall, cpu = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - wall < seconds:
+        action()
+        calls += 1
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {"per_second": round(calls / wall, 2), "cpu_ms": round(1000 * cpu / calls, 1)}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seconds", type=float, default=5.0, help="per measurement")
+    args = parser.parse_args()
+    use_threads(args.threads)
+
+    import numpy as np
+    import torch
+
+    from scripts.lib.rasterise import rasterise
+    from scripts.lib.train.loop import Trainer
+    from scripts.lib.train.options import TrainOptions, resolve
+    from scripts.lib.train.views import visiting_order
+    from tests.bench.cloud import make_scene
+
+    result: dict[str, object] = {"bench": "train_cpu", "threads": args.threads, "size": SIZE}
+    for count in COUNTS:
+        with tempfile.TemporaryDirectory() as folder:
+            scene = make_scene(Path(folder) / "scene.zip", count, SIZE, VIEWS)
+            options = TrainOptions(steps=100_000, cap=count, sh_degree=2, resolution=0, holdout=0)
+            trainer = Trainer(scene, resolve(options, "cpu"))
+            trainer.step = 50_000  # past the coarse part, every band in use, densification on
+            numbers = visiting_order(len(trainer.views), 0, 0)
+            steps = timed(lambda t=trainer, n=numbers: t.advance(n), args.seconds)  # type: ignore[misc]
+        p, view = trainer.parameters, trainer.views[0]
+        leaves = [p["means"], p["quats"], p["scales"].exp(), p["opacities"].sigmoid(), p.sh(2)]
+        leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+
+        def both(leaves: list[torch.Tensor] = leaves, view: object = view) -> None:
+            colour, _ = rasterise(*leaves, view.world_to_camera, view.K, view.size)  # type: ignore[attr-defined]
+            colour.sum().backward()
+
+        result[str(count)] = {"step": steps, "rasterise": timed(both, args.seconds)}
+    result["numpy"], result["torch"] = np.__version__, torch.__version__
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
