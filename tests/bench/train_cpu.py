@@ -49,7 +49,7 @@ def main() -> None:
     from scripts.lib.rasterise import rasterise
     from scripts.lib.train.loop import Trainer
     from scripts.lib.train.options import TrainOptions, resolve
-    from scripts.lib.train.views import visiting_order
+    from scripts.lib.train.views import Stack
     from tests.bench.cloud import make_scene
 
     result: dict[str, object] = {"bench": "train_cpu", "threads": args.threads, "size": SIZE}
@@ -59,14 +59,13 @@ def main() -> None:
             options = TrainOptions(steps=100_000, cap=count, sh_degree=2, resolution=0, holdout=0)
             trainer = Trainer(scene, resolve(options, "cpu"))
             trainer.step = 50_000  # past the coarse part, every band in use, densification on
-            numbers = visiting_order(len(trainer.views), 0, 0)
-            steps = timed(lambda t=trainer, n=numbers: t.advance(n), args.seconds)  # type: ignore[misc]
-        p, view = trainer.parameters, trainer.views[0]
-        leaves = [p["means"], p["quats"], p["scales"].exp(), p["opacities"].sigmoid(), p.sh(2)]
+            steps = timed(trainer.advance, args.seconds)
+        p, view = trainer.parameters, trainer.views[0].pick([0])
+        leaves = [p["means"], p["quats"], p["scales"].exp(), p["opacities"].sigmoid(), p["sh"]]
         leaves = [leaf.detach().requires_grad_() for leaf in leaves]
 
-        def both(leaves: list[torch.Tensor] = leaves, view: object = view) -> None:
-            colour, _ = rasterise(*leaves, view.world_to_camera, view.K, view.size)  # type: ignore[attr-defined]
+        def both(leaves: list[torch.Tensor] = leaves, view: Stack = view) -> None:
+            colour, _ = rasterise(*leaves, view.world_to_camera, view.K, view.size)
             colour.sum().backward()
 
         result[str(count)] = {"step": steps, "rasterise": timed(both, args.seconds)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,8 @@ from scripts.lib.train import densify
 from scripts.lib.train.initialise import Frame, frame_of, initial_tensors
 from scripts.lib.train.note import read_note
 from scripts.lib.train.options import SIZES, TrainOptions, resolve
-from scripts.lib.train.parameters import NAMES, Parameters
-from scripts.lib.train.views import visiting_order
+from scripts.lib.train.parameters import NAMES, SH_REST, Parameters
+from scripts.lib.train.views import Schedule, Stack, halved
 from scripts.train_splat import main
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
@@ -155,42 +154,100 @@ def test_drawing_follows_the_weights() -> None:
     assert counts[0] == counts[3] == 0 and 2.5 < counts[2] / counts[1] < 3.6
 
 
+SHAPES = dict(zip(NAMES, [(3,), (4,), (3,), (), (4, 3)], strict=True))
+
+
+def random_parameters(count: int, capacity: int) -> Parameters:
+    generator = torch.Generator().manual_seed(0)
+    tensors = {n: torch.randn(count, *s, generator=generator) for n, s in SHAPES.items()}
+    return Parameters(tensors, capacity)
+
+
+def test_adam_is_torch_s_with_a_rate_of_its_own_for_the_higher_bands() -> None:
+    parameters = random_parameters(700, 1000)
+    rates = {name: 0.01 * (number + 1) for number, name in enumerate(NAMES)}
+    theirs = {name: parameters[name].clone().requires_grad_() for name in NAMES if name != "sh"}
+    theirs["sh0"] = parameters["sh"][:, :1].clone().requires_grad_()
+    theirs["shN"] = parameters["sh"][:, 1:].clone().requires_grad_()
+    own = {"sh0": rates["sh"], "shN": rates["sh"] * SH_REST}
+    groups = [{"params": [leaf], "lr": (rates | own)[n]} for n, leaf in theirs.items()]
+    optimiser = torch.optim.Adam(groups, eps=1e-15)
+    for number in range(4):
+        generator = torch.Generator().manual_seed(number)
+        gradients = {
+            n: torch.randn(700, *s, generator=generator) * 10.0**-number for n, s in SHAPES.items()
+        }
+        parameters.adam(gradients, rates)
+        split = {"sh0": gradients["sh"][:, :1], "shN": gradients["sh"][:, 1:]}
+        for name, leaf in theirs.items():
+            leaf.grad = (gradients | split)[name].clone()
+        optimiser.step()
+    ours = {name: parameters[name] for name in NAMES}
+    ours |= {"sh0": parameters["sh"][:, :1], "shN": parameters["sh"][:, 1:]}
+    for name, leaf in theirs.items():
+        assert torch.allclose(ours[name], leaf.detach(), atol=2e-6), name
+
+
 def test_growth_keeps_moments_and_reaches_the_target() -> None:
-    tensors = {
-        name: torch.randn(10, *shape)
-        for name, shape in zip(NAMES, [(3,), (4,), (3,), (), (1, 3), (3, 3)], strict=True)
-    }
-    parameters = Parameters(tensors, 1.0)
-    sum(parameters[name].square().sum() for name in NAMES).backward()
-    parameters.optimiser.step()
-    tensors["opacities"][0] = 5.0
+    parameters = random_parameters(10, 14)
+    gradients = {name: torch.ones(10, *shape) for name, shape in SHAPES.items()}
+    parameters.adam(gradients, dict.fromkeys(NAMES, 0.1))
     weights = torch.zeros(10)
     weights[0] = 1.0
-    densify.grow(parameters, 14, weights, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    densify.grow(parameters, 14, weights, generator)
     assert len(parameters) == 14
     assert torch.equal(parameters["means"][10:], parameters["means"][:1].expand(4, 3))
-    moments = parameters.optimiser.state[parameters["means"]]["exp_avg"]
-    assert (moments[1:10] != 0).all() and (moments[10:] == 0).all()
-    sum(parameters[name].square().sum() for name in NAMES).backward()
-    parameters.optimiser.step()  # the optimiser still knows every row
+    for name in NAMES:
+        for moment in parameters.moments(name):
+            assert (moment[1:10] != 0).all() and (moment[10:] == 0).all(), name
+    with pytest.raises(ValueError, match="capacity of 14"):
+        densify.grow(parameters, 15, weights.repeat(2)[:14], generator)
 
 
 def test_dead_gaussians_move_to_live_ones() -> None:
-    shapes = [(3,), (4,), (3,), (), (1, 3), (0, 3)]
-    tensors = {n: torch.randn(10, *s) for n, s in zip(NAMES, shapes, strict=True)}
-    tensors["opacities"] = torch.full((10,), 2.0)
-    tensors["opacities"][3] = -9.0
-    parameters = Parameters(tensors, 1.0)
+    parameters = random_parameters(10, 10)
+    parameters["opacities"].fill_(2.0)
+    parameters["opacities"][3] = -9.0
     moved = densify.relocate_dead(parameters, torch.ones(10), torch.Generator().manual_seed(0))
     assert moved == 1
     distances = (parameters["means"] - parameters["means"][3]).norm(dim=1)
     assert (distances == 0).sum() == 2
 
 
-def test_visits_can_be_resumed_anywhere() -> None:
-    whole = list(islice(visiting_order(5, 0, seed=3), 23))
-    assert list(islice(visiting_order(5, 13, seed=3), 10)) == whole[13:]
-    assert sorted(whole[:5]) == [0, 1, 2, 3, 4]
+def test_parameters_come_back_from_their_state() -> None:
+    parameters = random_parameters(10, 20)
+    gradients = {name: torch.ones(10, *shape) for name, shape in SHAPES.items()}
+    parameters.adam(gradients, dict.fromkeys(NAMES, 0.1))
+    back = Parameters.restored(parameters.state(), 20, torch.device("cpu"))
+    for each in (parameters, back):
+        each.adam(gradients, dict.fromkeys(NAMES, 0.1))
+    assert all(torch.equal(parameters[name], back[name]) for name in NAMES)
+
+
+@pytest.mark.parametrize(("counts", "batch"), [((5,), 1), ((7, 3), 4), ((1, 1, 1), 2)])
+def test_every_round_of_visits_sees_every_photo_once(counts: tuple[int, ...], batch: int) -> None:
+    schedule = Schedule(counts, batch, seed=3)
+    length = schedule.steps_per_round
+    steps = [schedule.at(step) for step in range(3 * length)]
+    for turn in range(3):
+        seen = sorted(
+            (g, r) for g, rows in steps[turn * length : (turn + 1) * length] for r in rows
+        )
+        assert seen == [(g, r) for g, count in enumerate(counts) for r in range(count)]
+    assert all(len(rows) <= batch for _, rows in steps)
+    assert Schedule(counts, batch, seed=3).at(2 * length) == steps[2 * length]  # from anywhere
+    if sum(counts) > batch:
+        assert steps[:length] != steps[length : 2 * length]
+
+
+def test_halved_photos_are_area_means() -> None:
+    photos = torch.arange(2 * 6 * 8 * 3, dtype=torch.uint8).reshape(2, 6, 8, 3)
+    K = torch.tensor([[[10.0, 0, 4], [0, 10, 3], [0, 0, 1]]]).expand(2, 3, 3)
+    small = halved(Stack(photos, torch.eye(4).expand(2, 4, 4), K))
+    assert small.size == (4, 3) and float(small.K[0, 0, 2]) == 2.0 and float(small.K[0, 0, 0]) == 5
+    mean = photos[0, :2, :2].float().mean(dim=(0, 1))
+    assert (small.photos[0, 0, 0].float() - mean).abs().max() <= 0.5
 
 
 def test_scene_zip_is_what_the_tests_think(scene_zip: Path) -> None:

@@ -65,18 +65,20 @@ def _cache_folder() -> Path:
 
 if not numba.config.CACHE_DIR:
     numba.config.CACHE_DIR = str(_cache_folder())
-# Without "reassoc", "nnan" and "ninf": rounding tricks and checks for NaN must stay as written.
-FAST = {"contract", "arcp", "nsz", "afn"}
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a kernel for one thread."""
-    return numba.njit(cache=True, fastmath=FAST, error_model="numpy", nogil=True)(function)
+    """Compile a kernel for one thread.
+
+    Without fast math: fusing a product into a sum, or not, depends on what LLVM can inline, which differs
+    between code just compiled and code from the cache, and a resumed run must repeat every bit.
+    """
+    return numba.njit(cache=True, error_model="numpy", nogil=True)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile a part of a kernel into each of its callers."""
-    jit = numba.njit(fastmath=FAST, error_model="numpy", nogil=True, forceinline=True)
+    jit = numba.njit(error_model="numpy", nogil=True, forceinline=True)
     return jit(function)
 
 

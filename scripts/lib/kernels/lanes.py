@@ -19,7 +19,6 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, register_model
 
 WIDTH = 8
-_FLAGS = ("contract", "nsz", "arcp")
 _FLOATS = ir.VectorType(ir.FloatType(), WIDTH)
 _INTS = ir.VectorType(ir.IntType(32), WIDTH)
 _BITS = ir.VectorType(ir.IntType(1), WIDTH)
@@ -97,12 +96,12 @@ def _operator(symbol: Any, result: Any, emit: Any) -> None:
 
 
 for _symbol in (operator.add, operator.iadd):
-    _operator(_symbol, lanes_type, lambda b, x, y: b.fadd(x, y, flags=_FLAGS))
+    _operator(_symbol, lanes_type, lambda b, x, y: b.fadd(x, y))
 for _symbol in (operator.sub, operator.isub):
-    _operator(_symbol, lanes_type, lambda b, x, y: b.fsub(x, y, flags=_FLAGS))
+    _operator(_symbol, lanes_type, lambda b, x, y: b.fsub(x, y))
 for _symbol in (operator.mul, operator.imul):
-    _operator(_symbol, lanes_type, lambda b, x, y: b.fmul(x, y, flags=_FLAGS))
-_operator(operator.truediv, lanes_type, lambda b, x, y: b.fdiv(x, y, flags=_FLAGS))
+    _operator(_symbol, lanes_type, lambda b, x, y: b.fmul(x, y))
+_operator(operator.truediv, lanes_type, lambda b, x, y: b.fdiv(x, y))
 _operator(operator.lt, mask_type, lambda b, x, y: b.fcmp_ordered("<", x, y))
 _operator(operator.le, mask_type, lambda b, x, y: b.fcmp_ordered("<=", x, y))
 _operator(operator.gt, mask_type, lambda b, x, y: b.fcmp_ordered(">", x, y))
@@ -247,8 +246,8 @@ def exp2(_typing: Any, a: Any) -> Any:
         fraction = builder.fsub(x, builder.fsub(shifted, magic))
         value = _constant(_EXP2[-1])
         for coefficient in reversed(_EXP2[:-1]):
-            product = builder.fmul(value, fraction, flags=_FLAGS)
-            value = builder.fadd(product, _constant(coefficient), flags=_FLAGS)
+            product = builder.fmul(value, fraction)
+            value = builder.fadd(product, _constant(coefficient))
         exponent = builder.shl(builder.bitcast(shifted, _INTS), _whole(23))
         return builder.bitcast(builder.add(builder.bitcast(value, _INTS), exponent), _FLOATS)
 

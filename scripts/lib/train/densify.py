@@ -54,7 +54,7 @@ def split_off(parameters: Parameters, sources: Tensor) -> dict[str, Tensor]:
         "scales": parameters["scales"][sources] + torch.log(shrink)[:, None],
     }
     parameters.replace_rows(sources, values)
-    return {name: parameters[name].detach()[sources] for name in NAMES}
+    return {name: parameters[name][sources] for name in NAMES}
 
 
 @torch.no_grad()

@@ -85,8 +85,10 @@ def initial_tensors(
         "quats": np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)),
         "scales": np.log(np.repeat(width[:, None], 3, axis=1)),
         "opacities": np.full(count, np.log(OPACITY / (1 - OPACITY))),
-        "sh0": ((colours - 0.5) / SH_C0)[:, None, :],
-        "shN": np.zeros((count, SH_COEFFICIENTS[sh_degree], 3)),
+        "sh": np.concatenate(
+            [((colours - 0.5) / SH_C0)[:, None], np.zeros((count, SH_COEFFICIENTS[sh_degree], 3))],
+            axis=1,
+        ),
     }
     return {
         name: torch.tensor(value, dtype=torch.float32, device=device)

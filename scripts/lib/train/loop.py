@@ -12,19 +12,17 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from scripts.lib.console import Progress, UserError
 from scripts.lib.gaussians import Gaussians
-from scripts.lib.losses import photo_loss
-from scripts.lib.rasterise import rasterise
 from scripts.lib.scene import Scene, held_out
 from scripts.lib.train import densify
 from scripts.lib.train.checkpoint import Checkpoints
 from scripts.lib.train.initialise import frame_of, initial_tensors
 from scripts.lib.train.options import Settings
-from scripts.lib.train.parameters import Parameters
-from scripts.lib.train.views import View, halved, load_views, visiting_order
+from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters
+from scripts.lib.train.step import AutogradStep, StepPlan, render
+from scripts.lib.train.views import Schedule, halved, load_stacks
 
 MEASUREMENTS = 10  # points of the held-out curve
 OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
@@ -68,10 +66,14 @@ class Trainer:
         trained = [index for index in range(len(scene)) if index not in set(tested)]
         if not trained:
             raise UserError(f"{scene.path} leaves no photo to train on; set holdout to 0")
-        self.views = load_views(scene, self.frame, trained, self.device)
-        self.tests = load_views(scene, self.frame, tested, self.device)
-        self.small = [halved(view) for view in self.views] if settings.coarse else []
+        self.views = load_stacks(scene, self.frame, trained, self.device)
+        self.tests = load_stacks(scene, self.frame, tested, self.device)
+        self.small = [halved(stack) for stack in self.views] if settings.coarse else []
+        self.schedule = Schedule(
+            [len(stack) for stack in self.views], settings.photos_per_step, settings.seed
+        )
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
+        self.optimise = AutogradStep()
         self.parameters = Parameters(
             initial_tensors(
                 scene,
@@ -81,9 +83,8 @@ class Trainer:
                 seed=settings.seed,
                 device=self.device,
             ),
-            settings.learning_rate,
+            settings.cap,
         )
-        self.started_with = len(self.parameters)
         self.pull = torch.zeros(len(self.parameters), device=self.device)
         self.step = 0
         self.seconds = 0.0
@@ -96,18 +97,14 @@ class Trainer:
             "seconds": self.seconds,
             "curve": self.curve,
             "parameters": self.parameters.state(),
-            "pull": self.pull,
+            "pull": self.pull.cpu(),
             "generator": self.generator.get_state(),
-            "started_with": self.started_with,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state()` was taken."""
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
-        self.started_with = state["started_with"]
-        self.parameters = Parameters.restored(
-            state["parameters"], self.settings.learning_rate, self.device
-        )
+        self.parameters = Parameters.restored(state["parameters"], self.settings.cap, self.device)
         self.pull = state["pull"].to(self.device)
         self.generator.set_state(state["generator"])
 
@@ -115,71 +112,51 @@ class Trainer:
         """Bands in use: one more after each tenth of the steps."""
         return min(self.settings.sh_degree, 10 * self.step // self.settings.steps)
 
-    def render(self, view: View, degree: int) -> Tensor:
-        """The view's colours (H, W, 3), differentiable."""
-        p = self.parameters
-        colour, _ = rasterise(
-            p["means"],
-            p["quats"],
-            torch.exp(p["scales"]),
-            torch.sigmoid(p["opacities"]),
-            p.sh(degree),
-            view.world_to_camera,
-            view.K,
-            view.size,
-        )
-        return colour[0]
-
-    def advance(self, numbers: Iterator[int]) -> None:
+    def advance(self) -> None:
         """One optimiser step on the next photos."""
-        p, settings = self.parameters, self.settings
+        settings = self.settings
         share = self.step / settings.steps
-        rate = 0.01**share
-        p.set_rate("means", rate)
-        views = self.small if share < settings.coarse else self.views
-        p.optimiser.zero_grad(set_to_none=True)
-        for _ in range(settings.photos_per_step):
-            view = views[next(numbers)]
-            loss = photo_loss(self.render(view, self.sh_degree()), view.photo, settings.ssim_weight)
-            (loss / settings.photos_per_step).backward()
-        costs = OPACITY_COST * torch.sigmoid(p["opacities"]).mean()
-        costs = costs + SCALE_COST * torch.exp(p["scales"]).mean()
-        costs.backward()
-        self._note_pull()
-        p.optimiser.step()
+        decay = 0.01**share
+        rates = {name: rate * settings.learning_rate for name, rate in LEARNING_RATES.items()}
+        rates["means"] *= decay
+        group, rows = self.schedule.at(self.step)
+        views = (self.small if share < settings.coarse else self.views)[group].pick(rows)
+        plan = StepPlan(
+            degree=self.sh_degree(),
+            rates=rates,
+            noise=80 * settings.learning_rate * decay,
+            ssim_weight=settings.ssim_weight,
+            opacity_cost=OPACITY_COST,
+            scale_cost=SCALE_COST,
+            antialiased=False,
+        )
+        self.pull += self.optimise(self.parameters, views, plan, self.generator)
         self.step += 1
-        self._densify(rate)
+        self._densify()
 
-    @torch.no_grad()
-    def _note_pull(self) -> None:
-        """How much each Gaussian would change the loss by moving its own width: where detail lacks."""
-        means, scales = self.parameters["means"], self.parameters["scales"]
-        if means.grad is not None:
-            width = torch.exp(scales.detach().amax(dim=1))
-            self.pull += torch.linalg.vector_norm(means.grad, dim=1) * width
-
-    def _densify(self, rate: float) -> None:
+    def _densify(self) -> None:
         """Relocate and grow at every hundredth of the run, from 3 % of it to 75 %."""
         settings, p = self.settings, self.parameters
         every = max(1, min(100, settings.steps // 100))
         share = self.step / settings.steps
         if 0.03 <= share < 0.75 and self.step % every == 0:
-            opacity = torch.sigmoid(p["opacities"].detach())
-            densify.relocate_dead(p, opacity, self.generator)
+            densify.relocate_dead(p, torch.sigmoid(p["opacities"]), self.generator)
             target = min(settings.cap, int(1.1 * len(p)) + 1)
             densify.grow(p, target, self.pull.clamp_min(1e-20), self.generator)
             self.pull = torch.zeros(len(p), device=self.device)
-        densify.shake(p, 80 * settings.learning_rate * rate, self.generator)
 
     @torch.no_grad()
     def measure(self) -> float | None:
         """Mean PSNR in dB over the held-out views; None when none are held out."""
         if not self.tests:
             return None
-        errors = [
-            (self.render(view, self.sh_degree()).clamp(0, 1) - view.target()).square().mean()
-            for view in self.tests
-        ]
+        tensors = {name: self.parameters[name] for name in NAMES}
+        errors = []
+        for stack in self.tests:
+            for number in range(len(stack)):
+                view = stack.pick([number])
+                colour = render(tensors, view, self.sh_degree(), False).clamp(0, 1)
+                errors.append((colour - view.photos.float() / 255).square().mean())
         return float((-10 * torch.log10(torch.stack(errors).clamp_min(1e-10))).mean())
 
 
@@ -198,13 +175,11 @@ def train(
     began = time.monotonic() - trainer.seconds
     saved = time.monotonic()
     progress = Progress("train_splat", settings.steps, start=trainer.step)
-    visits = trainer.step * settings.photos_per_step
-    numbers = visiting_order(len(trainer.views), visits, settings.seed)
     measured_at = max(1, settings.steps // MEASUREMENTS)
     note = ""
     with _watching_sigterm() as asked:
         while trainer.step < settings.steps:
-            trainer.advance(numbers)
+            trainer.advance()
             last = trainer.step == settings.steps
             if trainer.step % measured_at == 0 or last:
                 psnr = trainer.measure()

@@ -1,112 +1,136 @@
-"""The trained tensors and their optimiser, which grow and change rows together."""
+"""The trained tensors with their Adam moments, in buffers that hold the cap from the start."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from scripts.lib.gaussians import Gaussians
+from scripts.lib.kernels.adam import adam
 
 # Adam's learning rates in a scene of radius 1, the values 3D Gaussian splatting is usually run with.
-LEARNING_RATES = {
-    "means": 1.6e-4,
-    "quats": 1e-3,
-    "scales": 5e-3,
-    "opacities": 5e-2,
-    "sh0": 2.5e-3,
-    "shN": 2.5e-3 / 20,
-}
+# The constant band of the harmonics has its own rate, twenty times that of the others.
+LEARNING_RATES = {"means": 1.6e-4, "quats": 1e-3, "scales": 5e-3, "opacities": 5e-2, "sh": 2.5e-3}
+SH_REST = 1 / 20
 NAMES = tuple(LEARNING_RATES)
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
 
 
 class Parameters:
-    """N Gaussians as raw (PLY-native) torch tensors, one Adam group each.
+    """N Gaussians as raw (PLY-native) torch tensors with first and second moments.
 
-    means (N, 3), quats (N, 4) wxyz, scales (N, 3) log, opacities (N,) logit, sh0 (N, 1, 3),
-    shN (N, K, 3).
+    `parameters["means"]` (N, 3), "quats" (N, 4) wxyz, "scales" (N, 3) log, "opacities" (N,) logit, "sh"
+    (N, K, 3) are views of the buffers: writing to them changes the Gaussians. On CUDA the buffer of "sh"
+    lies coefficient by coefficient (K, 3, capacity), which is how the kernels read it without gaps.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], factor: float) -> None:
-        self.factor = factor
-        groups: list[dict[str, Any]] = [
-            {
-                "params": [tensors[name].detach().clone().requires_grad_()],
-                "lr": LEARNING_RATES[name] * factor,
-                "name": name,
-            }
-            for name in NAMES
-        ]
-        self.optimiser = torch.optim.Adam(groups, eps=1e-15, fused=True)
-        for (
-            group
-        ) in self.optimiser.param_groups:  # moments exist from the start: saved, grown alike
-            tensor = group["params"][0]
-            self.optimiser.state[tensor] = {
-                "step": torch.zeros((), dtype=torch.float32, device=tensor.device),
-                "exp_avg": torch.zeros_like(tensor),
-                "exp_avg_sq": torch.zeros_like(tensor),
-            }
+    def __init__(self, tensors: dict[str, Tensor], capacity: int) -> None:
+        self.count = len(tensors["means"])
+        self.capacity = max(capacity, self.count)
+        self.steps = 0  # Adam's own count, for its bias correction
+        self.by_coefficient = tensors["means"].is_cuda
+        self.values = {name: self._buffer(tensors[name]) for name in NAMES}
+        self.first = {name: torch.zeros_like(buffer) for name, buffer in self.values.items()}
+        self.second = {name: torch.zeros_like(buffer) for name, buffer in self.values.items()}
+        for name in NAMES:
+            self[name].copy_(tensors[name].detach())
+
+    def _buffer(self, like: Tensor) -> Tensor:
+        shape = (self.capacity, *like.shape[1:])
+        if like.dim() == 3 and self.by_coefficient:
+            shape = (like.shape[1], 3, self.capacity)
+        return torch.zeros(shape, dtype=torch.float32, device=like.device)
+
+    def _rows(self, name: str, buffer: Tensor, begin: int, end: int) -> Tensor:
+        if name == "sh" and self.by_coefficient:
+            return buffer.permute(2, 0, 1)[begin:end]
+        return buffer[begin:end]
 
     def __getitem__(self, name: str) -> Tensor:
-        group = self.optimiser.param_groups[NAMES.index(name)]
-        tensor: Tensor = group["params"][0]
-        return tensor
+        return self._rows(name, self.values[name], 0, self.count)
 
     def __len__(self) -> int:
-        return len(self["means"])
+        return self.count
 
-    def set_rate(self, name: str, share: float) -> None:
-        """Scale one group's learning rate to `share` of its initial value."""
-        group = self.optimiser.param_groups[NAMES.index(name)]
-        group["lr"] = LEARNING_RATES[name] * self.factor * share
+    @property
+    def device(self) -> torch.device:
+        """Where the buffers lie."""
+        return self.values["means"].device
 
-    def sh(self, degree: int) -> Tensor:
-        """Coefficients (N, (degree + 1)^2, 3) of the bands in use."""
-        rest = (degree + 1) ** 2 - 1
-        return torch.cat([self["sh0"], self["shN"][:, :rest]], dim=1) if rest else self["sh0"]
+    def moments(self, name: str) -> tuple[Tensor, Tensor]:
+        """Adam's first and second moments of one tensor, as views of the same shape."""
+        rows = [self._rows(name, kind[name], 0, self.count) for kind in (self.first, self.second)]
+        return rows[0], rows[1]
 
     @torch.no_grad()
     def replace_rows(self, rows: Tensor, values: dict[str, Tensor]) -> None:
-        """Overwrite `rows` (M,) with `values` by name, and forget their moments."""
+        """Overwrite `rows` (M,) with `values` by name, and forget all their moments."""
         for name in NAMES:
-            tensor = self[name]
             if name in values:
-                tensor[rows] = values[name]
-            state = self.optimiser.state[tensor]
-            state["exp_avg"][rows] = 0
-            state["exp_avg_sq"][rows] = 0
+                self[name][rows] = values[name]
+            for moment in self.moments(name):
+                moment[rows] = 0
 
     @torch.no_grad()
     def append(self, values: dict[str, Tensor]) -> None:
-        """Add Gaussians given by every name's rows (M, ...), with empty moments."""
-        for name, group in zip(NAMES, self.optimiser.param_groups, strict=True):
-            old = group["params"][0]
-            state = self.optimiser.state.pop(old)
-            grown = torch.cat([old.detach(), values[name]]).requires_grad_()
-            for key in ("exp_avg", "exp_avg_sq"):
-                state[key] = torch.cat([state[key], torch.zeros_like(values[name])])
-            group["params"][0] = grown
-            self.optimiser.state[grown] = state
+        """Add Gaussians given by every name's rows (M, ...), with empty moments.
 
-    def state(self) -> dict[str, dict[str, Tensor]]:
-        """Everything needed to continue: tensor and moments by name."""
-        return {
-            name: {"value": self[name].detach(), **self.optimiser.state[self[name]]}
+        Raises ValueError when they do not fit into the capacity.
+        """
+        begin, end = self.count, self.count + len(values["means"])
+        if end > self.capacity:
+            raise ValueError(f"{end} Gaussians do not fit into a capacity of {self.capacity}")
+        for name in NAMES:
+            self._rows(name, self.values[name], begin, end).copy_(values[name])
+            for kind in (self.first, self.second):
+                self._rows(name, kind[name], begin, end).zero_()
+        self.count = end
+
+    @torch.no_grad()
+    def adam(self, gradients: dict[str, Tensor], rates: dict[str, float]) -> None:
+        """One Adam step (Kingma and Ba, 2015) from gradients shaped like the tensors.
+
+        For tensors on the CPU; on CUDA the step is part of a larger kernel.
+        """
+        self.steps += 1
+        for name in NAMES:
+            tensor = self[name]
+            columns = np.full(max(tensor[:1].numel(), 1), rates[name])
+            if name == "sh":
+                columns[3:] *= SH_REST
+            first, second = self.moments(name)
+            adam(
+                tensor.reshape(-1).numpy(),
+                gradients[name].reshape(-1).numpy(),
+                first.reshape(-1).numpy(),
+                second.reshape(-1).numpy(),
+                columns,
+                self.steps,
+                beta1=BETA1,
+                beta2=BETA2,
+                epsilon=EPSILON,
+            )
+
+    def state(self) -> dict[str, object]:
+        """Everything needed to continue: tensors, moments and the number of steps, on the CPU."""
+        rows = {
+            name: [t.detach().cpu().contiguous() for t in (self[name], *self.moments(name))]
             for name in NAMES
         }
+        return {"steps": self.steps, "rows": rows}
 
     @classmethod
-    def restored(
-        cls, state: dict[str, dict[str, Tensor]], factor: float, device: torch.device
-    ) -> Parameters:
+    def restored(cls, state: dict[str, object], capacity: int, device: torch.device) -> Parameters:
         """The parameters that `state()` described, on `device`."""
-        made = cls({name: state[name]["value"].to(device) for name in NAMES}, factor)
+        rows: dict[str, list[Tensor]] = state["rows"]  # type: ignore[assignment]
+        made = cls({name: rows[name][0].to(device) for name in NAMES}, capacity)
         for name in NAMES:
-            moments = made.optimiser.state[made[name]]
-            for key in moments:
-                moments[key] = state[name][key].to(device)
+            for moment, saved in zip(made.moments(name), rows[name][1:], strict=True):
+                moment.copy_(saved)
+        made.steps = int(state["steps"])  # type: ignore[call-overload]
         return made
 
     @torch.no_grad()
@@ -115,12 +139,12 @@ class Parameters:
         seen = torch.sigmoid(self["opacities"]) >= 1 / 255
         rows = {name: self[name].detach()[seen].cpu().double() for name in NAMES}
         quats = torch.nn.functional.normalize(rows["quats"], dim=1)
-        scales = rows["scales"] + torch.log(torch.tensor(radius, dtype=torch.float64))
+        scales = rows["scales"] + math.log(radius)
         return Gaussians(
             means=(rows["means"] * radius + centre.cpu().double()).float().numpy(),
             quats=quats.float().numpy(),
             scales=scales.float().numpy(),
             opacities=rows["opacities"].float().numpy(),
-            sh0=rows["sh0"][:, 0].float().numpy(),
-            shN=rows["shN"].float().numpy(),
+            sh0=rows["sh"][:, 0].float().numpy(),
+            shN=rows["sh"][:, 1:].float().contiguous().numpy(),
         )

@@ -2,74 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from scripts.lib.scene import Scene, fit
 from scripts.lib.train.initialise import Frame
 
 
 @dataclass(frozen=True)
-class View:
-    """One photo (H, W, 3) uint8 with world_to_camera (1, 4, 4), K (1, 3, 3), all on the device."""
+class Stack:
+    """V photos of one size: photos (V, H, W, 3) uint8, world_to_camera (V, 4, 4), K (V, 3, 3)."""
 
-    photo: Tensor
+    photos: Tensor
     world_to_camera: Tensor
     K: Tensor
+
+    def __len__(self) -> int:
+        return len(self.photos)
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        return self.photo.shape[1], self.photo.shape[0]
+        return self.photos.shape[2], self.photos.shape[1]
 
-    def target(self) -> Tensor:
-        """The photo as float32 in 0..1."""
-        return self.photo.float().div_(255)
+    def pick(self, rows: Sequence[int]) -> Stack:
+        """The photos at `rows`, in that order."""
+        index = torch.tensor(rows, device=self.photos.device)
+        return Stack(self.photos[index], self.world_to_camera[index], self.K[index])
 
 
-def load_views(
+def load_stacks(
     scene: Scene, frame: Frame, indices: Sequence[int], device: torch.device
-) -> list[View]:
-    """The views at `indices`, photos as bytes on `device`, cameras in training's frame."""
+) -> list[Stack]:
+    """The views at `indices` by size, photos as bytes on `device`, cameras in training's frame."""
     cameras = torch.tensor(frame.cameras(scene.world_to_camera), dtype=torch.float32)
     K = torch.tensor(scene.K, dtype=torch.float32)
-    return [
-        View(
-            torch.from_numpy(photo.copy()).to(device),
-            cameras[index : index + 1].to(device),
-            K[index : index + 1].to(device),
-        )
-        for index, photo in zip(indices, scene.photos(indices), strict=True)
-    ]
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index in indices:
+        groups.setdefault(tuple(scene.sizes[index]), []).append(index)
+    stacks = []
+    for members in groups.values():
+        photos = torch.from_numpy(np.stack(scene.photos(members)))
+        stacks.append(Stack(photos.to(device), cameras[members].to(device), K[members].to(device)))
+    return stacks
 
 
-def halved(view: View) -> View:
-    """The same view at half the size, averaged over areas."""
-    width, height = view.size
+def halved(stack: Stack) -> Stack:
+    """The same views at half the size, averaged over areas."""
+    width, height = stack.size
     small = fit(width, height, max(width, height) // 2)
-    photo = Image.fromarray(view.photo.cpu().numpy()).resize(small, Image.Resampling.BOX)
-    scale = torch.tensor([small[0] / width, small[1] / height, 1.0], device=view.K.device)
-    return View(
-        torch.from_numpy(np.array(photo)).to(view.photo.device),
-        view.world_to_camera,
-        view.K * scale[:, None],
+    photos = torch.empty(
+        (len(stack), small[1], small[0], 3), dtype=torch.uint8, device=stack.photos.device
     )
+    for number, photo in enumerate(stack.photos):  # one by one: floats take four times the memory
+        planes = photo.permute(2, 0, 1)[None].float()
+        reduced = functional.interpolate(planes, (small[1], small[0]), mode="area")
+        photos[number] = (reduced[0].permute(1, 2, 0) + 0.5).to(torch.uint8)
+    scale = torch.tensor([small[0] / width, small[1] / height, 1.0], device=stack.K.device)
+    return Stack(photos, stack.world_to_camera, stack.K * scale[:, None])
 
 
-def visiting_order(count: int, first: int, seed: int) -> Iterator[int]:
-    """Photo numbers from visit `first` on: every photo once per round, each round shuffled anew.
+class Schedule:
+    """Which photos each step sees: every photo once per round, each round shuffled anew.
 
-    Depends on nothing but its arguments, so a resumed run goes on exactly where it stopped.
+    Photos of one step have one size, so a step may see fewer than `batch`. What a step sees depends on
+    nothing but these arguments and its number, so a resumed run goes on exactly where it stopped.
     """
-    visit = first
-    while True:
-        turn, place = divmod(visit, count)
-        order = np.random.default_rng((seed, turn)).permutation(count)
-        for number in order[place:]:
-            yield int(number)
-            visit += 1
+
+    def __init__(self, counts: Sequence[int], batch: int, seed: int) -> None:
+        self.counts, self.batch, self.seed = tuple(counts), batch, seed
+        self.steps_per_round = sum(-(-count // batch) for count in self.counts)
+        self._turn, self._round = -1, list[tuple[int, list[int]]]()
+
+    def at(self, step: int) -> tuple[int, list[int]]:
+        """The size group and its photos for one step."""
+        turn, place = divmod(step, self.steps_per_round)
+        if turn != self._turn:
+            random = np.random.default_rng((self.seed, turn))
+            chunks = []
+            for group, count in enumerate(self.counts):
+                order = random.permutation(count).tolist()
+                chunks += [
+                    (group, order[begin : begin + self.batch])
+                    for begin in range(0, count, self.batch)
+                ]
+            self._round = [chunks[number] for number in random.permutation(len(chunks))]
+            self._turn = turn
+        return self._round[place]

@@ -1,0 +1,74 @@
+"""One optimiser step: what it is told, and the version for every device, by autograd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scripts.lib.losses import photo_loss
+from scripts.lib.rasterise import rasterise
+from scripts.lib.train.densify import shake
+from scripts.lib.train.parameters import NAMES, Parameters
+from scripts.lib.train.views import Stack
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """The numbers of one step.
+
+    degree: bands of harmonics in use; rates: learning rate by name; noise: MCMC's noise on the means,
+    times the covariance; ssim_weight: of the photo loss; opacity_cost, scale_cost: weights of the mean
+    opacity and the mean scale; antialiased: as in `rasterise`.
+    """
+
+    degree: int
+    rates: dict[str, float]
+    noise: float
+    ssim_weight: float
+    opacity_cost: float
+    scale_cost: float
+    antialiased: bool
+
+
+def render(parameters: dict[str, Tensor], views: Stack, degree: int, antialiased: bool) -> Tensor:
+    """Colours (V, H, W, 3) of `views`, differentiable in the raw `parameters`."""
+    colour, _ = rasterise(
+        parameters["means"],
+        parameters["quats"],
+        torch.exp(parameters["scales"]),
+        torch.sigmoid(parameters["opacities"]),
+        parameters["sh"][:, : (degree + 1) ** 2].contiguous(),
+        views.world_to_camera,
+        views.K,
+        views.size,
+        antialiased=antialiased,
+    )
+    return colour
+
+
+class AutogradStep:
+    """Renders one photo after the other and lets torch find the gradients."""
+
+    def __call__(
+        self, parameters: Parameters, views: Stack, plan: StepPlan, generator: torch.Generator
+    ) -> Tensor:
+        """Change `parameters` by one step; returns (N,) how much each Gaussian strained to move."""
+        leaves = {name: parameters[name].detach().requires_grad_() for name in NAMES}
+        for number in range(len(views)):
+            colour = render(leaves, views.pick([number]), plan.degree, plan.antialiased)
+            loss = photo_loss(colour[0], views.photos[number], plan.ssim_weight)
+            (loss / len(views)).backward()
+        costs = plan.opacity_cost * torch.sigmoid(leaves["opacities"]).mean()
+        costs = costs + plan.scale_cost * torch.exp(leaves["scales"]).mean()
+        costs.backward()
+        gradients = {
+            name: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+            for name, leaf in leaves.items()
+        }
+        width = torch.exp(leaves["scales"].detach().amax(dim=1))
+        strain = torch.linalg.vector_norm(gradients["means"], dim=1) * width
+        parameters.adam(gradients, plan.rates)
+        shake(parameters, plan.noise, generator)
+        return strain
