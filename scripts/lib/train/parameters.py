@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -91,28 +90,14 @@ class Parameters:
 
     @torch.no_grad()
     def adam(self, gradients: dict[str, Tensor], rates: dict[str, float]) -> None:
-        """One Adam step (Kingma and Ba, 2015) from gradients shaped like the tensors.
-
-        For tensors on the CPU; on CUDA the step is part of a larger kernel.
-        """
+        """One Adam step (Kingma and Ba, 2015) from gradients shaped like the tensors."""
         self.steps += 1
         for name in NAMES:
-            tensor = self[name]
-            columns = np.full(max(tensor[:1].numel(), 1), rates[name])
+            columns = torch.full((max(self[name][:1].numel(), 1),), rates[name])
             if name == "sh":
                 columns[3:] *= SH_REST
-            first, second = self.moments(name)
-            adam(
-                tensor.reshape(-1).numpy(),
-                gradients[name].reshape(-1).numpy(),
-                first.reshape(-1).numpy(),
-                second.reshape(-1).numpy(),
-                columns,
-                self.steps,
-                beta1=BETA1,
-                beta2=BETA2,
-                epsilon=EPSILON,
-            )
+            one_step = _adam_in_torch if self[name].is_cuda else _adam_in_numba
+            one_step(self[name], gradients[name], *self.moments(name), columns, self.steps)
 
     def state(self) -> dict[str, object]:
         """Everything needed to continue: tensors, moments and the number of steps, on the CPU."""
@@ -148,3 +133,29 @@ class Parameters:
             sh0=rows["sh"][:, 0].float().numpy(),
             shN=rows["sh"][:, 1:].float().contiguous().numpy(),
         )
+
+
+def _adam_in_numba(
+    tensor: Tensor, gradient: Tensor, first: Tensor, second: Tensor, rates: Tensor, steps: int
+) -> None:
+    adam(
+        tensor.reshape(-1).numpy(),
+        gradient.reshape(-1).numpy(),
+        first.reshape(-1).numpy(),
+        second.reshape(-1).numpy(),
+        rates.numpy(),
+        steps,
+        beta1=BETA1,
+        beta2=BETA2,
+        epsilon=EPSILON,
+    )
+
+
+def _adam_in_torch(
+    tensor: Tensor, gradient: Tensor, first: Tensor, second: Tensor, rates: Tensor, steps: int
+) -> None:
+    first.lerp_(gradient, 1 - BETA1)
+    second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+    root = second.sqrt().div_(math.sqrt(1 - BETA2**steps)).add_(EPSILON)
+    step = (rates / (1 - BETA1**steps)).reshape(1, *tensor.shape[1:]).to(tensor)
+    tensor.sub_(step * first / root)
