@@ -60,10 +60,14 @@ image web web.in worker.in
 image runner runner.in
 image train train.in worker.in
 image kernels kernels.in
-# torch without CUDA comes from PyTorch's own index, or from a folder that TORCH_CPU_WHEELS names.
+# torch without CUDA comes from PyTorch's own index, or from a folder of wheels that pip knows too.
 options=(--torch-backend cpu)
-[ -z "${TORCH_CPU_WHEELS:-}" ] || options=(--find-links "$TORCH_CPU_WHEELS")
+[ -z "${PIP_FIND_LINKS:-}" ] || options=(--find-links "$PIP_FIND_LINKS")
 image train-cpu train.in worker.in
+grep -q '^torch==.*+cpu' images/train-cpu.txt || {
+    echo "envs/lock.sh: no torch without CUDA was found; unset PIP_FIND_LINKS to take it from PyTorch's index" >&2
+    exit 1
+}
 
 cd ..
 python -m scripts.conda_envs

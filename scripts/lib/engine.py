@@ -27,10 +27,8 @@ def choose_engine(wanted: str | None) -> str:
     for engine in [wanted] if wanted else ENGINES:
         if shutil.which(engine):
             return engine
-    raise UserError(
-        f"{wanted or 'no container engine'} is not on PATH; install docker, podman or buildah, or"
-        " name one with --engine"
-    )
+    missing = f"{wanted} is not" if wanted else f"none of {', '.join(ENGINES)} is"
+    raise UserError(f"{missing} on PATH; install one of them, or name another with --engine")
 
 
 def build_command(
