@@ -73,6 +73,14 @@ def run(command: Sequence[str], root: Path, *, capture: bool = False) -> str:
     return (result.stdout or "").strip()
 
 
+def is_pushed(engine: str, image: Image, registry: str) -> bool:
+    """Whether the registry has this tag already. Raises UserError when the program to ask with is missing."""
+    command = digest_command(engine, image, registry)
+    if not shutil.which(command[0]):
+        raise UserError(f"{command[0]} is not on PATH; install it to ask {registry} what it has")
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
 def revision(root: Path) -> str:
     """Git's name of the commit that is checked out, `-dirty` when files differ from it."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
@@ -101,10 +109,13 @@ def lock(
 
 
 def try_images(
-    engine: str, images: dict[str, Image], chosen: Sequence[str], registry: str,
+    engine: str, images: dict[str, Image], named: Sequence[str], registry: str,
     photos: Path, folder: Path, extra: Sequence[str],
 ) -> None:  # fmt: skip
-    """Photos to page by containers alone: `folder`/in is mounted to read, `folder`/out to write."""
+    """Photos to page by containers alone: `folder`/in is mounted to read, `folder`/out to write.
+
+    Trains in the image `train` when it is `named`, else in `train-cpu`. Raises UserError without photos.
+    """
     if engine == "buildah":
         raise UserError(
             "buildah only builds; give --engine docker or --engine podman to run images"
@@ -113,12 +124,14 @@ def try_images(
     for path in (inputs, outputs):
         shutil.rmtree(path, ignore_errors=True)
     outputs.mkdir(parents=True)
-    sources = sorted(path for path in photos.iterdir() if path.is_file())[:TRIAL_PHOTOS]
+    found = sorted(path for path in photos.glob("*") if path.is_file())
+    if not found:
+        raise UserError(f"{photos} holds no photos; name a folder of them with --photos")
     (inputs / "photos").mkdir(parents=True)
-    for path in sources:
+    for path in found[:TRIAL_PHOTOS]:
         shutil.copy(path, inputs / "photos")
     (inputs / "scenes.tsv").write_text("scene\tsource\ntrial\t/input/photos\n", encoding="utf-8")
-    train = "train" if "train" in chosen else "train-cpu"
+    train = "train" if "train" in named else "train-cpu"
     for stage, files in (("runner", ()), *TRIALS):
         image = images[train if stage == "train" else stage]
         say(f"{image.name}: {', '.join(files) or 'a dry-run'}")
@@ -140,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--check", action="store_true", help="only compare, and fail on a difference"
     )
+    parser.add_argument("--missing", action="store_true", help="build only what the registry lacks")
     parser.add_argument("--registry", help="by default `registry` of config/config.yaml")
     parser.add_argument("--engine", choices=ENGINES, help="by default the first that is on PATH")
     parser.add_argument(
@@ -165,9 +179,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_lock(ROOT, lock(engine, images, chosen, registry, extra))
     elif arguments.action == "try":
         folder = arguments.folder.resolve()
-        try_images(engine, images, chosen, registry, arguments.photos, folder, extra)
+        try_images(engine, images, arguments.names, registry, arguments.photos, folder, extra)
     else:
         for name in chosen:
+            if arguments.missing and is_pushed(engine, images[name], registry):
+                say(f"{images[name].tagged(registry)} is in the registry already")
+                continue
             if arguments.action == "build":
                 command = build_command(engine, images[name], registry, revision(ROOT), extra)
             else:

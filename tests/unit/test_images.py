@@ -211,6 +211,52 @@ def test_lock_writes_what_the_registry_says(
         program.main(["lock", "sfm", "--registry", "r.io", "--engine", "buildah"])
 
 
+def test_a_trial_goes_through_every_image(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each image is run on one folder of photos, in the order in which they need each other's files."""
+    monkeypatch.setattr(program, "ROOT", copy)
+    tools, photos, folder = tmp_path / "tools", tmp_path / "photos", tmp_path / "trial"
+    tools.mkdir()
+    photos.mkdir()
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    fake_engine(tools, "docker", "print(*sys.argv[1:], file=open(os.environ['CALLS'], 'a'))")
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    words = ["try", "--registry", "r.io", "--photos", str(photos), "--folder", str(folder)]
+    with pytest.raises(UserError, match="holds no photos"):
+        program.main(words)
+    for number in range(20):
+        (photos / f"{number:02}.jpg").write_bytes(b"")
+    program.main(words)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    images = [match[1] for call in calls if (match := re.search(r"r\.io/([\w-]+):", call))]
+    assert images == ["runner", "sfm", "train-cpu", "web", "train-cpu", "web"]
+    assert len(list((folder / "in" / "photos").iterdir())) == program.TRIAL_PHOTOS
+    assert (folder / "in" / "scenes.tsv").read_text().endswith("trial\t/input/photos\n")
+    (tmp_path / "calls").unlink()
+    program.main([*words[:1], "train", *words[1:], "--", "--gpus", "all"])
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert sum("--gpus all" in call and "r.io/train:" in call for call in calls) == 2
+    with pytest.raises(UserError, match="buildah only builds"):
+        fake_engine(tools, "buildah", "")
+        program.main([*words, "--engine", "buildah"])
+
+
+def test_only_what_the_registry_lacks(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "ROOT", copy)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    fake_engine(tools, "buildah", "print(*sys.argv[1:], file=open(os.environ['CALLS'], 'a'))")
+    fake_engine(tools, "skopeo", "sys.exit(0 if '/web:' in sys.argv[-1] else 1)")
+    program.main(["build", "web", "sfm", "--missing", "--registry", "r.io", "--engine", "buildah"])
+    (call,) = (tmp_path / "calls").read_text().splitlines()
+    assert "containers/sfm/Dockerfile" in call
+
+
 def test_mistakes_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no image 'webb'; there are runner, sfm, train"):
         program.main(["build", "webb"])
