@@ -69,3 +69,13 @@ def test_recipes(dockerfile: Path) -> None:
     labels = " ".join(rest for word, rest in parsed if word == "LABEL")
     for label in ("title", "description", "source", "revision", "licenses"):
         assert f"org.opencontainers.image.{label}=" in labels
+
+
+def test_actions_are_pinned() -> None:
+    """A tag can be moved to other code, a commit cannot; one action has one commit everywhere."""
+    pins: dict[str, set[str]] = {}
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yaml")):
+        for action, version in re.findall(r"uses: (\S+?)@(\S+)", path.read_text()):
+            assert re.fullmatch(r"[0-9a-f]{40}", version), f"{path.name}: {action}@{version}"
+            pins.setdefault(action, set()).add(version)
+    assert pins and all(len(versions) == 1 for versions in pins.values())
