@@ -205,6 +205,14 @@ class Machine:
             archive.unlink()
         return folder
 
+    def execute_as_its_user(self, image: Image, command: str) -> str:
+        """Run a bash command line as `docker run` would: the image's own user and working directory."""
+        container = self.run("buildah", "from", "--pull-never", image.tagged(REGISTRY)).strip()
+        try:
+            return self.run("buildah", "run", container, "--", "bash", "-c", command)
+        finally:
+            self.run("buildah", "rm", container)
+
     def execute(self, sandbox: Path, command: str, *options: str) -> str:
         """Run a bash command line inside an image; returns what it printed."""
         words = ("apptainer", "-q", "exec", "--cleanenv", "--no-home", *options, sandbox)

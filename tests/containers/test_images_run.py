@@ -91,6 +91,17 @@ def test_folders_and_history(machine: Machine, built: dict[str, Built], name: st
 
 
 @pytest.mark.parametrize("name", IMAGES)
+def test_runs_without_root(machine: Machine, built: dict[str, Built], name: str) -> None:
+    """The user may write where runs write, and nowhere else."""
+    printed = machine.execute_as_its_user(
+        built[name].image,
+        "id -u && pwd && touch here /input/x /output/x ~/x && snakemake --version && ! touch /opt/x 2>/dev/null",
+    )
+    version = versions(ROOT / "envs" / "runner.txt")["snakemake"]
+    assert printed.split() == ["1000", "/work", version]
+
+
+@pytest.mark.parametrize("name", IMAGES)
 def test_locked_versions_are_inside(machine: Machine, built: dict[str, Built], name: str) -> None:
     """Every package of the lock in its version, and none beside them but pip itself."""
     listed = machine.execute(built[name].sandbox, "/opt/venv/bin/pip list --format json")
