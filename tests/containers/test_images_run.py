@@ -95,7 +95,8 @@ def test_runs_without_root(machine: Machine, built: dict[str, Built], name: str)
     """The user may write where runs write, and nowhere else."""
     printed = machine.execute_as_its_user(
         built[name].image,
-        "id -u && pwd && touch here /input/x /output/x ~/x && snakemake --version && ! touch /opt/x 2>/dev/null",
+        "id -u && pwd && touch here /input/x /output/x ~/x && snakemake --version"
+        " && ! touch /opt/x 2>/dev/null",
     )
     version = versions(ROOT / "envs" / "runner.txt")["snakemake"]
     assert printed.split() == ["1000", "/work", version]
