@@ -188,9 +188,10 @@ def test_photos_to_page_in_the_images(
     prefix = machine.folder / "prefix"
     shutil.rmtree(prefix, ignore_errors=True)
     prefix.mkdir()
-    for stage, url in rule_images(ROOT, "ghcr.io/splatmake", "train-cpu").items():
-        name = "train-cpu" if stage == "train" else stage
-        (prefix / f"{hashlib.md5(url.encode()).hexdigest()}.simg").symlink_to(built[name].sandbox)
+    urls = rule_images(ROOT, "ghcr.io/splatmake", "train-cpu")
+    for name in IMAGES:
+        held = prefix / f"{hashlib.md5(urls[name].encode()).hexdigest()}.simg"
+        held.symlink_to(built[name].sandbox)
     inside = run_workflow(
         machine, machine.folder / "inside", photos,
         "--sdm", "apptainer", "--apptainer-prefix", str(prefix), "--apptainer-args", f"--bind {ROOT}",
