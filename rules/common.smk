@@ -12,7 +12,8 @@ sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake wa
 
 from scripts.lib.console import UserError
 from scripts.lib.digest import code_digest, source_digest
-from scripts.lib.settings import load_images, load_scenes, scene_settings, workflow_settings
+from scripts.lib.images import rule_images
+from scripts.lib.settings import load_scenes, scene_settings, workflow_settings
 
 
 def checked(function, *arguments):
@@ -25,7 +26,7 @@ def checked(function, *arguments):
 
 SETTINGS = checked(workflow_settings, config, ROOT)
 SCENES = checked(load_scenes, Path(SETTINGS["scenes"]), ROOT)
-IMAGES = checked(load_images, ROOT / "containers" / "images.yaml")
+IMAGES = checked(rule_images, ROOT, SETTINGS["registry"], SETTINGS["train_image"])
 
 # Settings of every scene, checked before the first job starts: presets, then config, then the sheet's row.
 SCENE_SETTINGS = {name: checked(scene_settings, SETTINGS, config, row, ROOT) for name, row in SCENES.items()}

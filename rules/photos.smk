@@ -17,6 +17,8 @@ rule import_photos:
         "<logs>/{scene}/import_photos.log",
     benchmark:
         "<benchmarks>/{scene}/import_photos.tsv"
+    conda:
+        "../envs/sfm.yaml"
     container:
         IMAGES["sfm"]
     threads: 2

@@ -39,6 +39,8 @@ rule report_scene:
         "<logs>/{scene}/report_scene.log",
     benchmark:
         "<benchmarks>/{scene}/report_scene.tsv"
+    conda:
+        "../envs/web.yaml"
     container:
         IMAGES["web"]
     threads: 1
@@ -70,6 +72,8 @@ rule summarise:
         "<logs>/summarise.log",
     benchmark:
         "<benchmarks>/summarise.tsv"
+    conda:
+        "../envs/web.yaml"
     container:
         IMAGES["web"]
     threads: 1

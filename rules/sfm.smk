@@ -16,6 +16,8 @@ rule extract_features:
         "<logs>/{scene}/extract_features.log",
     benchmark:
         "<benchmarks>/{scene}/extract_features.tsv"
+    conda:
+        "../envs/sfm.yaml"
     container:
         IMAGES["sfm"]
     threads: 8
@@ -41,6 +43,8 @@ rule match_photos:
         "<logs>/{scene}/match_photos.log",
     benchmark:
         "<benchmarks>/{scene}/match_photos.tsv"
+    conda:
+        "../envs/sfm.yaml"
     container:
         IMAGES["sfm"]
     threads: 8
@@ -73,6 +77,8 @@ rule map_scene:
         "<logs>/{scene}/map_scene.log",
     benchmark:
         "<benchmarks>/{scene}/map_scene.tsv"
+    conda:
+        "../envs/sfm.yaml"
     container:
         IMAGES["sfm"]
     threads: 8
@@ -103,6 +109,8 @@ rule undistort:
         "<logs>/{scene}/undistort.log",
     benchmark:
         "<benchmarks>/{scene}/undistort.tsv"
+    conda:
+        "../envs/sfm.yaml"
     container:
         IMAGES["sfm"]
     threads: 4

@@ -17,6 +17,8 @@ rule train_splat:
         "<logs>/{scene}/train_splat.log",
     benchmark:
         "<benchmarks>/{scene}/train_splat.tsv"
+    conda:
+        "../envs/train.yaml"
     container:
         IMAGES["train"]
     threads: 16
@@ -46,6 +48,8 @@ rule evaluate_splat:
         "<logs>/{scene}/evaluate_splat.log",
     benchmark:
         "<benchmarks>/{scene}/evaluate_splat.tsv"
+    conda:
+        "../envs/train.yaml"
     container:
         IMAGES["train"]
     threads: 4
@@ -73,6 +77,8 @@ rule compress_splat:
         "<logs>/{scene}/compress_splat.log",
     benchmark:
         "<benchmarks>/{scene}/compress_splat.tsv"
+    conda:
+        "../envs/web.yaml"
     container:
         IMAGES["web"]
     threads: 4
@@ -99,6 +105,8 @@ rule check_codecs:
         "<logs>/{scene}/check_codecs.log",
     benchmark:
         "<benchmarks>/{scene}/check_codecs.tsv"
+    conda:
+        "../envs/train.yaml"
     container:
         IMAGES["train"]
     threads: 4
@@ -126,6 +134,8 @@ rule render_poster:
         "<logs>/{scene}/render_poster.log",
     benchmark:
         "<benchmarks>/{scene}/render_poster.tsv"
+    conda:
+        "../envs/train.yaml"
     container:
         IMAGES["train"]
     threads: 4

@@ -25,6 +25,8 @@ rule bundle_web:
         "<logs>/{scene}/bundle_web.log",
     benchmark:
         "<benchmarks>/{scene}/bundle_web.tsv"
+    conda:
+        "../envs/web.yaml"
     container:
         IMAGES["web"]
     threads: 1

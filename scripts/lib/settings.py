@@ -210,9 +210,3 @@ def load_scenes(sheet: Path, root: Path) -> dict[str, dict[str, str]]:
     if not scenes:
         raise UserError(f"{sheet} names no scene; add a line with a name and a folder of photos")
     return scenes
-
-
-def load_images(path: Path) -> dict[str, str]:
-    """Container image of every stage, from the lock file: {stage: docker://...}."""
-    images: dict[str, str] = read_yaml(path)["images"]
-    return images

@@ -12,6 +12,7 @@ import pycolmap
 
 from scripts.lib.console import Progress, UserError, say
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
+from scripts.lib.sfm.gpu import device
 
 # COLMAP's own guess where EXIF tells nothing: the focal length is 1.2 times the longer side.
 DEFAULT_FOCAL_FACTOR = 1.2
@@ -70,7 +71,6 @@ def extract_features(
     ids = write_images(photos, database, options)
     extraction = pycolmap.FeatureExtractionOptions()
     extraction.num_threads = threads
-    extraction.use_gpu = bool(pycolmap.has_cuda)
     extraction.max_image_size = options.max_side or -1
     extraction.sift.max_num_features = options.max_features
     extraction.sift.first_octave = options.first_octave
@@ -86,7 +86,7 @@ def extract_features(
             folder,
             image_names=names[begin : begin + portion],
             extraction_options=extraction,
-            device=pycolmap.Device.auto,
+            device=device(),
         )
         progress.update(min(begin + portion, len(names)))
     link = pycolmap.Database.open(database)

@@ -14,6 +14,7 @@ import pycolmap
 
 from scripts.lib.console import Progress, UserError
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
+from scripts.lib.sfm.gpu import device
 from scripts.lib.sfm.pairs import STRATEGIES, choose_pairs
 
 
@@ -69,7 +70,7 @@ def match_photos(
                 matching_options=matching,
                 pairing_options=pairing,
                 verification_options=verification,
-                device=pycolmap.Device.auto,
+                device=device(),
             )
             done += len(portion)
             progress.update(done)
@@ -119,7 +120,6 @@ def _settings(
 ) -> tuple[pycolmap.FeatureMatchingOptions, pycolmap.TwoViewGeometryOptions]:
     matching = pycolmap.FeatureMatchingOptions()
     matching.num_threads = threads
-    matching.use_gpu = bool(pycolmap.has_cuda)
     matching.guided_matching = options.guided
     matching.sift.max_ratio = options.max_ratio
     verification = pycolmap.TwoViewGeometryOptions()

@@ -26,6 +26,7 @@ from scripts.lib.train.views import Schedule, halved, load_stacks
 
 MEASUREMENTS = 10  # points of the held-out curve
 OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
+NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Trainer:
         plan = StepPlan(
             degree=self.sh_degree(),
             rates=rates,
-            noise=80 * settings.learning_rate * decay,
+            noise=NOISE * settings.learning_rate * decay,
             ssim_weight=settings.ssim_weight,
             opacity_cost=OPACITY_COST,
             scale_cost=SCALE_COST,

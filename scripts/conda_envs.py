@@ -1,0 +1,45 @@
+"""Write envs/<stage>.yaml, the conda twins of the stages' pip locks: `python -m scripts.conda_envs`.
+
+Conda brings Python; every package comes from PyPI in the locked version, so `--sdm conda`, pip and the
+images run the same software.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts.lib.files import write_bytes
+from scripts.lib.locks import requirements
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("sfm", "train", "web", "runner")
+
+HEAD = """\
+# Generated from {stage}.txt by envs/lock.sh; edit {stage}.in and run that.
+channels:
+  - conda-forge
+  - nodefaults
+dependencies:
+  - python=3.11
+  - pip
+  - pip:
+"""
+
+
+def conda_env(envs: Path, stage: str) -> str:
+    """The text of envs/<stage>.yaml."""
+    pins = requirements(envs / f"{stage}.txt")
+    lines = [f'      - "{str(pin).replace(chr(34), chr(39))}"' for pin in pins]
+    return HEAD.format(stage=stage) + "\n".join(lines) + "\n"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the conda environment of every stage."""
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    for stage in STAGES:
+        write_bytes(ROOT / "envs" / f"{stage}.yaml", conda_env(ROOT / "envs", stage).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Every rule runs in a pinned image, and the recipes of the images are sound."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.images import read_lock
+from scripts.lib.recipes import base_images, instructions
+
+RULE = re.compile(r"^rule (\w+):\n((?:[ \t].*\n|\n)*)", re.M)
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILES = sorted(ROOT.glob("containers/*/Dockerfile"))
+
+
+def rules() -> dict[str, str]:
+    """Every rule of the workflow, {name: body}."""
+    files = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+    return {name: body for path in files for name, body in RULE.findall(path.read_text())}
+
+
+def test_rules_are_found() -> None:
+    assert {"import_photos", "train_splat", "bundle_web", "all"} <= rules().keys()
+
+
+@pytest.mark.parametrize(("name", "body"), rules().items(), ids=list(rules()))
+def test_every_rule_names_a_locked_image(name: str, body: str) -> None:
+    """But rules without a command and local ones; and each has the conda twin of the same stage."""
+    if "shell:" not in body or "localrule: True" in body:
+        assert "container:" not in body
+        return
+    image = re.search(r'^    container:\n        IMAGES\["([\w-]+)"\]$', body, re.M)
+    assert image, f"{name} names no image of containers/images.yaml"
+    assert image[1] in read_lock(ROOT)
+    assert f'    conda:\n        "../envs/{image[1]}.yaml"\n' in body
+
+
+def test_names_come_only_from_the_lock() -> None:
+    """No image is named anywhere else in the workflow."""
+    for path in [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]:
+        assert "docker://" not in path.read_text(), path.name
+        assert len(re.findall(r"\bcontainer\w*:", path.read_text())) == path.read_text().count(
+            "IMAGES["
+        )
+
+
+def test_hadolint() -> None:
+    program = Path(sys.executable).parent / "hadolint"
+    result = subprocess.run([program, *DOCKERFILES], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_recipes(dockerfile: Path) -> None:
+    """One pinned small base, packages by hash, no root at run time, and labels that say where it is from."""
+    text = dockerfile.read_text()
+    (base,) = base_images(dockerfile)
+    assert re.fullmatch(r"docker\.io/library/python:3\.11\.\d+-slim-bookworm", base)
+    parsed = list(instructions(text))
+    assert [rest for word, rest in parsed if word == "USER"][-1] == "1000:1000"
+    installs = re.findall(r"pip install (.*?)(?=&&|\n\n|$)", " ".join(rest for _, rest in parsed))
+    assert installs and all(
+        "--require-hashes" in words and "--no-deps" in words for words in installs
+    )
+    labels = " ".join(rest for word, rest in parsed if word == "LABEL")
+    for label in ("title", "description", "source", "revision", "licenses"):
+        assert f"org.opencontainers.image.{label}=" in labels
+
+
+def test_actions_are_pinned() -> None:
+    """A tag can be moved to other code, a commit cannot; one action has one commit everywhere."""
+    pins: dict[str, set[str]] = {}
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yaml")):
+        for action, version in re.findall(r"uses: (\S+?)@(\S+)", path.read_text()):
+            assert re.fullmatch(r"[0-9a-f]{40}", version), f"{path.name}: {action}@{version}"
+            pins.setdefault(action, set()).add(version)
+    assert pins and all(len(versions) == 1 for versions in pins.values())
