@@ -8,12 +8,12 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from scripts.lib.kernels.jit import LOCK, compiled, parallel, take_next, threads
 
 f32 = np.float32
 CHUNK = 4096
-Float = npt.NDArray[np.float32]
 
 
 @compiled
@@ -41,10 +41,10 @@ def _all(workers, values, gradient, first, second, rates, beta1, beta2, root, ep
 
 
 def adam(
-    values: Float,
-    gradient: Float,
-    first: Float,
-    second: Float,
+    values: torch.Tensor,
+    gradient: torch.Tensor,
+    first: torch.Tensor,
+    second: torch.Tensor,
     rates: npt.NDArray[Any],
     steps: int,
     *,
@@ -52,22 +52,12 @@ def adam(
     beta2: float,
     epsilon: float,
 ) -> None:
-    """Step `steps` (from 1) of Adam, in place; all four arrays flat, equally long and contiguous.
+    """Step `steps` (from 1) of Adam, in place; four tensors of one shape, contiguous, on the CPU.
 
-    `rates` (C,): the learning rate of each column, repeated over the array.
+    `rates` (C,): the learning rate of each column, repeated over the flattened tensor.
     """
     corrected = (np.asarray(rates, np.float64) / (1 - beta1**steps)).astype(np.float32)
     root = f32(1 / math.sqrt(1 - beta2**steps))
+    flat = [tensor.reshape(-1).numpy() for tensor in (values, gradient, first, second)]
     with LOCK:
-        _all(
-            threads(),
-            values,
-            gradient,
-            first,
-            second,
-            corrected,
-            f32(beta1),
-            f32(beta2),
-            root,
-            f32(epsilon),
-        )
+        _all(threads(), *flat, corrected, f32(beta1), f32(beta2), root, f32(epsilon))

@@ -21,10 +21,12 @@ def photo_loss(
     """
     if ssim_weight and min(render.shape[:2]) < WINDOW:
         raise ValueError(f"SSIM needs images of at least {WINDOW} x {WINDOW} pixels")
-    if render.is_cuda or not ssim_weight:
+    if not ssim_weight:
         from scripts.lib.losses.reference import photo_loss as plain
 
         return plain(render, photo.float() / 255, ssim_weight, mask)
-    from scripts.lib.losses.cpu import photo_loss as kernel
-
+    if render.is_cuda:
+        from scripts.lib.losses.cuda import photo_loss as kernel
+    else:
+        from scripts.lib.losses.cpu import photo_loss as kernel
     return kernel(render, photo, ssim_weight, mask)

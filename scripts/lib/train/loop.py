@@ -27,6 +27,7 @@ from scripts.lib.train.views import Schedule, halved, load_stacks
 MEASUREMENTS = 10  # points of the held-out curve
 OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
 NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
+FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Trainer:
         """One optimiser step on the next photos."""
         settings = self.settings
         share = self.step / settings.steps
-        decay = 0.01**share
+        decay = FINAL_RATE**share
         rates = {name: rate * settings.learning_rate for name, rate in LEARNING_RATES.items()}
         rates["means"] *= decay
         group, rows = self.schedule.at(self.step)

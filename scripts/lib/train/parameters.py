@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from scripts.lib.gaussians import Gaussians
-from scripts.lib.kernels.adam import adam
 
 # Adam's learning rates in a scene of radius 1, the values 3D Gaussian splatting is usually run with.
 # The constant band of the harmonics has its own rate, twenty times that of the others.
@@ -22,15 +22,13 @@ class Parameters:
     """N Gaussians as raw (PLY-native) torch tensors with first and second moments.
 
     `parameters["means"]` (N, 3), "quats" (N, 4) wxyz, "scales" (N, 3) log, "opacities" (N,) logit, "sh"
-    (N, K, 3) are views of the buffers: writing to them changes the Gaussians. On CUDA the buffer of "sh"
-    lies coefficient by coefficient (K, 3, capacity), which is how the kernels read it without gaps.
+    (N, K, 3) are views of the buffers: writing to them changes the Gaussians.
     """
 
     def __init__(self, tensors: dict[str, Tensor], capacity: int) -> None:
         self.count = len(tensors["means"])
         self.capacity = max(capacity, self.count)
         self.steps = 0  # Adam's own count, for its bias correction
-        self.by_coefficient = tensors["means"].is_cuda
         self.values = {name: self._buffer(tensors[name]) for name in NAMES}
         self.first = {name: torch.zeros_like(buffer) for name, buffer in self.values.items()}
         self.second = {name: torch.zeros_like(buffer) for name, buffer in self.values.items()}
@@ -39,17 +37,10 @@ class Parameters:
 
     def _buffer(self, like: Tensor) -> Tensor:
         shape = (self.capacity, *like.shape[1:])
-        if like.dim() == 3 and self.by_coefficient:
-            shape = (like.shape[1], 3, self.capacity)
         return torch.zeros(shape, dtype=torch.float32, device=like.device)
 
-    def _rows(self, name: str, buffer: Tensor, begin: int, end: int) -> Tensor:
-        if name == "sh" and self.by_coefficient:
-            return buffer.permute(2, 0, 1)[begin:end]
-        return buffer[begin:end]
-
     def __getitem__(self, name: str) -> Tensor:
-        return self._rows(name, self.values[name], 0, self.count)
+        return self.values[name][: self.count]
 
     def __len__(self) -> int:
         return self.count
@@ -61,8 +52,7 @@ class Parameters:
 
     def moments(self, name: str) -> tuple[Tensor, Tensor]:
         """Adam's first and second moments of one tensor, as views of the same shape."""
-        rows = [self._rows(name, kind[name], 0, self.count) for kind in (self.first, self.second)]
-        return rows[0], rows[1]
+        return self.first[name][: self.count], self.second[name][: self.count]
 
     @torch.no_grad()
     def replace_rows(self, rows: Tensor, values: dict[str, Tensor]) -> None:
@@ -83,9 +73,9 @@ class Parameters:
         if end > self.capacity:
             raise ValueError(f"{end} Gaussians do not fit into a capacity of {self.capacity}")
         for name in NAMES:
-            self._rows(name, self.values[name], begin, end).copy_(values[name])
+            self.values[name][begin:end] = values[name]
             for kind in (self.first, self.second):
-                self._rows(name, kind[name], begin, end).zero_()
+                kind[name][begin:end] = 0
         self.count = end
 
     @torch.no_grad()
@@ -93,11 +83,15 @@ class Parameters:
         """One Adam step (Kingma and Ba, 2015) from gradients shaped like the tensors."""
         self.steps += 1
         for name in NAMES:
-            columns = torch.full((max(self[name][:1].numel(), 1),), rates[name])
+            columns = np.full(max(self[name][:1].numel(), 1), rates[name])
             if name == "sh":
                 columns[3:] *= SH_REST
-            one_step = _adam_in_torch if self[name].is_cuda else _adam_in_numba
-            one_step(self[name], gradients[name], *self.moments(name), columns, self.steps)
+            arrays = (self[name], gradients[name], *self.moments(name))
+            if self.device.type == "cuda":
+                from scripts.lib.kernels.adam_cuda import adam
+            else:
+                from scripts.lib.kernels.adam import adam
+            adam(*arrays, columns, self.steps, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
 
     def state(self) -> dict[str, object]:
         """Everything needed to continue: tensors, moments and the number of steps, on the CPU."""
@@ -133,29 +127,3 @@ class Parameters:
             sh0=rows["sh"][:, 0].float().numpy(),
             shN=rows["sh"][:, 1:].float().contiguous().numpy(),
         )
-
-
-def _adam_in_numba(
-    tensor: Tensor, gradient: Tensor, first: Tensor, second: Tensor, rates: Tensor, steps: int
-) -> None:
-    adam(
-        tensor.reshape(-1).numpy(),
-        gradient.reshape(-1).numpy(),
-        first.reshape(-1).numpy(),
-        second.reshape(-1).numpy(),
-        rates.numpy(),
-        steps,
-        beta1=BETA1,
-        beta2=BETA2,
-        epsilon=EPSILON,
-    )
-
-
-def _adam_in_torch(
-    tensor: Tensor, gradient: Tensor, first: Tensor, second: Tensor, rates: Tensor, steps: int
-) -> None:
-    first.lerp_(gradient, 1 - BETA1)
-    second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-    root = second.sqrt().div_(math.sqrt(1 - BETA2**steps)).add_(EPSILON)
-    step = (rates / (1 - BETA1**steps)).reshape(1, *tensor.shape[1:]).to(tensor)
-    tensor.sub_(step * first / root)

@@ -1,0 +1,76 @@
+"""Adam's update in one pass over memory, in Triton."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import triton
+import triton.language as tl
+
+BLOCK = 1024
+
+
+@triton.jit
+def _adam(  # type: ignore[no-untyped-def]
+    values,
+    gradient,
+    first,
+    second,
+    rates,
+    total,
+    columns,
+    beta1,
+    beta2,
+    root,
+    epsilon,
+    BLOCK: tl.constexpr,
+):
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < total
+    g = tl.load(gradient + place, mask=inside, other=0.0)
+    m = tl.load(first + place, mask=inside, other=0.0)
+    v = tl.load(second + place, mask=inside, other=0.0)
+    m += (g - m) * (1 - beta1)
+    v = v * beta2 + g * g * (1 - beta2)
+    rate = tl.load(rates + place % columns, mask=inside, other=0.0)
+    value = tl.load(values + place, mask=inside, other=0.0)
+    tl.store(first + place, m, mask=inside)
+    tl.store(second + place, v, mask=inside)
+    tl.store(values + place, value - rate * m / (tl.sqrt(v) * root + epsilon), mask=inside)
+
+
+def adam(
+    values: torch.Tensor,
+    gradient: torch.Tensor,
+    first: torch.Tensor,
+    second: torch.Tensor,
+    rates: npt.NDArray[Any],
+    steps: int,
+    *,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+) -> None:
+    """As `scripts.lib.kernels.adam.adam`, for tensors on the GPU."""
+    corrected = (np.asarray(rates, np.float64) / (1 - beta1**steps)).astype(np.float32)
+    total = values.numel()
+    if not total:
+        return
+    _adam[(triton.cdiv(total, BLOCK),)](
+        values,
+        gradient.contiguous(),
+        first,
+        second,
+        torch.from_numpy(corrected).to(values.device, non_blocking=True),
+        total,
+        len(corrected),
+        beta1,
+        beta2,
+        1 / math.sqrt(1 - beta2**steps),
+        epsilon,
+        BLOCK=BLOCK,
+    )

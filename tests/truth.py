@@ -1,0 +1,56 @@
+"""The sample scene's truth in the frame of a reconstruction: a Sim3 from true to estimated camera centres."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from scripts.lib.geo import Sim3, fit_sim3
+from scripts.lib.scene import Scene, fit
+
+Float = npt.NDArray[np.float64]
+
+
+def read_truth(sample: Path) -> dict[str, Any]:
+    """truth.json of the sample scene."""
+    truth: dict[str, Any] = json.loads((sample / "truth.json").read_text())
+    return truth
+
+
+def align(scene: Scene, truth: dict[str, Any]) -> tuple[Sim3, Float]:
+    """The similarity from the true world to the scene's, and each camera's distance (V,) after it, metres.
+
+    Distances are in the true world's metres whatever the scene's scale is.
+    """
+    true = np.array([truth["photos"][name]["centre"] for name in scene.names])
+    sim3 = fit_sim3(true, scene.centres)
+    return sim3, np.linalg.norm(sim3.apply(true) - scene.centres, axis=1) / sim3.scale
+
+
+def heldback(
+    sample: Path, truth: dict[str, Any], sim3: Sim3, resolution: int
+) -> list[tuple[str, Float, Float, Float]]:
+    """The views the pipeline never saw: (name, world_to_camera (4, 4) in the scene's frame, K, photo).
+
+    Photos are float (H, W, 3) in 0..1 with a long side of `resolution` pixels.
+    """
+    camera = truth["camera"]
+    width, height = fit(camera["width"], camera["height"], resolution)
+    K = np.array([[camera["fx"], 0, camera["cx"]], [0, camera["fy"], camera["cy"]], [0, 0, 1]])
+    K = np.diag([width / camera["width"], height / camera["height"], 1]) @ K
+    views = []
+    for name, view in truth["heldback"].items():
+        pose = np.array(view["world_to_camera"])
+        rotation = pose[:3, :3] @ sim3.rotation.T
+        centre = sim3.apply(np.array(view["centre"])[None])[0]
+        moved = np.eye(4)
+        moved[:3, :3], moved[:3, 3] = rotation, -rotation @ centre
+        image = Image.open(sample / "heldback" / name).convert("RGB")
+        photo = np.asarray(image.resize((width, height), Image.Resampling.BOX)) / 255.0
+        views.append((name, moved, K, photo))
+    return views
