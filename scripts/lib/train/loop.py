@@ -27,6 +27,10 @@ from scripts.lib.train.views import Schedule, halved, load_stacks
 MEASUREMENTS = 10  # points of the held-out curve
 OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
 NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
+GROWTH, GROW_UNTIL = (
+    1.1,
+    0.75,
+)  # factor a round at most, and the share of the steps it may go on for
 FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
@@ -120,7 +124,7 @@ class Trainer:
         share = self.step / settings.steps
         decay = FINAL_RATE**share
         rates = {name: rate * settings.learning_rate for name, rate in LEARNING_RATES.items()}
-        rates["means"] *= decay
+        rates["means"] = LEARNING_RATES["means"] * settings.means_rate * decay
         group, rows = self.schedule.at(self.step)
         views = (self.small if share < settings.coarse else self.views)[group].pick(rows)
         plan = StepPlan(
@@ -141,9 +145,9 @@ class Trainer:
         settings, p = self.settings, self.parameters
         every = max(1, min(100, settings.steps // 100))
         share = self.step / settings.steps
-        if 0.03 <= share < 0.75 and self.step % every == 0:
+        if 0.03 <= share < GROW_UNTIL and self.step % every == 0:
             densify.relocate_dead(p, torch.sigmoid(p["opacities"]), self.generator)
-            target = min(settings.cap, int(1.1 * len(p)) + 1)
+            target = min(settings.cap, int(GROWTH * len(p)) + 1)
             densify.grow(p, target, self.pull.clamp_min(1e-20), self.generator)
             self.pull = torch.zeros(len(p), device=self.device)
 

@@ -36,18 +36,19 @@ class Sizes:
     sh_degree: int
     resolution: int
     photos_per_step: int
-    learning_rate: float  # factor on every learning rate: short runs on few Gaussians take more
+    learning_rate: float  # factor on the learning rates: short runs on few Gaussians take more
+    means_rate: float  # the same for the means, which must come as far in fewer steps
     coarse: float  # share of the steps, from the first, trained at half resolution
 
 
 # Without a GPU a step costs by pixels and by Gaussians, so both are small; with one, by launches.
 SIZES: dict[tuple[str, str], Sizes] = {
-    ("draft", "cpu"): Sizes(400, 15_000, 1, 320, 1, 2.5, 0.5),
-    ("standard", "cpu"): Sizes(1500, 30_000, 2, 480, 1, 2.5, 0.5),
-    ("high", "cpu"): Sizes(5000, 60_000, 2, 640, 1, 2.0, 0.5),
-    ("draft", "cuda"): Sizes(1500, 150_000, 2, 960, 1, 2.0, 0.5),
-    ("standard", "cuda"): Sizes(7000, 300_000, 3, 0, 1, 1.0, 0.0),
-    ("high", "cuda"): Sizes(20_000, 1_000_000, 3, 0, 1, 1.0, 0.0),
+    ("draft", "cpu"): Sizes(400, 15_000, 1, 320, 1, 2.5, 10.0, 0.5),
+    ("standard", "cpu"): Sizes(2500, 60_000, 2, 480, 1, 2.5, 10.0, 0.5),
+    ("high", "cpu"): Sizes(8000, 120_000, 2, 640, 1, 2.0, 6.0, 0.5),
+    ("draft", "cuda"): Sizes(1500, 150_000, 2, 960, 1, 2.0, 6.0, 0.5),
+    ("standard", "cuda"): Sizes(7000, 300_000, 3, 0, 1, 1.0, 1.0, 0.0),
+    ("high", "cuda"): Sizes(20_000, 1_000_000, 3, 0, 1, 1.0, 1.0, 0.0),
 }
 
 
@@ -86,6 +87,7 @@ def resolve(options: TrainOptions, device: str) -> Settings:
             "photos_per_step", options.photos_per_step, sizes.photos_per_step, 1
         ),
         learning_rate=sizes.learning_rate,
+        means_rate=sizes.means_rate,
         coarse=sizes.coarse,
         device=device,
         ssim_weight=options.ssim_weight,
