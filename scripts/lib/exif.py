@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from PIL import ExifTags, Image
+
+# Damaged EXIF is no news to the user: what cannot be read is simply absent.
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL.TiffImagePlugin")
 
 ORIENTATION = ExifTags.Base.Orientation
 # Diagonal of a 36 x 24 mm frame: "35 mm equivalent" compares diagonals (CIPA DCG-001), which

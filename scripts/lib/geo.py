@@ -168,14 +168,14 @@ def up_from_cameras(rotations: ArrayLike) -> Array:
 
 
 def rotation_to_z(up: ArrayLike) -> Array:
-    """The smallest rotation (3, 3) that turns the direction `up` (3,) to +Z."""
+    """A rotation (3, 3) that turns the direction `up` (3,) to +Z, the smallest one when `up` points up."""
     a = np.asarray(up, float) / np.linalg.norm(up)
-    cosine = float(a[2])
-    if cosine < -1 + 1e-12:
-        return np.diag([1.0, -1.0, -1.0])
+    # Past the horizon the formula loses digits: half a turn about x first brings `up` above it.
+    flip = np.diag([1.0, -1.0, -1.0]) if a[2] < 0 else np.eye(3)
+    a = flip @ a
     v = np.array([a[1], -a[0], 0.0])  # a x z
     k = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    return np.eye(3) + k + k @ k / (1 + cosine)
+    return (np.eye(3) + k + k @ k / (1 + a[2])) @ flip
 
 
 def _distance(sim3: Sim3, source: Array, target: Array) -> Array:

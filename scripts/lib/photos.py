@@ -208,7 +208,7 @@ def _decode(data: bytes) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow only warns between one and two times the limit; both are refusals here.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=("JPEG", "MPO", "PNG"))
+            image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))
             image.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise RejectedError(f"claims more than {MAX_PIXELS // 10**6} megapixels") from None
@@ -375,7 +375,7 @@ def _unique_names(originals: list[str]) -> list[str]:
 
 def _flat(name: str) -> str:
     stem = PurePosixPath(unicodedata.normalize("NFC", name)).stem
-    return re.sub(r"[^\w.-]+", "_", stem).strip("._") or "photo"
+    return re.sub(r"[^\w.-]+", "_", stem).strip("._-") or "photo"
 
 
 def _drop(photo: Photo, reason: str) -> Photo:

@@ -16,6 +16,8 @@ from scripts.lib.sfm.gpu import device
 
 # COLMAP's own guess where EXIF tells nothing: the focal length is 1.2 times the longer side.
 DEFAULT_FOCAL_FACTOR = 1.2
+# Phones write the focal length of the focus distance: it breathes by less than this at one zoom.
+SAME_FOCAL = 0.01
 CAMERA_MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 
 
@@ -37,19 +39,25 @@ def camera_groups(
 ) -> dict[tuple[Any, ...], list[str]]:
     """Names of the photos that one set of intrinsics describes, by (camera, size, focal length).
 
-    Zoom lenses and mixed sizes separate; focal lengths within half a percent count as one.
+    Zoom lenses and mixed sizes separate; focal lengths within one percent of the shortest of their
+    group count as one. Photos whose EXIF tells no focal length stay together.
     """
+    places = {photo["file"]: number for number, photo in enumerate(photos)}
     groups: dict[tuple[Any, ...], list[str]] = {}
-    for photo in photos:
+    for photo in sorted(photos, key=lambda p: (p.get("focal_px") or 0.0, places[p["file"]])):
         focal = photo.get("focal_px")
-        key: tuple[Any, ...] = (
-            photo.get("camera"),
-            photo["width"],
-            photo["height"],
-            None if focal is None else round(200 * focal / max(photo["width"], photo["height"])),
-        )
-        groups.setdefault(key if share else (*key, photo["file"]), []).append(photo["file"])
-    return groups
+        key = (photo.get("camera"), photo["width"], photo["height"])
+        near = (k for k in groups if k[:3] == key and _one_focal(k[3], focal))
+        found = next(near, (*key, focal)) if share else (*key, focal, photo["file"])
+        groups.setdefault(found, []).append(photo["file"])
+    ordered = {key: sorted(names, key=places.__getitem__) for key, names in groups.items()}
+    return dict(sorted(ordered.items(), key=lambda group: places[group[1][0]]))
+
+
+def _one_focal(shortest: float | None, focal: float | None) -> bool:
+    if shortest is None or focal is None:
+        return shortest is focal
+    return focal <= shortest * (1 + SAME_FOCAL)
 
 
 def extract_features(
