@@ -15,7 +15,7 @@ from pathlib import Path
 from scripts.lib.console import run_main, say
 from scripts.lib.files import write_bytes, write_json
 from scripts.lib.options import parse_options
-from scripts.lib.photos import read_report
+from scripts.lib.photos.record import read_report
 from scripts.lib.sfm.frame import place_model
 from scripts.lib.sfm.gate import describe, require_registered
 from scripts.lib.sfm.mapping import MapOptions, map_photos

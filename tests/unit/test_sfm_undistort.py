@@ -15,8 +15,9 @@ from PIL import Image
 
 from scripts import extract_features, map_scene, match_photos, undistort
 from scripts.lib.console import UserError
+from scripts.lib.jpeg import strip_metadata
 from scripts.lib.scene import load_scene
-from scripts.lib.sfm.undistort import UndistortOptions, strip_metadata
+from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.sfm.undistort import undistort as undistort_photos
 from tests.unit.photo_files import exif, imported, jpeg
 from tests.unit.room import FOCAL, arc, write_room

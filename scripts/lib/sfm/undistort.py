@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pycolmap
 
 from scripts.lib.console import Progress, UserError
 from scripts.lib.files import add_to_zip, writing_zip
+from scripts.lib.jpeg import strip_metadata
 from scripts.lib.sfm.quiet import watching
 from scripts.lib.sfm.unpack import unpacked
 
@@ -67,26 +67,6 @@ def _checked(path: Path) -> bytes:
     if not path.exists():
         raise UserError(f"{path.name} could not be undistorted; run import_photos again")
     return strip_metadata(path.read_bytes())
-
-
-def strip_metadata(jpeg: bytes) -> bytes:
-    """A JPEG without EXIF, XMP, comments and maker segments (APP1, APP3 to APP15, COM), pixels untouched."""
-    if jpeg[:2] != b"\xff\xd8":
-        raise ValueError("not a JPEG")
-    kept = io.BytesIO()
-    kept.write(b"\xff\xd8")
-    at = 2
-    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
-        marker = jpeg[at + 1]
-        if marker == 0xDA:  # the picture itself begins: everything after is its data
-            break
-        length = int.from_bytes(jpeg[at + 2 : at + 4], "big") + 2
-        personal = marker == 0xE1 or 0xE3 <= marker <= 0xED or marker in (0xEF, 0xFE)
-        if not personal:
-            kept.write(jpeg[at : at + length])
-        at += length
-    kept.write(jpeg[at:])
-    return kept.getvalue()
 
 
 def _count(folder: Path) -> int | None:
