@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-CELL, GAP, WIDTH = 168, 10, 1240  # pixels; WIDTH is that of the report's text
+CELL, GAP, HEAD, WIDTH = 194, 10, 36, 1234  # pixels; WIDTH is that of the report's text
 PAPER, INK, FAINT, WARNING = (250, 250, 248), (28, 30, 33), (110, 114, 120), (176, 42, 30)
 MOST = 240  # thumbnails; a larger set is shown thinned
 THUMB_QUALITY = 85
@@ -43,55 +43,69 @@ def thumbnail(image: Image.Image, mask: Image.Image | None = None) -> bytes:
 
 def contact_sheet(thumbs: Sequence[Thumb]) -> bytes:
     """The sheet as a JPEG. Without any picture it says so."""
-    kept = [thumb for thumb in thumbs if thumb.kept]
-    dropped = [thumb for thumb in thumbs if not thumb.kept]
-    parts: list[tuple[str, list[Thumb], int]] = []
-    for group, what, label in ((kept, "kept", 20), (dropped, "left out", 52)):
-        shown = _evenly(group, MOST)
-        if shown:
-            parts.append((_title(group, shown, what), shown, label))
     columns = (WIDTH - GAP) // (CELL + GAP)
-    height = GAP + sum(
-        34 + -(-len(shown) // columns) * (CELL + label + GAP) for _, shown, label in parts
+    groups = []
+    for kept, what in ((True, "kept"), (False, "left out")):
+        every = [thumb for thumb in thumbs if thumb.kept == kept]
+        shown = _evenly(every, MOST)
+        rows = [
+            [(thumb, Image.open(io.BytesIO(thumb.jpeg))) for thumb in shown[i : i + columns]]
+            for i in range(0, len(shown), columns)
+        ]
+        if rows:
+            groups.append((_title(len(every), len(shown), what), rows, 24 if kept else 54))
+    height = sum(
+        HEAD + sum(_tallest(row) + label + GAP for row in rows) for _, rows, label in groups
     )
-    sheet = Image.new("RGB", (WIDTH, max(height, 60)), PAPER)
+    sheet = Image.new("RGB", (WIDTH, max(height + 2 * GAP, 60)), PAPER)
     draw = ImageDraw.Draw(sheet)
-    if not parts:
+    if not groups:
         draw.text((GAP, GAP), "No picture could be read.", INK, _font(18))
-    top = GAP
-    for title, shown, label in parts:
-        draw.text((GAP, top + 2), title, INK, _font(18))
-        top += 34
-        for number, thumb in enumerate(shown):
-            x = GAP + number % columns * (CELL + GAP)
-            y = top + number // columns * (CELL + label + GAP)
-            _cell(sheet, draw, thumb, x, y)
-        top += -(-len(shown) // columns) * (CELL + label + GAP)
+    y = GAP
+    for title, rows, label in groups:
+        draw.text((GAP, y + 2), title, INK, _font(18))
+        y += HEAD
+        for row in rows:
+            for number, (thumb, image) in enumerate(row):
+                _cell(sheet, draw, thumb, image, (GAP + number * (CELL + GAP), y, _tallest(row)))
+            y += _tallest(row) + label + GAP
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=THUMB_QUALITY, optimize=True)
     return buffer.getvalue()
 
 
-def _cell(sheet: Image.Image, draw: ImageDraw.ImageDraw, thumb: Thumb, x: int, y: int) -> None:
-    with Image.open(io.BytesIO(thumb.jpeg)) as image:
-        left, top = x + (CELL - image.width) // 2, y + CELL - image.height
-        sheet.paste(image, (left, top))
-    if not thumb.kept:
-        draw.rectangle(
-            (left, top, left + image.width - 1, top + image.height - 1), None, WARNING, 2
-        )
-    draw.text(
-        (x, y + CELL + 3), _shortened(thumb.name, 26), INK if thumb.kept else WARNING, _font(12)
-    )
-    if not thumb.kept:
-        lines = textwrap.wrap(thumb.reason, 30)
-        text = "\n".join([lines[0], _shortened(" ".join(lines[1:]), 30)] if lines[1:] else lines)
-        draw.multiline_text((x, y + CELL + 19), text, FAINT, _font(11), spacing=2)
+def _tallest(row: Sequence[tuple[Thumb, Image.Image]]) -> int:
+    return max(image.height for _, image in row)
 
 
-def _title(group: Sequence[Thumb], shown: Sequence[Thumb], what: str) -> str:
-    thinned = f", {len(shown)} of them shown" if len(shown) < len(group) else ""
-    return f"{len(group)} {'picture' if len(group) == 1 else 'pictures'} {what}{thinned}"
+def _cell(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    thumb: Thumb,
+    image: Image.Image,
+    place: tuple[int, int, int],
+) -> None:
+    x, y, tallest = place
+    top = y + tallest - image.height
+    sheet.paste(image, (x, top))
+    if not thumb.kept:
+        draw.rectangle((x, top, x + image.width - 1, y + tallest - 1), None, WARNING, 2)
+    name = _shortened(_drawable(thumb.name), 26)
+    draw.text((x, y + tallest + 3), name, INK if thumb.kept else WARNING, _font(12))
+    if not thumb.kept:
+        lines = textwrap.wrap(_drawable(thumb.reason), 31)
+        lines = [lines[0], _shortened(" ".join(lines[1:]), 31)] if lines[1:] else lines
+        draw.multiline_text((x, y + tallest + 19), "\n".join(lines), FAINT, _font(11), spacing=2)
+
+
+def _drawable(text: str) -> str:
+    """Letters that Pillow's own font lacks would be drawn as boxes."""
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in text)
+
+
+def _title(count: int, shown: int, what: str) -> str:
+    thinned = f", {shown} of them shown" if shown < count else ""
+    return f"{count} {'picture' if count == 1 else 'pictures'} {what}{thinned}"
 
 
 def _evenly(group: Sequence[Thumb], most: int) -> list[Thumb]:
@@ -102,7 +116,7 @@ def _evenly(group: Sequence[Thumb], most: int) -> list[Thumb]:
 
 def _shortened(text: str, length: int) -> str:
     return (
-        text if len(text) <= length else f"{text[: length // 2 - 1]}\u2026{text[-(length // 2) :]}"
+        text if len(text) <= length else f"{text[: length // 2 - 1]}...{text[-(length // 2 - 2) :]}"
     )
 
 
