@@ -1,7 +1,9 @@
 """Camera poses and a sparse cloud from photos, in the scene's final frame.
 
 Needs  <results>/{scene}/photos.zip, photos.json
-Leaves <results>/{scene}/sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json, undistorted.zip
+Leaves <results>/{scene}/sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json
+       <results>/{scene}/undistorted.zip   images/NAME.jpg and sparse/ (COLMAP, PINHOLE cameras); for photos that
+                                           have one, masks/NAME.jpg.png: one bit, the photo's size, black is ignored
 """
 
 

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pycolmap
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,8 +20,8 @@ from scripts.lib.jpeg import strip_metadata
 from scripts.lib.scene import load_scene
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.sfm.undistort import undistort as undistort_photos
-from tests.unit.photo_files import exif, imported, jpeg
-from tests.unit.room import FOCAL, arc, write_room
+from tests.unit.photo_files import encoded, exif, imported, jpeg
+from tests.unit.room import FOCAL, SIZE, arc, write_room
 from tests.unit.sfm_scene import position_errors
 
 
@@ -29,6 +30,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The room from photos to undistorted.zip, through the scripts themselves."""
     home = tmp_path_factory.mktemp("room")
     write_room(home / "in", arc(8, 80.0))
+    mask = np.full((SIZE[1], SIZE[0]), 255, np.uint8)
+    mask[:, :100] = 0
+    (home / "in" / "room03_mask.png").write_bytes(encoded(Image.fromarray(mask), "PNG"))
     imported(home / "in", home)
     photos = ["--photos", str(home / "photos.zip"), "--photos-report", str(home / "photos.json")]
     fast = json.dumps({"first_octave": 0, "max_features": 2000})
@@ -73,6 +77,23 @@ def test_photos_are_where_the_model_says(finished: Path) -> None:
     assert len(scene.points) > 300
     for index, photo in enumerate(scene.photos(range(len(scene)))):
         assert photo.shape[:2] == (scene.sizes[index][1], scene.sizes[index][0])
+
+
+def test_masks_are_honoured_and_travel(finished: Path) -> None:
+    database = pycolmap.Database.open(finished / "f.db")
+    names = {image.name: image.image_id for image in database.read_all_images()}
+    columns = {name: database.read_keypoints(number)[:, 0] for name, number in names.items()}
+    database.close()
+    assert columns["room03.jpg"].min() >= 99 and len(columns["room03.jpg"]) > 200
+    assert columns["room02.jpg"].min() < 20
+    with zipfile.ZipFile(finished / "undistorted.zip") as archive:
+        masks = [name for name in archive.namelist() if name.startswith("masks/")]
+        assert masks == ["masks/room03.jpg.png"]
+        mask = np.asarray(Image.open(io.BytesIO(archive.read(masks[0]))).convert("L"))
+        photo = np.asarray(Image.open(io.BytesIO(archive.read("images/room03.jpg"))))
+    assert mask.shape == photo.shape[:2]
+    share = (mask == 0).mean(axis=0)
+    assert share[:90].min() == 1 and share[110:-3].max() < 0.05
 
 
 def test_nothing_personal_travels(finished: Path) -> None:

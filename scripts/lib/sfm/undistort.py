@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pycolmap
 from scripts.lib.console import Progress, UserError
 from scripts.lib.files import add_to_zip, writing_zip
 from scripts.lib.jpeg import strip_metadata
+from scripts.lib.sfm.masks import undistort_mask
 from scripts.lib.sfm.quiet import watching
-from scripts.lib.sfm.unpack import unpacked
+from scripts.lib.sfm.unpack import MASKS, unpacked
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class UndistortOptions:
 def undistort(
     photos: Path, sparse: Path, archive: Path, options: UndistortOptions, threads: int
 ) -> int:
-    """Write images/ and sparse/ (PINHOLE cameras) to the stored zip `archive`; returns the photo count.
+    """Write images/, masks/ and sparse/ (PINHOLE cameras) to the zip `archive`; returns the photo count.
+
+    A photo NAME.jpg with a mask has it as masks/NAME.jpg.png: one bit, black is ignored.
 
     Raises UserError when `sparse` holds no model with posed photos.
     """
@@ -59,7 +63,22 @@ def undistort(
                 progress.update(done)
             for part in sorted((output / "sparse").glob("*.bin")):
                 add_to_zip(out, f"sparse/{part.name}", part.read_bytes())
+            pinholes = pycolmap.Reconstruction(output / "sparse")
+            for name, mask in _masks(folder, model, pinholes):
+                add_to_zip(out, f"{MASKS}/{name}.png", mask)
     return len(names)
+
+
+def _masks(
+    folder: Path, model: pycolmap.Reconstruction, pinholes: pycolmap.Reconstruction
+) -> Iterator[tuple[str, bytes]]:
+    """Name and undistorted mask of every posed photo that has one."""
+    images = {model.image(number).name: number for number in model.reg_image_ids()}
+    for name, number in sorted(images.items()):
+        path = folder / MASKS / f"{name}.png"
+        if path.exists():
+            lens, pinhole = (m.cameras[m.image(number).camera_id] for m in (model, pinholes))
+            yield name, undistort_mask(path, lens, pinhole)
 
 
 def _checked(path: Path) -> bytes:
