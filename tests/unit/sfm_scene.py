@@ -47,9 +47,15 @@ def centres(model: pycolmap.Reconstruction) -> dict[str, np.ndarray]:
     return {model.image(i).name: model.image(i).projection_center() for i in model.reg_image_ids()}
 
 
-def position_errors(found: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> np.ndarray:
-    """Distances after the best similarity, as shares of the diagonal of the true centres' box."""
+def residuals(found: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> np.ndarray:
+    """Distances of the found centres from the true ones after the best similarity."""
     names = sorted(found)
     a, b = np.array([found[n] for n in names]), np.array([truth[n] for n in names])
     aligned: Sim3 = fit_sim3(a, b)
-    return np.linalg.norm(aligned.apply(a) - b, axis=1) / np.linalg.norm(np.ptp(b, axis=0))
+    return np.linalg.norm(aligned.apply(a) - b, axis=1)
+
+
+def position_errors(found: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> np.ndarray:
+    """Distances after the best similarity, as shares of the diagonal of the true centres' box."""
+    size = np.linalg.norm(np.ptp(np.array([truth[name] for name in found]), axis=0))
+    return residuals(found, truth) / size

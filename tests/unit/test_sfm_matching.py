@@ -8,7 +8,7 @@ import pytest
 
 from scripts.lib.console import UserError
 from scripts.lib.sfm.features import FeatureOptions, extract_features
-from scripts.lib.sfm.matching import MatchOptions, match_photos, verified_inliers
+from scripts.lib.sfm.matching import MatchOptions, match_photos, verified_pairs
 from tests.unit.photo_files import encoded, picture
 from tests.unit.room import FOCAL, SIZE, arc, write_room
 
@@ -35,8 +35,9 @@ def test_a_stranger_stays_alone(tmp_path: Path) -> None:
     assert report["alone"] == ["zz.jpg"]
     assert report["pairs"] == 10 and report["verified"] == 6 and report["photos"] == 5
     assert report["strategy"] == "exhaustive" and report["reason"]
-    inliers = verified_inliers(tmp_path / "matches.db")
-    assert len(inliers) == 6 and min(inliers.values()) >= 15
+    found = verified_pairs(tmp_path / "matches.db")
+    assert len(found) == 6 and min(pair.inliers for pair in found.values()) >= 15
+    assert sum(report["kinds"].values()) == 6 and len(report["links"]) == 6
 
 
 def test_nothing_in_common_is_refused_with_a_sentence(tmp_path: Path) -> None:
