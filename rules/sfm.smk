@@ -88,11 +88,15 @@ rule map_scene:
         mem_mb=grow(8000),
     params:
         options=options("map_scene"),
+        # The ladder extracts and matches again, in their own settings, when too few photos are registered.
+        features=options("extract_features"),
+        matching=options("match_photos"),
         sparse=subpath(output.cameras, parent=True),
         code=code("map_scene"),
     shell:
         "python -m scripts.map_scene --database {input.database:q} --photos {input.photos:q}"
-        " --photos-report {input.report:q} --options {params.options:q} --sparse {params.sparse:q}"
+        " --photos-report {input.report:q} --options {params.options:q} --features {params.features:q}"
+        " --matching {params.matching:q} --sparse {params.sparse:q}"
         " --metrics {output.metrics:q} --georef {output.georef:q} --threads {threads} 2>&1 | tee {log:q}"
 
 
