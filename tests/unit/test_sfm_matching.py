@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from scripts.lib.console import UserError
 from scripts.lib.sfm.features import FeatureOptions, extract_features
-from scripts.lib.sfm.matching import MatchOptions, match_photos, verified_pairs
+from scripts.lib.sfm.matching import (
+    MatchOptions,
+    match_photos,
+    not_compared,
+    verified_pairs,
+)
 from tests.unit.photo_files import encoded, picture
 from tests.unit.room import FOCAL, SIZE, arc, write_room
 
@@ -37,6 +43,9 @@ def test_a_stranger_stays_alone(tmp_path: Path) -> None:
     assert report["strategy"] == "exhaustive" and report["reason"]
     found = verified_pairs(tmp_path / "matches.db")
     assert len(found) == 6 and min(pair.inliers for pair in found.values()) >= 15
+    every = list(combinations([str(photo["file"]) for photo in photos], 2))
+    assert not_compared(tmp_path / "matches.db", every) == []
+    assert not_compared(tmp_path / "features.db", every) == every
     assert sum(report["kinds"].values()) == 6 and len(report["links"]) == 6
 
 

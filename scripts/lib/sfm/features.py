@@ -30,6 +30,9 @@ class FeatureOptions:
     max_side: int = 1600  # pixels; SIFT runs on a reduced copy of larger photos, 0 never reduces
     max_features: int = 4096
     first_octave: int | str = "auto"  # -1 doubles the photo first (finer features), 0 does not
+    max_orientations: int = (
+        1  # of one point; a second one finds a few more matches for a quarter more time
+    )
     peak_threshold: float = 0.0067  # lower finds more in flat texture
     camera_model: str = "SIMPLE_RADIAL"
     share_intrinsics: bool = True  # photos of one camera, size and focal length share one lens
@@ -84,6 +87,7 @@ def extract_features(
     extraction.num_threads = threads
     extraction.max_image_size = options.max_side or -1
     extraction.sift.max_num_features = options.max_features
+    extraction.sift.max_num_orientations = options.max_orientations
     extraction.sift.peak_threshold = options.peak_threshold
     progress, done = Progress("Features", len(photos)), 0
     for octave, masked, names in _portions(photos, folder, options, threads):

@@ -20,7 +20,7 @@ import numpy as np
 from scripts.lib.console import UserError, say
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.mapping import Attempt, MapOptions, mapper_order, run_mapper
-from scripts.lib.sfm.matching import MatchOptions, compared_pairs, match_pairs, verified_pairs
+from scripts.lib.sfm.matching import MatchOptions, match_pairs, not_compared, verified_pairs
 from scripts.lib.sfm.retrieval import count_votes, voted_pairs
 
 # Wider: every pair of a set this small, else this many photos by looks for each one.
@@ -125,8 +125,7 @@ def _best(attempts: Sequence[Attempt]) -> Attempt:
 
 def _wider_pairs(database: Path, last: Attempt, climb: Climb) -> Path | None:
     """A copy of the database with more pairs compared; None when that found nothing new."""
-    done = compared_pairs(database)
-    new = [pair for pair in _candidates(database, last, climb) if frozenset(pair) not in done]
+    new = not_compared(database, _candidates(database, last, climb))
     if not new:
         return None
     say(f"Comparing {len(new)} more pairs of photos")
@@ -163,6 +162,7 @@ def _more_features(attempts: Sequence[Attempt], climb: Climb) -> Path | None:
         max_side=int(LARGER * climb.features.max_side),
         max_features=MORE_FEATURES * climb.features.max_features,
         first_octave=-1,
+        max_orientations=2,
         peak_threshold=FAINTER * climb.features.peak_threshold,
     )
     richer = climb.work / "richer.db"

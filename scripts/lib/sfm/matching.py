@@ -115,6 +115,17 @@ def match_pairs(
             )
             done += len(portion)
             progress.update(done)
+    _mark_compared(database, pairs)
+
+
+def _mark_compared(database: Path, pairs: Sequence[tuple[str, str]]) -> None:
+    """Write an empty entry for pairs without a match, which COLMAP forgets and would compare again."""
+    link = pycolmap.Database.open(database)
+    ids = {image.name: image.image_id for image in link.read_all_images()}
+    for a, b in pairs:
+        if not link.exists_matches(ids[a], ids[b]):
+            link.write_matches(ids[a], ids[b], np.zeros((0, 2), np.uint32))
+    link.close()
 
 
 def verified_pairs(database: Path) -> dict[tuple[str, str], Verified]:
@@ -132,13 +143,13 @@ def verified_pairs(database: Path) -> dict[tuple[str, str], Verified]:
     return pairs
 
 
-def compared_pairs(database: Path) -> set[frozenset[str]]:
-    """Every pair of photo names that was compared, whether anything was found or not."""
+def not_compared(database: Path, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of `pairs` of photo names that were not compared yet."""
     link = pycolmap.Database.open(database)
-    names = {image.image_id: image.name for image in link.read_all_images()}
-    ids, _ = link.read_num_matches()
+    ids = {image.name: image.image_id for image in link.read_all_images()}
+    new = [(a, b) for a, b in pairs if not link.exists_matches(ids[a], ids[b])]
     link.close()
-    return {frozenset(names[i] for i in pycolmap.pair_id_to_image_pair(pair)) for pair in ids}
+    return new
 
 
 def _portions(pairs: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
