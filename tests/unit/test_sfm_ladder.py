@@ -10,8 +10,9 @@ import pytest
 
 from scripts import extract_features, map_scene, match_photos
 from scripts.lib.console import UserError
-from tests.unit.photo_files import encoded, imported, picture
-from tests.unit.room import SIZE, Shot, arc, photo, spin, write_room
+from tests.unit.photo_files import encoded, exif, imported, picture
+from tests.unit.room import FOCAL, FOCAL_35MM, SIZE, Shot, arc, photo, spin, write_room
+from tests.unit.video_files import write_video
 
 FAST = {"first_octave": 0, "max_features": 1500}
 
@@ -137,3 +138,22 @@ def test_copies_of_one_view_are_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     twins = [line for line in found.report["photos"] if line["twin"]]
     assert len(twins) == 8 and len(found.kept) == 3
     assert "the same picture as" in twins[0]["reason"]
+
+
+def test_from_a_video_to_poses(tmp_path: Path) -> None:
+    """A walk on an arc, filmed: no EXIF, frames in order, the focal length found by itself."""
+    write_video(tmp_path / "in" / "walk.mp4", (photo(shot) for shot in arc(36, 100.0)))
+    report = run(tmp_path, {"first_octave": 0, "max_features": 2000})
+    assert report["registered"] == report["photos"] >= 8
+    assert report["focal_px"] == pytest.approx(FOCAL, rel=0.1)
+
+
+def test_from_heic_to_poses(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, shot in enumerate(arc(7, 60.0)):
+        told = exif(make="Apple", model="iPhone 15", focal_35mm=FOCAL_35MM).tobytes()
+        data = encoded(photo(shot), "HEIF", quality=90, exif=told)
+        (tmp_path / "in" / f"{number}.heic").write_bytes(data)
+    report = run(tmp_path)
+    assert report["registered"] == 7
+    assert report["cameras"][0]["prior"] and report["focal_px"] == pytest.approx(FOCAL, rel=0.05)
