@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     features = parse_options(FeatureOptions, args.features)
     matching = parse_options(MatchOptions, args.matching)
     photos = read_report(args.photos_report)
-    dropped = [line for line in read_json(args.photos_report)["photos"] if not line["kept"]]
+    content = read_json(args.photos_report)
+    dropped = [line for line in content["photos"] if not line["kept"]]
     began = time.monotonic()
     with (
         unpacked(args.photos, args.metrics, [photo["file"] for photo in photos]) as folder,
@@ -64,8 +65,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         finally:
             # Snakemake removes outputs of a failed job; by hand, the numbers explain the refusal.
             write_json(args.metrics, report)
-        model = best.models[0]
-        georef = place_model(model, photos, options.use_gps)
+        model, georef = place_model(
+            best.models[0],
+            photos,
+            options.use_gps,
+            adjust=options.gps_in_adjustment,
+            gcps=content.get("gcps") or [],
+            seed=options.seed,
+        )
         with tempfile.TemporaryDirectory(prefix=".sparse.", dir=folder) as written:
             model.write_binary(written)
             for name in MODEL_FILES:

@@ -56,6 +56,17 @@ def enu_from_geodetic(
     return np.stack(transformer.transform(rows[:, 1], rows[:, 0], rows[:, 2]), axis=1)
 
 
+def utm_epsg(latitude: float, longitude: float) -> tuple[int, float, float]:
+    """The EPSG code of the UTM zone (WGS84) of a place, and its easting and northing there in metres."""
+    from pyproj import Transformer
+
+    zone = min(int((longitude + 180) // 6) + 1, 60)
+    epsg = (32600 if latitude >= 0 else 32700) + zone
+    to_zone = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
+    easting, northing = to_zone.transform(longitude, latitude)
+    return epsg, float(easting), float(northing)
+
+
 def fit_sim3(source: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> Sim3:
     """Least-squares similarity from `source` (N, 3) to `target` (N, 3).
 

@@ -15,6 +15,7 @@ from scripts.lib.console import Progress, say
 from scripts.lib.files import add_to_zip, write_bytes, writing_zip
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.decode import decode
+from scripts.lib.photos.gcp import GCP_FILE, GroundPoint, read_gcp_list, upright_pixel
 from scripts.lib.photos.judge import Look, badly_exposed, blurred, duplicates
 from scripts.lib.photos.masks import pair_masks
 from scripts.lib.photos.names import unique_names
@@ -44,6 +45,7 @@ def import_photos(
     files = list_source(source)
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".import.", dir=archive.parent) as folder:
+        points = _read_ground_points(files)
         items, others = _read_all(files, options, Path(folder), threads)
         items = judge(items, options)
         photos = [item.photo for item in items]
@@ -54,7 +56,7 @@ def import_photos(
             _pack(out, items)
         if contact is not None:
             write_bytes(contact, _sheet(items))
-    return report(source, photos, others=others)
+    return report(source, photos, others=others, gcps=_ground_points(points, items))
 
 
 def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
@@ -93,6 +95,36 @@ def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
     return judged
 
 
+def _read_ground_points(files: Sequence[SourceFile]) -> list[GroundPoint]:
+    """Ground control points of the source's gcp_list.txt, where there is one."""
+    found = [file for file in files if PurePosixPath(file.name).name.lower() == GCP_FILE]
+    return read_gcp_list(found[0].name, read_file(found[0])) if found else []
+
+
+def _ground_points(points: Sequence[GroundPoint], items: Sequence[Item]) -> list[dict[str, Any]]:
+    """The points with their pixels in the archived photos; those of photos left out are not told."""
+    by_name = {PurePosixPath(i.photo.original.lower()).name: i for i in items if i.photo.kept}
+    lines = []
+    for point in points:
+        item = by_name.get(point.image.lower())
+        if item is None or not item.photo.width:
+            continue
+        x, y = upright_pixel(point.x, point.y, item.stored_size, item.turn)
+        factor = max(item.photo.width, item.photo.height or 0) / max(item.stored_size)
+        lines.append(
+            {
+                "label": point.label,
+                "latitude": point.latitude,
+                "longitude": point.longitude,
+                "altitude": point.altitude,
+                "file": item.photo.file,
+                "x": x * factor,
+                "y": y * factor,
+            }
+        )
+    return lines
+
+
 def _kept(items: Sequence[Item]) -> list[int]:
     return [i for i, item in enumerate(items) if item.photo.kept]
 
@@ -104,7 +136,7 @@ def _look(item: Item) -> Look:
 
 def _worth(item: Item) -> float:
     """Of two equal pictures the one with more pixels stays, then the sharper one."""
-    return item.pixels + min(_look(item).sharpness / 1e5, 0.5)
+    return item.stored_size[0] * item.stored_size[1] + min(_look(item).sharpness / 1e5, 0.5)
 
 
 def _captures(items: Sequence[Item]) -> list[list[int]]:
@@ -144,7 +176,10 @@ def _read_all(
     plain = [
         file
         for file in files
-        if file.suffix not in VIDEO_SUFFIXES and file.name != table and not masks.get(file.name)
+        if file.suffix not in VIDEO_SUFFIXES
+        and file.name != table
+        and not masks.get(file.name)
+        and PurePosixPath(file.name).name.lower() != GCP_FILE
     ]
     names = dict(zip([f.name for f in plain], unique_names([f.name for f in plain]), strict=True))
     items = list(_prepare_all(plain, names, mask_of, context, masks, threads))

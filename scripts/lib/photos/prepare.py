@@ -36,7 +36,8 @@ class Item:
     mask: bytes | None = None
     look: Look | None = None
     thumb: bytes | None = None
-    pixels: int = 0  # of the file as it came: of two equal pictures the larger one stays
+    stored_size: tuple[int, int] = (0, 0)  # of the file as it came
+    turn: int = 1  # its EXIF orientation
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def finish(
         encode_mask(hidden) if hidden is not None else None,
         look,
         thumbnail(picture.image, hidden),
-        picture.stored_size[0] * picture.stored_size[1],
+        picture.stored_size,
+        picture.turn,
     )
 
 

@@ -1,7 +1,9 @@
-"""The ladder: when registration is poor, wider pairs, then more features, then the other mapper.
+"""The ladder: when registration is poor, wider pairs, then the other mapper, then more features.
 
 Each rung is tried only when the ones before left too many photos without a place, each is recorded,
-and the best model wins: most photos, then longest tracks, then least reprojection error.
+and the best model wins: most photos, then longest tracks, then least reprojection error. The other
+mapper comes before more features because it costs seconds and they cost more than all before: on a
+street of 29 photos the incremental mapper stopped at two, and the global one placed all.
 """
 
 from __future__ import annotations
@@ -74,19 +76,20 @@ def climbing(
 
 
 def _attempts(database: Path, climb: Climb) -> list[Attempt]:
-    first, *others = mapper_order(climb.options, len(climb.photos))
-    attempts = [_attempt("as matched", first, database, climb)]
+    mappers = mapper_order(climb.options, len(climb.photos))
+    attempts = [_attempt("as matched", mappers[0], database, climb)]
     if climb.options.ladder and not _enough(attempts, climb):
         wider = _wider_pairs(database, attempts[-1], climb)
         if wider is not None:
-            attempts.append(_attempt("wider pairs", first, wider, climb))
+            attempts.append(_attempt("wider pairs", mappers[0], wider, climb))
+    for mapper in mappers[1:]:
+        if not _enough(attempts, climb):
+            attempts.append(_attempt("other mapper", mapper, attempts[-1].database, climb))
     if climb.options.ladder and not _enough(attempts, climb):
-        richer = _more_features(attempts, climb)
-        if richer is not None:
-            attempts.append(_attempt("more features", first, richer, climb))
-    if not _enough(attempts, climb):
-        best = _best(attempts)
-        attempts += [_attempt("other mapper", m, best.database, climb) for m in others]
+        richer = _more_features(_best(attempts), climb)
+        for mapper in mappers:
+            if richer is not None and not _enough(attempts, climb):
+                attempts.append(_attempt("more features", mapper, richer, climb))
     return attempts
 
 
@@ -155,7 +158,7 @@ def _candidates(database: Path, last: Attempt, climb: Climb) -> list[NamePair]:
     return sorted(pairs)
 
 
-def _more_features(attempts: Sequence[Attempt], climb: Climb) -> Path | None:
+def _more_features(last: Attempt, climb: Climb) -> Path | None:
     """A new database with finer and fainter features, for all pairs that had a chance; None if not finer."""
     more = replace(
         climb.features,
@@ -170,7 +173,6 @@ def _more_features(attempts: Sequence[Attempt], climb: Climb) -> Path | None:
         extract_features(climb.photos, climb.folder, richer, more, climb.threads)
     except UserError:
         return None
-    last = attempts[-1]
     pairs = {tuple(sorted(pair)) for pair in verified_pairs(last.database)}
     pairs |= {tuple(sorted(pair)) for pair in _candidates(richer, last, climb)}
     match_pairs(richer, sorted((a, b) for a, b in pairs), climb.matching, climb.threads)

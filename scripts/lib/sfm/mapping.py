@@ -38,6 +38,7 @@ class MapOptions:
     min_track_length: float = 2.1
     force: bool = False  # go on with what there is, whatever the gate says
     use_gps: bool = True
+    gps_in_adjustment: bool = True  # GPS positions pull the cameras in a last bundle adjustment
     refine_principal_point: bool = False
     seed: int = 0
 
