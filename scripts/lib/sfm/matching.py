@@ -64,7 +64,8 @@ def match_photos(
     chosen = choose_pairs(
         photos,
         options.strategy,
-        exhaustive_limit=options.exhaustive_limit * (CUDA_FACTOR if pycolmap.has_cuda else 1),
+        exhaustive_limit=options.exhaustive_limit
+        * (CUDA_FACTOR if device() == pycolmap.Device.cuda else 1),
         neighbours=options.neighbours,
         overlap=options.overlap,
         votes=lambda: count_votes(features, names),
