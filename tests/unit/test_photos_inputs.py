@@ -267,7 +267,7 @@ def test_a_named_file_of_positions_must_be_there(
 
 
 @given(st.text(max_size=300), st.sampled_from(["geo.txt", "log.csv"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_text_is_read_or_refused_with_a_sentence(text: str, name: str) -> None:
     try:
         positions = read_positions(name, text.encode("utf-8", "replace"))

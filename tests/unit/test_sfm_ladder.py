@@ -2,52 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts import extract_features, map_scene, match_photos
 from scripts.lib.console import UserError
 from tests.unit.photo_files import encoded, exif, imported, picture
 from tests.unit.room import FOCAL, FOCAL_35MM, SIZE, Shot, arc, photo, spin, write_room
+from tests.unit.sfm_stages import read, run
 from tests.unit.video_files import write_video
-
-FAST = {"first_octave": 0, "max_features": 1500}
-
-
-def run(
-    home: Path,
-    features: dict[str, Any] = FAST,
-    matching: dict[str, Any] | None = None,
-    **mapping: Any,
-) -> dict[str, Any]:
-    """Photos in home/in through all stages; returns sfm.json, which is there after a refusal too."""
-    imported(home / "in", home)
-    photos = ["--photos", str(home / "photos.zip"), "--photos-report", str(home / "photos.json")]
-    own = {"features": json.dumps(features), "matching": json.dumps(matching or {})}
-    extract_features.main([*photos, "--database", str(home / "f.db"), "--options", own["features"]])
-    match_photos.main(
-        [
-            *("--database", str(home / "f.db"), *photos[2:], "--output", str(home / "m.db")),
-            *("--pairs", str(home / "pairs.json"), "--options", own["matching"]),
-        ]
-    )
-    map_scene.main(
-        [
-            *("--database", str(home / "m.db"), *photos, "--sparse", str(home / "sparse")),
-            *("--metrics", str(home / "sfm.json"), "--georef", str(home / "georef.json")),
-            *("--features", own["features"], "--matching", own["matching"]),
-            *("--options", json.dumps(mapping)),
-        ]
-    )
-    return read(home)
-
-
-def read(home: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((home / "sfm.json").read_text())
-    return report
 
 
 def rungs(report: dict[str, Any]) -> list[str]:
@@ -85,7 +49,7 @@ def test_wider_pairs_join_what_the_order_missed(tmp_path: Path) -> None:
 
 def test_more_features_help_when_there_were_too_few(tmp_path: Path) -> None:
     write_room(tmp_path / "in", arc(6, 60.0))
-    report = run(tmp_path, {"first_octave": 2, "max_features": 60})
+    report = run(tmp_path, features={"first_octave": 2, "max_features": 60})
     assert report["registered"] == 6
     assert "more features" in rungs(report)
     assert report["attempts"][0]["registered"] < 6
@@ -143,7 +107,7 @@ def test_copies_of_one_view_are_told(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_from_a_video_to_poses(tmp_path: Path) -> None:
     """A walk on an arc, filmed: no EXIF, frames in order, the focal length found by itself."""
     write_video(tmp_path / "in" / "walk.mp4", (photo(shot) for shot in arc(36, 100.0)))
-    report = run(tmp_path, {"first_octave": 0, "max_features": 2000})
+    report = run(tmp_path, features={"first_octave": 0, "max_features": 2000})
     assert report["registered"] == report["photos"] >= 8
     assert report["focal_px"] == pytest.approx(FOCAL, rel=0.1)
 
