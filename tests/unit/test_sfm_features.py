@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from scripts.lib.console import UserError
-from scripts.lib.sfm.features import FeatureOptions, camera_groups, extract_features
+from scripts.lib.sfm.features import FeatureOptions, camera_groups, extract_features, first_octave
 from tests.unit.photo_files import encoded, picture
 from tests.unit.sfm_scene import entry
 
@@ -55,6 +55,12 @@ def test_the_limit_on_features_holds(tmp_path: Path) -> None:
     options = FeatureOptions(max_features=100, first_octave=0)
     counts = extract_features(photos, tmp_path, tmp_path / "f.db", options, 2)
     assert max(counts.values()) <= 200  # a point may have a second orientation
+
+
+def test_small_photos_are_doubled() -> None:
+    small, large = entry("a", width=1024, height=768), entry("b", width=3000, height=4000)
+    assert [first_octave(p, FeatureOptions(max_side=1200)) for p in (small, large)] == [-1, 0]
+    assert first_octave(small, FeatureOptions(first_octave=1)) == 1
 
 
 def test_blank_photos_are_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -124,8 +124,7 @@ def first_octave(photo: dict[str, Any], options: FeatureOptions) -> int:
     """
     if options.first_octave != "auto":
         return int(options.first_octave)
-    longer = max(photo["width"], photo["height"])
-    return -1 if min(longer, options.max_side or longer) <= DOUBLED_UP_TO else 0
+    return -1 if max(photo["width"], photo["height"]) <= DOUBLED_UP_TO else 0
 
 
 def _portions(
