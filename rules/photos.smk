@@ -1,7 +1,10 @@
 """Photos as people have them become one checked archive.
 
-Needs  the sheet's source: a folder or a .zip
-Leaves <results>/{scene}/photos.zip, photos.json
+Needs  the sheet's source: a folder, a .zip, or a video; `s3://` ones are fetched by Snakemake
+Leaves <results>/{scene}/photos.zip    NAME.jpg, upright, without EXIF; masks/NAME.jpg.png (one bit, black is
+                                       ignored) for photos that have a mask
+       <results>/{scene}/photos.json   every file: kept or why not, with camera, place, time and quality
+       <results>/{scene}/contact.jpg   thumbnails of kept and dropped photos, without places
 """
 
 
@@ -13,6 +16,7 @@ rule import_photos:
     output:
         photos="<results>/{scene}/photos.zip",
         report="<results>/{scene}/photos.json",
+        contact="<results>/{scene}/contact.jpg",
     log:
         "<logs>/{scene}/import_photos.log",
     benchmark:
@@ -30,4 +34,5 @@ rule import_photos:
         code=code("import_photos"),
     shell:
         "python -m scripts.import_photos --source {input.source:q} --options {params.options:q}"
-        " --photos {output.photos:q} --report {output.report:q} 2>&1 | tee {log:q}"
+        " --photos {output.photos:q} --report {output.report:q} --contact {output.contact:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"

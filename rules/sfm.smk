@@ -1,7 +1,9 @@
 """Camera poses and a sparse cloud from photos, in the scene's final frame.
 
 Needs  <results>/{scene}/photos.zip, photos.json
-Leaves <results>/{scene}/sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json, undistorted.zip
+Leaves <results>/{scene}/sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json
+       <results>/{scene}/undistorted.zip   images/NAME.jpg and sparse/ (COLMAP, PINHOLE cameras); for photos that
+                                           have one, masks/NAME.jpg.png: one bit, the photo's size, black is ignored
 """
 
 
@@ -86,11 +88,15 @@ rule map_scene:
         mem_mb=grow(8000),
     params:
         options=options("map_scene"),
+        # The ladder extracts and matches again, in their own settings, when too few photos are registered.
+        features=options("extract_features"),
+        matching=options("match_photos"),
         sparse=subpath(output.cameras, parent=True),
         code=code("map_scene"),
     shell:
         "python -m scripts.map_scene --database {input.database:q} --photos {input.photos:q}"
-        " --photos-report {input.report:q} --options {params.options:q} --sparse {params.sparse:q}"
+        " --photos-report {input.report:q} --options {params.options:q} --features {params.features:q}"
+        " --matching {params.matching:q} --sparse {params.sparse:q}"
         " --metrics {output.metrics:q} --georef {output.georef:q} --threads {threads} 2>&1 | tee {log:q}"
 
 

@@ -13,7 +13,7 @@ from statistics import median
 from scripts.lib.console import run_main, say
 from scripts.lib.files import replacing
 from scripts.lib.options import parse_options
-from scripts.lib.photos import read_report
+from scripts.lib.photos.record import read_report
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.unpack import unpacked
 

@@ -1,6 +1,7 @@
 """Photos from a folder or .zip to upright, checked JPEGs in one stored zip, with a report on every file.
 
-Needs: a folder (searched recursively) or .zip.   Leaves: photos.zip, photos.json
+Needs: a folder (searched recursively), a .zip, or a video.
+Leaves: photos.zip (NAME.jpg, and masks/NAME.jpg.png where a photo has a mask), photos.json, contact.jpg
 """
 
 from __future__ import annotations
@@ -12,20 +13,22 @@ from pathlib import Path
 from scripts.lib.console import run_main, say
 from scripts.lib.files import write_json
 from scripts.lib.options import parse_options
-from scripts.lib.photos import ImportOptions, import_photos
+from scripts.lib.photos.importing import import_photos
+from scripts.lib.photos.options import ImportOptions
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the command line, import, write both files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", required=True, help="folder or .zip of JPEG or PNG photos")
+    parser.add_argument("--source", required=True, help="folder or .zip of photos, or a video")
     parser.add_argument("--options", default="{}", help="JSON object, see ImportOptions")
     parser.add_argument("--photos", type=Path, required=True, help="zip to write")
     parser.add_argument("--report", type=Path, required=True, help="JSON to write")
+    parser.add_argument("--contact", type=Path, help="contact sheet (JPEG) to write")
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     args = parser.parse_args(argv)
     options = parse_options(ImportOptions, args.options)
-    report = import_photos(args.source, options, args.photos, args.threads)
+    report = import_photos(args.source, options, args.photos, args.contact, args.threads)
     write_json(args.report, report)
     say(f"Kept {report['kept']} photos of {report['kept'] + report['dropped']}.")
 

@@ -13,12 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.console import run_main, say
-from scripts.lib.files import write_bytes, write_json
+from scripts.lib.files import read_json, write_bytes, write_json
 from scripts.lib.options import parse_options
-from scripts.lib.photos import read_report
+from scripts.lib.photos.record import read_report
+from scripts.lib.sfm.describe import describe
+from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.sfm.frame import place_model
-from scripts.lib.sfm.gate import describe, require_registered
-from scripts.lib.sfm.mapping import MapOptions, map_photos
+from scripts.lib.sfm.gate import require_scene
+from scripts.lib.sfm.ladder import climbing
+from scripts.lib.sfm.mapping import MapOptions
+from scripts.lib.sfm.matching import MatchOptions, verified_pairs
 from scripts.lib.sfm.unpack import unpacked
 
 MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin", "rigs.bin", "frames.bin")
@@ -31,21 +35,44 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos", type=Path, required=True, help="photos.zip")
     parser.add_argument("--photos-report", type=Path, required=True, help="photos.json")
     parser.add_argument("--options", default="{}", help="JSON object, see MapOptions")
+    parser.add_argument(
+        "--features", default="{}", help="options of extract_features, for the ladder"
+    )
+    parser.add_argument("--matching", default="{}", help="options of match_photos, for the ladder")
     parser.add_argument("--sparse", type=Path, required=True, help="folder for the model's files")
     parser.add_argument("--metrics", type=Path, required=True, help="sfm.json to write")
     parser.add_argument("--georef", type=Path, required=True, help="georef.json to write")
     parser.add_argument("--threads", type=int, default=-1, help="-1: all cores")
     args = parser.parse_args(argv)
     options = parse_options(MapOptions, args.options)
+    features = parse_options(FeatureOptions, args.features)
+    matching = parse_options(MatchOptions, args.matching)
     photos = read_report(args.photos_report)
+    content = read_json(args.photos_report)
+    dropped = [line for line in content["photos"] if not line["kept"]]
     began = time.monotonic()
-    with unpacked(args.photos, args.metrics, [photo["file"] for photo in photos]) as folder:
-        best, attempts = map_photos(args.database, folder, options, args.threads)
-        report = describe(best, attempts, photos, time.monotonic() - began)
-        write_json(args.metrics, report)
-        require_registered(report, options)
-        model = best.models[0]
-        georef = place_model(model, photos, options.use_gps)
+    with (
+        unpacked(args.photos, args.metrics, [photo["file"] for photo in photos]) as folder,
+        climbing(*(args.database, folder, photos, options, features, matching, args.threads)) as (
+            best,
+            attempts,
+        ),
+    ):
+        pairs = verified_pairs(best.database)
+        report = describe(best, attempts, photos, pairs, time.monotonic() - began)
+        try:
+            require_scene(report, dropped, options)
+        finally:
+            # Snakemake removes outputs of a failed job; by hand, the numbers explain the refusal.
+            write_json(args.metrics, report)
+        model, georef = place_model(
+            best.models[0],
+            photos,
+            options.use_gps,
+            adjust=options.gps_in_adjustment,
+            gcps=content.get("gcps") or [],
+            seed=options.seed,
+        )
         with tempfile.TemporaryDirectory(prefix=".sparse.", dir=folder) as written:
             model.write_binary(written)
             for name in MODEL_FILES:

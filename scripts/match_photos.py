@@ -12,7 +12,7 @@ from pathlib import Path
 from scripts.lib.console import run_main, say
 from scripts.lib.files import replacing, write_json
 from scripts.lib.options import parse_options
-from scripts.lib.photos import read_report
+from scripts.lib.photos.record import read_report
 from scripts.lib.sfm.matching import MatchOptions, match_photos
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from PIL import ExifTags, Image
+
+from scripts.lib.sensors import sensor_width_mm
+
+# Damaged EXIF is no news to the user: what cannot be read is simply absent.
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL.TiffImagePlugin")
 
 ORIENTATION = ExifTags.Base.Orientation
 # Diagonal of a 36 x 24 mm frame: "35 mm equivalent" compares diagonals (CIPA DCG-001), which
@@ -15,6 +22,7 @@ ORIENTATION = ExifTags.Base.Orientation
 FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)
 # 0.2 image widths is a 136 degree lens, 20 widths a 700 mm one: outside is a typing error.
 FOCAL_IN_WIDTHS = (0.2, 20.0)
+GPS_POSITIONING_ERROR = 31
 UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 
 
@@ -22,8 +30,9 @@ UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 class Metadata:
     """EXIF of one photo; every field is None when absent or absurd.
 
-    `focal_px` is in pixels of the stored photo, altitude in metres as the camera wrote it
-    (usually above sea level), latitude and longitude in WGS84 degrees.
+    `focal_px` is in pixels of the stored photo and `focal_source` says what it was computed from;
+    altitude in metres as the camera wrote it (usually above sea level), latitude and longitude in
+    WGS84 degrees; `body` tells two cameras of one model apart without telling their serial number.
     """
 
     make: str | None = None
@@ -31,6 +40,9 @@ class Metadata:
     focal_mm: float | None = None
     focal_35mm: float | None = None
     focal_px: float | None = None
+    focal_source: str | None = None
+    body: str | None = None
+    accuracy_horizontal_m: float | None = None
     time: str | None = None
     latitude: float | None = None
     longitude: float | None = None
@@ -39,11 +51,7 @@ class Metadata:
     @property
     def camera(self) -> str | None:
         """Maker and model as one name, without repeating the maker."""
-        if not self.model:
-            return self.make
-        if not self.make or self.model.lower().startswith(self.make.lower().split()[0]):
-            return self.model
-        return f"{self.make} {self.model}"
+        return _camera(self.make, self.model)
 
 
 def read_metadata(exif: Image.Exif, width: int, height: int) -> Metadata:
@@ -55,12 +63,19 @@ def read_metadata(exif: Image.Exif, width: int, height: int) -> Metadata:
     longitude = _angle(gps.get(4), gps.get(3), "W", 180.0)
     if latitude is None or longitude is None or (latitude == 0.0 and longitude == 0.0):
         latitude = longitude = None  # 0, 0 is what devices write before they have a fix
+    make, model = _text(base.get(ExifTags.Base.Make)), _text(base.get(ExifTags.Base.Model))
+    sensor = sensor_width_mm(_camera(make, model))
+    focal_px, focal_source = _focal_px(detail, focal_mm, focal_35mm, sensor, width, height)
+    serial = _text(detail.get(ExifTags.Base.BodySerialNumber))
     return Metadata(
-        make=_text(base.get(ExifTags.Base.Make)),
-        model=_text(base.get(ExifTags.Base.Model)),
+        make=make,
+        model=model,
         focal_mm=focal_mm,
         focal_35mm=focal_35mm,
-        focal_px=_focal_px(detail, focal_mm, focal_35mm, width, height),
+        focal_px=focal_px,
+        focal_source=focal_source,
+        body=hashlib.sha256(serial.encode()).hexdigest()[:6] if serial else None,
+        accuracy_horizontal_m=_positive(gps.get(GPS_POSITIONING_ERROR)),
         time=_time(detail.get(ExifTags.Base.DateTimeOriginal) or base.get(ExifTags.Base.DateTime)),
         latitude=latitude,
         longitude=longitude,
@@ -146,23 +161,39 @@ def _focal_px(
     detail: dict[int, Any],
     focal_mm: float | None,
     focal_35mm: float | None,
+    sensor_mm: float | None,
     width: int,
     height: int,
-) -> float | None:
-    """Focal length in pixels: from the 35 mm equivalent, else from the sensor's pixel pitch."""
-    if focal_35mm is not None:
-        return _plausible(
-            focal_35mm * math.hypot(width, height) / FULL_FRAME_DIAGONAL_MM, width, height
-        )
+) -> tuple[float | None, str | None]:
+    """Focal length in pixels and its source: 35 mm equivalent, pixel pitch, or the sensor table."""
+    longer = max(width, height)
+    # The pitch is that of the original file; a reduced copy has fewer pixels on the same sensor.
     pitch = _positive(detail.get(ExifTags.Base.FocalPlaneXResolution))
     unit = UNIT_MM.get(detail.get(ExifTags.Base.FocalPlaneResolutionUnit, 2), 25.4)
     original = _positive(detail.get(ExifTags.Base.ExifImageWidth))
-    if focal_mm is None or pitch is None or original is None:
-        return None
-    # The pitch is that of the original file; a reduced copy has fewer pixels on the same sensor.
-    return _plausible(focal_mm * pitch / unit * max(width, height) / original, width, height)
-
-
-def _plausible(focal_px: float, width: int, height: int) -> float | None:
+    candidates: list[tuple[str, float | None]] = [
+        (
+            "35 mm equivalent",
+            focal_35mm and focal_35mm * math.hypot(width, height) / FULL_FRAME_DIAGONAL_MM,
+        ),
+        (
+            "pixel pitch",
+            focal_mm * pitch / unit * longer / original
+            if focal_mm and pitch and original
+            else None,
+        ),
+        ("sensor table", focal_mm / sensor_mm * longer if focal_mm and sensor_mm else None),
+    ]
     low, high = FOCAL_IN_WIDTHS
-    return focal_px if low <= focal_px / max(width, height, 1) <= high else None
+    for source, focal in candidates:
+        if focal and low <= focal / max(longer, 1) <= high:
+            return focal, source
+    return None, None
+
+
+def _camera(make: str | None, model: str | None) -> str | None:
+    if not model:
+        return make
+    if not make or model.lower().startswith(make.lower().split()[0]):
+        return model
+    return f"{make} {model}"

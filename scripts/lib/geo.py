@@ -56,6 +56,17 @@ def enu_from_geodetic(
     return np.stack(transformer.transform(rows[:, 1], rows[:, 0], rows[:, 2]), axis=1)
 
 
+def utm_epsg(latitude: float, longitude: float) -> tuple[int, float, float]:
+    """The EPSG code of the UTM zone (WGS84) of a place, and its easting and northing there in metres."""
+    from pyproj import Transformer
+
+    zone = min(int((longitude + 180) // 6) + 1, 60)
+    epsg = (32600 if latitude >= 0 else 32700) + zone
+    to_zone = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
+    easting, northing = to_zone.transform(longitude, latitude)
+    return epsg, float(easting), float(northing)
+
+
 def fit_sim3(source: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> Sim3:
     """Least-squares similarity from `source` (N, 3) to `target` (N, 3).
 
@@ -168,14 +179,14 @@ def up_from_cameras(rotations: ArrayLike) -> Array:
 
 
 def rotation_to_z(up: ArrayLike) -> Array:
-    """The smallest rotation (3, 3) that turns the direction `up` (3,) to +Z."""
+    """A rotation (3, 3) that turns the direction `up` (3,) to +Z, the smallest one when `up` points up."""
     a = np.asarray(up, float) / np.linalg.norm(up)
-    cosine = float(a[2])
-    if cosine < -1 + 1e-12:
-        return np.diag([1.0, -1.0, -1.0])
+    # Past the horizon the formula loses digits: half a turn about x first brings `up` above it.
+    flip = np.diag([1.0, -1.0, -1.0]) if a[2] < 0 else np.eye(3)
+    a = flip @ a
     v = np.array([a[1], -a[0], 0.0])  # a x z
     k = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    return np.eye(3) + k + k @ k / (1 + cosine)
+    return (np.eye(3) + k + k @ k / (1 + a[2])) @ flip
 
 
 def _distance(sim3: Sim3, source: Array, target: Array) -> Array:

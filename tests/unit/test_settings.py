@@ -14,7 +14,7 @@ from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.bundle import WebOptions
 from scripts.lib.compress import CompressOptions
 from scripts.lib.console import UserError
-from scripts.lib.photos import ImportOptions
+from scripts.lib.photos.options import ImportOptions
 from scripts.lib.settings import (
     fill_defaults,
     load_scenes,

@@ -1,153 +1,186 @@
-"""The model's final frame: east, north, up in metres when GPS agrees, else Z up at a comfortable scale."""
+"""The model's final frame: east, north, up in metres when GPS or surveyed points agree, else Z up.
+
+Without either the scale is free: the median camera then stands a comfortable distance from what it sees.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import (
-    Array,
-    RobustFit,
-    Sim3,
-    enu_from_geodetic,
-    robust_sim3,
-    rotation_to_z,
-    up_from_cameras,
+from scripts.lib.geo import Array, Sim3, enu_from_geodetic, rotation_to_z, utm_epsg
+from scripts.lib.sfm.adjust import adjust_with_positions
+from scripts.lib.sfm.control import ControlFit, fit_control, triangulate
+from scripts.lib.sfm.gps import (
+    Located,
+    Verdict,
+    find_located,
+    fit_to_gps,
+    no_gps,
+    priors,
+    registered,
+    residuals,
+    rms,
 )
+from scripts.lib.sfm.gravity import up_direction
 
 # EPSG:4979 (WGS84, height in metres) is the origin's system; the frame is east, north, up there.
 EPSG = 4979
-MIN_GPS_PHOTOS = 4
-MIN_SPREAD_M = (
-    3.0  # consumer GPS repeats within a metre or two: less movement than this says nothing
-)
-MIN_AGREEING = 0.6
-MAX_RMSE_OF_SPREAD = 0.25
 # Without GPS: the median distance from camera to point becomes this many units, so that viewers,
 # near planes and quantised formats meet numbers of the size they expect.
 MEDIAN_DISTANCE = 4.0
 
 
 def place_model(
-    model: pycolmap.Reconstruction, photos: Sequence[dict[str, Any]], use_gps: bool = True
-) -> dict[str, Any]:
-    """Transform `model` in place into its final frame; returns georef.json's content."""
-    level = Sim3(1.0, rotation_to_z(up_from_cameras(_rotations(model))), np.zeros(3))
-    report: dict[str, Any] = {"georeferenced": False, "reason": "GPS is switched off"}
-    if use_gps:
-        placed, report = _georeference(model, photos, level)
-        if placed is not None:
-            model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
-            return {**report, "world_from_sfm": placed.matrix().tolist()}
-    placed = _comfortable(model, level)
+    model: pycolmap.Reconstruction,
+    photos: Sequence[dict[str, Any]],
+    use_gps: bool = True,
+    *,
+    adjust: bool = False,
+    gcps: Sequence[Mapping[str, Any]] = (),
+    seed: int = 0,
+) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
+    """The model in its final frame, and georef.json's content.
+
+    Surveyed points (`gcps` of photos.json) decide where there are three, else GPS. With `adjust`,
+    GPS positions take part in a last bundle adjustment. The given model is transformed in place.
+    """
+    up, gravity = up_direction(model, photos)
+    level = Sim3(1.0, rotation_to_z(up), np.zeros(3))
+    located = find_located(model, photos) if use_gps else None
+    control, origin = _control(model, gcps, level, located)
+    gps = fit_to_gps(model, located, level) if located else Verdict(None, no_gps(use_gps), [])
+    if control is not None:
+        placed = control.sim3.after(level)
+        reason = f"{len(control.labels)} surveyed points"
+    elif gps.sim3 is not None and located is not None:
+        placed, origin, reason = gps.sim3.after(level), located.origin, gps.facts["reason"]
+    else:
+        placed = _comfortable(model, level)
+        model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
+        return model, {**_free(placed), **gps.facts, "gravity": gravity}
     model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
+    adjustment = None
+    if adjust and control is None and located is not None:
+        model, adjustment = adjust_with_positions(model, priors(model, located, gps), seed)
+    ground = _ground(_points(model))
+    model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), np.array([0.0, 0.0, -ground])))
+    lowered = Sim3(placed.scale, placed.rotation, placed.translation - [0.0, 0.0, ground])
+    assert origin is not None  # both ways to get here set it
+    place = (origin[0], origin[1], origin[2] + ground)
+    unknown: dict[str, Any] = {
+        "rmse_horizontal_m": None,
+        "rmse_vertical_m": None,
+        "residuals_m": {},
+    }
+    facts = {"inliers": [], "outliers": [], **unknown, **gps.facts}
+    if located is not None:
+        facts.update(residuals(model, located, gps.inliers, ground))
+    return model, {
+        **facts,
+        "georeferenced": True,
+        "reason": reason,
+        **_where(place),
+        "gravity": "survey" if control is not None else "GPS",
+        "scale": lowered.scale,
+        "world_from_sfm": lowered.matrix().tolist(),
+        "sfm_from_world": np.linalg.inv(lowered.matrix()).tolist(),
+        "gcp": _told(control),
+        "adjustment": adjustment,
+    }
+
+
+def _where(place: tuple[float, float, float]) -> dict[str, Any]:
+    """The origin in WGS84 and in the UTM zone it lies in."""
+    epsg, easting, northing = utm_epsg(place[0], place[1])
+    return {
+        "epsg": EPSG,
+        "crs": "WGS84 (EPSG:4979); local axes east, north, up at the origin",
+        "origin": {
+            "latitude": float(place[0]),
+            "longitude": float(place[1]),
+            # Moved to the ground with the model; the vertical datum is the camera's own.
+            "altitude": float(place[2]),
+        },
+        "projected": {"epsg": epsg, "easting": easting, "northing": northing},
+        "units": "metres",
+        "frame": "east, north, up",
+    }
+
+
+def _free(placed: Sim3) -> dict[str, Any]:
+    """The report of a model without a place on Earth."""
     return {
         "georeferenced": False,
-        "reason": report["reason"],
         "epsg": None,
+        "crs": None,
         "origin": None,
+        "projected": None,
         "units": "arbitrary",
         "frame": "Z up",
         "scale": placed.scale,
         "rmse_horizontal_m": None,
         "rmse_vertical_m": None,
-        "gps_photos": report.get("gps_photos", 0),
+        "residuals_m": {},
         "inliers": [],
         "outliers": [],
         "world_from_sfm": placed.matrix().tolist(),
+        "sfm_from_world": np.linalg.inv(placed.matrix()).tolist(),
+        "gcp": None,
+        "adjustment": None,
     }
 
 
-def _georeference(
-    model: pycolmap.Reconstruction, photos: Sequence[dict[str, Any]], level: Sim3
-) -> tuple[Sim3 | None, dict[str, Any]]:
-    """Similarity from the model to local metres, or None with the reason."""
-    centres = {image.name: image.projection_center() for image in _registered(model)}
-    located = [
-        photo for photo in photos if photo["file"] in centres and photo.get("latitude") is not None
-    ]
-    facts: dict[str, Any] = {"gps_photos": len(located)}
-    if len(located) < MIN_GPS_PHOTOS:
-        few = f"{len(located)} registered photos have GPS, {MIN_GPS_PHOTOS} are needed"
-        return None, {**facts, "reason": few}
-    heights = [photo["altitude"] for photo in located if photo.get("altitude") is not None]
-    fallback = float(np.median(heights)) if heights else 0.0
-    places = np.array(
-        [
-            (
-                p["latitude"],
-                p["longitude"],
-                p["altitude"] if p.get("altitude") is not None else fallback,
-            )
-            for p in located
-        ]
-    )
-    origin = np.median(places, axis=0)
-    target = enu_from_geodetic([tuple(row) for row in places], tuple(origin))
-    source = level.apply([centres[photo["file"]] for photo in located])
-    spread = float(np.sqrt(target[:, :2].var(axis=0).sum()))
-    if spread < MIN_SPREAD_M:
-        near = f"the GPS positions spread over {spread:.1f} m only, {MIN_SPREAD_M:.0f} m are needed"
-        return None, {**facts, "reason": near}
-    fit = _fit(source, target)
-    if fit is None:
-        return None, {**facts, "reason": "the GPS positions do not agree with the poses"}
-    agreeing = int(fit.inliers.sum())
-    squares = (fit.residuals[fit.inliers] ** 2).mean(axis=0)
-    horizontal, vertical = float(np.sqrt(squares[:2].sum())), float(np.sqrt(squares[2]))
-    if agreeing < max(MIN_GPS_PHOTOS, MIN_AGREEING * len(located)):
-        apart = f"only {agreeing} of {len(located)} GPS positions agree with the poses"
-        return None, {**facts, "reason": apart}
-    if horizontal > MAX_RMSE_OF_SPREAD * spread:
-        rough = f"GPS misses the poses by {horizontal:.1f} m in a scene {spread:.1f} m wide"
-        return None, {**facts, "reason": rough}
-    placed = fit.sim3.after(level)
-    ground = _ground(placed.apply(_points(model)))
-    lowered = Sim3(placed.scale, placed.rotation, placed.translation - [0.0, 0.0, ground])
-    names = [photo["file"] for photo in located]
-    return lowered, {
-        **facts,
-        "georeferenced": True,
-        "reason": f"{agreeing} of {len(located)} GPS positions agree",
-        "epsg": EPSG,
-        "origin": {
-            "latitude": float(origin[0]),
-            "longitude": float(origin[1]),
-            # Moved to the ground with the model; the vertical datum is the camera's own.
-            "altitude": float(origin[2] + ground),
-        },
-        "units": "metres",
-        "frame": "east, north, up",
-        "scale": lowered.scale,
+def _control(
+    model: pycolmap.Reconstruction,
+    gcps: Sequence[Mapping[str, Any]],
+    level: Sim3,
+    located: Located | None,
+) -> tuple[ControlFit | None, tuple[float, float, float] | None]:
+    """A fit to surveyed points and the origin it is relative to; None where there are too few."""
+    if not gcps:
+        return None, None
+    rows = {g["label"]: (g["latitude"], g["longitude"], g["altitude"]) for g in gcps}
+    middle = np.mean(list(rows.values()), axis=0)
+    origin = located.origin if located else (float(middle[0]), float(middle[1]), float(middle[2]))
+    survey = dict(zip(rows, enu_from_geodetic(list(rows.values()), origin), strict=True))
+    places = {
+        label: level.apply(place[None])[0] for label, place in triangulate(model, gcps).items()
+    }
+    fit = fit_control(places, survey)
+    return fit, origin if fit else None
+
+
+def _told(control: ControlFit | None) -> dict[str, Any] | None:
+    """Surveyed points for the report: how well they fit, and how well each is met without itself."""
+    if control is None:
+        return None
+    horizontal, vertical = rms(control.residuals)
+    report: dict[str, Any] = {
+        "points": control.labels,
         "rmse_horizontal_m": horizontal,
         "rmse_vertical_m": vertical,
-        "upright_only": fit.upright,
-        "inliers": [name for name, good in zip(names, fit.inliers, strict=True) if good],
-        "outliers": [name for name, good in zip(names, fit.inliers, strict=True) if not good],
+        "check_rmse_horizontal_m": None,
+        "check_rmse_vertical_m": None,
+        "check_residuals_m": None,
     }
-
-
-def _fit(source: Array, target: Array) -> RobustFit | None:
-    """A free similarity when the cameras span an area that GPS resolves, else one about the vertical."""
-    free = robust_sim3(source, target)
-    if free is None:
-        return robust_sim3(source, target, upright=True)
-    across = np.linalg.svd(
-        target[free.inliers] - target[free.inliers].mean(axis=0), compute_uv=False
-    )[1] / np.sqrt(free.inliers.sum())
-    error = float(np.sqrt((free.residuals[free.inliers] ** 2).sum(axis=1).mean()))
-    if across > max(2.0, 4.0 * error):
-        return free
-    return robust_sim3(source, target, upright=True) or free
+    if control.check is not None:
+        across, up = rms(control.check)
+        report.update(check_rmse_horizontal_m=across, check_rmse_vertical_m=up)
+        report["check_residuals_m"] = {
+            label: [round(float(v), 3) for v in row]
+            for label, row in zip(control.labels, control.check, strict=True)
+        }
+    return report
 
 
 def _comfortable(model: pycolmap.Reconstruction, level: Sim3) -> Sim3:
     """Z up, median camera-to-point distance MEDIAN_DISTANCE, centred on the points, ground at 0."""
     points = level.apply(_points(model))
-    centres = level.apply([image.projection_center() for image in _registered(model)])
+    centres = level.apply([image.projection_center() for image in registered(model)])
     scale = MEDIAN_DISTANCE / _median_distance(model)
     middle = np.median(points if len(points) else centres, axis=0)
     middle[2] = _ground(points) if len(points) else centres[:, 2].min()
@@ -157,7 +190,7 @@ def _comfortable(model: pycolmap.Reconstruction, level: Sim3) -> Sim3:
 def _median_distance(model: pycolmap.Reconstruction) -> float:
     """Median distance from a camera to the points it observes, in model units."""
     distances = []
-    for image in _registered(model):
+    for image in registered(model):
         seen = [p.point3D_id for p in image.points2D if p.has_point3D()]
         if seen:
             places = np.array([model.point3D(number).xyz for number in seen])
@@ -174,11 +207,3 @@ def _ground(points: Array) -> float:
 
 def _points(model: pycolmap.Reconstruction) -> Array:
     return np.array([point.xyz for point in model.points3D.values()], float).reshape(-1, 3)
-
-
-def _registered(model: pycolmap.Reconstruction) -> list[pycolmap.Image]:
-    return [model.image(number) for number in sorted(model.reg_image_ids())]
-
-
-def _rotations(model: pycolmap.Reconstruction) -> Array:
-    return np.array([i.cam_from_world().rotation.matrix() for i in _registered(model)])

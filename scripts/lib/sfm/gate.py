@@ -1,4 +1,4 @@
-"""The numbers of a reconstruction, and the gate that stops a scene before it costs a training run."""
+"""The gate: a hopeless scene stops before it costs a training run, with words on what to do."""
 
 from __future__ import annotations
 
@@ -6,70 +6,124 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from scripts.lib.console import UserError, say
+from scripts.lib.sfm.mapping import MapOptions
 
-from scripts.lib.console import UserError
-from scripts.lib.sfm.mapping import Attempt, MapOptions
-
-NAMES_SHOWN = 12
-
-
-def describe(
-    best: Attempt, attempts: Sequence[Attempt], photos: Sequence[dict[str, Any]], seconds: float
-) -> dict[str, Any]:
-    """sfm.json's content."""
-    model = best.models[0] if best.models else None
-    names = {model.image(i).name for i in model.reg_image_ids()} if model else set()
-    cameras = [
-        {
-            "model": camera.model_name,
-            "width": int(camera.width),
-            "height": int(camera.height),
-            "params": [float(value) for value in camera.params],
-            "focal_px": float(camera.mean_focal_length()),
-            "prior": bool(camera.has_prior_focal_length),
-        }
-        for camera in (model.cameras.values() if model else [])
-    ]
-    summary = best.summary()
-    return {
-        "photos": len(photos),
-        "registered": best.registered,
-        "models": summary["models"],
-        "mapper": best.mapper,
-        "reprojection_error_px": summary["reprojection_error_px"],
-        "points": summary["points"],
-        "track_length": summary["track_length"],
-        "focal_px": float(np.mean([c["focal_px"] for c in cameras])) if cameras else None,
-        "cameras": cameras,
-        "unregistered": [photo["file"] for photo in photos if photo["file"] not in names],
-        "attempts": [attempt.summary() for attempt in attempts],
-        "seconds": round(seconds, 2),
-    }
+NAMES_SHOWN = 8
+# Below this median angle between two views of a point there is no depth to speak of: a step of one
+# part in forty of the distance.
+MIN_ANGLE_DEG = 1.5
+# Photos of a flat thing look like a turned camera too, so only a clear majority says something.
+MOSTLY = 0.6
+MIN_GROUP = 3  # photos of a separate piece worth telling
 
 
-def require_registered(report: dict[str, Any], options: MapOptions) -> None:
-    """Stop with one paragraph when too few photos found their place: how many, which not, what to do.
+def require_scene(
+    report: dict[str, Any], dropped: Sequence[dict[str, Any]], options: MapOptions
+) -> None:
+    """Judge sfm.json's content; adds `verdict` and `advice` to it.
 
-    Raises UserError.
+    `dropped` are the lines of photos.json that were not kept. Raises UserError with one paragraph
+    when the scene is hopeless and `options.force` is not set.
     """
+    faults = _faults(report, options)
+    advice = _advice(report, dropped, bool(faults))
+    report["advice"] = advice
+    report["verdict"] = "passed" if not faults else "forced" if options.force else "refused"
+    if faults and not options.force:
+        raise UserError(
+            " ".join(
+                [
+                    *faults,
+                    *advice,
+                    "To go on with what there is, set map_scene.force to true.",
+                ]
+            )
+        )
+    for sentence in [*faults, *advice]:
+        say(f"Note: {sentence}")
+
+
+def _faults(report: dict[str, Any], options: MapOptions) -> list[str]:
+    """What stops the scene."""
     total, registered = report["photos"], report["registered"]
     needed = max(options.min_photos, math.ceil(options.min_registered_fraction * total))
-    if registered >= needed:
-        return
-    missing = report["unregistered"]
-    more = f" and {len(missing) - NAMES_SHOWN} more" if len(missing) > NAMES_SHOWN else ""
-    pieces = [size for size in report["models"][1:] if size >= options.min_photos]
-    split = (
-        f" The rest fell into {len(pieces)} separate piece{'s' * (len(pieces) > 1)} of "
-        f"{', '.join(map(str, pieces))} photos: take photos that join them."
-        if pieces
-        else ""
-    )
-    raise UserError(
-        f"only {registered} of {total} photos found their place, {needed} are needed. "
-        f"Missing: {', '.join(missing[:NAMES_SHOWN])}{more}.{split} "
-        "Take more photos between the missing ones and their neighbours, so that each overlaps the "
-        "next by two thirds, walking rather than turning on the spot, in focus; or leave the "
-        "missing ones out, or lower map_scene.min_registered_fraction to go on with what there is."
-    )
+    if registered == 0:
+        return [f"none of {total} photos found its place."]
+    if registered < needed:
+        return [f"only {registered} of {total} photos found their place, {needed} are needed."]
+    angle = report.get("triangulation_angle_deg")
+    if angle is not None and angle < MIN_ANGLE_DEG:
+        return [f"the photos see the same points from one spot (median angle {angle:.1f} degrees)."]
+    error, track = report["reprojection_error_px"], report["track_length"]
+    if error is not None and error > options.max_reprojection_error:
+        return [
+            f"the cameras fit badly: {error:.1f} px, {options.max_reprojection_error:g} allowed."
+        ]
+    if track is not None and track < options.min_track_length:
+        return [
+            f"points are seen by {track:.2f} photos on average, {options.min_track_length:g} are needed."
+        ]
+    return []
+
+
+def _advice(report: dict[str, Any], dropped: Sequence[dict[str, Any]], refused: bool) -> list[str]:
+    """Sentences on what is wrong with the capture and what to do, most telling first."""
+    found = []
+    total = report["photos"]
+    turned = _only_turned(report)
+    pieces = [part for part in report.get("components", []) if part["registered"] >= MIN_GROUP]
+    if turned and refused:
+        found.append(
+            "Most pairs of photos differ by a turn of the camera only: depth needs steps sideways, "
+            "so walk around the subject instead of turning on the spot."
+        )
+    if len(pieces) > 1:
+        groups = "; ".join(f"{p['registered']} photos ({_span(p['photos'])})" for p in pieces)
+        found.append(
+            f"The photos fall into {len(pieces)} groups with too little in common: {groups}. If they show "
+            "two places, make two scenes of them; if one, take photos on the way between the groups."
+        )
+    grouped = {name for part in pieces for name in part["photos"]}
+    alone = [name for name in report.get("alone", []) if name not in grouped]
+    if alone:
+        stands = "stands" if len(alone) == 1 else "stand"
+        found.append(f"{_listed(alone)} {stands} alone: no other photo shows the same thing.")
+    missing = [n for n in report["unregistered"] if n not in alone and n not in grouped]
+    if missing and report["registered"]:
+        found.append(f"Without a place: {_listed(missing)}.")
+    twins = sum(1 for line in dropped if line.get("twin"))
+    if twins and (refused or twins > total):
+        found.append(
+            f"{twins} of {twins + total} photos are the same view as another and were left out: each "
+            "photo needs a step to the side of the one before."
+        )
+    soft = sum(1 for line in dropped if str(line.get("reason", "")).startswith("blurred"))
+    if soft and refused:
+        found.append(f"{soft} blurred photos were left out: hold still, or use more light.")
+    if refused and not turned:
+        found.append(
+            "Take more photos between these and their neighbours, so that each overlaps the next by "
+            "two thirds, walking rather than turning, in focus."
+        )
+    return found
+
+
+def _only_turned(report: dict[str, Any]) -> bool:
+    """Whether most pairs show no way of the camera, and the model (if any) no depth."""
+    kinds = report.get("pair_kinds", {})
+    count = sum(kinds.values())
+    turned = kinds.get("turned", 0) + kinds.get("flat_or_turned", 0)
+    angle = report.get("triangulation_angle_deg")
+    if angle is not None and angle >= 2 * MIN_ANGLE_DEG and report["registered"] >= MIN_GROUP:
+        return False
+    return bool(count) and turned > MOSTLY * count
+
+
+def _span(names: Sequence[str]) -> str:
+    return f"{names[0]} to {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more

@@ -16,6 +16,11 @@ from scripts.lib.console import Progress, UserError
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.gpu import device
 from scripts.lib.sfm.pairs import STRATEGIES, choose_pairs
+from scripts.lib.sfm.retrieval import count_votes
+
+CUDA_FACTOR = 5  # a GPU compares so much faster that more photos are "few enough to compare all"
+# What the two photos of a verified pair tell of the camera's way between them.
+KINDS = {2: "general", 3: "general", 4: "flat", 5: "turned", 6: "flat_or_turned"}
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,21 @@ class MatchOptions:
     """Config section `match_photos`."""
 
     strategy: str = "auto"
-    exhaustive_limit: int = 80  # photos; 3160 pairs take minutes on two cores
-    neighbours: int = 20  # spatial: nearest photos each one is compared with
-    overlap: int = 10  # sequential: next photos each one is compared with
+    exhaustive_limit: int = 30  # photos; more are compared by GPS, order or looks
+    neighbours: int = 16  # spatial and retrieval: photos each one is compared with
+    overlap: int = 8  # sequential: next photos each one is compared with
     max_ratio: float = 0.8  # Lowe's ratio test
     guided: bool = False  # search again along epipolar lines: more matches, about twice the time
     min_inliers: int = 15
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A verified pair of photos: inlier matches, and the kind of motion between them (see KINDS)."""
+
+    inliers: int
+    kind: str
 
 
 def match_photos(
@@ -47,23 +60,52 @@ def match_photos(
         raise UserError(
             f"strategy {options.strategy!r} is unknown; choose from {', '.join(STRATEGIES)}"
         )
+    names = [photo["file"] for photo in photos]
     chosen = choose_pairs(
         photos,
         options.strategy,
-        exhaustive_limit=options.exhaustive_limit,
+        exhaustive_limit=options.exhaustive_limit
+        * (CUDA_FACTOR if device() == pycolmap.Device.cuda else 1),
         neighbours=options.neighbours,
         overlap=options.overlap,
+        votes=lambda: count_votes(features, names),
     )
     shutil.copyfile(features, database)
+    match_pairs(database, chosen.pairs, options, threads)
+    found = verified_pairs(database)
+    if not found:
+        raise UserError(
+            f"none of {len(chosen.pairs)} pairs of photos shows the same thing: take photos that "
+            "overlap by two thirds, in focus, of something with texture"
+        )
+    linked = {name for pair in found for name in pair}
+    kinds = [pair.kind for pair in found.values()]
+    return {
+        "strategy": chosen.strategy,
+        "reason": chosen.reason,
+        "photos": len(photos),
+        "pairs": len(chosen.pairs),
+        "chosen_by": chosen.by,
+        "verified": len(found),
+        "median_inliers": float(np.median([pair.inliers for pair in found.values()])),
+        "kinds": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        "alone": [name for name in names if name not in linked],
+        "links": [[a, b, pair.inliers] for (a, b), pair in sorted(found.items())],
+    }
+
+
+def match_pairs(
+    database: Path, pairs: Sequence[tuple[str, str]], options: MatchOptions, threads: int
+) -> None:
+    """Match and verify `pairs` of photo names in `database`; those that were matched before stay."""
     matching, verification = _settings(options, threads)
     pycolmap.set_random_seed(options.seed)
-    progress = Progress("Pairs", len(chosen.pairs))
-    done = 0
+    progress, done = Progress("Pairs", len(pairs)), 0
     with tempfile.TemporaryDirectory(prefix=".pairs.", dir=database.parent) as folder:
         listing = Path(folder) / "pairs.txt"
         pairing = pycolmap.ImportedPairingOptions()
         pairing.match_list_path = listing
-        for portion in _portions(chosen.pairs):
+        for portion in _portions(pairs):
             listing.write_text("".join(f"{a} {b}\n" for a, b in portion), encoding="utf-8")
             pycolmap.match_image_pairs(
                 database,
@@ -74,36 +116,41 @@ def match_photos(
             )
             done += len(portion)
             progress.update(done)
-    inliers = verified_inliers(database)
-    if not inliers:
-        raise UserError(
-            f"none of {len(chosen.pairs)} pairs of photos shows the same thing: take photos that "
-            "overlap by two thirds, in focus, of something with texture"
-        )
-    linked = {name for pair in inliers for name in pair}
-    return {
-        "strategy": chosen.strategy,
-        "reason": chosen.reason,
-        "photos": len(photos),
-        "pairs": len(chosen.pairs),
-        "verified": len(inliers),
-        "median_inliers": float(np.median(list(inliers.values()))),
-        "alone": [photo["file"] for photo in photos if photo["file"] not in linked],
-    }
+    _mark_compared(database, pairs)
 
 
-def verified_inliers(database: Path) -> dict[tuple[str, str], int]:
-    """Inlier matches of every verified pair, by names."""
+def _mark_compared(database: Path, pairs: Sequence[tuple[str, str]]) -> None:
+    """Write an empty entry for pairs without a match, which COLMAP forgets and would compare again."""
+    link = pycolmap.Database.open(database)
+    ids = {image.name: image.image_id for image in link.read_all_images()}
+    for a, b in pairs:
+        if not link.exists_matches(ids[a], ids[b]):
+            link.write_matches(ids[a], ids[b], np.zeros((0, 2), np.uint32))
+    link.close()
+
+
+def verified_pairs(database: Path) -> dict[tuple[str, str], Verified]:
+    """Every verified pair of photo names."""
     link = pycolmap.Database.open(database)
     names = {image.image_id: image.name for image in link.read_all_images()}
-    ids, counts = link.read_two_view_geometry_num_inliers()
+    ids, geometries = link.read_two_view_geometries()
     link.close()
     pairs = {}
-    for pair_id, count in zip(ids, counts, strict=True):
-        if count > 0:
+    for pair_id, geometry in zip(ids, geometries, strict=True):
+        kind = KINDS.get(int(geometry.config))
+        if kind is not None and len(geometry.inlier_matches):
             a, b = pycolmap.pair_id_to_image_pair(pair_id)
-            pairs[names[a], names[b]] = int(count)
+            pairs[names[a], names[b]] = Verified(len(geometry.inlier_matches), kind)
     return pairs
+
+
+def not_compared(database: Path, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of `pairs` of photo names that were not compared yet."""
+    link = pycolmap.Database.open(database)
+    ids = {image.name: image.image_id for image in link.read_all_images()}
+    new = [(a, b) for a, b in pairs if not link.exists_matches(ids[a], ids[b])]
+    link.close()
+    return new
 
 
 def _portions(pairs: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:

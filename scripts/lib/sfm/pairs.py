@@ -1,26 +1,34 @@
-"""Which photos to compare: all of them while that is cheap, else neighbours in space or in time."""
+"""Which photos to compare: all while that is cheap, else neighbours in space, in time, or by looks."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from scripts.lib.geo import enu_from_geodetic
+from scripts.lib.sfm.retrieval import Votes, voted_pairs
 
-STRATEGIES = ("auto", "exhaustive", "spatial", "sequential")
+STRATEGIES = ("auto", "exhaustive", "spatial", "sequential", "retrieval")
+LOOKS_BESIDE = (
+    5  # photos by looks beside neighbours in space or time: wrong GPS, loops, second passes
+)
+LOCATED_SHARE = 0.9
+
+Index = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Chosen pairs of photo names, which strategy chose them, and why in words."""
+    """Chosen pairs of photo names, which strategy chose them, why in words, and how many by what."""
 
     strategy: str
     reason: str
     pairs: list[tuple[str, str]]
+    by: dict[str, int] = field(default_factory=dict)
 
 
 def choose_pairs(
@@ -30,37 +38,55 @@ def choose_pairs(
     exhaustive_limit: int,
     neighbours: int,
     overlap: int,
+    votes: Callable[[], Votes] | None = None,
 ) -> Pairs:
-    """Choose the pairs to match.
+    """Choose the pairs to match; `votes` counts how much photos look alike, and is called if needed.
 
-    `auto`: exhaustive up to `exhaustive_limit` photos, because then it costs little and misses
+    `auto`: all pairs up to `exhaustive_limit` photos, because then it costs little and misses
     nothing; above that by GPS when nearly every photo has it; else in order when the names count
-    up or the times rise with them, plus every tenth photo against every tenth other, to close
-    loops; else exhaustive again, since nothing tells which photos could see the same.
+    up or the times rise with them; else by looks. Neighbours in space and time are joined by the
+    photos that look most alike, which closes loops and survives wrong GPS.
     """
     names = [photo["file"] for photo in photos]
-    located = sum(photo.get("latitude") is not None for photo in photos)
     count = len(photos)
-    if strategy != "auto":
-        reason = "asked for by the option `strategy`"
-    elif count <= exhaustive_limit:
-        strategy, reason = "exhaustive", f"{count} photos are few enough to compare all"
-    elif located >= 0.9 * count:
-        strategy, reason = "spatial", f"{located} of {count} photos have a GPS position"
-    elif is_ordered(photos):
-        strategy, reason = "sequential", f"the {count} photos were taken one after the other"
-    else:
-        strategy = "exhaustive"
-        reason = f"the {count} photos have neither GPS nor an order that tells which could overlap"
-    if strategy == "spatial" and located < 2:
-        strategy, reason = "exhaustive", "spatial pairs need GPS, which the photos lack"
+    strategy, reason = _strategy(photos, strategy, exhaustive_limit)
+    chosen: dict[str, list[Index]] = {}
     if strategy == "spatial":
-        chosen = spatial_pairs(photos, neighbours)
+        chosen["space"] = spatial_pairs(photos, neighbours)
     elif strategy == "sequential":
-        chosen = sequential_pairs(count, overlap)
-    else:
-        chosen = [(i, j) for i in range(count) for j in range(i + 1, count)]
-    return Pairs(strategy, reason, [(names[i], names[j]) for i, j in chosen])
+        chosen["order"] = sequential_pairs(count, overlap)
+    if strategy == "exhaustive":
+        chosen["all"] = [(i, j) for i in range(count) for j in range(i + 1, count)]
+    elif votes is not None:
+        most = neighbours if strategy == "retrieval" else LOOKS_BESIDE
+        chosen["looks"] = voted_pairs(votes(), most, 3 if strategy == "retrieval" else 0)
+    pairs = sorted({pair for found in chosen.values() for pair in found})
+    total = count * (count - 1) // 2
+    if len(pairs) < total:
+        reason += f"; {len(pairs)} of {total} possible pairs"
+    by = {what: len(found) for what, found in chosen.items()}
+    return Pairs(strategy, reason, [(names[i], names[j]) for i, j in pairs], by)
+
+
+def _strategy(
+    photos: Sequence[dict[str, Any]], asked: str, exhaustive_limit: int
+) -> tuple[str, str]:
+    count = len(photos)
+    located = sum(photo.get("latitude") is not None for photo in photos)
+    if asked == "spatial" and located < 2:
+        return "exhaustive", "spatial pairs need GPS, which the photos lack"
+    if asked != "auto":
+        return asked, "asked for by the option `strategy`"
+    if count <= exhaustive_limit:
+        return "exhaustive", f"{count} photos are few enough to compare all"
+    if located >= LOCATED_SHARE * count:
+        return "spatial", f"{located} of {count} photos have a GPS position"
+    if is_ordered(photos):
+        return "sequential", f"the {count} photos were taken one after the other"
+    return (
+        "retrieval",
+        f"the {count} photos have neither GPS nor an order, so those that look alike are compared",
+    )
 
 
 def is_ordered(photos: Sequence[dict[str, Any]]) -> bool:
@@ -73,21 +99,22 @@ def is_ordered(photos: Sequence[dict[str, Any]]) -> bool:
         return False
     numbers = [int(part.group(2)) for part in parts if part]
     steps = np.diff(numbers)
-    return bool(len(steps) and (steps > 0).all() and np.median(steps) <= 5)
+    # Frames of a video stand many numbers apart, but evenly.
+    even = len(steps) > 0 and np.median(steps) > 0 and steps.max() <= 20 * np.median(steps)
+    return bool(len(steps) and (steps > 0).all() and (np.median(steps) <= 5 or even))
 
 
-def sequential_pairs(count: int, overlap: int) -> list[tuple[int, int]]:
-    """Each photo with the next `overlap` ones, doubling distances beyond, and a sparse loop closure."""
-    pairs: set[tuple[int, int]] = set()
+def sequential_pairs(count: int, overlap: int) -> list[Index]:
+    """Each photo with the next `overlap` ones, and with those at doubling distances beyond."""
+    pairs: set[Index] = set()
     for i in range(count):
-        steps = {*range(1, overlap + 1), *(overlap * 2**k for k in range(1, 5))}
+        steps = {*range(1, overlap + 1), *(overlap * 2**k for k in range(1, 4))}
         pairs.update((i, i + step) for step in steps if i + step < count)
-    anchors = range(0, count, 10)
-    pairs.update((i, j) for i in anchors for j in anchors if i < j)
+    pairs.update([(0, count - 1)] if count > 1 else [])
     return sorted(pairs)
 
 
-def spatial_pairs(photos: Sequence[dict[str, Any]], neighbours: int) -> list[tuple[int, int]]:
+def spatial_pairs(photos: Sequence[dict[str, Any]], neighbours: int) -> list[Index]:
     """Each photo with its nearest `neighbours` on the ground; photos without GPS with their name's next."""
     index = [i for i, photo in enumerate(photos) if photo.get("latitude") is not None]
     first = photos[index[0]]
@@ -95,11 +122,11 @@ def spatial_pairs(photos: Sequence[dict[str, Any]], neighbours: int) -> list[tup
     places = enu_from_geodetic(
         [(photos[i]["latitude"], photos[i]["longitude"], 0.0) for i in index], origin
     )[:, :2]
-    pairs: set[tuple[int, int]] = set()
+    pairs: set[Index] = set()
     for row, i in enumerate(index):
         distance = np.linalg.norm(places - places[row], axis=1)
-        nearest = np.argsort(distance, kind="stable")[1 : neighbours + 1]
-        pairs.update((min(i, index[k]), max(i, index[k])) for k in nearest if index[k] != i)
+        nearest = [k for k in np.argsort(distance, kind="stable") if k != row][:neighbours]
+        pairs.update((min(i, index[k]), max(i, index[k])) for k in nearest)
     for i in sorted(set(range(len(photos))) - set(index)):
         around = range(max(0, i - neighbours // 2), min(len(photos), i + neighbours // 2 + 1))
         pairs.update((min(i, j), max(i, j)) for j in around if j != i)

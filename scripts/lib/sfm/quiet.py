@@ -10,8 +10,9 @@ import pycolmap
 
 from scripts.lib.console import Progress, duration, say
 
-# Below ERROR, COLMAP prints several lines per photo; what matters of them is in our own reports.
-pycolmap.logging.minloglevel = int(pycolmap.logging.ERROR)
+# Below that, COLMAP prints several lines per photo, and an error when a rung of the ladder finds
+# nothing; what matters of it is in our own reports.
+pycolmap.logging.minloglevel = int(pycolmap.logging.FATAL)
 pycolmap.logging.alsologtostderr = False
 
 

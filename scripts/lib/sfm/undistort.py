@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import pycolmap
 
 from scripts.lib.console import Progress, UserError
 from scripts.lib.files import add_to_zip, writing_zip
+from scripts.lib.jpeg import strip_metadata
+from scripts.lib.sfm.masks import undistort_mask
 from scripts.lib.sfm.quiet import watching
-from scripts.lib.sfm.unpack import unpacked
+from scripts.lib.sfm.unpack import MASKS, unpacked
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class UndistortOptions:
 def undistort(
     photos: Path, sparse: Path, archive: Path, options: UndistortOptions, threads: int
 ) -> int:
-    """Write images/ and sparse/ (PINHOLE cameras) to the stored zip `archive`; returns the photo count.
+    """Write images/, masks/ and sparse/ (PINHOLE cameras) to the zip `archive`; returns the photo count.
+
+    A photo NAME.jpg with a mask has it as masks/NAME.jpg.png: one bit, black is ignored.
 
     Raises UserError when `sparse` holds no model with posed photos.
     """
@@ -59,7 +63,22 @@ def undistort(
                 progress.update(done)
             for part in sorted((output / "sparse").glob("*.bin")):
                 add_to_zip(out, f"sparse/{part.name}", part.read_bytes())
+            pinholes = pycolmap.Reconstruction(output / "sparse")
+            for name, mask in _masks(folder, model, pinholes):
+                add_to_zip(out, f"{MASKS}/{name}.png", mask)
     return len(names)
+
+
+def _masks(
+    folder: Path, model: pycolmap.Reconstruction, pinholes: pycolmap.Reconstruction
+) -> Iterator[tuple[str, bytes]]:
+    """Name and undistorted mask of every posed photo that has one."""
+    images = {model.image(number).name: number for number in model.reg_image_ids()}
+    for name, number in sorted(images.items()):
+        path = folder / MASKS / f"{name}.png"
+        if path.exists():
+            lens, pinhole = (m.cameras[m.image(number).camera_id] for m in (model, pinholes))
+            yield name, undistort_mask(path, lens, pinhole)
 
 
 def _checked(path: Path) -> bytes:
@@ -67,26 +86,6 @@ def _checked(path: Path) -> bytes:
     if not path.exists():
         raise UserError(f"{path.name} could not be undistorted; run import_photos again")
     return strip_metadata(path.read_bytes())
-
-
-def strip_metadata(jpeg: bytes) -> bytes:
-    """A JPEG without EXIF, XMP, comments and maker segments (APP1, APP3 to APP15, COM), pixels untouched."""
-    if jpeg[:2] != b"\xff\xd8":
-        raise ValueError("not a JPEG")
-    kept = io.BytesIO()
-    kept.write(b"\xff\xd8")
-    at = 2
-    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
-        marker = jpeg[at + 1]
-        if marker == 0xDA:  # the picture itself begins: everything after is its data
-            break
-        length = int.from_bytes(jpeg[at + 2 : at + 4], "big") + 2
-        personal = marker == 0xE1 or 0xE3 <= marker <= 0xED or marker in (0xEF, 0xFE)
-        if not personal:
-            kept.write(jpeg[at : at + length])
-        at += length
-    kept.write(jpeg[at:])
-    return kept.getvalue()
 
 
 def _count(folder: Path) -> int | None:

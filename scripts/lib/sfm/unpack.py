@@ -1,4 +1,4 @@
-"""Photos from their zip to a temporary folder, because COLMAP reads files."""
+"""Photos and masks from their zip to a temporary folder, because COLMAP reads files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from pathlib import Path
 from scripts.lib.console import UserError
 from scripts.lib.files import reading_zip
 
+MASKS = "masks"
+
 
 @contextmanager
-def unpacked(archive: Path, beside: Path, names: Iterable[str] | None = None) -> Iterator[Path]:
-    """Yield a temporary folder beside `beside` that holds the (named) photos of `archive`.
+def unpacked(archive: Path, beside: Path, names: Iterable[str]) -> Iterator[Path]:
+    """Yield a temporary folder beside `beside` that holds the named photos of `archive`.
 
-    Raises UserError when a named photo is not in the archive, or a member is no plain file name.
+    Masks, where there are any, lie under masks/NAME.png in it, as COLMAP wants them. Raises
+    UserError when a photo is not in the archive, or its name is no plain file name.
     """
     beside.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -23,10 +26,15 @@ def unpacked(archive: Path, beside: Path, names: Iterable[str] | None = None) ->
         tempfile.TemporaryDirectory(prefix=".sfm.", dir=beside.parent) as folder,
     ):
         present = set(photos.namelist())
-        for name in present if names is None else names:
+        masks = Path(folder) / MASKS
+        for name in names:
             if name not in present:
                 raise UserError(f"{archive} lacks {name}; run import_photos again")
             if "/" in name or "\\" in name:
                 raise UserError(f"{archive} was not made by import_photos: it holds {name!r}")
             (Path(folder) / name).write_bytes(photos.read(name))
+            mask = f"{MASKS}/{name}.png"
+            if mask in present:
+                masks.mkdir(exist_ok=True)
+                (masks / f"{name}.png").write_bytes(photos.read(mask))
         yield Path(folder)

@@ -1,0 +1,275 @@
+"""The import: every file read, judged against the others, and packed with its mask."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from scripts.lib.console import Progress, say
+from scripts.lib.files import add_to_zip, write_bytes, writing_zip
+from scripts.lib.photos.contact import Thumb, contact_sheet
+from scripts.lib.photos.decode import decode
+from scripts.lib.photos.gcp import GCP_FILE, GroundPoint, read_gcp_list, upright_pixel
+from scripts.lib.photos.judge import Look, badly_exposed, blurred, duplicates
+from scripts.lib.photos.masks import pair_masks
+from scripts.lib.photos.names import unique_names
+from scripts.lib.photos.options import ImportOptions, RejectedError
+from scripts.lib.photos.positions import Position, find_position_file, read_positions
+from scripts.lib.photos.prepare import Context, Item, finish, prepare
+from scripts.lib.photos.record import Photo, drop, report, require_photos
+from scripts.lib.photos.source import VIDEO_SUFFIXES, SourceFile, list_source, read_file
+from scripts.lib.photos.video import choose_frames, frame_time
+
+SKIPPED_SHOWN = 40
+
+
+def import_photos(
+    source: str,
+    options: ImportOptions,
+    archive: Path,
+    contact: Path | None = None,
+    threads: int = 0,
+) -> dict[str, Any]:
+    """Write the usable photos of `source` to the stored zip `archive`; return the report (photos.json).
+
+    The archive holds NAME.jpg for every kept photo and masks/NAME.jpg.png (one bit, black is
+    ignored) where a photo has a mask. `contact` receives the contact sheet. Raises UserError when
+    fewer than `options.min_photos` are usable; nothing is written then.
+    """
+    files = list_source(source)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".import.", dir=archive.parent) as folder:
+        points = _read_ground_points(files)
+        items, others = _read_all(files, options, Path(folder), threads)
+        items = judge(items, options)
+        photos = [item.photo for item in items]
+        for photo in [photo for photo in photos if not photo.kept][:SKIPPED_SHOWN]:
+            say(f"Skipped {photo.original}: {photo.reason}")
+        require_photos(source, photos, options.min_photos)
+        with writing_zip(archive) as out:
+            _pack(out, items)
+        if contact is not None:
+            write_bytes(contact, _sheet(items))
+    return report(source, photos, others=others, gcps=_ground_points(points, items))
+
+
+def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
+    """Leave out duplicates, badly exposed and blurred photos, each with the numbers that say so."""
+    judged = list(items)
+
+    def leave_out(index: int, reason: str, **facts: Any) -> None:
+        judged[index] = replace(judged[index], photo=drop(judged[index].photo, reason, **facts))
+
+    if options.drop_duplicates:
+        same_file: dict[str, int] = {}
+        for i in _kept(judged):
+            digest = judged[i].photo.source_sha256
+            first = same_file.setdefault(digest, i) if digest else i
+            if first != i:
+                name = judged[first].photo.original
+                leave_out(i, f"the same file as {name}", twin=name)
+        index = _kept(judged)
+        better = [_worth(judged[i]) for i in index]
+        for a, b in duplicates([_look(judged[i]) for i in index], better).items():
+            name = judged[index[b]].photo.original
+            reason = f"the same picture as {name}, saved again or taken without moving"
+            leave_out(index[a], reason, twin=name)
+    if options.drop_overexposed:
+        index = _kept(judged)
+        for a, (kind, share, usual) in badly_exposed([_look(judged[i]) for i in index]).items():
+            leave_out(
+                index[a],
+                f"{kind}: {100 * share:.0f} % of it has no detail, {100 * usual:.0f} % is usual here",
+            )
+    if options.drop_blurred:
+        for index in _captures(judged):
+            for a, share in blurred([_look(judged[i]) for i in index]).items():
+                reason = f"blurred: {100 * share:.0f} % of the sharpness of the photos around it"
+                leave_out(index[a], reason)
+    return judged
+
+
+def _read_ground_points(files: Sequence[SourceFile]) -> list[GroundPoint]:
+    """Ground control points of the source's gcp_list.txt, where there is one."""
+    found = [file for file in files if PurePosixPath(file.name).name.lower() == GCP_FILE]
+    return read_gcp_list(found[0].name, read_file(found[0])) if found else []
+
+
+def _ground_points(points: Sequence[GroundPoint], items: Sequence[Item]) -> list[dict[str, Any]]:
+    """The points with their pixels in the archived photos; those of photos left out are not told."""
+    by_name = {PurePosixPath(i.photo.original.lower()).name: i for i in items if i.photo.kept}
+    lines = []
+    for point in points:
+        item = by_name.get(point.image.lower())
+        if item is None or not item.photo.width:
+            continue
+        x, y = upright_pixel(point.x, point.y, item.stored_size, item.turn)
+        factor = max(item.photo.width, item.photo.height or 0) / max(item.stored_size)
+        lines.append(
+            {
+                "label": point.label,
+                "latitude": point.latitude,
+                "longitude": point.longitude,
+                "altitude": point.altitude,
+                "file": item.photo.file,
+                "x": x * factor,
+                "y": y * factor,
+            }
+        )
+    return lines
+
+
+def _kept(items: Sequence[Item]) -> list[int]:
+    return [i for i, item in enumerate(items) if item.photo.kept]
+
+
+def _look(item: Item) -> Look:
+    assert item.look is not None  # every kept item was looked at
+    return item.look
+
+
+def _worth(item: Item) -> float:
+    """Of two equal pictures the one with more pixels stays, then the sharper one."""
+    return item.stored_size[0] * item.stored_size[1] + min(_look(item).sharpness / 1e5, 0.5)
+
+
+def _captures(items: Sequence[Item]) -> list[list[int]]:
+    """Kept photos by what took them and at which size, each group in the order of the capture."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for i in _kept(items):
+        photo = items[i].photo
+        folder = PurePosixPath(photo.original).parent.as_posix()
+        sides = sorted((photo.width or 0, photo.height or 0))
+        groups.setdefault((folder, photo.kind, photo.camera, *sides), []).append(i)
+    return [
+        sorted(group, key=lambda i: (items[i].photo.time or "", i))
+        if all(items[i].photo.time for i in group)
+        else group
+        for group in groups.values()
+    ]
+
+
+def _read_all(
+    files: Sequence[SourceFile], options: ImportOptions, folder: Path, threads: int
+) -> tuple[list[Item], list[dict[str, Any]]]:
+    """Items of every file in the order of their names, and the files that were used otherwise."""
+    by_name = {file.name: file for file in files}
+    masks = pair_masks(list(by_name))
+    mask_of = {photo: by_name[mask] for mask, photo in masks.items() if photo}
+    table = find_position_file(list(by_name), options.positions)
+    positions: dict[str, Position] = {}
+    others: list[dict[str, Any]] = []
+    if table is not None:
+        positions = read_positions(table, read_file(by_name[table]), options.position_columns)
+        note = f"positions of {len(positions)} photos"
+        others.append({"file": table, "kind": "positions", "note": note})
+    context = Context(options, folder, positions, table)
+    for mask, photo in masks.items():
+        if photo:
+            others.append({"file": mask, "kind": "mask", "note": f"mask of {photo}"})
+    plain = [
+        file
+        for file in files
+        if file.suffix not in VIDEO_SUFFIXES
+        and file.name != table
+        and not masks.get(file.name)
+        and PurePosixPath(file.name).name.lower() != GCP_FILE
+    ]
+    names = dict(zip([f.name for f in plain], unique_names([f.name for f in plain]), strict=True))
+    items = list(_prepare_all(plain, names, mask_of, context, masks, threads))
+    for file in files:
+        if file.suffix in VIDEO_SUFFIXES:
+            frames, other = _read_video(file, set(names.values()), context)
+            items += frames
+            others += other
+    return sorted(items, key=lambda item: item.photo.original), others
+
+
+def _prepare_all(
+    files: Sequence[SourceFile],
+    names: dict[str, str],
+    mask_of: dict[str, SourceFile],
+    context: Context,
+    masks: dict[str, str],
+    threads: int,
+) -> Iterator[Item]:
+    """`prepare` over all files in order, a few ahead in threads, so that memory stays bounded."""
+    workers = threads or os.cpu_count() or 1
+    progress = Progress("Reading photos", len(files))
+
+    def one(file: SourceFile) -> Item:
+        if file.name in masks:  # a mask without a photo
+            photo = Photo(
+                file.name, file.name, False, "a mask, but there is no photo for it", "other"
+            )
+            return Item(photo)
+        return prepare(file, names[file.name], mask_of.get(file.name), context)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for begin in range(0, len(files), 4 * workers):
+            yield from pool.map(one, files[begin : begin + 4 * workers])
+            progress.update(min(begin + 4 * workers, len(files)))
+
+
+def _read_video(
+    file: SourceFile, taken: set[str], context: Context
+) -> tuple[list[Item], list[dict[str, Any]]]:
+    """The chosen frames of one video; or its line in photos.json when it cannot be read."""
+    stem = Path(unique_names([file.name])[0]).stem
+    while any(name.startswith(f"{stem}_") for name in taken):
+        stem += "_video"
+    try:
+        with (
+            tempfile.TemporaryDirectory(dir=context.folder) as scratch,
+            file.on_disk(Path(scratch)) as path,
+        ):
+            chosen = choose_frames(path, Path(scratch), context.options)
+            items = []
+            for frame in chosen.frames:
+                data = frame.jpeg.read_bytes()
+                picture = decode(data, context.options.min_side, 0)
+                photo = Photo(
+                    file=file.name,
+                    original=f"{file.name} frame {frame.number:06d}",
+                    kept=True,
+                    reason="usable",
+                    kind="frame",
+                    time=frame_time(chosen.started, frame.second),
+                    camera=chosen.camera,
+                )
+                name = f"{stem}_{frame.number:06d}.jpg"
+                items.append(finish(photo, name, data, picture, None, context))
+    except (RejectedError, OSError) as error:
+        photo = Photo(file.name, file.name, False, str(error), "other", bytes=file.size)
+        return [Item(photo)], []
+    taken.update(item.photo.file for item in items)
+    note = f"{len(items)} of {chosen.decoded} frames taken"
+    note += f"; {chosen.note}" if chosen.note else ""
+    say(f"{file.name}: {note}")
+    return items, [{"file": file.name, "kind": "video", "note": note}]
+
+
+def _pack(out: zipfile.ZipFile, items: Sequence[Item]) -> None:
+    kept = [item for item in items if item.photo.kept]
+    for item in kept:
+        assert item.jpeg is not None
+        add_to_zip(out, item.photo.file, item.jpeg.read_bytes())
+    for item in kept:
+        if item.mask is not None and item.photo.mask is not None:
+            add_to_zip(out, item.photo.mask, item.mask)
+
+
+def _sheet(items: Sequence[Item]) -> bytes:
+    return contact_sheet(
+        [
+            Thumb(item.photo.original, item.photo.reason, item.photo.kept, item.thumb)
+            for item in items
+            if item.thumb is not None
+        ]
+    )

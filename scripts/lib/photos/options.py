@@ -1,0 +1,30 @@
+"""The config section `import_photos`, and the reason a file is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """Config section `import_photos`."""
+
+    max_side: int = 3200  # pixels; larger photos are reduced, 0 keeps every size
+    min_side: int = 200  # pixels; smaller ones are thumbnails
+    min_photos: int = 3
+    jpeg_quality: int = 95
+    drop_blurred: bool = True
+    drop_duplicates: bool = True
+    drop_overexposed: bool = True
+    keep_metadata: bool = False  # GPS and serial numbers stay in the archived photos
+    video_frames: int = 200  # frames taken from one video at most
+    video_per_second: float = 3.0  # the sharpest frame of each 1/3 s is a candidate
+    video_motion: float = 0.03  # share of the width that the picture moves between chosen frames
+    positions: str = ""  # name of the geo.txt or CSV in the source, empty: found by itself
+    position_columns: str = (
+        ""  # CSV columns: "file=name, latitude=lat, longitude=lon, altitude=alt"
+    )
+
+
+class RejectedError(Exception):
+    """This file cannot be used; the message is the reason for photos.json."""

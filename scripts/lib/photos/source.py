@@ -1,0 +1,152 @@
+"""The files of a source: a folder, a .zip or one video, read one by one and never unpacked by name."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from scripts.lib.console import UserError
+from scripts.lib.photos.options import RejectedError
+
+PHOTO_SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp"),
+    *(".heic", ".heif", ".hif", ".avif"),
+}
+VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mts", ".m2ts", ".3gp"}
+PANORAMA_SUFFIXES = {".360", ".insv", ".insp"}
+RAW_SUFFIXES = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"}
+KINDS = "JPEG, PNG, TIFF, WebP or HEIC photos, or videos"
+# A photo is below this; an archive whose members unpack to more is damaged or hostile.
+MAX_PHOTO_BYTES = 1 << 30
+# No photo compresses a hundredfold: past this ratio a member is a bomb.
+MAX_RATIO = 100
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of the source: its name there, its size, and how to read it."""
+
+    name: str
+    size: int
+    read: Callable[[], bytes]
+    path: Path | None = None  # where it lies, when it lies on disk by itself
+    copy: Callable[[Path], None] | None = None  # writes a member of an archive to a path
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name).suffix.lower()
+
+    @contextmanager
+    def on_disk(self, folder: Path) -> Iterator[Path]:
+        """A path with this file's bytes, for readers that seek; copied into `folder` if need be."""
+        if self.path is not None:
+            yield self.path
+            return
+        target = folder / f"member{self.suffix}"
+        try:
+            if self.copy is None:
+                target.write_bytes(self.read())
+            else:
+                self.copy(target)
+            yield target
+        finally:
+            target.unlink(missing_ok=True)
+
+
+def list_source(source: str) -> list[SourceFile]:
+    """Every file of a folder (recursive), .zip or single video, sorted by name.
+
+    Raises UserError for a missing or empty source and for what is neither.
+    """
+    if "://" in source:
+        raise UserError(
+            f"{source} is remote: put it into the scenes sheet and run the workflow, which fetches "
+            "s3:// sources, or give a folder"
+        )
+    path = Path(source)
+    suffix = path.suffix.lower()
+    if not path.exists():
+        raise UserError(f"{source} does not exist; give a folder or a .zip of photos, or a video")
+    if path.is_dir():
+        files = _list_folder(path)
+    elif suffix == ".zip":
+        files = _list_zip(path)
+    elif suffix in VIDEO_SUFFIXES:
+        files = [SourceFile(path.name, path.stat().st_size, path.read_bytes, path)]
+    elif suffix in PANORAMA_SUFFIXES:
+        raise UserError(f"{source} is a 360 degree recording; export flat video or photos from it")
+    else:
+        raise UserError(f"{source} is one file; give a folder or a .zip of photos, or a video")
+    if not files:
+        raise UserError(f"{source} is empty; put {KINDS} of one place into it")
+    return files
+
+
+def read_file(file: SourceFile) -> bytes:
+    """The bytes of a photo of the source. Raises RejectedError with a reason for photos.json."""
+    if file.size > MAX_PHOTO_BYTES:
+        raise RejectedError(f"too large for a photo: {file.size / 1e9:.1f} GB")
+    try:
+        return file.read()
+    except RejectedError:
+        raise
+    except Exception as error:  # zlib.error, BadZipFile, OSError ... of a damaged file or archive
+        raise RejectedError(f"unreadable ({error})") from None
+
+
+def _hidden(name: str) -> bool:
+    """Whether the system, not the photographer, put this file there."""
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+
+
+def _list_folder(folder: Path) -> list[SourceFile]:
+    found = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not _hidden(name):
+            found.append(SourceFile(name, path.stat().st_size, path.read_bytes, path))
+    return sorted(found, key=lambda file: file.name)
+
+
+def _list_zip(path: Path) -> list[SourceFile]:
+    """Members of a zip. Nothing is ever written to a path that the archive names."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise UserError(f"{path} is not a readable zip ({error}); make it again") from None
+    members = [
+        info for info in archive.infolist() if not info.is_dir() and not _hidden(_inside(info))
+    ]
+    return sorted((_member(archive, info) for info in members), key=lambda file: file.name)
+
+
+def _inside(info: zipfile.ZipInfo) -> str:
+    """The member's name without steps that lead out of the archive."""
+    parts = PurePosixPath(info.filename.replace("\\", "/")).parts
+    return "/".join(part for part in parts if part not in ("..", "/", "."))
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> SourceFile:
+    def blocks() -> Iterator[bytes]:
+        if info.flag_bits & 1:
+            raise RejectedError("encrypted; make the zip without a password")
+        if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
+            raise RejectedError("unpacks to more than a hundred times its size: not a photo")
+        with archive.open(info) as member:
+            seen = 0
+            while block := member.read(BLOCK):
+                seen += len(block)
+                if seen > info.file_size:
+                    raise RejectedError("unpacks to more than it claims: damaged or hostile")
+                yield block
+
+    def copy(target: Path) -> None:
+        with target.open("wb") as out:
+            for block in blocks():
+                out.write(block)
+
+    return SourceFile(_inside(info), info.file_size, lambda: b"".join(blocks()), None, copy)

@@ -1,0 +1,80 @@
+"""Bundle adjustment with GPS: positions pull the cameras as hard as they deserve, and no harder.
+
+It takes the bend out of long straight flights, which photos alone cannot see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from scripts.lib.geo import Array
+
+# A change of the fit to the photos beyond this means that the positions are wrong, not the cameras.
+WORST_GROWTH, SLACK_PX = 1.05, 0.05
+ROUNDS = 50
+# RTK receivers claim millimetres; antenna and shutter are not synchronous to that.
+LEAST_DEVIATION_M = 0.01
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A camera's position (3,) in the model's metric frame, and its standard deviations in metres."""
+
+    position: Array
+    horizontal: float
+    vertical: float
+
+
+def adjust_with_positions(
+    model: pycolmap.Reconstruction, priors: Mapping[str, Prior], seed: int
+) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
+    """The adjusted model (already in the priors' frame), and what the report says of it.
+
+    The given model comes back when the photos would fit clearly worse.
+    """
+    adjusted = pycolmap.Reconstruction(model)
+    adjusted.update_point_3d_errors()
+    before = float(adjusted.compute_mean_reprojection_error())
+    config = pycolmap.BundleAdjustmentConfig()
+    given: list[pycolmap.PosePrior] = []
+    for number in adjusted.reg_image_ids():
+        config.add_image(number)
+        image = adjusted.image(number)
+        prior = priors.get(image.name)
+        if prior is not None:
+            deviations = np.maximum(
+                [prior.horizontal, prior.horizontal, prior.vertical], LEAST_DEVIATION_M
+            )
+            given.append(
+                pycolmap.PosePrior(
+                    pose_prior_id=len(given) + 1,
+                    corr_data_id=image.data_id,
+                    position=prior.position,
+                    position_covariance=np.diag(deviations**2),
+                    coordinate_system=pycolmap.PosePriorCoordinateSystem.CARTESIAN,
+                )
+            )
+    options = pycolmap.BundleAdjustmentOptions()
+    options.print_summary = False
+    options.ceres.solver_options.max_num_iterations = ROUNDS
+    options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
+    settings = pycolmap.PosePriorBundleAdjustmentOptions()
+    settings.alignment_ransac.random_seed = seed
+    settings.ceres.prior_position_loss_function_type = pycolmap.LossFunctionType.CAUCHY
+    solver = pycolmap.create_pose_prior_bundle_adjuster(options, settings, config, given, adjusted)
+    summary = solver.solve()
+    adjusted.update_point_3d_errors()
+    after = float(adjusted.compute_mean_reprojection_error())
+    usable = bool(summary.is_solution_usable()) and after <= WORST_GROWTH * before + SLACK_PX
+    report = {
+        "used": usable,
+        "positions": len(given),
+        "reprojection_before_px": round(before, 4),
+        "reprojection_after_px": round(after, 4),
+    }
+    return (adjusted if usable else model), report

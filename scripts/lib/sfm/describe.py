@@ -1,0 +1,155 @@
+"""The numbers of a reconstruction: sfm.json, down to every photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from scripts.lib.sfm.mapping import Attempt
+from scripts.lib.sfm.matching import Verified
+
+NEIGHBOURS = 5  # of a photo, by matches
+ANGLE_SAMPLE = 2000  # points whose triangulation angle is measured
+
+NamePair = tuple[str, str]
+
+
+def describe(
+    best: Attempt,
+    attempts: Sequence[Attempt],
+    photos: Sequence[dict[str, Any]],
+    pairs: Mapping[NamePair, Verified],
+    seconds: float,
+) -> dict[str, Any]:
+    """sfm.json's content, of a model in any frame: nothing in it depends on the frame."""
+    model = best.models[0] if best.models else None
+    names = best.names(0)
+    cameras = [
+        {
+            "model": camera.model_name,
+            "width": int(camera.width),
+            "height": int(camera.height),
+            "params": [float(value) for value in camera.params],
+            "focal_px": float(camera.mean_focal_length()),
+            "prior": bool(camera.has_prior_focal_length),
+        }
+        for camera in (model.cameras.values() if model else [])
+    ]
+    summary = best.summary()
+    parts = components(best)
+    kinds = [pair.kind for pair in pairs.values()]
+    linked = {name for pair in pairs for name in pair}
+    files = [photo["file"] for photo in photos]
+    return {
+        "photos": len(photos),
+        "registered": best.registered,
+        "models": summary["models"],
+        "mapper": best.mapper,
+        "reprojection_error_px": summary["reprojection_error_px"],
+        "points": summary["points"],
+        "track_length": summary["track_length"],
+        "tracks": _tracks(model),
+        "triangulation_angle_deg": median_angle(model),
+        "focal_px": float(np.mean([c["focal_px"] for c in cameras])) if cameras else None,
+        "cameras": cameras,
+        "unregistered": [name for name in files if name not in names],
+        "alone": [name for name in files if name not in linked],
+        "components": parts,
+        "pair_kinds": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        "per_photo": _per_photo(model, files, parts, pairs),
+        "attempts": [attempt.summary() for attempt in attempts],
+        "seconds": round(seconds, 2),
+    }
+
+
+def components(attempt: Attempt) -> list[dict[str, Any]]:
+    """The attempt's models as groups of photos, largest first; a photo in two belongs to the larger."""
+    taken: set[str] = set()
+    found = []
+    for number, model in enumerate(attempt.models):
+        names = sorted(attempt.names(number) - taken)
+        taken.update(names)
+        if len(names) >= 2:
+            found.append(
+                {"registered": len(names), "points": int(model.num_points3D()), "photos": names}
+            )
+    return found
+
+
+def median_angle(model: pycolmap.Reconstruction | None) -> float | None:
+    """Median over the points of the widest angle in degrees under which two photos see them.
+
+    Near zero when the camera only turned: such a model has directions, but no depth.
+    """
+    if model is None or not model.num_points3D():
+        return None
+    centres = {i: model.image(i).projection_center() for i in model.reg_image_ids()}
+    points = list(model.points3D.values())
+    step = max(1, len(points) // ANGLE_SAMPLE)
+    angles = []
+    for point in points[::step]:
+        seen = {element.image_id for element in point.track.elements}
+        rays = np.array([centres[i] for i in sorted(seen)[:12]]) - point.xyz
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True) + 1e-12
+        angles.append(float(np.degrees(np.arccos(np.clip((rays @ rays.T).min(), -1, 1)))))
+    return round(float(np.median(angles)), 3)
+
+
+def _tracks(model: pycolmap.Reconstruction | None) -> dict[str, float] | None:
+    if model is None or not model.num_points3D():
+        return None
+    lengths = np.array([point.track.length() for point in model.points3D.values()])
+    return {
+        "mean": round(float(lengths.mean()), 3),
+        "median": float(np.median(lengths)),
+        "longest": int(lengths.max()),
+        "seen_twice_only": round(float((lengths == 2).mean()), 4),
+    }
+
+
+def _per_photo(
+    model: pycolmap.Reconstruction | None,
+    files: Sequence[str],
+    parts: Sequence[dict[str, Any]],
+    pairs: Mapping[NamePair, Verified],
+) -> list[dict[str, Any]]:
+    """For every photo: its place, what it sees, how well that fits, and whom it overlaps most."""
+    beside: dict[str, list[tuple[int, str]]] = {name: [] for name in files}
+    for (a, b), pair in pairs.items():
+        if a in beside and b in beside:
+            beside[a].append((pair.inliers, b))
+            beside[b].append((pair.inliers, a))
+    component = {name: n for n, part in enumerate(parts) for name in part["photos"]}
+    images = {model.image(i).name: model.image(i) for i in model.reg_image_ids()} if model else {}
+    lines = []
+    for name in files:
+        image = images.get(name)
+        near = sorted(beside[name], key=lambda link: (-link[0], link[1]))[:NEIGHBOURS]
+        line: dict[str, Any] = {
+            "file": name,
+            "registered": image is not None,
+            "component": component.get(name),
+            "links": len(beside[name]),
+            "neighbours": [{"file": other, "matches": count} for count, other in near],
+        }
+        if image is not None and model is not None:
+            line.update(points=int(image.num_points3D), residual_px=_residual(model, image))
+        lines.append(line)
+    return lines
+
+
+def _residual(model: pycolmap.Reconstruction, image: pycolmap.Image) -> float | None:
+    """Mean distance in pixels between the points as seen and as the model has them."""
+    seen = [(p.xy, p.point3D_id) for p in image.points2D if p.has_point3D()]
+    if not seen:
+        return None
+    places = np.array([model.point3D(number).xyz for _, number in seen])
+    pose = image.cam_from_world()
+    local = places @ pose.rotation.matrix().T + pose.translation
+    camera = model.cameras[image.camera_id]
+    projected = np.asarray(camera.img_from_cam(local))
+    distance = np.linalg.norm(projected - np.array([xy for xy, _ in seen]), axis=1)
+    return round(float(np.nanmean(distance)), 3)

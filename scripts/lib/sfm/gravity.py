@@ -1,0 +1,47 @@
+"""Which way is up in a model: from the drone's gimbal where it says so, else from how cameras are held."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from scripts.lib.geo import Array, up_from_cameras
+
+MIN_PHOTOS = 3
+MAX_ROLL_DEG = 15.0
+# Length of the mean of unit vectors: 0.97 is a spread of 14 degrees. Gimbals are good to a degree, so
+# a wider spread means that the angles belong to something else.
+MIN_AGREEMENT = 0.97
+
+
+def up_direction(
+    model: pycolmap.Reconstruction, photos: Sequence[dict[str, Any]]
+) -> tuple[Array, str]:
+    """The up direction (3,) in the model's frame, and its source: `gimbal` or `cameras`."""
+    images = {model.image(number).name: model.image(number) for number in model.reg_image_ids()}
+    rotations = {name: image.cam_from_world().rotation.matrix() for name, image in images.items()}
+    ups = [
+        rotations[photo["file"]].T @ up_in_camera(photo["pitch"], photo.get("roll") or 0.0)
+        for photo in photos
+        if photo["file"] in rotations
+        and photo.get("pitch") is not None
+        and abs(photo.get("roll") or 0.0) <= MAX_ROLL_DEG
+    ]
+    if len(ups) >= MIN_PHOTOS:
+        middle = np.median(ups, axis=0)
+        mean = np.mean(ups, axis=0)
+        if np.linalg.norm(mean) >= MIN_AGREEMENT:
+            return middle / np.linalg.norm(middle), "gimbal"
+    return up_from_cameras([rotations[name] for name in sorted(rotations)]), "cameras"
+
+
+def up_in_camera(pitch: float, roll: float) -> Array:
+    """Up (3,) in a camera's frame (x right, y down, z forward) from its angles in degrees.
+
+    Pitch 0 looks at the horizon and -90 straight down; a positive roll leans to the right.
+    """
+    p, r = np.radians(pitch), np.radians(roll)
+    return np.array([-np.sin(r) * np.cos(p), -np.cos(r) * np.cos(p), np.sin(p)])

@@ -1,0 +1,179 @@
+"""The ladder: when registration is poor, wider pairs, then the other mapper, then more features.
+
+Each rung is tried only when the ones before left too many photos without a place, each is recorded,
+and the best model wins: most photos, then longest tracks, then least reprojection error. The other
+mapper comes before more features because it costs seconds and they cost more than all before: on a
+street of 29 photos the incremental mapper stopped at two, and the global one placed all.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts.lib.console import UserError, say
+from scripts.lib.sfm.features import FeatureOptions, extract_features
+from scripts.lib.sfm.mapping import Attempt, MapOptions, mapper_order, run_mapper
+from scripts.lib.sfm.matching import MatchOptions, match_pairs, not_compared, verified_pairs
+from scripts.lib.sfm.retrieval import count_votes, voted_pairs
+
+# Wider: every pair of a set this small, else this many photos by looks for each one.
+EXHAUSTIVE_UP_TO = 60
+WIDER_NEIGHBOURS = 30
+MORE_FEATURES = 2
+LARGER = 1.5  # of the side that features were found on
+# Half of the contrast finds features on plaster, sand and carpet; on lively photos the limit on
+# their number takes the strong ones anyway.
+FAINTER = 0.5
+
+NamePair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Everything a rung needs; `work` is a temporary folder for its databases."""
+
+    photos: Sequence[dict[str, Any]]
+    folder: Path  # unpacked photos
+    work: Path
+    options: MapOptions
+    features: FeatureOptions
+    matching: MatchOptions
+    threads: int
+
+    @property
+    def names(self) -> list[str]:
+        return [photo["file"] for photo in self.photos]
+
+
+@contextmanager
+def climbing(
+    database: Path,
+    folder: Path,
+    photos: Sequence[dict[str, Any]],
+    options: MapOptions,
+    features: FeatureOptions,
+    matching: MatchOptions,
+    threads: int,
+) -> Iterator[tuple[Attempt, list[Attempt]]]:
+    """Yield the best attempt and all in order; the databases they name live as long as the block.
+
+    Raises UserError for an unknown mapper.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".ladder.", dir=folder) as work:
+        climb = Climb(photos, folder, Path(work), options, features, matching, threads)
+        attempts = _attempts(database, climb)
+        yield _best(attempts), attempts
+
+
+def _attempts(database: Path, climb: Climb) -> list[Attempt]:
+    mappers = mapper_order(climb.options, len(climb.photos))
+    attempts = [_attempt("as matched", mappers[0], database, climb)]
+    if climb.options.ladder and not _enough(attempts, climb):
+        wider = _wider_pairs(database, attempts[-1], climb)
+        if wider is not None:
+            attempts.append(_attempt("wider pairs", mappers[0], wider, climb))
+    for mapper in mappers[1:]:
+        if not _enough(attempts, climb):
+            attempts.append(_attempt("other mapper", mapper, attempts[-1].database, climb))
+    if climb.options.ladder and not _enough(attempts, climb):
+        richer = _more_features(_best(attempts), climb)
+        for mapper in mappers:
+            if richer is not None and not _enough(attempts, climb):
+                attempts.append(_attempt("more features", mapper, richer, climb))
+    return attempts
+
+
+def _attempt(rung: str, mapper: str, database: Path, climb: Climb) -> Attempt:
+    attempt = run_mapper(mapper, database, climb.folder, climb.options, climb.threads)
+    found = verified_pairs(database)
+    attempt = replace(attempt, rung=rung, verified=len(found))
+    rest = [int(model.num_reg_images()) for model in attempt.models[1:]]
+    apart = f", apart from it {' and '.join(map(str, rest))}" if rest else ""
+    say(
+        f"{mapper} mapper, {rung}: {attempt.registered} of {len(climb.photos)} photos in one "
+        f"model{apart}"
+    )
+    return attempt
+
+
+def _enough(attempts: Sequence[Attempt], climb: Climb) -> bool:
+    most = max(attempt.registered for attempt in attempts)
+    return most >= climb.options.retry_below * len(climb.photos)
+
+
+def _best(attempts: Sequence[Attempt]) -> Attempt:
+    """Most photos, then longest tracks, then least error; of equals the earlier one."""
+
+    def merit(attempt: Attempt) -> tuple[float, float, float]:
+        facts = attempt.summary()
+        error = facts["reprojection_error_px"]
+        return (
+            attempt.registered,
+            round(facts["track_length"], 2),
+            -(error if error is not None else np.inf),
+        )
+
+    return max(attempts, key=merit)
+
+
+def _wider_pairs(database: Path, last: Attempt, climb: Climb) -> Path | None:
+    """A copy of the database with more pairs compared; None when that found nothing new."""
+    new = not_compared(database, _candidates(database, last, climb))
+    if not new:
+        return None
+    say(f"Comparing {len(new)} more pairs of photos")
+    copy = climb.work / "wider.db"
+    shutil.copyfile(database, copy)
+    before = len(verified_pairs(copy))
+    match_pairs(copy, new, climb.matching, climb.threads)
+    return copy if len(verified_pairs(copy)) > before else None
+
+
+def _candidates(database: Path, last: Attempt, climb: Climb) -> list[NamePair]:
+    """All pairs of a small set; of a larger one those by looks, and all across its models."""
+    names = climb.names
+    if len(names) <= EXHAUSTIVE_UP_TO:
+        return list(combinations(names, 2))
+    votes = count_votes(database, names)
+    pairs = {(names[i], names[j]) for i, j in voted_pairs(votes, WIDER_NEIGHBOURS, 8)}
+    place = {name: number for number, name in enumerate(names)}
+    inside = last.names(0)
+    for name in names:
+        if name in inside:
+            continue
+        # A photo outside the largest model: compare it with the photos in it that look most alike.
+        row = votes[place[name]]
+        ranked = sorted(inside, key=lambda other: -row[place[other]])
+        pairs.update((min(name, other), max(name, other)) for other in ranked[:WIDER_NEIGHBOURS])
+    return sorted(pairs)
+
+
+def _more_features(last: Attempt, climb: Climb) -> Path | None:
+    """A new database with finer and fainter features, for all pairs that had a chance; None if not finer."""
+    more = replace(
+        climb.features,
+        max_side=int(LARGER * climb.features.max_side),
+        max_features=MORE_FEATURES * climb.features.max_features,
+        first_octave=-1,
+        max_orientations=2,
+        peak_threshold=FAINTER * climb.features.peak_threshold,
+    )
+    richer = climb.work / "richer.db"
+    try:
+        extract_features(climb.photos, climb.folder, richer, more, climb.threads)
+    except UserError:
+        return None
+    pairs = {tuple(sorted(pair)) for pair in verified_pairs(last.database)}
+    pairs |= {tuple(sorted(pair)) for pair in _candidates(richer, last, climb)}
+    match_pairs(richer, sorted((a, b) for a, b in pairs), climb.matching, climb.threads)
+    return richer

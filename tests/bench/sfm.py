@@ -1,0 +1,227 @@
+"""Our path from photos to poses against pycolmap's plain default, same photos, same machine, one run.
+
+    python -m tests.bench.sfm FOLDER [--truth truth.json] [--default-from FILE]
+    python -m tests.bench.sfm --synthetic 200
+
+Prints one JSON line a scene: user CPU seconds of each stage, photos registered, reprojection error,
+GPS residuals, and, where the truth is known, the error of the camera positions as a share of the
+scene's size. The default is what `colmap automatic_reconstructor` does without a vocabulary tree:
+SIFT at 3200 pixels with 8192 features, all pairs, incremental mapper.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for both sides: spinning threads are no work
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def measured(command: Sequence[str]) -> tuple[dict[str, float], str]:
+    """Run a command; user CPU, wall seconds and peak memory, and its last line."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    wall = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    lines = (done.stdout + done.stderr).strip().splitlines() or [""]
+    if done.returncode:
+        print(f"{shlex.join(command)}: {lines[-1]}", file=sys.stderr)
+    return {
+        "user_cpu_s": round(after.ru_utime - before.ru_utime, 1),
+        "wall_s": round(wall, 1),
+        "peak_mb": round(after.ru_maxrss / 1024),
+    }, lines[-1]
+
+
+def ours(source: Path, home: Path, options: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The four stages as the rules call them."""
+    files = {
+        name: str(home / name)
+        for name in ("photos.zip", "photos.json", "features.db", "matches.db", "pairs.json")
+    }
+    photos = ["--photos", files["photos.zip"], "--photos-report", files["photos.json"]]
+    stages = {
+        "import_photos": ["--source", str(source), *photos[:2], "--report", files["photos.json"]],
+        "extract_features": [*photos, "--database", files["features.db"]],
+        "match_photos": [
+            *("--database", files["features.db"], *photos[2:], "--output", files["matches.db"]),
+            *("--pairs", files["pairs.json"]),
+        ],
+        "map_scene": [
+            *("--database", files["matches.db"], *photos, "--sparse", str(home / "sparse")),
+            *("--metrics", str(home / "sfm.json"), "--georef", str(home / "georef.json")),
+        ],
+    }
+    costs = {}
+    for stage, arguments in stages.items():
+        given = ["--options", json.dumps(options.get(stage, {}))]
+        costs[stage], _ = measured([sys.executable, "-m", f"scripts.{stage}", *arguments, *given])
+    result: dict[str, Any] = total(costs)
+    if (home / "sfm.json").exists():
+        sfm = json.loads((home / "sfm.json").read_text())
+        keys = ("registered", "models", "mapper", "reprojection_error_px", "track_length", "points")
+        result.update({key: sfm[key] for key in keys})
+        result["attempts"] = len(sfm["attempts"])
+        result["pairs"] = json.loads((home / "pairs.json").read_text())["pairs"]
+    if (home / "georef.json").exists():
+        georef = json.loads((home / "georef.json").read_text())
+        if georef["georeferenced"]:
+            result["gps_rmse_horizontal_m"] = round(georef["rmse_horizontal_m"], 3)
+            result["gps_rmse_vertical_m"] = round(georef["rmse_vertical_m"], 3)
+    return result
+
+
+def total(costs: dict[str, dict[str, float]]) -> dict[str, Any]:
+    return {
+        "user_cpu_s": round(sum(cost["user_cpu_s"] for cost in costs.values()), 1),
+        "wall_s": round(sum(cost["wall_s"] for cost in costs.values()), 1),
+        "stages": costs,
+    }
+
+
+def plain_default(source: Path, home: Path) -> None:
+    """pycolmap's defaults; leaves default.json and the largest model in default/."""
+    import pycolmap
+
+    pycolmap.logging.minloglevel = int(pycolmap.logging.ERROR)
+    pycolmap.set_random_seed(0)
+    database, models = home / "default.db", home / "default"
+    models.mkdir()
+    extraction = pycolmap.FeatureExtractionOptions()
+    extraction.max_image_size = 3200
+    pycolmap.extract_features(database, source, extraction_options=extraction)
+    pycolmap.match_exhaustive(database)
+    found = pycolmap.incremental_mapping(database, source, models)
+    sizes = sorted((int(model.num_reg_images()) for model in found.values()), reverse=True)
+    best = max(found.values(), key=lambda model: model.num_reg_images(), default=None)
+    result: dict[str, Any] = {"models": sizes, "registered": sizes[0] if sizes else 0}
+    if best is not None:
+        result["reprojection_error_px"] = float(best.compute_mean_reprojection_error())
+        result["track_length"] = float(best.compute_mean_track_length())
+        result["points"] = int(best.num_points3D())
+        best.write_binary(models)
+    (home / "default.json").write_text(json.dumps(result))
+
+
+def position_error(sparse: Path, truth: dict[str, np.ndarray], size: float) -> dict[str, float]:
+    """Errors of the camera positions after the best similarity, as percent of the scene's size."""
+    import pycolmap
+
+    from tests.unit.sfm_scene import centres, residuals
+
+    found = centres(pycolmap.Reconstruction(sparse))
+    distances = 100 * residuals(found, truth) / size
+    return {
+        "median": round(float(np.median(distances)), 4),
+        "max": round(float(distances.max()), 4),
+    }
+
+
+def bench_photos(source: Path, truth: Path | None, default_from: Path | None) -> dict[str, Any]:
+    """One scene on both sides."""
+    with tempfile.TemporaryDirectory(prefix="bench.") as folder:
+        home = Path(folder)
+        result: dict[str, Any] = {
+            "scene": source.parent.name if source.name == "images" else source.name
+        }
+        result["photos"] = sum(
+            1 for path in source.iterdir() if path.suffix.lower() in (".jpg", ".png")
+        )
+        result["ours"] = ours(source, home, {})
+        if default_from is not None:
+            result["default"] = json.loads(default_from.read_text())["default"]
+        else:
+            command = [
+                sys.executable,
+                "-m",
+                "tests.bench.sfm",
+                "--plain-default",
+                str(home),
+                str(source),
+            ]
+            cost, _ = measured(command)
+            result["default"] = {**cost, **json.loads((home / "default.json").read_text())}
+        result["cpu_ratio"] = round(
+            result["ours"]["user_cpu_s"] / result["default"]["user_cpu_s"], 3
+        )
+        if truth is not None:
+            known = json.loads(truth.read_text())
+            places = {name: np.array(shot["centre"]) for name, shot in known["photos"].items()}
+            size = float(known["scene_size_m"])
+            for side, sparse in (("ours", home / "sparse"), ("default", home / "default")):
+                if (sparse / "images.bin").exists():
+                    result[side]["position_error_percent"] = position_error(sparse, places, size)
+        return result
+
+
+def bench_synthetic(cameras: int) -> dict[str, Any]:
+    """Mapping alone, on a made-up scene with half a pixel of noise and a tenth of wrong matches."""
+    from scripts.lib.sfm.mapping import MapOptions, run_mapper
+    from tests.unit.sfm_scene import centres, residuals, synthetic
+
+    with tempfile.TemporaryDirectory(prefix="bench.") as folder:
+        database = Path(folder) / "m.db"
+        truth, _ = synthetic(
+            database,
+            frames=cameras,
+            points=4000,
+            noise_px=0.5,
+            track_length=12,
+            inlier_match_ratio=0.9,
+        )
+        places = centres(truth)
+        size = float(np.linalg.norm(np.ptp(np.array(list(places.values())), axis=0)))
+        result: dict[str, Any] = {"scene": f"synthetic {cameras}", "photos": cameras}
+        for mapper in ("incremental", "global"):
+            before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
+            attempt = run_mapper(mapper, database, Path(folder), MapOptions(), -1)
+            after = resource.getrusage(resource.RUSAGE_SELF)
+            distances = 100 * residuals(centres(attempt.models[0]), places) / size
+            result[mapper] = {
+                "user_cpu_s": round(after.ru_utime - before.ru_utime, 1),
+                "wall_s": round(time.monotonic() - began, 1),
+                "registered": attempt.registered,
+                "reprojection_error_px": attempt.summary()["reprojection_error_px"],
+                "position_error_percent": {
+                    "median": round(float(np.median(distances)), 4),
+                    "max": round(float(distances.max()), 4),
+                },
+            }
+        return result
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path, nargs="?", help="folder of photos")
+    parser.add_argument("--truth", type=Path, help="truth.json of the sample scene")
+    parser.add_argument(
+        "--default-from", type=Path, help="take the default's numbers from this earlier line"
+    )
+    parser.add_argument("--synthetic", type=int, help="number of cameras of a made-up scene")
+    parser.add_argument("--plain-default", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.synthetic:
+        print(json.dumps(bench_synthetic(args.synthetic)))
+    elif args.source is None:
+        parser.error("give a folder of photos, or --synthetic N")
+    elif args.plain_default:
+        plain_default(args.source, args.plain_default)
+    else:
+        print(json.dumps(bench_photos(args.source, args.truth, args.default_from)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""The final frame: metres and north from GPS, robust to wrong fixes, honest when GPS says nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+import pytest
+from pyproj import Transformer
+from scipy.spatial.transform import Rotation
+
+from scripts.lib.geo import utm_epsg
+from scripts.lib.sfm.frame import place_model
+from scripts.lib.sfm.gravity import up_direction
+from tests.unit.sfm_scene import centres, synthetic
+
+ORIGIN = (50.1, 14.4, 250.0)
+
+
+def geodetic(enu: np.ndarray) -> np.ndarray:
+    """Latitude, longitude, altitude (N, 3) of local metres."""
+    latitude, longitude, altitude = ORIGIN
+    back = Transformer.from_pipeline(
+        "+proj=pipeline +step +inv +proj=topocentric +ellps=WGS84 "
+        f"+lon_0={longitude} +lat_0={latitude} +h_0={altitude} "
+        "+step +inv +proj=cart +ellps=WGS84 +step +proj=unitconvert +xy_in=rad +xy_out=deg"
+    )
+    x, y, z = back.transform(*enu.T)
+    return np.stack([y, x, z], axis=1)
+
+
+def scene(
+    folder: Path, noise_m: float = 0.0, metres: float = 8.0
+) -> tuple[pycolmap.Reconstruction, list[dict[str, Any]], dict[str, np.ndarray]]:
+    """A model in a frame of its own, its photos with GPS, and the cameras' true ENU positions."""
+    truth, photos = synthetic(folder / "m.db", frames=20, noise_px=0.0)
+    places = {name: metres * centre for name, centre in centres(truth).items()}
+    generator = np.random.default_rng(0)
+    for photo in photos:
+        row = geodetic((places[photo["file"]] + noise_m * generator.normal(size=3))[None])[0]
+        photo.update(latitude=row[0], longitude=row[1], altitude=row[2])
+    turn = pycolmap.Rotation3d(Rotation.random(rng=generator).as_matrix())
+    truth.transform(pycolmap.Sim3d(0.37, turn, np.array([5.0, -3.0, 2.0])))
+    return truth, photos, places
+
+
+def moved(model: pycolmap.Reconstruction, places: dict[str, np.ndarray]) -> np.ndarray:
+    """Placed centres less true ones, their mean offset removed (the origin is the report's choice)."""
+    found = centres(model)
+    difference = np.array([found[name] - places[name] for name in sorted(places)])
+    return difference - np.median(difference, axis=0)
+
+
+def test_gps_gives_metres_and_north(tmp_path: Path) -> None:
+    model, photos, places = scene(tmp_path)
+    model, report = place_model(model, photos)
+    assert report["georeferenced"] and report["units"] == "metres"
+    assert report["rmse_horizontal_m"] < 0.01 and report["rmse_vertical_m"] < 0.01
+    assert len(report["inliers"]) == 20 and report["outliers"] == []
+    assert np.abs(moved(model, places)).max() < 0.01
+    assert report["scale"] == pytest.approx(8.0 / 0.37, rel=1e-4)
+
+
+def test_the_origin_places_the_model_on_the_earth(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path)
+    model, report = place_model(model, photos)
+    origin = report["origin"]
+    forward = Transformer.from_pipeline(
+        "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad +step +proj=cart "
+        "+ellps=WGS84 +step +proj=topocentric +ellps=WGS84 "
+        f"+lon_0={origin['longitude']} +lat_0={origin['latitude']} +h_0={origin['altitude']}"
+    )
+    found = centres(model)
+    for photo in photos:
+        place = forward.transform(photo["longitude"], photo["latitude"], photo["altitude"])
+        assert np.allclose(found[photo["file"]], place, atol=0.02)
+
+
+def test_wrong_fixes_are_named_and_ignored(tmp_path: Path) -> None:
+    model, photos, places = scene(tmp_path, noise_m=0.3)
+    for photo in photos[:4]:
+        photo["latitude"] += 0.002  # 220 m north
+    model, report = place_model(model, photos)
+    assert report["georeferenced"]
+    assert set(report["outliers"]) == {photo["file"] for photo in photos[:4]}
+    assert np.linalg.norm(moved(model, places), axis=1).mean() < 0.6
+
+
+def test_the_matrix_in_the_report_is_what_was_done(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path)
+    before = centres(model)
+    model, report = place_model(model, photos)
+    matrix = np.array(report["world_from_sfm"])
+    after = centres(model)
+    for name, centre in before.items():
+        assert np.allclose(matrix[:3, :3] @ centre + matrix[:3, 3], after[name], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda photos: [p.update(latitude=None) for p in photos[3:]], "3 registered photos have"),
+        (lambda photos: [p.update(latitude=50.1, longitude=14.4) for p in photos], "spread over"),
+        (
+            lambda photos: [
+                p.update(
+                    latitude=50.1 + 0.01 * np.sin(7.0 * n), longitude=14.4 + 0.01 * np.cos(n * n)
+                )
+                for n, p in enumerate(photos)
+            ],
+            "GPS",
+        ),
+    ],
+)
+def test_useless_gps_is_told(tmp_path: Path, spoil: Any, words: str) -> None:
+    model, photos, _ = scene(tmp_path)
+    spoil(photos)
+    model, report = place_model(model, photos)
+    assert not report["georeferenced"] and words in report["reason"]
+    assert report["origin"] is None and report["rmse_horizontal_m"] is None
+
+
+def test_without_gps_the_scale_is_comfortable(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path)
+    model, report = place_model(model, photos, use_gps=False)
+    assert not report["georeferenced"] and "switched off" in report["reason"]
+    centre = np.median([point.xyz for point in model.points3D.values()], axis=0)
+    distances = [np.linalg.norm(c - centre) for c in centres(model).values()]
+    assert 2.0 < np.median(distances) < 8.0
+
+
+def test_the_report_is_plain_json_and_its_matrices_are_inverse(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path)
+    _, report = place_model(model, photos)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    product = np.array(report["world_from_sfm"]) @ np.array(report["sfm_from_world"])
+    assert np.allclose(product, np.eye(4), atol=1e-9)
+
+
+def test_the_origin_in_its_utm_zone(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path)
+    _, report = place_model(model, photos)
+    assert report["projected"]["epsg"] == 32633
+    east, north = Transformer.from_crs(4326, 32633, always_xy=True).transform(14.4, 50.1)
+    assert report["projected"]["easting"] == pytest.approx(east, abs=40)
+    assert report["projected"]["northing"] == pytest.approx(north, abs=40)
+    assert utm_epsg(-33.9, 151.2)[0] == 32756
+
+
+@pytest.mark.parametrize("claimed", [None, 0.02])
+def test_gps_takes_part_in_the_adjustment(tmp_path: Path, claimed: float | None) -> None:
+    """With noisy fixes the cameras stay where the photos put them, and that is nearer to the truth."""
+    model, photos, places = scene(tmp_path, noise_m=0.5)
+    for photo in photos:
+        photo.update(accuracy_horizontal_m=claimed, accuracy_vertical_m=claimed)
+    model, report = place_model(model, photos, adjust=True)
+    assert report["adjustment"]["used"] and report["adjustment"]["positions"] == 20
+    assert report["adjustment"]["reprojection_after_px"] < 0.05
+    assert np.linalg.norm(moved(model, places), axis=1).mean() < 0.5
+    assert report["rmse_horizontal_m"] == pytest.approx(0.5 * np.sqrt(2), rel=0.35)
+
+
+def test_an_adjustment_repairs_a_bent_model(tmp_path: Path) -> None:
+    """Cameras and points pushed apart from where photos and GPS have them come back."""
+    model, photos, places = scene(tmp_path, noise_m=0.02)
+    generator = np.random.default_rng(1)
+    for point in model.points3D.values():
+        point.xyz = point.xyz + generator.normal(size=3) * 0.01
+    model, report = place_model(model, photos, adjust=True)
+    assert (
+        report["adjustment"]["reprojection_after_px"]
+        < report["adjustment"]["reprojection_before_px"]
+    )
+    assert np.abs(moved(model, places)).max() < 0.1
+
+
+# Gravity
+
+
+@pytest.mark.parametrize("pitch", [-90.0, -60.0, -20.0, 0.0])
+def test_the_gimbal_knows_up(tmp_path: Path, pitch: float) -> None:
+    """A straight flight with one heading: how cameras are held cannot tell its tilt, the gimbal can."""
+    world = Rotation.random(rng=np.random.default_rng(3))
+    level = Rotation.from_matrix([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
+    camera = Rotation.from_euler("x", -pitch, degrees=True) * level * world.inv()
+    model, photos = synthetic(tmp_path / "m.db", frames=6, noise_px=0.0)
+    for number in model.reg_image_ids():
+        frame = model.frame(model.image(number).frame_id)
+        turn = pycolmap.Rotation3d(camera.as_matrix())
+        frame.rig_from_world = pycolmap.Rigid3d(turn, np.array([0.1 * number, 0, 0]))
+    for photo in photos:
+        photo.update(pitch=pitch, roll=0.0)
+    up, source = up_direction(model, photos)
+    assert source == "gimbal"
+    assert up @ world.apply([0, 0, 1]) > np.cos(np.radians(0.1))
+
+
+def test_gimbal_angles_that_contradict_each_other_are_not_used(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path)
+    for number, photo in enumerate(photos):
+        photo.update(pitch=-90.0 + 37 * (number % 5))
+    assert up_direction(model, photos)[1] == "cameras"
+
+
+# Surveyed points
+
+
+def control_points(
+    model: pycolmap.Reconstruction, truth: pycolmap.Reconstruction, metres: float, count: int
+) -> list[dict[str, Any]]:
+    """Sightings of `count` points of the scene, with their surveyed places."""
+    images = {model.image(i).name: model.image(i) for i in model.reg_image_ids()}
+    rows = []
+    for number in sorted(truth.points3D)[:count]:
+        place = geodetic(metres * truth.point3D(number).xyz[None])[0]
+        for name in sorted(images)[:6]:
+            pixel = images[name].project_point(model.point3D(number).xyz)
+            if pixel is not None:
+                rows.append(
+                    {
+                        "label": f"p{number}",
+                        **dict(zip(("latitude", "longitude", "altitude"), place, strict=True)),
+                        "file": name,
+                        "x": pixel[0],
+                        "y": pixel[1],
+                    }
+                )
+    return rows
+
+
+def test_surveyed_points_decide_over_gps(tmp_path: Path) -> None:
+    model, photos, places = scene(tmp_path, noise_m=3.0)
+    truth, _ = synthetic(tmp_path / "again.db", frames=20, noise_px=0.0)
+    model, report = place_model(model, photos, gcps=control_points(model, truth, 8.0, 6))
+    assert report["georeferenced"] and report["reason"] == "6 surveyed points"
+    assert report["gravity"] == "survey"
+    assert report["gcp"]["rmse_horizontal_m"] < 0.01
+    assert report["gcp"]["check_rmse_horizontal_m"] < 0.02
+    assert len(report["gcp"]["check_residuals_m"]) == 6
+    assert np.abs(moved(model, places)).max() < 0.02
+    assert report["rmse_horizontal_m"] > 1.0  # GPS as it is, against the survey
+
+
+def test_a_wrong_survey_shows_in_the_check_points(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path)
+    truth, _ = synthetic(tmp_path / "again.db", frames=20, noise_px=0.0)
+    gcps = control_points(model, truth, 8.0, 6)
+    for gcp in gcps:
+        if gcp["label"] == gcps[0]["label"]:
+            gcp["altitude"] += 2.0
+    _, report = place_model(model, photos, gcps=gcps)
+    misses = {k: np.linalg.norm(v) for k, v in report["gcp"]["check_residuals_m"].items()}
+    assert max(misses, key=lambda label: misses[label]) == gcps[0]["label"]
+
+
+def test_two_surveyed_points_are_too_few(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path)
+    truth, _ = synthetic(tmp_path / "again.db", frames=20, noise_px=0.0)
+    _, report = place_model(model, photos, gcps=control_points(model, truth, 8.0, 2))
+    assert report["gcp"] is None and "GPS positions agree" in report["reason"]

@@ -1,0 +1,109 @@
+"""The gate: a hopeless scene stops with a paragraph that tells what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.lib.console import UserError
+from scripts.lib.sfm.gate import require_scene
+from scripts.lib.sfm.mapping import MapOptions
+
+
+def report(registered: int, total: int, **facts: Any) -> dict[str, Any]:
+    missing = [f"m{number:02d}.jpg" for number in range(total - registered)]
+    return {
+        "photos": total,
+        "registered": registered,
+        "unregistered": missing,
+        "alone": [],
+        "components": [],
+        "pair_kinds": {"general": 10},
+        "triangulation_angle_deg": 12.0,
+        "reprojection_error_px": 0.6,
+        "track_length": 4.0,
+        **facts,
+    }
+
+
+def refusal(found: dict[str, Any], dropped: list[dict[str, Any]] | None = None) -> str:
+    with pytest.raises(UserError) as stop:
+        require_scene(found, dropped or [], MapOptions())
+    assert found["verdict"] == "refused"
+    assert "map_scene.force" in str(stop.value)
+    return str(stop.value)
+
+
+def test_a_good_scene_passes() -> None:
+    found = report(10, 10)
+    require_scene(found, [], MapOptions())
+    assert found["verdict"] == "passed" and found["advice"] == []
+
+
+def test_too_few_stop_with_names_and_advice() -> None:
+    message = refusal(report(5, 10))
+    assert "only 5 of 10 photos" in message and "6 are needed" in message
+    assert "m00.jpg" in message and "overlap" in message
+
+
+def test_two_places_are_told_with_their_photos() -> None:
+    parts = [
+        {"registered": 8, "points": 900, "photos": [f"a{n}.jpg" for n in range(8)]},
+        {"registered": 6, "points": 700, "photos": [f"b{n}.jpg" for n in range(6)]},
+    ]
+    message = refusal(report(8, 14, components=parts))
+    assert "2 groups" in message and "8 photos (a0.jpg to a7.jpg)" in message
+    assert "two scenes" in message
+
+
+def test_two_places_are_told_even_when_the_larger_passes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parts = [
+        {"registered": 9, "points": 900, "photos": [f"a{n}.jpg" for n in range(9)]},
+        {"registered": 3, "points": 700, "photos": [f"b{n}.jpg" for n in range(3)]},
+    ]
+    found = report(9, 12, components=parts)
+    require_scene(found, [], MapOptions())
+    assert "2 groups" in capsys.readouterr().out and found["verdict"] == "passed"
+
+
+def test_photos_that_stand_alone_are_named() -> None:
+    message = refusal(report(5, 10, alone=["m00.jpg", "m01.jpg"]))
+    assert "m00.jpg, m01.jpg stand alone" in message
+
+
+def test_a_camera_that_only_turned() -> None:
+    message = refusal(report(0, 10, pair_kinds={"flat_or_turned": 9, "general": 1}))
+    assert "turn of the camera only" in message and "none of 10" in message
+    message = refusal(
+        report(10, 10, triangulation_angle_deg=0.4, pair_kinds={"turned": 9, "general": 1})
+    )
+    assert "one spot" in message
+
+
+def test_a_flat_scene_is_no_turned_camera() -> None:
+    require_scene(report(10, 10, pair_kinds={"flat_or_turned": 9, "general": 1}), [], MapOptions())
+    assert "turn of the camera" not in refusal(report(4, 10, pair_kinds={"flat_or_turned": 9}))
+
+
+def test_the_same_view_again_and_again() -> None:
+    dropped = [{"twin": "a.jpg"}] * 9 + [{"reason": "blurred: 10 %"}]
+    message = refusal(report(4, 11), dropped)
+    assert "9 of 20 photos are the same view" in message and "1 blurred" in message
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [({"reprojection_error_px": 7.5}, "7.5 px"), ({"track_length": 2.02}, "2.02 photos")],
+)
+def test_a_bad_fit_is_refused(facts: dict[str, Any], words: str) -> None:
+    assert words in refusal(report(10, 10, **facts))
+
+
+def test_force_goes_on_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    found = report(3, 20)
+    require_scene(found, [], MapOptions(force=True))
+    assert found["verdict"] == "forced"
+    assert "only 3 of 20" in capsys.readouterr().out

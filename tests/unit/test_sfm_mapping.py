@@ -1,0 +1,38 @@
+"""Poses against truth with both mappers, and which one comes first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.console import UserError
+from scripts.lib.sfm.mapping import MapOptions, mapper_order, run_mapper
+from tests.unit.sfm_scene import centres, position_errors, synthetic
+
+
+@pytest.mark.parametrize("mapper", ["incremental", "global"])
+def test_poses_are_right(tmp_path: Path, mapper: str) -> None:
+    truth, _ = synthetic(tmp_path / "m.db", track_length=8)
+    attempt = run_mapper(mapper, tmp_path / "m.db", tmp_path, MapOptions(), 2)
+    assert attempt.registered == 12 and attempt.mapper == mapper
+    assert position_errors(centres(attempt.models[0]), centres(truth)).max() < 0.004
+    assert attempt.models[0].compute_mean_reprojection_error() < 1.0
+
+
+def test_the_same_matches_give_the_same_model(tmp_path: Path) -> None:
+    synthetic(tmp_path / "m.db")
+    first, second = (
+        centres(run_mapper("incremental", tmp_path / "m.db", tmp_path, MapOptions(), 1).models[0])
+        for _ in range(2)
+    )
+    assert all(abs(first[name] - second[name]).max() < 1e-6 for name in first)
+
+
+def test_the_mapper_is_chosen_by_size() -> None:
+    options = MapOptions(global_from=100)
+    assert mapper_order(options, 20) == ["incremental", "global"]
+    assert mapper_order(options, 100) == ["global", "incremental"]
+    assert mapper_order(MapOptions(mapper="global"), 20) == ["global"]
+    with pytest.raises(UserError, match="telepathic"):
+        mapper_order(MapOptions(mapper="telepathic"), 20)
