@@ -12,9 +12,11 @@ TIMED = [
     "undistort",
     "train_splat",
     "evaluate_splat",
+    "clean_splat",
     "compress_splat",
     "check_codecs",
     "render_poster",
+    "render_tour",
     "bundle_web",
 ]
 
@@ -28,13 +30,22 @@ rule report_scene:
         georef="<results>/{scene}/georef.json",
         train="<results>/{scene}/train.json",
         eval="<results>/{scene}/eval.json",
+        clean="<results>/{scene}/clean.json",
         codecs="<results>/{scene}/codecs.json",
         renders="<results>/{scene}/renders.zip",
         poster="<results>/{scene}/poster.jpg",
+        view="<results>/{scene}/view.json",
+        stops="<results>/{scene}/stops.jpg",
         manifest="<results>/{scene}/web/manifest.json",
         benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
     output:
-        report="<results>/{scene}/report.html",
+        report=report(
+            "<results>/{scene}/report.html",
+            caption="captions/report_scene.rst",
+            category="Scenes",
+            subcategory="{scene}",
+            labels={"scene": "{scene}", "what": "report"},
+        ),
     log:
         "<logs>/{scene}/report_scene.log",
     benchmark:
@@ -52,8 +63,9 @@ rule report_scene:
     shell:
         "python -m scripts.report_scene --scene {wildcards.scene:q} --photos {input.photos:q}"
         " --pairs {input.pairs:q} --sfm {input.sfm:q} --georef {input.georef:q} --train {input.train:q}"
-        " --eval {input.eval:q} --codecs {input.codecs:q} --renders {input.renders:q}"
-        " --poster {input.poster:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q}"
+        " --eval {input.eval:q} --clean {input.clean:q} --codecs {input.codecs:q} --renders {input.renders:q}"
+        " --poster {input.poster:q} --view {input.view:q} --stops {input.stops:q}"
+        " --manifest {input.manifest:q} --benchmarks {input.benchmarks:q}"
         " --options {params.options:q} --output {output.report:q} 2>&1 | tee {log:q}"
 
 
@@ -65,9 +77,20 @@ rule summarise:
         eval=collect("<results>/{scene}/eval.json", scene=SCENES),
         codecs=collect("<results>/{scene}/codecs.json", scene=SCENES),
         posters=collect("<results>/{scene}/poster.jpg", scene=SCENES),
+        benchmarks=collect("<benchmarks>/{scene}/{rule}.tsv", scene=SCENES, rule=TIMED),
     output:
-        table="<results>/summary.tsv",
-        index="<results>/index.html",
+        table=report(
+            "<results>/summary.tsv",
+            caption="captions/summary.rst",
+            category="All scenes",
+            labels={"what": "table"},
+        ),
+        index=report(
+            "<results>/index.html",
+            caption="captions/index.rst",
+            category="All scenes",
+            labels={"what": "index"},
+        ),
     log:
         "<logs>/summarise.log",
     benchmark:
@@ -81,8 +104,10 @@ rule summarise:
         mem_mb=grow(2000),
     params:
         scenes=list(SCENES),
+        price=SETTINGS["report_scene"]["price_per_hour"],
         code=code("summarise", "scripts/lib/report/templates/*"),
     shell:
         "python -m scripts.summarise --scenes {params.scenes:q} --sfm {input.sfm:q} --train {input.train:q}"
         " --eval {input.eval:q} --codecs {input.codecs:q} --posters {input.posters:q}"
+        " --benchmarks {input.benchmarks:q} --price-per-hour {params.price}"
         " --tsv {output.table:q} --html {output.index:q} 2>&1 | tee {log:q}"

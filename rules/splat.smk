@@ -1,8 +1,9 @@
 """A trained splat, and how good it is on photos it never saw.
 
 Needs  <results>/{scene}/undistorted.zip
-Leaves <results>/{scene}/splat.ply, train.json, eval.json, renders.zip, splat.sog, splat.spz,
-       splat.compressed.ply, codecs.json, poster.jpg, view.json
+Leaves <results>/{scene}/splat.ply, train.json, eval.json, renders.zip, splat.clean.ply, clean.json,
+       splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, lod.zip, compress.json, codecs.json,
+       poster.jpg, view.json, tour.mp4, stops.jpg
 """
 
 
@@ -65,14 +66,45 @@ rule evaluate_splat:
         " 2>&1 | tee {log:q}"
 
 
-rule compress_splat:
-    """Encode the splat for the web, and read every file back."""
+rule clean_splat:
+    """Leave out floaters and haze that the cameras never really saw, as far as held-out views allow."""
     input:
         ply="<results>/{scene}/splat.ply",
+        scene="<results>/{scene}/undistorted.zip",
+    output:
+        ply="<results>/{scene}/splat.clean.ply",
+        metrics="<results>/{scene}/clean.json",
+    log:
+        "<logs>/{scene}/clean_splat.log",
+    benchmark:
+        "<benchmarks>/{scene}/clean_splat.tsv"
+    container:
+        IMAGES["train"]
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=grow(8000),
+    params:
+        options=options("clean_splat"),
+        code=code("clean_splat"),
+    shell:
+        "python -m scripts.clean_splat --ply {input.ply:q} --scene {input.scene:q}"
+        " --options {params.options:q} --output {output.ply:q} --metrics {output.metrics:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule compress_splat:
+    """Encode the splat for desktop, phone and archive, each as light as its measured loss allows."""
+    input:
+        ply="<results>/{scene}/splat.clean.ply",
+        scene="<results>/{scene}/undistorted.zip",
     output:
         sog="<results>/{scene}/splat.sog",
+        mobile="<results>/{scene}/splat.mobile.sog",
         spz="<results>/{scene}/splat.spz",
         compressed_ply="<results>/{scene}/splat.compressed.ply",
+        lod="<results>/{scene}/lod.zip",
+        metrics="<results>/{scene}/compress.json",
     log:
         "<logs>/{scene}/compress_splat.log",
     benchmark:
@@ -80,25 +112,32 @@ rule compress_splat:
     conda:
         "../envs/web.yaml"
     container:
-        IMAGES["web"]
+        IMAGES["train"]
     threads: 4
     resources:
-        mem_mb=grow(6000),
+        gpu=1,
+        mem_mb=grow(8000),
     params:
         options=options("compress_splat"),
         code=code("compress_splat"),
     shell:
-        "python -m scripts.compress_splat --ply {input.ply:q} --options {params.options:q}"
-        " --sog {output.sog:q} --spz {output.spz:q} --compressed-ply {output.compressed_ply:q}"
+        "python -m scripts.compress_splat --ply {input.ply:q} --scene {input.scene:q}"
+        " --options {params.options:q} --sog {output.sog:q} --mobile {output.mobile:q}"
+        " --spz {output.spz:q} --compressed-ply {output.compressed_ply:q} --lod {output.lod:q}"
+        " --metrics {output.metrics:q}"
         " 2>&1 | tee {log:q}"
 
 
 rule check_codecs:
     """Measure what ships: decode each file, render the held-out views, and refuse a loss above the limit."""
     input:
-        ply="<results>/{scene}/splat.ply",
+        ply="<results>/{scene}/splat.clean.ply",
         scene="<results>/{scene}/undistorted.zip",
-        encoded=collect("<results>/{{scene}}/splat.{format}", format=["sog", "spz", "compressed.ply"]),
+        encoded=collect(
+            "<results>/{{scene}}/splat.{format}",
+            format=["sog", "mobile.sog", "spz", "compressed.ply"],
+        ),
+        compressed="<results>/{scene}/compress.json",
     output:
         metrics="<results>/{scene}/codecs.json",
     log:
@@ -118,17 +157,23 @@ rule check_codecs:
         code=code("check_codecs"),
     shell:
         "python -m scripts.check_codecs --ply {input.ply:q} --scene {input.scene:q}"
-        " --encoded {input.encoded:q} --options {params.options:q} --metrics {output.metrics:q}"
-        " 2>&1 | tee {log:q}"
+        " --encoded {input.encoded:q} --compressed {input.compressed:q} --options {params.options:q}"
+        " --metrics {output.metrics:q} 2>&1 | tee {log:q}"
 
 
 rule render_poster:
-    """Choose the page's start view among the capture cameras and render it."""
+    """Plan the visit (start view, tour, limits, map) from the capture cameras and render its poster."""
     input:
-        ply="<results>/{scene}/splat.ply",
+        ply="<results>/{scene}/splat.clean.ply",
         scene="<results>/{scene}/undistorted.zip",
     output:
-        poster="<results>/{scene}/poster.jpg",
+        poster=report(
+            "<results>/{scene}/poster.jpg",
+            caption="captions/poster.rst",
+            category="Scenes",
+            subcategory="{scene}",
+            labels={"scene": "{scene}", "what": "poster"},
+        ),
         view="<results>/{scene}/view.json",
     log:
         "<logs>/{scene}/render_poster.log",
@@ -147,3 +192,36 @@ rule render_poster:
     shell:
         "python -m scripts.render_poster --ply {input.ply:q} --scene {input.scene:q}"
         " --output {output.poster:q} --view {output.view:q} 2>&1 | tee {log:q}"
+
+
+rule render_tour:
+    """Film the guided tour with our own renderer, and a strip of its stops."""
+    input:
+        ply="<results>/{scene}/splat.clean.ply",
+        view="<results>/{scene}/view.json",
+    output:
+        film=report(
+            "<results>/{scene}/tour.mp4",
+            caption="captions/tour.rst",
+            category="Scenes",
+            subcategory="{scene}",
+            labels={"scene": "{scene}", "what": "tour"},
+        ),
+        stops="<results>/{scene}/stops.jpg",
+    log:
+        "<logs>/{scene}/render_tour.log",
+    benchmark:
+        "<benchmarks>/{scene}/render_tour.tsv"
+    container:
+        IMAGES["train"]
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=grow(8000),
+    params:
+        options=options("render_tour"),
+        code=code("render_tour"),
+    shell:
+        "python -m scripts.render_tour --ply {input.ply:q} --view {input.view:q}"
+        " --options {params.options:q} --film {output.film:q} --stops {output.stops:q}"
+        " 2>&1 | tee {log:q}"

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib import codecs
-from scripts.lib.codecs import compare, compressed_ply, sog, spz
+from scripts.lib import codecs, lod
+from scripts.lib.codecs import compare, compressed_ply, sog, sog_palette, spz
 from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.console import UserError, say
-from scripts.lib.files import replacing
+from scripts.lib.files import add_to_zip, replacing, writing_zip
 from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
 
 FORMATS = ("sog", "spz", "compressed_ply")
@@ -23,13 +23,16 @@ FORMATS = ("sog", "spz", "compressed_ply")
 
 @dataclass(frozen=True)
 class CompressOptions:
-    """The config section `compress`.
+    """The config section `compress_splat`.
 
     sh_degree: highest spherical-harmonics degree kept, 0 to 3.
     palette: SH palette entries of a SOG, up to 65536; 0 takes the power of two below the count.
     sh_iterations: k-means passes for that palette. seed: its start.
     webp_effort: 0 (fast) to 6 (small). spz_version: 2 or 3.
     spz_sh1_bits, spz_sh_rest_bits: bits kept of SPZ's SH bytes, for degree 1 and above, 1 to 8.
+    desktop_loss_db, mobile_loss_db: what the page's files may lose on held-out views.
+    rate_points: files measured for the curve of bytes against dB. stream_from: Gaussians from which the
+    splat is also cut into levels of detail for streaming, 0 never. device: that renders the views.
     """
 
     sh_degree: int = 3
@@ -40,6 +43,11 @@ class CompressOptions:
     spz_version: int = 3
     spz_sh1_bits: int = 5
     spz_sh_rest_bits: int = 4
+    desktop_loss_db: float = 0.3
+    mobile_loss_db: float = 0.6
+    rate_points: int = 5
+    stream_from: int = 300_000
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         bounds = {
@@ -51,6 +59,8 @@ class CompressOptions:
             "spz_version": (2, 3),
             "spz_sh1_bits": (1, 8),
             "spz_sh_rest_bits": (1, 8),
+            "rate_points": (0, 20),
+            "stream_from": (0, 2**31),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
@@ -83,16 +93,31 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
     return dataclasses.replace(gaussians, shN=kept)
 
 
+def sog_options(options: CompressOptions) -> sog.SogOptions:
+    """What the SOG encoder needs to know of the section."""
+    return sog.SogOptions(
+        palette=options.palette,
+        iterations=options.sh_iterations,
+        seed=options.seed,
+        effort=options.webp_effort,
+    )
+
+
+def write_lod(path: Path, gaussians: Gaussians, options: CompressOptions) -> dict[str, Any]:
+    """The streamed form as a stored zip, empty for a scene too small to need one; returns its size."""
+    wanted = options.stream_from and len(gaussians) >= options.stream_from
+    count = 0
+    with writing_zip(path) as archive:
+        for name, data in lod.files(gaussians, sog_options(options)) if wanted else ():
+            add_to_zip(archive, name, data)
+            count += 1
+    return {"files": count, "bytes": path.stat().st_size}
+
+
 def encoder(name: str, options: CompressOptions) -> Callable[[Gaussians], Encoded]:
     """The function that encodes format `name` with these options."""
     if name == "sog":
-        wanted = sog.SogOptions(
-            palette=options.palette,
-            iterations=options.sh_iterations,
-            seed=options.seed,
-            effort=options.webp_effort,
-        )
-        return lambda gaussians: sog.encode(gaussians, wanted)
+        return lambda gaussians: sog.encode(gaussians, sog_options(options))
     if name == "spz":
         return lambda gaussians: spz.encode(
             gaussians,
@@ -101,6 +126,18 @@ def encoder(name: str, options: CompressOptions) -> Callable[[Gaussians], Encode
             sh_rest_bits=options.spz_sh_rest_bits,
         )
     return compressed_ply.encode
+
+
+def with_effort(options: CompressOptions, effort: float, count: int) -> CompressOptions:
+    """Options for a SOG of `count` Gaussians with `effort` times the palette, and above 1 the passes."""
+    if effort == 1:
+        return options
+    palette = options.palette or sog_palette.automatic_size(count)
+    return dataclasses.replace(
+        options,
+        palette=min(sog_palette.MOST_ENTRIES, max(1, round(effort * palette))),
+        sh_iterations=min(1000, round(max(1.0, effort) * options.sh_iterations)),
+    )
 
 
 def clip(name: str, gaussians: Gaussians) -> Gaussians:

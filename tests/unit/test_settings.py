@@ -12,6 +12,7 @@ from scripts.check_codecs import CheckOptions
 from scripts.config_manual import manual
 from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.bundle import WebOptions
+from scripts.lib.clean import CleanOptions
 from scripts.lib.compress import CompressOptions
 from scripts.lib.console import UserError
 from scripts.lib.photos.options import ImportOptions
@@ -30,6 +31,7 @@ from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.train.options import TrainOptions
+from scripts.render_tour import TourOptions
 from scripts.report_scene import ReportOptions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,8 +44,10 @@ OPTIONS = {
     "undistort": UndistortOptions,
     "train_splat": TrainOptions,
     "evaluate_splat": EvaluateOptions,
+    "clean_splat": CleanOptions,
     "compress_splat": CompressOptions,
     "check_codecs": CheckOptions,
+    "render_tour": TourOptions,
     "bundle_web": WebOptions,
     "report_scene": ReportOptions,
 }
@@ -53,7 +57,8 @@ OPTIONS = {
 def test_section_matches_its_dataclass(section: str) -> None:
     """Same keys, same defaults: the schema is the manual, the dataclass what runs."""
     kind: Any = OPTIONS[section]
-    fields = {field.name: field.default for field in dataclasses.fields(kind)}
+    options = kind()
+    fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
     properties = SCHEMA["properties"][section]["properties"]
     assert {key: part["default"] for key, part in properties.items()} == fields
 
