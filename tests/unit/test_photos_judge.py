@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance
 from scripts import import_photos
 from scripts.lib.photos.contact import CELL, Thumb, contact_sheet, thumbnail
 from scripts.lib.photos.judge import Look, badly_exposed, blurred, duplicates, look_at
-from tests.unit.photo_files import arguments, encoded, imported, picture, soft, write_photos
+from tests.unit.photo_files import arguments, encoded, exif, imported, picture, soft, write_photos
 from tests.unit.room import Shot, arc, photo
 
 
@@ -62,6 +62,14 @@ def test_a_copy_saved_again_smaller_is_a_duplicate(tmp_path: Path, quality: int)
     (folder / "b.jpg").write_bytes(encoded(copy, quality=quality))
     run = imported(folder, tmp_path, min_side=100)
     assert run.entry("b.jpg")["twin"] == "a2.jpg" and len(run.kept) == 4
+
+
+def test_the_original_stays_rather_than_the_copy(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "in")
+    (folder / "z.jpg").write_bytes(encoded(picture(9), quality=80, exif=exif(make="M")))
+    (folder / "b.jpg").write_bytes(encoded(picture(9), quality=70))
+    run = imported(folder, tmp_path)
+    assert run.entry("b.jpg")["twin"] == "z.jpg"
 
 
 def test_the_larger_copy_stays(tmp_path: Path) -> None:
