@@ -1,14 +1,14 @@
 """The page: a folder of plain files that any static host serves.
 
 Needs  <results>/{scene}/splat.sog, poster.jpg, view.json and every stage's JSON
-Leaves <results>/{scene}/web/index.html and the other files of the bundle
+Leaves <results>/{scene}/web/index.html and the other files of the bundle, splat.html (all in one file)
 """
 
 from scripts.lib.bundle import FILES as BUNDLE_FILES
 
 
 rule bundle_web:
-    """Gather page, viewer, splat, poster and manifest into one folder."""
+    """Gather page, viewer, splat, poster and manifest into one folder, and into one file."""
     input:
         sog="<results>/{scene}/splat.sog",
         poster="<results>/{scene}/poster.jpg",
@@ -21,6 +21,7 @@ rule bundle_web:
         codecs="<results>/{scene}/codecs.json",
     output:
         collect("<results>/{{scene}}/web/{file}", file=BUNDLE_FILES),
+        single="<results>/{scene}/splat.html",
     log:
         "<logs>/{scene}/bundle_web.log",
     benchmark:
@@ -35,10 +36,11 @@ rule bundle_web:
     params:
         options=options("bundle_web"),
         folder=subpath(output[0], parent=True),
-        code=code("bundle_web", "scripts/viewer/*"),
+        code=code("bundle_web", "scripts/viewer/**/*"),
     shell:
         "python -m scripts.bundle_web --scene {wildcards.scene:q} --sog {input.sog:q}"
         " --poster {input.poster:q} --view {input.view:q} --photos {input.photos:q} --sfm {input.sfm:q}"
         " --georef {input.georef:q} --train {input.train:q} --eval {input.eval:q}"
         " --codecs {input.codecs:q} --options {params.options:q} --output-dir {params.folder:q}"
+        " --single {output.single:q}"
         " 2>&1 | tee {log:q}"

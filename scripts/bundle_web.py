@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import bundle
+from scripts.lib import bundle, web_page
 from scripts.lib.console import UserError, run_main, say
 from scripts.lib.files import read_json, replacing, write_bytes, write_json
 from scripts.lib.node import node_modules
@@ -30,45 +30,82 @@ def copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
-def check_inputs(sog: Path, poster: Path) -> None:
-    """Raises UserError unless `sog` is a zip with a meta.json and `poster` a JPEG."""
-    for path in (sog, poster):
+def check_inputs(splats: Sequence[Path], poster: Path) -> None:
+    """Raises UserError unless each splat is a zip with a meta.json and `poster` a JPEG."""
+    for path in (*splats, poster):
         if not path.exists():
             raise UserError(f"{path} does not exist; run the stage that makes it first")
-    try:
-        with zipfile.ZipFile(sog) as archive:
-            archive.getinfo("meta.json")
-    except (zipfile.BadZipFile, KeyError):
-        raise UserError(
-            f"{sog} is not a SOG file; delete it and run compress_splat again"
-        ) from None
+    for sog in splats:
+        try:
+            with zipfile.ZipFile(sog) as archive:
+                archive.getinfo("meta.json")
+        except (zipfile.BadZipFile, KeyError):
+            raise UserError(
+                f"{sog} is not a SOG file; delete it and run compress_splat again"
+            ) from None
     if poster.read_bytes()[:3] != b"\xff\xd8\xff":
         raise UserError(f"{poster} is not a JPEG; delete it and run render_poster again")
 
 
-def made_from(stages: Mapping[str, Any]) -> str:
-    """The line under the title: from how many photos the scene was made."""
+def made_from(stages: Mapping[str, Any], options: bundle.WebOptions) -> str:
+    """The line under the title: when, and from how many photos the scene was made."""
     count = stages["sfm"].get("registered") or stages["sfm"].get("photos") or 0
-    return f"Made from {count} photos" if count else "Made from photos"
+    made = f"made from {count} photos" if count else "made from photos"
+    date = bundle.capture_date(stages["photos"].get("photos", []), options.date)
+    place = bundle.place_of(stages["georef"]) if options.coordinates else ""
+    line = ", ".join(part for part in (date, place, made) if part)
+    return line[:1].upper() + line[1:]
+
+
+def page_config(
+    view: Mapping[str, Any],
+    georef: Mapping[str, Any],
+    options: bundle.WebOptions,
+    entries: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the page's script needs to know, the addresses of files apart."""
+
+    def scene(name: str) -> dict[str, Any]:
+        return {"name": name, **entries[name]}
+
+    config: dict[str, Any] = {
+        "scene": scene("scene.sog"),
+        "start": bundle.pick(view, "position", "target", "fov"),
+        "limits": view.get("limits"),
+        "annotations": web_page.placed_notes(options.annotations, view),
+        "measure": web_page.measuring(georef, view),
+        "url": options.url,
+    }
+    if entries["scene.mobile.sog"]["bytes"] < entries["scene.sog"]["bytes"]:
+        config["mobile"] = scene("scene.mobile.sog")
+    if options.map and view.get("map"):
+        config["map"] = {**view["map"], "metres": georef.get("georeferenced") is True}
+    if options.tour and view.get("tour"):
+        config["tour"] = {"stops": view["tour"]["stops"]}
+    return config
 
 
 def write_bundle(
     *,
     scene: str,
     sog: Path,
+    mobile: Path | None = None,
     poster: Path,
     view_path: Path,
     stage_files: Mapping[str, Path],
     options: bundle.WebOptions,
     output: Path,
     modules: Path,
+    single: Path | None = None,
 ) -> dict[str, Any]:
-    """Write every file of `bundle.FILES` into `output` and return the manifest.
+    """Write every file of `bundle.FILES` into `output`, the one-file form to `single`; return the manifest.
 
-    `stage_files` maps the names in STAGES to their JSON; `modules` is node_modules with the viewer.
-    Raises UserError on an input that is missing or damaged.
+    `mobile` is the smaller splat for phones (None: there is no other). `stage_files` maps the names in
+    STAGES to their JSON; `modules` is node_modules with the viewer. Raises UserError on an input that
+    is missing or damaged.
     """
-    check_inputs(sog, poster)
+    mobile = mobile or sog
+    check_inputs((sog, mobile), poster)
     view = bundle.check_view(read_json(view_path), view_path)
     stages = {name: read_json(path) for name, path in stage_files.items()}
     for name, value in stages.items():
@@ -77,25 +114,50 @@ def write_bundle(
     package, viewer_version = bundle.viewer_package(modules)
     title = bundle.title_of(scene, options)
 
-    settings = (bundle.VIEWER / "settings.json").read_text(encoding="utf-8")
-    write_json(output / "settings.json", bundle.viewer_settings(view, options.background, settings))
+    template = (web_page.VIEWER / "settings.json").read_text(encoding="utf-8")
+    settings = web_page.viewer_settings(view, options.background, template, options.tour)
+    write_json(output / "settings.json", settings)
     copy(sog, output / "scene.sog")
+    copy(mobile, output / "scene.mobile.sog")
     copy(poster, output / "poster.jpg")
-    copy(bundle.VIEWER / "style.css", output / "style.css")
-    copy(bundle.VIEWER / "page.js", output / "page.js")
-    copy(package / "public" / "index.css", output / "viewer.css")
-    write_bytes(output / "viewer.js", bundle.viewer_script(package).encode())
-    engine = (bundle.VIEWER / "LICENSE.playcanvas").read_text(encoding="utf-8")
+    script, style = web_page.page_script(), web_page.page_style(package)
+    write_bytes(output / "page.js", script.encode())
+    write_bytes(output / "style.css", style.encode())
+    write_bytes(output / "viewer.js.gz", web_page.packed(web_page.viewer_script(package)))
+    engine = (web_page.VIEWER / "LICENSE.playcanvas").read_text(encoding="utf-8")
     own = (bundle.ROOT / "LICENSE").read_text(encoding="utf-8")
-    write_bytes(output / "licences.txt", bundle.licences(package, own, engine).encode())
+    licences = bundle.licences(package, own, engine)
+    write_bytes(output / "licences.txt", licences.encode())
 
     # The page carries the hashes of what it loads, so it is written once these are known.
-    names = [name for name in bundle.FILES if name not in ("index.html", "manifest.json")]
-    entries = {name: bundle.entry(output / name) for name in names}
-    template = (bundle.VIEWER / "index.html").read_text(encoding="utf-8")
-    page = bundle.render_page(template, title, options, made_from(stages), entries)
-    write_bytes(output / "index.html", page.encode())
+    loaded = ["settings.json", "scene.sog", "scene.mobile.sog", "poster.jpg"]
+    loaded += ["page.js", "style.css", "viewer.js.gz"]
+    write_bytes(output / "_headers", web_page.headers_file(loaded).encode())
+    entries = {name: bundle.entry(output / name) for name in (*loaded, "licences.txt", "_headers")}
+    config = page_config(view, stages["georef"], options, entries)
+    texts = {
+        "title": title,
+        "description": options.description.strip()
+        or f"{title}: a place to walk through, made from photos.",
+        "about": options.description.strip(),
+        "credit": ", ".join(filter(None, (options.credit.strip(), options.licence.strip()))),
+        "made_from": made_from(stages, options),
+        "background": options.background,
+        "accuracy": web_page.accuracy(config["measure"]),
+    }
+    page = (web_page.VIEWER / "index.html").read_text(encoding="utf-8")
+    # A hash in each address keeps a cache from pairing a new page with an old scene.
+    address = {name: f"{name}?v={entries[name]['sha256'][:12]}" for name in loaded}
+    text = web_page.hosted(page, texts, config, options.url, address)
+    write_bytes(output / "index.html", text.encode())
     entries["index.html"] = bundle.entry(output / "index.html")
+    if single is not None:
+        inline = {
+            name: (output / name).read_bytes()
+            for name in ("scene.sog", "settings.json", "viewer.js.gz", "poster.jpg")
+        }
+        text = web_page.one_file(page, texts, config, inline, style, script, licences)
+        write_bytes(single, text.encode())
     manifest = bundle.build_manifest(
         scene=scene,
         title=title,
@@ -115,6 +177,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--scene", required=True, help="the scene's name")
     parser.add_argument("--sog", type=Path, required=True, help="the splat the page shows")
+    parser.add_argument("--mobile", type=Path, help="a smaller splat for phones")
     parser.add_argument("--poster", type=Path, required=True, help="JPEG of the start view")
     parser.add_argument(
         "--view", type=Path, required=True, help="the start view, from render_poster"
@@ -123,16 +186,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name}.json")
     parser.add_argument("--options", default="{}", help="JSON object, see config/README.md")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--single", type=Path, help="the page as one HTML file, to write")
     arguments = parser.parse_args(argv)
     manifest = write_bundle(
         scene=arguments.scene,
         sog=arguments.sog,
+        mobile=arguments.mobile,
         poster=arguments.poster,
         view_path=arguments.view,
         stage_files={name: getattr(arguments, name) for name in STAGES},
         options=parse_options(bundle.WebOptions, arguments.options),
         output=arguments.output_dir,
         modules=node_modules(),
+        single=arguments.single,
     )
     total = sum(file["bytes"] for file in manifest["files"].values())
     say(

@@ -1,4 +1,4 @@
-"""Choose the page's start view among the capture cameras and render its poster.
+"""Plan the visit (start view, tour, limits, map) from the capture cameras and render its poster.
 
 python -m scripts.render_poster --ply splat.ply --scene undistorted.zip --output poster.jpg --view view.json
 """
@@ -9,11 +9,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib import start_view
-from scripts.lib.console import UserError, run_main, say
+from scripts.lib.console import run_main, say
 from scripts.lib.files import write_bytes, write_json
 from scripts.lib.gaussians import read_ply
 from scripts.lib.scene import load_scene
+from scripts.lib.visit import plan_visit
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,17 +29,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from scripts.lib import poster  # brings torch, which --help need not wait for
 
-    scene = load_scene(arguments.scene)
-    if not len(scene.points):
-        raise UserError(f"{arguments.scene} holds no points; run map_scene again")
-    view = start_view.choose(scene.names, scene.world_to_camera, scene.K, scene.sizes, scene.points)
-    picture = poster.render(
-        read_ply(arguments.ply), view.world_to_camera, view.intrinsics(*poster.SIZE)
-    )
+    gaussians = read_ply(arguments.ply)
+    view, visit = plan_visit(gaussians, load_scene(arguments.scene))
+    picture = poster.render(gaussians, view.world_to_camera, view.intrinsics(*poster.SIZE))
     data = poster.jpeg(picture)
     write_bytes(arguments.output, data)
-    write_json(arguments.view, view.as_json())
+    write_json(arguments.view, visit)
     say(f"the visit starts where {view.name} was taken; poster of {len(data) / 1000:.0f} kB")
+    if visit["tour"]:
+        stops, seconds = len(visit["tour"]["stops"]), visit["tour"]["times"][-1]
+        say(f"a tour of {seconds:.0f} s past {stops} views, clear of everything solid")
+    else:
+        say("no tour: no free way joins two capture views")
 
 
 if __name__ == "__main__":

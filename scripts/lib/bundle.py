@@ -1,28 +1,25 @@
-"""The web bundle: which files it holds, and how its page, camera settings and manifest are made.
+"""The web bundle: which files it holds, what its options are, and how its manifest is made.
 
 Only the standard library is imported here, because the workflow reads `FILES` before any stage runs.
 """
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from scripts.lib.console import UserError
 from scripts.lib.files import sha256
 
 ROOT = Path(__file__).resolve().parents[2]
-VIEWER = ROOT / "scripts" / "viewer"
 PACKAGE = "@playcanvas/supersplat-viewer"
 
 # Every file of the bundle, always all of them. manifest.json comes last: it hashes the others.
@@ -30,12 +27,13 @@ FILES = (
     "index.html",
     "style.css",
     "page.js",
-    "viewer.css",
-    "viewer.js",
+    "viewer.js.gz",
     "scene.sog",
+    "scene.mobile.sog",
     "settings.json",
     "poster.jpg",
     "licences.txt",
+    "_headers",
     "manifest.json",
 )
 
@@ -51,31 +49,29 @@ class WebOptions:
 
     title: str = ""  # empty: made from the scene's name
     description: str = ""  # one sentence for search engines, link previews and screen readers
-    credit: str = ""  # who took the photos, and under which licence
+    credit: str = ""  # who took the photos
+    licence: str = ""  # under which the scene may be used
+    date: str = "auto"  # of the capture; auto takes the photos' own, empty shows none
+    url: str = ""  # where the page will stand, for link previews
     background: str = "#101214"  # where the splat is empty
+    tour: bool = True
+    map: bool = True
+    coordinates: bool = False  # say where on Earth the place is
+    annotations: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.background):
             raise UserError(
                 f"background is {self.background!r}, but must be a colour like '#101214'"
             )
+        if self.url and not re.fullmatch(r"https?://[^\s\"'<>]+", self.url):
+            raise UserError(f"url is {self.url!r}, but must start with https:// or be left empty")
 
 
 def title_of(scene: str, options: WebOptions) -> str:
     """The page's heading: the option, else the scene's name in words (`old_mill` -> `Old mill`)."""
     words = re.sub(r"[_-]+", " ", scene).strip()
     return options.title.strip() or words[:1].upper() + words[1:]
-
-
-def colour(background: str) -> list[float]:
-    """`#rrggbb` as three numbers from 0 to 1, the form settings.json wants."""
-    return [int(background[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-
-
-def to_viewer(point: Sequence[float]) -> list[float]:
-    """A point (3,) of our frame (Z up) in the viewer's world (Y up): the page turns the splat alike."""
-    x, y, z = (float(value) for value in point)
-    return [x, z, -y]
 
 
 def check_view(view: Any, path: Path) -> dict[str, Any]:
@@ -92,60 +88,34 @@ def check_view(view: Any, path: Path) -> dict[str, Any]:
     return dict(view)
 
 
-def viewer_settings(view: Mapping[str, Any], background: str, template: str) -> dict[str, Any]:
-    """settings.json: the template with the background and the start view (position, target, fov).
+def capture_date(photos: list[dict[str, Any]], wanted: str) -> str:
+    """The capture's date in words, such as `4 May 2031` or `May to June 2031`; empty when unknown."""
+    if wanted != "auto":
+        return wanted.strip()
+    days = []
+    for photo in photos:
+        try:
+            days.append(datetime.fromisoformat(str(photo.get("time"))).date())
+        except ValueError:
+            continue
+    if not days:
+        return ""
+    first, last = min(days), max(days)
+    if first == last:
+        return f"{first.day} {first:%B %Y}"
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first:%B %Y}"
+    return f"{first:%B %Y} to {last:%B %Y}"
 
-    The viewer applies `fov`, in degrees, to the longer side of the window, as the view does.
-    """
-    settings: dict[str, Any] = json.loads(template)
-    settings["background"]["color"] = [round(value, 6) for value in colour(background)]
-    initial = {
-        "position": to_viewer(view["position"]),
-        "target": to_viewer(view["target"]),
-        "fov": float(view["fov"]),
-    }
-    settings["cameras"] = [{"initial": initial}]
-    return settings
 
-
-def script_json(value: Any) -> str:
-    """JSON that may stand inside a `<script>` element: no `<`, so no text can close it."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-
-
-def render_page(
-    template: str, title: str, options: WebOptions, made_from: str, files: Mapping[str, Any]
-) -> str:
-    """index.html: the template with texts escaped and each file's address carrying its hash.
-
-    `files` maps names to their entry in the manifest (`bytes`, `sha256`). The hash in the address
-    keeps a cache from pairing a new page with an old scene.
-    """
-
-    def address(name: str) -> str:
-        return f"{name}?v={files[name]['sha256'][:12]}"
-
-    config = {
-        "scene": {"url": address("scene.sog"), "name": "scene.sog", **files["scene.sog"]},
-        "settings": address("settings.json"),
-        "viewer": address("viewer.js"),
-    }
-    description = (
-        options.description.strip() or f"{title}: a place to walk through, made from photos."
-    )
-    return Template(template).substitute(
-        title=html.escape(title),
-        description=html.escape(description),
-        credit=html.escape(options.credit.strip()),
-        made_from=html.escape(made_from),
-        background=options.background,
-        style=address("style.css"),
-        viewer_style=address("viewer.css"),
-        page=address("page.js"),
-        viewer=address("viewer.js"),
-        poster=address("poster.jpg"),
-        config=script_json(config),
-    )
+def place_of(georef: Mapping[str, Any]) -> str:
+    """Where the scene lies, such as `46.84266° N, 91.99400° W`; empty when that is not known."""
+    origin = georef.get("origin") or {}
+    try:
+        north, east = float(origin["latitude"]), float(origin["longitude"])
+    except (KeyError, TypeError, ValueError):
+        return ""
+    return f"{abs(north):.5f}° {'N' if north >= 0 else 'S'}, {abs(east):.5f}° {'E' if east >= 0 else 'W'}"
 
 
 def without_places(value: Any) -> Any:
@@ -261,9 +231,3 @@ def viewer_package(node_modules: Path) -> tuple[Path, str]:
             f"{package} is not installed; delete {Path(node_modules).parent} and run this again"
         ) from None
     return package, version
-
-
-def viewer_script(package: Path) -> str:
-    """The viewer as one script without its source map's address: the map is not shipped."""
-    text = (package / "public" / "index.js").read_text(encoding="utf-8")
-    return re.sub(r"\n//# sourceMappingURL=\S+\s*$", "\n", text)

@@ -116,15 +116,29 @@ def choose(
     best = int(np.argmax(scores(world_to_camera, K, sizes, points)))
     rotation, translation = world_to_camera[best, :3, :3], world_to_camera[best, :3, 3]
     position, forward = -rotation.T @ translation, rotation[2]
-    core = core_of(points)
-    depth = (core - position) @ forward
-    ahead = depth[depth > 0]
-    distance = float(np.median(ahead)) if len(ahead) else float(np.median(np.abs(depth))) or 1.0
-    side = int(np.argmax(sizes[best]))
-    fov = 2 * math.degrees(math.atan(sizes[best][side] / 2 / K[best][side, side]))
+    distance = distances_seen(world_to_camera[best : best + 1], points)[0]
     return StartView(
         name=names[best],
         position=position,
         target=position + distance * forward,
-        fov=float(np.clip(fov, *FOV_LIMITS)),
+        fov=float(fields_of_view(K[best : best + 1], sizes[best : best + 1])[0]),
     )
+
+
+def distances_seen(world_to_camera: Float, points: Float) -> Float:
+    """How far away (V,) lies what each camera looks at: the median depth of the core points ahead."""
+    core = core_of(points)
+    depth = core @ world_to_camera[:, 2, :3].T + world_to_camera[:, 2, 3]
+    found = np.empty(len(world_to_camera))
+    for index, column in enumerate(depth.T):
+        ahead = column[column > 0]
+        found[index] = np.median(ahead if len(ahead) else np.abs(column)) or 1.0
+    return found
+
+
+def fields_of_view(K: Float, sizes: npt.NDArray[np.int64]) -> Float:
+    """Field of view (V,) in degrees of the longer side of each camera, within FOV_LIMITS."""
+    side = sizes.argmax(axis=1)
+    rows = np.arange(len(K))
+    angle = 2 * np.degrees(np.arctan(sizes[rows, side] / 2 / K[rows, side, side]))
+    return np.clip(angle, *FOV_LIMITS)

@@ -53,7 +53,8 @@ OPTIONS = {
 def test_section_matches_its_dataclass(section: str) -> None:
     """Same keys, same defaults: the schema is the manual, the dataclass what runs."""
     kind: Any = OPTIONS[section]
-    fields = {field.name: field.default for field in dataclasses.fields(kind)}
+    options = kind()
+    fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
     properties = SCHEMA["properties"][section]["properties"]
     assert {key: part["default"] for key, part in properties.items()} == fields
 

@@ -24,7 +24,9 @@ from scripts.lib.codecs import sog
 from scripts.lib.console import UserError
 from scripts.lib.gaussians import Gaussians, write_ply
 from scripts.lib.node import node_modules
-from scripts.lib.start_view import StartView
+from scripts.lib.scene import Scene
+from scripts.lib.start_view import StartView, look_at
+from scripts.lib.visit import plan_visit
 from scripts.serve import make_server
 
 Picture = npt.NDArray[np.float32]
@@ -90,20 +92,49 @@ def courtyard(seed: int = 5) -> Gaussians:
     )
 
 
+def ring_scene(folder: Path, gaussians: Gaussians, count: int = 12) -> Scene:
+    """`courtyard` as seen by a ring of cameras with VIEW among them; no photos are behind it."""
+    angles = np.arange(count) / count * 2 * np.pi + np.arctan2(-4.1, 3.2)
+    radius = math.hypot(3.2, 4.1)
+    places = np.column_stack(
+        [radius * np.cos(angles), radius * np.sin(angles), np.full(count, 2.4)]
+    )
+    K = np.array([[380.0, 0, 240], [0, 380.0, 160], [0, 0, 1]])
+    return Scene(
+        path=folder / "undistorted.zip",
+        names=tuple(f"photo_{(i + 3) % count:02d}.jpg" for i in range(count)),
+        sizes=np.array([[480, 320]] * count),
+        K=np.array([K] * count),
+        world_to_camera=np.array([look_at(place, VIEW.target) for place in places]),
+        points=gaussians.means[::4].astype(float),
+        colours=np.full((len(gaussians.means[::4]), 3), 128, np.uint8),
+    )
+
+
+NOTE = {"title": "The <tower>", "text": "Yellow & tall.", "position": [0.7, -0.4, 2.0]}
+
+
 def make_bundle(folder: Path) -> Path:
-    """A whole bundle of `courtyard` under `folder`/web, with splat.ply beside it."""
+    """A whole bundle of `courtyard` under `folder`/web, with splat.ply and splat.html beside it."""
     gaussians = courtyard()
+    _, visit = plan_visit(gaussians, ring_scene(folder, gaussians))
+    visit.update(VIEW.as_json())  # the tests know this one
     write_ply(folder / "splat.ply", gaussians)
     (folder / "splat.sog").write_bytes(sog.encode(gaussians).data)
     Image.new("RGB", (1200, 630), (70, 90, 80)).save(folder / "poster.jpg")
     stages: dict[str, Any] = {
         "photos": {"photos": [{"file": "photo_03.jpg", "kept": True, "sha256": "0" * 64}]},
         "sfm": {"photos": 12, "registered": 12, "reprojection_error_px": 0.6},
-        "georef": {"georeferenced": True, "epsg": 32630, "origin": [50.8, -0.1, 30]},
+        "georef": {
+            "georeferenced": True,
+            "rmse_horizontal_m": 0.1,
+            "epsg": 32630,
+            "origin": {"latitude": 50.8, "longitude": -0.1, "altitude": 30},
+        },
         "train": {"device": "cpu", "steps": 100, "gaussians": len(gaussians), "seed": 1},
         "eval": {"psnr": 27.1, "ssim": 0.88, "views": []},
         "codecs": {"sog": {"bytes": 1, "delta_psnr": -0.1}},
-        "view": VIEW.as_json(),
+        "view": visit,
     }
     files = {name: folder / f"{name}.json" for name in stages}
     for name, path in files.items():
@@ -114,9 +145,12 @@ def make_bundle(folder: Path) -> Path:
         poster=folder / "poster.jpg",
         view_path=files.pop("view"),
         stage_files=files,
-        options=WebOptions(title="A <small> yard", credit="Photos & splat: nobody"),
+        options=WebOptions(
+            title="A <small> yard", credit="Photos & splat: nobody", annotations=[NOTE]
+        ),
         output=folder / "web",
         modules=modules(),
+        single=folder / "splat.html",
     )
     return folder / "web"
 
@@ -161,3 +195,13 @@ def drawn(page: Any) -> Picture:
             return after
         before = after
     return before
+
+
+def copied(bundle: Path, folder: Path) -> Path:
+    """A copy of the bundle to spoil."""
+    return Path(shutil.copytree(bundle, folder / "web"))
+
+
+def state(page: Any) -> str:
+    """What the page says of itself: loading, ready or error."""
+    return str(page.evaluate("document.documentElement.dataset.state"))

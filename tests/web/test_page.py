@@ -7,7 +7,7 @@ counts; each way of being wrong is shown to fail the same comparison.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,58 +19,11 @@ from scripts.lib.gaussians import read_ply
 from scripts.lib.metrics import psnr
 from scripts.lib.start_view import look_at
 from tests.web import browser
+from tests.web.conftest import Opened
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("torch", reason="the render to compare with needs torch")
 
 GOOD_DB = 30.0
-Opened = Any  # a Playwright page with its list of complaints
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished bundle, shared and never changed."""
-    browser.chromium()
-    return browser.make_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """One headless browser for all tests here."""
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=browser.chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def show(chromium: Any) -> Iterator[Callable[..., Opened]]:
-    """`show(address, size, ...)` opens a page and waits until it is ready or has failed."""
-    contexts = []
-
-    def open_page(
-        address: str, size: tuple[int, int] = browser.SIZE, wait: bool = True, **options: Any
-    ) -> Opened:
-        context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.complaints, page.hosts, page.asked = [], set(), []
-        page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("request", lambda request: page.hosts.add(urlsplit(request.url).netloc))
-        page.on("request", lambda request: page.asked.append(urlsplit(request.url).path))
-        page.goto(address)
-        if wait:
-            page.wait_for_selector(
-                browser.SETTLED, state="attached", timeout=browser.SECONDS * 1000
-            )
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture(scope="module")
@@ -83,21 +36,12 @@ def render(bundle: Path) -> browser.Picture:
     return render(gaussians, pose, K, browser.SIZE, browser.BACKGROUND)
 
 
-def copied(bundle: Path, folder: Path) -> Path:
-    """A copy of the bundle to spoil."""
-    return Path(shutil.copytree(bundle, folder / "web"))
-
-
-def state(page: Opened) -> str:
-    return str(page.evaluate("document.documentElement.dataset.state"))
-
-
 def test_it_draws_what_the_ply_holds(
     bundle: Path, show: Callable[..., Opened], render: browser.Picture
 ) -> None:
     with browser.served(bundle) as address:
         page = show(address + browser.posed(browser.VIEW.world_to_camera))
-        assert state(page) == "ready"
+        assert browser.state(page) == "ready"
         assert psnr(browser.drawn(page), render) > GOOD_DB
         assert page.complaints == []
         assert page.hosts - {""} == {urlsplit(address).netloc}, "the page asks another host"
@@ -125,7 +69,7 @@ def test_the_visit_starts_at_the_chosen_camera(bundle: Path, show: Callable[...,
     wanted = render(read_ply(bundle.parent / "splat.ply"), view.world_to_camera, K, size)
     with browser.served(bundle) as address:
         page = show(f"{address}?ui=0&animate=0", size=size)
-        assert state(page) == "ready"
+        assert browser.state(page) == "ready"
         assert psnr(browser.drawn(page), wanted) > GOOD_DB
 
 
@@ -164,11 +108,11 @@ def test_a_spoilt_scene_is_explained_and_can_be_tried_again(
     spoil: Callable[[Path], None],
     sentence: str,
 ) -> None:
-    folder = copied(bundle, tmp_path)
+    folder = browser.copied(bundle, tmp_path)
     spoil(folder / "scene.sog")
     with browser.served(folder) as address:
         page = show(address + browser.posed(browser.VIEW.world_to_camera))
-        assert state(page) == "error"
+        assert browser.state(page) == "error"
         assert sentence in page.inner_text("[role=alert]")
         assert psnr(browser.drawn(page), render) < GOOD_DB - 5
         # Mended on the server, the button is enough.
@@ -184,7 +128,7 @@ def test_a_scene_that_cannot_be_decoded_is_explained(
     bundle: Path, show: Callable[..., Opened], tmp_path: Path
 ) -> None:
     # The page was made for these very bytes, so only drawing them can find out.
-    folder = copied(bundle, tmp_path)
+    folder = browser.copied(bundle, tmp_path)
     old, junk = (bundle / "scene.sog").read_bytes(), b"not a splat at all " * 50
     (folder / "scene.sog").write_bytes(junk)
     import hashlib
@@ -195,7 +139,7 @@ def test_a_scene_that_cannot_be_decoded_is_explained(
     (folder / "index.html").write_text(page_text)
     with browser.served(folder) as address:
         page = show(address)
-        assert state(page) == "error"
+        assert browser.state(page) == "error"
         assert "damaged" in page.inner_text("[role=alert]")
 
 
@@ -210,7 +154,7 @@ def test_no_webgl_is_explained(bundle: Path, show: Callable[..., Opened], chromi
     with browser.served(bundle) as address:
         page.goto(address)
         page.wait_for_selector(browser.SETTLED, state="attached")
-        assert state(page) == "error"
+        assert browser.state(page) == "error"
         assert "WebGL" in page.inner_text("[role=alert]")
     context.close()
 
@@ -223,7 +167,7 @@ def test_a_visitor_cannot_point_the_page_elsewhere(
             f"{address}?content=https://example.org/other.sog&settings=https://example.org/s.json"
             "&poster=https://example.org/p.jpg&skybox=https://example.org/sky.jpg"
         )
-        assert state(page) == "ready"
+        assert browser.state(page) == "ready"
         assert page.hosts - {""} == {urlsplit(address).netloc}
 
 

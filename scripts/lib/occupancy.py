@@ -1,0 +1,117 @@
+"""Where a splat is solid: a grid of cells with their optical depth, and the room between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from scripts.lib.codecs.values import sigmoid
+from scripts.lib.gaussians import Gaussians
+
+Float = npt.NDArray[np.float64]
+
+CELLS = 64  # along the longest side: a place of 64 m gets cells of a metre
+REACH = 1.5  # standard deviations of a Gaussian that count as its body
+MOST_SAMPLES = 9  # along one axis of a Gaussian; a longer one is a floater or the sky
+SOLID_DEPTH = 0.7  # optical depth of a cell that hides half of what lies behind it
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """A grid of cubic cells: `low` (3,) its corner and `cell` its cell's side in world units.
+
+    depth (X, Y, Z): optical depth of each cell, 0 empty. room (X, Y, Z): distance in world units
+    from a cell's centre to the nearest solid one's.
+    """
+
+    low: Float
+    cell: float
+    depth: Float
+    room: Float
+
+    @property
+    def solid(self) -> npt.NDArray[np.bool_]:
+        """Which cells (X, Y, Z) hide at least half of what lies behind them."""
+        return self.depth >= SOLID_DEPTH
+
+    def indices(self, points: npt.ArrayLike) -> Float:
+        """Positions (..., 3) in units of cells, whole at a cell's centre."""
+        return (np.asarray(points, float) - self.low) / self.cell - 0.5
+
+    def centres(self, indices: npt.ArrayLike) -> Float:
+        """World positions (..., 3) of cells."""
+        return (np.asarray(indices, float) + 0.5) * self.cell + self.low
+
+    def room_at(self, points: npt.ArrayLike) -> Float:
+        """Distance (...) to the nearest solid cell, interpolated; 0 outside of the grid."""
+        where = np.moveaxis(self.indices(points), -1, 0)
+        found: Float = ndimage.map_coordinates(self.room, where, order=1, mode="constant", cval=0.0)
+        return found
+
+
+def body_samples(gaussians: Gaussians, cell: float) -> tuple[Float, Float]:
+    """Points (M, 3) spread over the Gaussians' bodies and the optical depth (M,) each adds to a cell.
+
+    A small Gaussian is one point; a long one gets a point a cell along each of its axes.
+    """
+    sigma = np.exp(gaussians.scales.astype(np.float64))
+    counts = np.clip(np.ceil(2 * REACH * sigma / cell), 1, MOST_SAMPLES).astype(int)
+    alpha = np.minimum(sigmoid(gaussians.opacities), 0.99)
+    two = np.sort(sigma, axis=1)[:, 1:]
+    cover = np.minimum(1.0, 2 * np.pi * two[:, 0] * two[:, 1] / cell**2)
+    axes = axes_of(gaussians.quats)
+    points, depths = [], []
+    for shape in np.unique(counts, axis=0):
+        rows = np.flatnonzero((counts == shape).all(axis=1))
+        # The middles of n equal parts, so that two already stand inside of the body.
+        lines = [REACH * ((2 * np.arange(n) + 1) / n - 1) for n in shape]
+        offsets = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 3)
+        offsets = offsets[(offsets**2).sum(1) <= REACH**2 + 1e-9]
+        spread = np.einsum("nij,mj,nj->nmi", axes[rows], offsets, sigma[rows])
+        points.append((gaussians.means[rows, None].astype(np.float64) + spread).reshape(-1, 3))
+        fall = np.exp(-0.5 * (offsets**2).sum(1))
+        depths.append((-np.log1p(-alpha[rows, None] * fall) * cover[rows, None]).ravel())
+    return np.concatenate(points), np.concatenate(depths)
+
+
+def axes_of(quats: npt.NDArray[np.floating]) -> Float:
+    """Rotation matrices (N, 3, 3) of quaternions (N, 4) wxyz of any length; columns are the axes."""
+    q = quats.astype(np.float64)
+    w, x, y, z = (q / np.maximum(np.linalg.norm(q, axis=1, keepdims=True), 1e-12)).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+def measure(
+    gaussians: Gaussians, low: npt.ArrayLike, high: npt.ArrayLike, free: Float
+) -> Occupancy:
+    """The occupancy of the box from `low` to `high` (3,).
+
+    `free` (F, 3) are places known to be empty, since a camera was there: their cells and the ones
+    around count as empty whatever the splat says.
+    """
+    bottom, top = np.asarray(low, float), np.asarray(high, float)
+    cell = float((top - bottom).max()) / CELLS
+    shape = np.maximum(np.ceil((top - bottom) / cell).astype(int), 3)
+    points, depths = body_samples(gaussians, cell)
+    cells = np.floor((points - bottom) / cell).astype(int)
+    inside = ((cells >= 0) & (cells < shape)).all(axis=1)
+    flat = np.ravel_multi_index(tuple(cells[inside].T), tuple(shape))
+    depth = np.bincount(flat, depths[inside], int(np.prod(shape))).reshape(shape)
+    for place in np.floor((free - bottom) / cell).astype(int):
+        if ((place >= 0) & (place < shape)).all():
+            around = tuple(slice(max(0, i - 1), i + 2) for i in place)
+            depth[around] = 0.0
+    solid = depth >= SOLID_DEPTH
+    room = np.full(tuple(shape), np.inf)
+    if solid.any():
+        room = ndimage.distance_transform_edt(~solid) * cell
+    room = np.minimum(room, float(np.linalg.norm(top - bottom)))
+    return Occupancy(bottom, cell, depth, room)

@@ -1,0 +1,51 @@
+// What every part of the page shares: its texts and settings, its state, and how it speaks.
+//
+// The parts are plain scripts that hang themselves on `splatmake`, joined into one file in the order
+// of PAGE_PARTS: a plain script also runs, and can explain itself, when somebody opens the file from a
+// disk, where modules are refused.
+//
+// Parameters of the address: ui=0 shows the picture alone; animate=0 starts without transitions;
+// pose=<16 numbers> fixes the camera at a world_to_camera matrix (row-major, OpenCV axes, the splat's
+// own frame) with fov=<vertical degrees>; edit shows where you click, for annotations.
+'use strict';
+
+window.splatmake = (() => {
+    const root = document.documentElement;
+    const element = (id) => document.getElementById(id);
+
+    // A failure whose message is meant for the visitor.
+    class Told extends Error {}
+
+    return {
+        root,
+        element,
+        Told,
+        config: JSON.parse(element('config').textContent),
+        parameters: new URLSearchParams(location.search),
+        viewer: null, // the viewer's handle, once it exists
+        cameras: null, // its camera manager
+        picker: null,
+        get state() {
+            return root.dataset.state;
+        },
+        set state(value) {
+            root.dataset.state = value;
+        },
+        calm: () => matchMedia('(prefers-reduced-motion: reduce)').matches,
+        // Said aloud by screen readers, and nowhere else.
+        announce(words) {
+            element('said').textContent = words;
+        },
+        // A button that is pressed or not, with a name for each.
+        press(button, pressed, name) {
+            button.setAttribute('aria-pressed', pressed);
+            if (name) {
+                button.title = name;
+                button.setAttribute('aria-label', name);
+            }
+        },
+        redraw() {
+            if (this.viewer) this.viewer.app.renderNextFrame = true;
+        }
+    };
+})();

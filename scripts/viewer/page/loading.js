@@ -1,0 +1,151 @@
+// Getting the files, with a percentage, and a sentence when one does not come.
+'use strict';
+
+((page) => {
+    const STALL_SECONDS = 30;
+    const { element, Told, config } = page;
+    const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+
+    page.showProgress = (fraction, words) => {
+        const percent = Math.floor(fraction * 100);
+        element('bar').setAttribute('aria-valuenow', percent);
+        element('filled').style.transform = `scaleX(${fraction})`;
+        element('status').textContent = words ?? `Loading ${percent} %`;
+    };
+
+    // A file that travels inside the page itself (the one-file form) as base64.
+    const inlined = (name) => {
+        const text = element(`file-${name}`)?.textContent;
+        return text && new Response(Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0)));
+    };
+
+    const request = async (name, url, what, signal) => {
+        const here = inlined(name);
+        if (here) return here;
+        let response;
+        try {
+            response = await fetch(url, { signal });
+        } catch {
+            throw new Told(`${what} could not be downloaded. Check your connection and try again.`);
+        }
+        if (response.status === 404) {
+            throw new Told(`${what} is missing on this server.`);
+        }
+        if (!response.ok) {
+            throw new Told(`${what} could not be downloaded: the server answered ${response.status}.`);
+        }
+        return response;
+    };
+
+    const readAll = async (response, size, abort, onBytes) => {
+        const chunks = [];
+        let received = 0;
+        let stall;
+        const watch = () => {
+            clearTimeout(stall);
+            stall = setTimeout(() => abort.abort(), STALL_SECONDS * 1000);
+        };
+        const reader = response.body.getReader();
+        try {
+            watch();
+            for (;;) {
+                const { done, value } = await reader.read();
+                if (done) break;
+                watch();
+                chunks.push(value);
+                received += value.length;
+                onBytes(Math.min(1, received / size));
+            }
+        } catch {
+            throw new Told(
+                `The download stopped after ${megabytes(received)} of ${megabytes(size)}.` +
+                    ' Check your connection and try again.'
+            );
+        } finally {
+            clearTimeout(stall);
+        }
+        return new Blob(chunks);
+    };
+
+    const matches = async (blob, wanted) => {
+        // Hashing is only offered on https, on localhost and from a disk; elsewhere the size has to do.
+        if (!globalThis.crypto?.subtle) return true;
+        const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()));
+        return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('') === wanted;
+    };
+
+    // A phone, or somebody who asked the browser to save data, gets the smaller file.
+    page.chooseScene = () => {
+        const small = matchMedia('(pointer: coarse) and (width <= 64rem)').matches;
+        const saving = navigator.connection?.saveData === true;
+        return config.mobile && (small || saving) ? config.mobile : config.scene;
+    };
+
+    page.downloadScene = async (scene, onBytes) => {
+        const { name, url, bytes, sha256 } = scene;
+        const abort = new AbortController();
+        const response = await request(name, url, 'The scene', abort.signal);
+        const blob = await readAll(response, bytes, abort, onBytes);
+        if (blob.size < bytes) {
+            throw new Told(
+                `The scene is incomplete: ${megabytes(blob.size)} of ${megabytes(bytes)} arrived.`
+            );
+        }
+        if (blob.size !== bytes || !(await matches(blob, sha256))) {
+            throw new Told('The scene on this server is not the one this page was made for.');
+        }
+        return blob;
+    };
+
+    page.loadSettings = async () => {
+        const response = await request('settings.json', config.settings, "The scene's settings");
+        try {
+            return await response.json();
+        } catch {
+            throw new Told("The scene's settings on this server are damaged.");
+        }
+    };
+
+    // The viewer travels compressed, because many hosts (S3 among them) compress nothing themselves.
+    // One that does has taken the compression off already, which the first two bytes tell.
+    page.loadViewer = async () => {
+        const response = await request('viewer.js.gz', config.viewer, 'The viewer');
+        try {
+            let script = await response.blob();
+            const start = new Uint8Array(await script.slice(0, 2).arrayBuffer());
+            if (start[0] === 0x1f && start[1] === 0x8b) {
+                const plain = script.stream().pipeThrough(new DecompressionStream('gzip'));
+                script = await new Response(plain).blob();
+            }
+            const address = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
+            try {
+                return await import(address);
+            } finally {
+                URL.revokeObjectURL(address);
+            }
+        } catch (error) {
+            console.error(error);
+            throw new Told('The viewer could not be started. Reload the page, or update your browser.');
+        }
+    };
+
+    page.checkBrowser = () => {
+        if (location.protocol === 'file:' && !config.inline) {
+            throw new Told(
+                'Browsers refuse to load a scene straight from a disk. Open scene.html instead, or start' +
+                    ' "python -m http.server" in this folder and open http://localhost:8000.'
+            );
+        }
+        if (!globalThis.DecompressionStream) {
+            throw new Told('This browser is too old to show the scene. Please update it.');
+        }
+        const context = document.createElement('canvas').getContext('webgl2');
+        if (!context) {
+            throw new Told(
+                'This browser cannot draw in three dimensions (WebGL 2 is off or missing).' +
+                    ' Try another browser, or turn on hardware acceleration in its settings.'
+            );
+        }
+        context.getExtension('WEBGL_lose_context')?.loseContext();
+    };
+})(window.splatmake);

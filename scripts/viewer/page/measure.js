@@ -1,0 +1,110 @@
+// Distances between two places of the scene, where its units are metres.
+'use strict';
+
+((page) => {
+    const { element, config } = page;
+    const SVG = 'http://www.w3.org/2000/svg';
+
+    // Metres with the digits that mean something: 0.84 m, 12.3 m, 148 m.
+    page.metres = (length) => {
+        const digits = length < 10 ? 2 : length < 100 ? 1 : 0;
+        return `${length.toFixed(digits)} m`;
+    };
+
+    const shape = (kind, className) => {
+        const made = document.createElementNS(SVG, kind);
+        made.setAttribute('class', className);
+        return made;
+    };
+
+    page.connectMeasure = () => {
+        const button = element('measure');
+        button.hidden = !config.measure; // without metres a number would mean nothing
+        if (!config.measure) return;
+        const panel = element('measure-panel');
+        const result = element('measured');
+        const marks = element('marks');
+        const lines = []; // of one or two points in our frame
+        let active = false;
+
+        const draw = () => {
+            marks.replaceChildren();
+            for (const points of lines) {
+                const seen = points.map(page.project);
+                for (const at of seen) {
+                    if (!at) continue;
+                    const dot = shape('circle', 'dot');
+                    dot.setAttribute('cx', at[0]);
+                    dot.setAttribute('cy', at[1]);
+                    dot.setAttribute('r', 5);
+                    marks.append(dot);
+                }
+                if (points.length < 2 || !seen[0] || !seen[1]) continue;
+                const line = shape('line', 'span');
+                ['x1', 'y1'].forEach((name, i) => line.setAttribute(name, seen[0][i]));
+                ['x2', 'y2'].forEach((name, i) => line.setAttribute(name, seen[1][i]));
+                const label = shape('text', 'length');
+                label.setAttribute('x', (seen[0][0] + seen[1][0]) / 2);
+                label.setAttribute('y', (seen[0][1] + seen[1][1]) / 2 - 10);
+                label.textContent = page.metres(length(points));
+                marks.prepend(line);
+                marks.append(label);
+            }
+        };
+        const length = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
+
+        const add = (point) => {
+            if (!point) {
+                result.textContent = 'There is nothing at that place. Try a solid spot.';
+                return;
+            }
+            const last = lines.at(-1);
+            if (!last || last.length === 2) {
+                lines.push([point]);
+                result.textContent = 'Now the other end.';
+            } else {
+                last.push(point);
+                const height = Math.abs(last[0][2] - last[1][2]);
+                result.textContent =
+                    `${page.metres(length(last))}` +
+                    (height > 0.05 * length(last) ? `, of it ${page.metres(height)} in height` : '');
+            }
+            draw();
+        };
+        const show = (on) => {
+            active = on;
+            panel.hidden = !on;
+            page.root.dataset.measuring = on ? 'on' : 'off';
+            page.press(button, on, on ? 'Stop measuring' : 'Measure a distance');
+            if (on) {
+                if (page.viewer.state.cameraMode !== 'orbit') page.viewer.state.cameraMode = 'orbit';
+                const touch = page.root.dataset.input === 'touch';
+                result.textContent = `${touch ? 'Tap' : 'Click'} one end of what you want to measure.`;
+            } else {
+                lines.length = 0;
+            }
+            draw();
+            page.redraw();
+        };
+        button.onclick = () => show(!active);
+        element('measure-middle').onclick = async () => add(await page.pick(0.5, 0.5));
+        element('measure-clear').onclick = () => {
+            lines.length = 0;
+            result.textContent = 'Cleared.';
+            draw();
+        };
+        element('measure-end').onclick = () => {
+            show(false);
+            button.focus({ preventScroll: true });
+        };
+        page.onKey('m', button.onclick);
+        page.onPick((point) => {
+            if (active) add(point);
+            return active;
+        });
+        page.onFrame(() => {
+            if (lines.length) draw();
+        });
+        page.measureLines = lines;
+    };
+})(window.splatmake);

@@ -1,0 +1,126 @@
+// From the first byte to the first frame, and what to do when it does not come to that.
+'use strict';
+
+((page) => {
+    const { element, root, parameters, config, Told } = page;
+    const PICKS = ['pick', 'navigateTo']; // what the viewer does with a click on the scene
+
+    // Others may want a click on the scene for themselves: the first that says true has it.
+    const pickers = [];
+    page.onPick = (wants) => pickers.push(wants);
+    const frames = [];
+    page.onFrame = (draw) => frames.push(draw);
+
+    const listenIn = () => {
+        const { events, app } = page.viewer;
+        events.once('picker:ready', (picker) => {
+            page.picker = picker;
+        });
+        events.once('camera:ready', (cameras) => {
+            page.cameras = cameras;
+        });
+        const fire = events.fire;
+        events.fire = function (name, ...rest) {
+            if (PICKS.includes(name)) {
+                const point = page.fromViewer(rest[0]);
+                if (pickers.some((wants) => wants(point))) return this;
+            }
+            return fire.call(this, name, ...rest);
+        };
+        app.on('update', () => {
+            if (page.state === 'ready' && page.cameras) frames.forEach((draw) => draw());
+        });
+    };
+
+    const firstFrame = () =>
+        new Promise((resolve, reject) => {
+            page.viewer.app.assets.on('error', () => {
+                reject(new Told('The scene is damaged and cannot be drawn.'));
+            });
+            if (page.viewer.state.loaded) resolve();
+            else page.viewer.events.once('loaded:changed', resolve);
+        });
+
+    const watchContext = () => {
+        element('stage')
+            .querySelector('canvas')
+            .addEventListener('webglcontextlost', () => {
+                fail(new Told('The graphics card stopped drawing this page. Try again.'));
+            });
+    };
+
+    const fail = (error) => {
+        if (!(error instanceof Told)) console.error(error);
+        element('reason').textContent =
+            error instanceof Told ? error.message : 'The scene could not be shown in this browser.';
+        element('error').hidden = false;
+        page.viewer?.destroy();
+        page.viewer = page.cameras = page.picker = null;
+        pickers.length = frames.length = 0;
+        page.state = 'error';
+    };
+
+    // The visit begins at the start view, or at the one that the address asks for.
+    const enter = () => {
+        const asked = page.viewOfAddress();
+        const { position, target } = asked ?? config.start;
+        page.goTo(position, target, config.start.fov, true);
+    };
+
+    const start = async () => {
+        element('error').hidden = true;
+        page.state = 'loading';
+        page.showProgress(0);
+        try {
+            page.checkBrowser();
+            const chosen = page.chooseScene();
+            const [scene, settings, { createViewer }] = await Promise.all([
+                page.downloadScene(chosen, (fraction) => page.showProgress(0.95 * fraction)),
+                page.loadSettings(),
+                page.loadViewer()
+            ]);
+            page.showProgress(0.95, 'Preparing');
+            page.viewer = await createViewer({
+                container: element('stage'),
+                settings,
+                contentUrl: chosen.url,
+                contentFilename: chosen.name,
+                contents: Promise.resolve(new Response(scene)),
+                renderer: 'webgl', // WebGPU loses its device on some machines, and then draws nothing
+                ui: false,
+                noanim: true
+            });
+            // Nothing has been awaited since the load began, so all of these see the splat arrive.
+            page.uprightOnArrival(page.viewer.app);
+            listenIn();
+            page.steerCamera(page.viewer.app);
+            if (page.isHeld()) page.viewer.state.performanceMode = false; // it halves the resolution
+            await firstFrame();
+            watchContext();
+            enter();
+            for (const part of ['Controls', 'Tour', 'Measure', 'Map', 'Notes', 'Share']) {
+                page[`connect${part}`]();
+            }
+            page.showProgress(1);
+            page.state = 'ready';
+            const canvas = element('stage').querySelector('canvas');
+            canvas.tabIndex = 0;
+            canvas.setAttribute('aria-label', element('stage').getAttribute('aria-label'));
+            if (root.dataset.ui !== '0' && parameters.get('animate') !== '0') page.showHint();
+        } catch (error) {
+            fail(error);
+        }
+    };
+
+    if (parameters.get('ui') === '0') root.dataset.ui = '0';
+    if (parameters.has('pose')) {
+        try {
+            page.setPose(parameters.get('pose').split(','), Number(parameters.get('fov') ?? 60));
+        } catch (error) {
+            console.warn(`pose ignored: ${error.message}`);
+        }
+    }
+    root.dataset.input = matchMedia('(pointer: coarse)').matches ? 'touch' : 'desktop';
+    element('retry').onclick = start;
+    start();
+})(window.splatmake);

@@ -1,0 +1,61 @@
+"""One browser and one finished bundle for all browser tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.web import browser
+
+Opened = Any  # a Playwright page with its list of complaints
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished bundle, shared and never changed."""
+    browser.chromium()
+    return browser.make_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """One headless browser for all tests here."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=browser.chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def show(chromium: Any) -> Iterator[Callable[..., Opened]]:
+    """`show(address, size, ...)` opens a page and waits until it is ready or has failed."""
+    contexts = []
+
+    def open_page(
+        address: str, size: tuple[int, int] = browser.SIZE, wait: bool = True, **options: Any
+    ) -> Opened:
+        context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints, page.hosts, page.asked = [], set(), []
+        page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda request: page.hosts.add(urlsplit(request.url).netloc))
+        page.on("request", lambda request: page.asked.append(urlsplit(request.url).path))
+        page.goto(address)
+        if wait:
+            page.wait_for_selector(
+                browser.SETTLED, state="attached", timeout=browser.SECONDS * 1000
+            )
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
