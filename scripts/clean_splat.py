@@ -1,0 +1,135 @@
+"""Leave out what the cameras never really saw: floaters, haze, needles, near-transparent Gaussians.
+
+Needs  splat.ply, undistorted.zip
+Leaves splat.clean.ply, clean.json: counts by reason, PSNR on held-out views before and after
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts.lib.clean import FILTERS, CleanOptions, cropped, suspects
+from scripts.lib.console import UserError, run_main, say
+from scripts.lib.files import replacing, write_json
+from scripts.lib.gaussians import Gaussians, read_ply, write_ply
+from scripts.lib.options import parse_options
+from scripts.lib.threads import use_threads
+
+LONG_SIDE = 480  # pixels of the views that tell what was seen; more shows no more Gaussians
+
+
+def clean(
+    gaussians: Gaussians, ply: Path, scene_path: Path, options: CleanOptions
+) -> tuple[Gaussians, dict[str, Any]]:
+    """The Gaussians worth keeping, and the numbers: each filter is tried and kept if it does no harm.
+
+    Raises UserError when a crop leaves nothing.
+    """
+    from scripts.lib import evaluate, visibility
+    from scripts.lib.scene import load_scene
+    from scripts.lib.train.device import choose_device
+
+    device = choose_device(options.device)
+    views = evaluate.choose_views(ply, scene_path)
+    photos = [evaluate.photo_of(views, index) for index in views.indices]
+
+    def quality(some: Gaussians) -> float:
+        pairs = zip(evaluate.render_views(some, views, device), photos, strict=True)
+        return float(np.mean([evaluate.likeness(*pair)["psnr"] for pair in pairs]))
+
+    scene = load_scene(scene_path, LONG_SIDE)
+    unseen = set(views.indices) if views.held_out else set()
+    trained = [index for index in range(len(scene)) if index not in unseen]
+    seen = visibility.measure(gaussians, scene, trained, device)
+    masks = suspects(gaussians, seen, scene.centres[trained], scene.points, options)
+    inside = cropped(gaussians.means.astype(float), options.crop)
+    if not inside.any():
+        raise UserError(
+            f"clean_splat.crop {options.crop!r} leaves no Gaussian of {ply}; the scene reaches from"
+            f" {gaussians.means.min(0).round(2).tolist()} to {gaussians.means.max(0).round(2).tolist()}"
+        )
+    before = quality(gaussians)
+    kept = np.ones(len(gaussians), bool)
+    now, filters = before, {}
+    for name in FILTERS:
+        trial = kept & ~masks[name]
+        count = int((kept & ~trial).sum())
+        entry: dict[str, Any] = {"count": count, "applied": False}
+        if count and trial.any():
+            psnr = quality(gaussians.take(trial))
+            entry["psnr"] = psnr
+            if psnr >= now - options.max_drop_db:
+                kept, now = trial, psnr
+                entry["applied"] = True
+        filters[name] = entry
+    kept &= inside
+    result = {
+        "gaussians_before": len(gaussians),
+        "gaussians_after": int(kept.sum()),
+        "psnr_before": before,
+        "psnr_after": now,
+        "filters": filters,
+        "cropped": int((~inside).sum()),
+        "held_out": views.held_out,
+    }
+    return gaussians.take(kept), result
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.clean_splat", description=__doc__)
+    parser.add_argument("--ply", type=Path, required=True, help="trained splat")
+    parser.add_argument("--scene", type=Path, required=True, help="undistorted.zip")
+    parser.add_argument("--options", default="{}", help="JSON object, see CleanOptions")
+    parser.add_argument("--output", type=Path, required=True, help="splat.clean.ply to write")
+    parser.add_argument("--metrics", type=Path, required=True, help="clean.json to write")
+    given = parser.parse_args(argv)
+    use_threads(0)
+    options = parse_options(CleanOptions, given.options)
+    began = time.monotonic()
+    gaussians = read_ply(given.ply)
+    if not options.enabled and not options.crop:
+        with replacing(given.output) as temporary:
+            shutil.copyfile(given.ply, temporary)
+        result: dict[str, Any] = {
+            "gaussians_before": len(gaussians),
+            "gaussians_after": len(gaussians),
+            "filters": {},
+        }
+    else:
+        kept, result = clean(gaussians, given.ply, given.scene, options)
+        write_ply(given.output, kept, header_of(given.ply))
+    result |= {
+        "enabled": options.enabled,
+        "options": dataclasses.asdict(options),
+        "seconds": time.monotonic() - began,
+    }
+    write_json(given.metrics, result)
+    out = result["gaussians_before"] - result["gaussians_after"]
+    said = ", ".join(
+        f"{entry['count']} {name}" for name, entry in result["filters"].items() if entry["applied"]
+    )
+    say(f"{out} of {result['gaussians_before']} Gaussians left out{': ' + said if said else ''}")
+    for name, entry in result["filters"].items():
+        if entry["count"] and not entry["applied"] and "psnr" in entry:
+            say(f"not applied, for it would hurt: {name} ({entry['count']}, to {entry['psnr']:.2f} dB)")
+
+
+def header_of(ply: Path) -> tuple[str, ...]:
+    """The training note of a PLY, to be carried over to one made from it."""
+    from scripts.lib.train.note import read_note
+
+    note = read_note(ply)
+    return (note.comment(),) if note else ()
+
+
+if __name__ == "__main__":
+    run_main(main)
