@@ -12,6 +12,7 @@ TIMED = [
     "undistort",
     "train_splat",
     "evaluate_splat",
+    "clean_splat",
     "compress_splat",
     "check_codecs",
     "render_poster",
@@ -28,6 +29,7 @@ rule report_scene:
         georef="<results>/{scene}/georef.json",
         train="<results>/{scene}/train.json",
         eval="<results>/{scene}/eval.json",
+        clean="<results>/{scene}/clean.json",
         codecs="<results>/{scene}/codecs.json",
         renders="<results>/{scene}/renders.zip",
         poster="<results>/{scene}/poster.jpg",
@@ -52,7 +54,7 @@ rule report_scene:
     shell:
         "python -m scripts.report_scene --scene {wildcards.scene:q} --photos {input.photos:q}"
         " --pairs {input.pairs:q} --sfm {input.sfm:q} --georef {input.georef:q} --train {input.train:q}"
-        " --eval {input.eval:q} --codecs {input.codecs:q} --renders {input.renders:q}"
+        " --eval {input.eval:q} --clean {input.clean:q} --codecs {input.codecs:q} --renders {input.renders:q}"
         " --poster {input.poster:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q}"
         " --options {params.options:q} --output {output.report:q} 2>&1 | tee {log:q}"
 

@@ -1,8 +1,9 @@
 """A trained splat, and how good it is on photos it never saw.
 
 Needs  <results>/{scene}/undistorted.zip
-Leaves <results>/{scene}/splat.ply, train.json, eval.json, renders.zip, splat.sog, splat.spz,
-       splat.compressed.ply, codecs.json, poster.jpg, view.json
+Leaves <results>/{scene}/splat.ply, train.json, eval.json, renders.zip, splat.clean.ply, clean.json,
+       splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, compress.json, codecs.json,
+       poster.jpg, view.json
 """
 
 
@@ -65,14 +66,44 @@ rule evaluate_splat:
         " 2>&1 | tee {log:q}"
 
 
-rule compress_splat:
-    """Encode the splat for the web, and read every file back."""
+rule clean_splat:
+    """Leave out floaters and haze that the cameras never really saw, as far as held-out views allow."""
     input:
         ply="<results>/{scene}/splat.ply",
+        scene="<results>/{scene}/undistorted.zip",
+    output:
+        ply="<results>/{scene}/splat.clean.ply",
+        metrics="<results>/{scene}/clean.json",
+    log:
+        "<logs>/{scene}/clean_splat.log",
+    benchmark:
+        "<benchmarks>/{scene}/clean_splat.tsv"
+    container:
+        IMAGES["train"]
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=grow(8000),
+    params:
+        options=options("clean_splat"),
+        code=code("clean_splat"),
+    shell:
+        "python -m scripts.clean_splat --ply {input.ply:q} --scene {input.scene:q}"
+        " --options {params.options:q} --output {output.ply:q} --metrics {output.metrics:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule compress_splat:
+    """Encode the splat for desktop, phone and archive, each as light as its measured loss allows."""
+    input:
+        ply="<results>/{scene}/splat.clean.ply",
+        scene="<results>/{scene}/undistorted.zip",
     output:
         sog="<results>/{scene}/splat.sog",
+        mobile="<results>/{scene}/splat.mobile.sog",
         spz="<results>/{scene}/splat.spz",
         compressed_ply="<results>/{scene}/splat.compressed.ply",
+        metrics="<results>/{scene}/compress.json",
     log:
         "<logs>/{scene}/compress_splat.log",
     benchmark:
@@ -80,25 +111,31 @@ rule compress_splat:
     conda:
         "../envs/web.yaml"
     container:
-        IMAGES["web"]
+        IMAGES["train"]
     threads: 4
     resources:
-        mem_mb=grow(6000),
+        gpu=1,
+        mem_mb=grow(8000),
     params:
         options=options("compress_splat"),
         code=code("compress_splat"),
     shell:
-        "python -m scripts.compress_splat --ply {input.ply:q} --options {params.options:q}"
-        " --sog {output.sog:q} --spz {output.spz:q} --compressed-ply {output.compressed_ply:q}"
+        "python -m scripts.compress_splat --ply {input.ply:q} --scene {input.scene:q}"
+        " --options {params.options:q} --sog {output.sog:q} --mobile {output.mobile:q}"
+        " --spz {output.spz:q} --compressed-ply {output.compressed_ply:q} --metrics {output.metrics:q}"
         " 2>&1 | tee {log:q}"
 
 
 rule check_codecs:
     """Measure what ships: decode each file, render the held-out views, and refuse a loss above the limit."""
     input:
-        ply="<results>/{scene}/splat.ply",
+        ply="<results>/{scene}/splat.clean.ply",
         scene="<results>/{scene}/undistorted.zip",
-        encoded=collect("<results>/{{scene}}/splat.{format}", format=["sog", "spz", "compressed.ply"]),
+        encoded=collect(
+            "<results>/{{scene}}/splat.{format}",
+            format=["sog", "mobile.sog", "spz", "compressed.ply"],
+        ),
+        compressed="<results>/{scene}/compress.json",
     output:
         metrics="<results>/{scene}/codecs.json",
     log:
@@ -118,14 +155,14 @@ rule check_codecs:
         code=code("check_codecs"),
     shell:
         "python -m scripts.check_codecs --ply {input.ply:q} --scene {input.scene:q}"
-        " --encoded {input.encoded:q} --options {params.options:q} --metrics {output.metrics:q}"
-        " 2>&1 | tee {log:q}"
+        " --encoded {input.encoded:q} --compressed {input.compressed:q} --options {params.options:q}"
+        " --metrics {output.metrics:q} 2>&1 | tee {log:q}"
 
 
 rule render_poster:
-    """Choose the page's start view among the capture cameras and render it."""
+    """Plan the visit (start view, tour, limits, map) from the capture cameras and render its poster."""
     input:
-        ply="<results>/{scene}/splat.ply",
+        ply="<results>/{scene}/splat.clean.ply",
         scene="<results>/{scene}/undistorted.zip",
     output:
         poster="<results>/{scene}/poster.jpg",

@@ -6,11 +6,15 @@ Leaves <results>/{scene}/web/index.html and the other files of the bundle, splat
 
 from scripts.lib.bundle import FILES as BUNDLE_FILES
 
+# Files beside the bundle whose hashes its manifest keeps.
+SHIPPED = ["splat.ply", "splat.clean.ply", "splat.spz", "splat.compressed.ply"]
+
 
 rule bundle_web:
     """Gather page, viewer, splat, poster and manifest into one folder, and into one file."""
     input:
         sog="<results>/{scene}/splat.sog",
+        mobile="<results>/{scene}/splat.mobile.sog",
         poster="<results>/{scene}/poster.jpg",
         view="<results>/{scene}/view.json",
         photos="<results>/{scene}/photos.json",
@@ -18,7 +22,9 @@ rule bundle_web:
         georef="<results>/{scene}/georef.json",
         train="<results>/{scene}/train.json",
         eval="<results>/{scene}/eval.json",
+        clean="<results>/{scene}/clean.json",
         codecs="<results>/{scene}/codecs.json",
+        shipped=collect("<results>/{{scene}}/{file}", file=SHIPPED),
     output:
         collect("<results>/{{scene}}/web/{file}", file=BUNDLE_FILES),
         single="<results>/{scene}/splat.html",
@@ -35,12 +41,14 @@ rule bundle_web:
         mem_mb=grow(2000),
     params:
         options=options("bundle_web"),
+        images=lambda wildcards: json.dumps(IMAGES, sort_keys=True),
         folder=subpath(output[0], parent=True),
         code=code("bundle_web", "scripts/viewer/**/*"),
     shell:
         "python -m scripts.bundle_web --scene {wildcards.scene:q} --sog {input.sog:q}"
-        " --poster {input.poster:q} --view {input.view:q} --photos {input.photos:q} --sfm {input.sfm:q}"
+        " --mobile {input.mobile:q} --poster {input.poster:q} --view {input.view:q} --photos {input.photos:q} --sfm {input.sfm:q}"
         " --georef {input.georef:q} --train {input.train:q} --eval {input.eval:q}"
+        " --clean {input.clean:q} --shipped {input.shipped:q} --images {params.images:q}"
         " --codecs {input.codecs:q} --options {params.options:q} --output-dir {params.folder:q}"
         " --single {output.single:q}"
         " 2>&1 | tee {log:q}"

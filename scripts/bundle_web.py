@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import bundle, web_page
+from scripts.lib import bundle, manifest, web_page
+from scripts.lib.codecs import sog as sog_codec
 from scripts.lib.console import UserError, run_main, say
 from scripts.lib.files import read_json, replacing, write_bytes, write_json
 from scripts.lib.node import node_modules
 from scripts.lib.options import parse_options
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")
+OPTIONAL = ("clean",)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -70,7 +73,7 @@ def page_config(
 
     config: dict[str, Any] = {
         "scene": scene("scene.sog"),
-        "start": bundle.pick(view, "position", "target", "fov"),
+        "start": manifest.pick(view, "position", "target", "fov"),
         "limits": view.get("limits"),
         "annotations": web_page.placed_notes(options.annotations, view),
         "measure": web_page.measuring(georef, view),
@@ -97,11 +100,14 @@ def write_bundle(
     output: Path,
     modules: Path,
     single: Path | None = None,
+    shipped: Sequence[Path] = (),
+    images: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write every file of `bundle.FILES` into `output`, the one-file form to `single`; return the manifest.
 
     `mobile` is the smaller splat for phones (None: there is no other). `stage_files` maps the names in
-    STAGES to their JSON; `modules` is node_modules with the viewer. Raises UserError on an input that
+    STAGES to their JSON; `modules` is node_modules with the viewer; `shipped` are files beside the bundle
+    whose hashes it keeps; `images` the pinned containers. Raises UserError on an input that
     is missing or damaged.
     """
     mobile = mobile or sog
@@ -133,7 +139,9 @@ def write_bundle(
     loaded = ["settings.json", "scene.sog", "scene.mobile.sog", "poster.jpg"]
     loaded += ["page.js", "style.css", "viewer.js.gz"]
     write_bytes(output / "_headers", web_page.headers_file(loaded).encode())
-    entries = {name: bundle.entry(output / name) for name in (*loaded, "licences.txt", "_headers")}
+    entries = {
+        name: manifest.entry(output / name) for name in (*loaded, "licences.txt", "_headers")
+    }
     config = page_config(view, stages["georef"], options, entries)
     texts = {
         "title": title,
@@ -150,7 +158,7 @@ def write_bundle(
     address = {name: f"{name}?v={entries[name]['sha256'][:12]}" for name in loaded}
     text = web_page.hosted(page, texts, config, options.url, address)
     write_bytes(output / "index.html", text.encode())
-    entries["index.html"] = bundle.entry(output / "index.html")
+    entries["index.html"] = manifest.entry(output / "index.html")
     if single is not None:
         inline = {
             name: (output / name).read_bytes()
@@ -158,18 +166,35 @@ def write_bundle(
         }
         text = web_page.one_file(page, texts, config, inline, style, script, licences)
         write_bytes(single, text.encode())
-    manifest = bundle.build_manifest(
+    crate = manifest.ro_crate(title, texts["description"], options.licence, options.credit, entries)
+    write_json(output / "ro-crate-metadata.json", crate)
+    entries["ro-crate-metadata.json"] = manifest.entry(output / "ro-crate-metadata.json")
+    made = manifest.build_manifest(
         scene=scene,
         title=title,
         options=dataclasses.asdict(options),
         stages=stages,
         stage_files=stage_files,
         files=entries,
+        shipped={path.name: manifest.entry(path) for path in shipped},
+        decoded=decoded(output / "scene.sog"),
+        images=images or {},
         versions={bundle.PACKAGE: viewer_version},
         view=view,
     )
-    write_json(output / "manifest.json", manifest)
-    return manifest
+    manifest.write_manifest(output / "manifest.json", made)
+    return made
+
+
+def decoded(sog: Path) -> dict[str, Any]:
+    """What the page's splat holds once decoded, for `verify` to compare with."""
+    gaussians = sog_codec.decode(sog)
+    return {
+        "gaussians": len(gaussians),
+        "sh_degree": gaussians.sh_degree,
+        "low": gaussians.means.min(0).round(4).tolist(),
+        "high": gaussians.means.max(0).round(4).tolist(),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -184,25 +209,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     for name in STAGES:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name}.json")
+    for name in OPTIONAL:
+        parser.add_argument(f"--{name}", type=Path, help=f"{name}.json")
     parser.add_argument("--options", default="{}", help="JSON object, see config/README.md")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument(
+        "--shipped", type=Path, nargs="*", default=[], help="files to hash, beside it"
+    )
+    parser.add_argument("--images", default="{}", help="JSON object: pinned containers by stage")
     parser.add_argument("--single", type=Path, help="the page as one HTML file, to write")
     arguments = parser.parse_args(argv)
-    manifest = write_bundle(
+    made = write_bundle(
         scene=arguments.scene,
         sog=arguments.sog,
         mobile=arguments.mobile,
         poster=arguments.poster,
         view_path=arguments.view,
-        stage_files={name: getattr(arguments, name) for name in STAGES},
+        stage_files={
+            name: path for name in (*STAGES, *OPTIONAL) if (path := getattr(arguments, name))
+        },
         options=parse_options(bundle.WebOptions, arguments.options),
         output=arguments.output_dir,
         modules=node_modules(),
         single=arguments.single,
+        shipped=arguments.shipped,
+        images=json.loads(arguments.images),
     )
-    total = sum(file["bytes"] for file in manifest["files"].values())
+    total = sum(file["bytes"] for file in made["files"].values())
     say(
-        f"{arguments.output_dir}: {len(manifest['files']) + 1} files, {total / 1e6:.1f} MB; see it"
+        f"{arguments.output_dir}: {len(made['files']) + 1} files, {total / 1e6:.1f} MB; see it"
         f" with 'python -m scripts.serve {arguments.output_dir}'"
     )
 

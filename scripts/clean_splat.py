@@ -120,7 +120,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(f"{out} of {result['gaussians_before']} Gaussians left out{': ' + said if said else ''}")
     for name, entry in result["filters"].items():
         if entry["count"] and not entry["applied"] and "psnr" in entry:
-            say(f"not applied, for it would hurt: {name} ({entry['count']}, to {entry['psnr']:.2f} dB)")
+            say(
+                f"not applied, for it would hurt: {name} ({entry['count']}, to {entry['psnr']:.2f} dB)"
+            )
 
 
 def header_of(ply: Path) -> tuple[str, ...]:

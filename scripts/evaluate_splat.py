@@ -1,7 +1,7 @@
 """Render the held-out views of a splat and compare them with their photos.
 
 Needs  splat.ply, undistorted.zip
-Leaves eval.json (PSNR and SSIM, worst view first) and renders.zip (per view: render, photo, error)
+Leaves eval.json (PSNR, SSIM and FLIP, worst view first) and renders.zip (per view: render, photo, error)
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def evaluate_splat(
         pictures = evaluate.render_views(gaussians, views, device)
         for done, (index, render) in enumerate(zip(views.indices, pictures, strict=True), 1):
             name, photo = views.scene.names[index], evaluate.photo_of(views, index)
-            measured.append({"name": name, **evaluate.likeness(render, photo)})
+            flip = evaluate.flip(render, photo)
+            measured.append({"name": name, **evaluate.likeness(render, photo), "flip": flip})
             add_to_zip(archive, f"{name}.render.jpg", evaluate.jpeg(render))
             add_to_zip(archive, f"{name}.photo.jpg", evaluate.jpeg(photo))
             add_to_zip(
@@ -55,6 +56,7 @@ def evaluate_splat(
     result = {
         "psnr": evaluate.mean(measured, "psnr"),
         "ssim": evaluate.mean(measured, "ssim"),
+        "flip": evaluate.mean(measured, "flip"),
         "views": measured,
         "held_out": views.held_out,
         "photos": len(views.scene),

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.console import UserError
-from scripts.lib.files import sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "@playcanvas/supersplat-viewer"
@@ -34,6 +31,7 @@ FILES = (
     "poster.jpg",
     "licences.txt",
     "_headers",
+    "ro-crate-metadata.json",
     "manifest.json",
 )
 
@@ -125,85 +123,6 @@ def without_places(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_places(item) for item in value]
     return value
-
-
-def entry(path: Path) -> dict[str, Any]:
-    """One file in the manifest: its size in bytes and its SHA-256."""
-    return {"bytes": Path(path).stat().st_size, "sha256": sha256(path)}
-
-
-def created() -> str:
-    """Now in UTC, or SOURCE_DATE_EPOCH when set, so that a build can be repeated byte for byte."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
-    return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")
-
-
-def project_version() -> str:
-    """This project's version, from pyproject.toml beside the scripts."""
-    try:
-        return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
-    except (OSError, KeyError, tomllib.TOMLDecodeError):
-        return "unknown"
-
-
-def pick(value: Any, *keys: str) -> dict[str, Any]:
-    """The given keys of a stage's JSON, those that are there."""
-    return {key: value[key] for key in keys if isinstance(value, Mapping) and key in value}
-
-
-def build_manifest(
-    *,
-    scene: str,
-    title: str,
-    options: Mapping[str, Any],
-    stages: Mapping[str, Any],
-    stage_files: Mapping[str, Path],
-    files: Mapping[str, Any],
-    versions: Mapping[str, str],
-    view: Mapping[str, Any],
-) -> dict[str, Any]:
-    """manifest.json: what went in, how it was made, how good it is, and the hash of every file.
-
-    `stages` holds the parsed JSON of photos, sfm, georef, train, eval and codecs; `stage_files`
-    their paths. Nothing in the result says where on Earth the place is.
-    """
-    photos = stages["photos"].get("photos", [])
-    kept = [photo for photo in photos if photo.get("kept")]
-    sfm, train = stages["sfm"], stages["train"]
-    manifest = {
-        "format": 1,
-        "scene": scene,
-        "title": title,
-        "created": created(),
-        "versions": {"splatmake": project_version(), **versions},
-        "options": dict(options),
-        "photos": {
-            "given": len(photos),
-            "kept": len(kept),
-            "files": [pick(photo, "file", "sha256") for photo in kept],
-        },
-        "sfm": pick(sfm, "photos", "registered", "reprojection_error_px", "seconds", "options"),
-        "georef": pick(stages["georef"], "georeferenced", "rmse_horizontal_m", "rmse_vertical_m"),
-        "train": pick(
-            train,
-            "device",
-            "backend",
-            "steps",
-            "seconds",
-            "gaussians",
-            "seed",
-            "peak_memory_mb",
-            "options",
-            "versions",
-        ),  # fmt: skip
-        "eval": pick(stages["eval"], "psnr", "ssim", "lpips"),
-        "codecs": stages["codecs"],
-        "start_view": pick(view, "name", "position", "target", "fov"),
-        "stages": {name: {"sha256": sha256(path)} for name, path in stage_files.items()},
-        "files": {name: dict(files[name]) for name in FILES if name in files},
-    }
-    return dict(without_places(manifest))
 
 
 def licences(package: Path, splatmake: str, engine: str) -> str:

@@ -35,9 +35,13 @@ class CleanOptions:
     min_opacity: float = 0.01  # below it a Gaussian is near-transparent
     min_views: int = 2  # a Gaussian that fewer training views saw is a guess
     far: float = 4.0  # times the capture's reach, beyond which only haze is expected
-    max_drop_db: float = 0.02  # PSNR that a filter may cost on held-out views; more, and it is left out
+    max_drop_db: float = (
+        0.02  # PSNR that a filter may cost on held-out views; more, and it is left out
+    )
     device: str = "auto"
-    crop: dict[str, Any] = field(default_factory=dict)  # {"box": [[x,y,z],[x,y,z]]} or {"sphere": ...}
+    crop: dict[str, Any] = field(
+        default_factory=dict
+    )  # {"box": [[x,y,z],[x,y,z]]} or {"sphere": ...}
 
 
 def reach_of(centres: Float, points: Float) -> tuple[Float, float]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scripts.lib import codecs
-from scripts.lib.codecs import compare, compressed_ply, sog, spz
+from scripts.lib.codecs import compare, compressed_ply, sog, sog_palette, spz
 from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.console import UserError, say
 from scripts.lib.files import replacing
@@ -23,13 +23,15 @@ FORMATS = ("sog", "spz", "compressed_ply")
 
 @dataclass(frozen=True)
 class CompressOptions:
-    """The config section `compress`.
+    """The config section `compress_splat`.
 
     sh_degree: highest spherical-harmonics degree kept, 0 to 3.
     palette: SH palette entries of a SOG, up to 65536; 0 takes the power of two below the count.
     sh_iterations: k-means passes for that palette. seed: its start.
     webp_effort: 0 (fast) to 6 (small). spz_version: 2 or 3.
     spz_sh1_bits, spz_sh_rest_bits: bits kept of SPZ's SH bytes, for degree 1 and above, 1 to 8.
+    desktop_loss_db, mobile_loss_db: what the page's files may lose on held-out views.
+    rate_points: files measured for the curve of bytes against dB. device: that renders the views.
     """
 
     sh_degree: int = 3
@@ -40,6 +42,10 @@ class CompressOptions:
     spz_version: int = 3
     spz_sh1_bits: int = 5
     spz_sh_rest_bits: int = 4
+    desktop_loss_db: float = 0.3
+    mobile_loss_db: float = 0.6
+    rate_points: int = 5
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         bounds = {
@@ -51,6 +57,7 @@ class CompressOptions:
             "spz_version": (2, 3),
             "spz_sh1_bits": (1, 8),
             "spz_sh_rest_bits": (1, 8),
+            "rate_points": (0, 20),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
@@ -101,6 +108,18 @@ def encoder(name: str, options: CompressOptions) -> Callable[[Gaussians], Encode
             sh_rest_bits=options.spz_sh_rest_bits,
         )
     return compressed_ply.encode
+
+
+def with_effort(options: CompressOptions, effort: int, count: int) -> CompressOptions:
+    """Options for a SOG of `count` Gaussians with `effort` times the passes and palette entries."""
+    if effort == 1:
+        return options
+    palette = options.palette or sog_palette.automatic_size(count)
+    return dataclasses.replace(
+        options,
+        palette=min(sog_palette.MOST_ENTRIES, effort * palette),
+        sh_iterations=min(1000, effort * options.sh_iterations),
+    )
 
 
 def clip(name: str, gaussians: Gaussians) -> Gaussians:

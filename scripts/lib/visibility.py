@@ -27,9 +27,7 @@ class Visibility:
     views: npt.NDArray[np.int64]
 
 
-def measure(
-    gaussians: Gaussians, scene: Scene, indices: Sequence[int], device: str
-) -> Visibility:
+def measure(gaussians: Gaussians, scene: Scene, indices: Sequence[int], device: str) -> Visibility:
     """Blend weights (opacity times transmittance) of every Gaussian over some of the scene's views.
 
     The picture of grey Gaussians is linear in their colour, and its derivative by a Gaussian's colour

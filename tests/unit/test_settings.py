@@ -12,6 +12,7 @@ from scripts.check_codecs import CheckOptions
 from scripts.config_manual import manual
 from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.bundle import WebOptions
+from scripts.lib.clean import CleanOptions
 from scripts.lib.compress import CompressOptions
 from scripts.lib.console import UserError
 from scripts.lib.photos.options import ImportOptions
@@ -42,6 +43,7 @@ OPTIONS = {
     "undistort": UndistortOptions,
     "train_splat": TrainOptions,
     "evaluate_splat": EvaluateOptions,
+    "clean_splat": CleanOptions,
     "compress_splat": CompressOptions,
     "check_codecs": CheckOptions,
     "bundle_web": WebOptions,

@@ -1,0 +1,108 @@
+"""How many Gaussians and SH bands a target's file needs, found by measuring the loss on views. Needs torch.
+
+A reduced splat is rendered as it is before anything is encoded: that costs a moment and tells which
+reductions are worth encoding. The files themselves are then decoded and measured again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
+
+KEEPS = (1.0, 0.75, 0.5, 0.35, 0.25)  # shares of the Gaussians, the most seen ones
+# Bytes of a Gaussian in a SOG, for ranking only: 15 for place, shape and colour, and with harmonics
+# 2 for its palette entry plus its share of the palette.
+PLAIN_BYTES, LABEL_BYTES, PALETTE_BYTES = 15.0, 2.0, 0.25
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A splat with fewer bands and Gaussians: SH `degree`, share `keep`; `loss_db` before encoding."""
+
+    degree: int
+    keep: float
+    loss_db: float
+
+    @property
+    def weight(self) -> float:
+        """About how large its file will be, in bytes for each Gaussian of the whole splat."""
+        harmonics = LABEL_BYTES + PALETTE_BYTES * 3 * SH_COEFFICIENTS[self.degree]
+        return self.keep * (PLAIN_BYTES + (harmonics if self.degree else 0.0))
+
+
+def reduced(
+    gaussians: Gaussians, importance: npt.NDArray[np.float64], degree: int, keep: float
+) -> Gaussians:
+    """The most important share `keep` of the Gaussians, with at most `degree` bands."""
+    some = gaussians
+    if keep < 1:
+        count = max(1, round(keep * len(gaussians)))
+        chosen = np.sort(np.argsort(-importance, kind="stable")[:count])
+        some = gaussians.take(chosen)
+    bands = SH_COEFFICIENTS[min(degree, some.sh_degree)]
+    return Gaussians(
+        some.means,
+        some.quats,
+        some.scales,
+        some.opacities,
+        some.sh0,
+        np.ascontiguousarray(some.shN[:, :bands]),
+    )
+
+
+def explore(
+    gaussians: Gaussians,
+    importance: npt.NDArray[np.float64],
+    loss_of: Callable[[Gaussians], float],
+) -> list[Reduction]:
+    """Every reduction (bands x KEEPS) with its loss in dB, lightest first; one that is heavier and
+    worse than another is left out. `loss_of` gives the dB that a splat loses against the whole one.
+    """
+    degrees = range(gaussians.sh_degree, -1, -1)
+    every = []
+    for degree, keep in itertools.product(degrees, KEEPS):
+        if degree == gaussians.sh_degree and keep == 1:
+            loss = 0.0
+        else:
+            loss = loss_of(reduced(gaussians, importance, degree, keep))
+        every.append(Reduction(degree, keep, float(loss)))
+    every.sort(key=lambda item: (item.weight, item.loss_db))
+    front: list[Reduction] = []
+    for item in every:
+        if not front or item.loss_db < front[-1].loss_db:
+            front.append(item)
+    return front
+
+
+def spread(front: list[Reduction], count: int) -> list[Reduction]:
+    """At most `count` of the front for a curve of bytes against dB: its ends and steps between."""
+    if len(front) <= count:
+        return front
+    places = np.unique(np.linspace(0, len(front) - 1, count).round().astype(int))
+    return [front[place] for place in places]
+
+
+def attempts(front: list[Reduction], limit_db: float) -> Iterator[tuple[Reduction, int]]:
+    """What to encode for a target, in order: (reduction, effort), until one measures within the limit.
+
+    First the lightest reduction that leaves a third of the limit to the encoder, with usual effort
+    (1) and more (2, 4: k-means passes and palette entries); then what is less reduced.
+    """
+    able = [item for item in front if item.loss_db <= limit_db * 2 / 3] or front[-1:]
+    for number, item in enumerate(able):
+        yield item, 1
+        if number == 0 or item is able[-1]:
+            yield item, 2
+            yield item, 4
+
+
+def chosen_summary(item: Reduction, effort: int) -> dict[str, Any]:
+    """A reduction and effort as JSON."""
+    return {"sh_degree": item.degree, "keep": item.keep, "effort": effort}

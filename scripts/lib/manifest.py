@@ -1,0 +1,227 @@
+"""manifest.json and the RO-Crate: what a page was made from, how, how good it is, and every file's hash.
+
+Only the standard library is imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.bundle import FILES, ROOT, without_places
+from scripts.lib.files import sha256, write_bytes
+
+# The manifest carries the hash of its own bytes, taken with this in the hash's place.
+SELF = "manifest_sha256"
+BLANK = "0" * 64
+
+
+def entry(path: Path) -> dict[str, Any]:
+    """One file in the manifest: its size in bytes and its SHA-256."""
+    return {"bytes": Path(path).stat().st_size, "sha256": sha256(path)}
+
+
+def created() -> str:
+    """Now in UTC, or SOURCE_DATE_EPOCH when set, so that a build can be repeated byte for byte."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def project_version() -> str:
+    """This project's version, from pyproject.toml beside the scripts."""
+    try:
+        return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
+        return "unknown"
+
+
+def pick(value: Any, *keys: str) -> dict[str, Any]:
+    """The given keys of a stage's JSON, those that are there."""
+    return {key: value[key] for key in keys if isinstance(value, Mapping) and key in value}
+
+
+def git_commit() -> str:
+    """The checkout's commit, with `-dirty` when tracked files differ; SPLATMAKE_COMMIT in an image."""
+
+    def git(*arguments: str) -> str:
+        run = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=20
+        )
+        return run.stdout.strip() if run.returncode == 0 else ""
+
+    if not (ROOT / ".git").exists():
+        return os.environ.get("SPLATMAKE_COMMIT", "")
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + ("-dirty" if commit and git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.TimeoutExpired):
+        return os.environ.get("SPLATMAKE_COMMIT", "")
+
+
+def machine() -> dict[str, Any]:
+    """The machine that made the page: no names, only what explains timings."""
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def without_options(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """A stage's JSON without its options: those of the run stand in the manifest once."""
+    return {key: value for key, value in stage.items() if key != "options"}
+
+
+def build_manifest(
+    *,
+    scene: str,
+    title: str,
+    options: Mapping[str, Any],
+    stages: Mapping[str, Any],
+    stage_files: Mapping[str, Path],
+    files: Mapping[str, Any],
+    shipped: Mapping[str, Any],
+    decoded: Mapping[str, Any],
+    images: Mapping[str, str],
+    versions: Mapping[str, str],
+    view: Mapping[str, Any],
+) -> dict[str, Any]:
+    """manifest.json: what went in, how it was made, how good it is, and the hash of every file.
+
+    `stages` holds the parsed JSON of photos, sfm, georef, train, eval and codecs; `stage_files`
+    their paths; `shipped` entries of the files beside the bundle; `decoded` what the page's splat holds;
+    `images` the pinned containers. Nothing in the result says where on Earth the place is.
+    """
+    photos = stages["photos"].get("photos", [])
+    kept = [photo for photo in photos if photo.get("kept")]
+    sfm, train = stages["sfm"], stages["train"]
+    manifest = {
+        "format": 1,
+        "scene": scene,
+        "title": title,
+        "created": created(),
+        "versions": {"splatmake": project_version(), **versions},
+        "git_commit": git_commit(),
+        "images": dict(images),
+        "machine": machine(),
+        "options": dict(options),
+        "photos": {
+            "given": len(photos),
+            "kept": len(kept),
+            "files": [pick(photo, "file", "sha256") for photo in kept],
+        },
+        "sfm": pick(sfm, "photos", "registered", "reprojection_error_px", "seconds", "options"),
+        "georef": pick(stages["georef"], "georeferenced", "rmse_horizontal_m", "rmse_vertical_m"),
+        "train": pick(
+            train,
+            "device",
+            "backend",
+            "steps",
+            "seconds",
+            "gaussians",
+            "seed",
+            "peak_memory_mb",
+            "options",
+            "versions",
+        ),  # fmt: skip
+        "eval": pick(stages["eval"], "psnr", "ssim", "flip", "held_out"),
+        "clean": without_options(stages.get("clean", {})),
+        "codecs": stages["codecs"],
+        "start_view": pick(view, "name", "position", "target", "fov"),
+        "stages": {name: {"sha256": sha256(path)} for name, path in stage_files.items()},
+        "decoded": dict(decoded),
+        "shipped": dict(shipped),
+        "files": {name: dict(files[name]) for name in FILES if name in files},
+    }
+    return dict(without_places(manifest))
+
+
+def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest with the hash of its own bytes as its last key."""
+    text = (
+        json.dumps({**manifest, SELF: BLANK}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    start, _, end = text.rpartition(BLANK)
+    write_bytes(path, (start + digest + end).encode())
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether a manifest's bytes are those that were written, its own hash included."""
+    start, key, end = data.rpartition(f'"{SELF}": "'.encode())
+    if not key or len(end) < 64:
+        return False
+    blank = start + key + BLANK.encode() + end[64:]
+    return hashlib.sha256(blank).hexdigest().encode() == end[:64]
+
+
+KINDS = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".gz": "application/gzip",
+    ".json": "application/json",
+    ".jpg": "image/jpeg",
+    ".txt": "text/plain",
+    ".sog": "application/zip",
+}
+
+
+def ro_crate(
+    title: str, description: str, licence: str, credit: str, files: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The bundle as a Research Object Crate (RO-Crate 1.1): https://w3id.org/ro/crate/1.1."""
+    parts = [
+        {
+            "@id": name,
+            "@type": "File",
+            "contentSize": str(entry["bytes"]),
+            "sha256": entry["sha256"],
+            "encodingFormat": KINDS.get(Path(name).suffix, "application/octet-stream"),
+        }
+        for name, entry in files.items()
+    ]
+    root: dict[str, Any] = {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": title,
+        "description": description,
+        "datePublished": created()[:10],
+        "license": licence or "not stated",
+        "hasPart": [{"@id": part["@id"]} for part in parts],
+    }
+    if credit:
+        root["creditText"] = credit
+    software = {
+        "@id": "#splatmake",
+        "@type": "SoftwareApplication",
+        "name": "splatmake",
+        "softwareVersion": project_version(),
+    }
+    action = {
+        "@id": "#made",
+        "@type": "CreateAction",
+        "instrument": {"@id": "#splatmake"},
+        "result": {"@id": "./"},
+        "endTime": created(),
+    }
+    about = {
+        "@id": "ro-crate-metadata.json",
+        "@type": "CreativeWork",
+        "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
+        "about": {"@id": "./"},
+    }
+    return {
+        "@context": "https://w3id.org/ro/crate/1.1/context",
+        "@graph": [about, root, *parts, software, action],
+    }
