@@ -33,6 +33,7 @@ rule report_scene:
         codecs="<results>/{scene}/codecs.json",
         renders="<results>/{scene}/renders.zip",
         poster="<results>/{scene}/poster.jpg",
+        view="<results>/{scene}/view.json",
         manifest="<results>/{scene}/web/manifest.json",
         benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
     output:
@@ -55,7 +56,7 @@ rule report_scene:
         "python -m scripts.report_scene --scene {wildcards.scene:q} --photos {input.photos:q}"
         " --pairs {input.pairs:q} --sfm {input.sfm:q} --georef {input.georef:q} --train {input.train:q}"
         " --eval {input.eval:q} --clean {input.clean:q} --codecs {input.codecs:q} --renders {input.renders:q}"
-        " --poster {input.poster:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q}"
+        " --poster {input.poster:q} --view {input.view:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q}"
         " --options {params.options:q} --output {output.report:q} 2>&1 | tee {log:q}"
 
 
@@ -67,6 +68,7 @@ rule summarise:
         eval=collect("<results>/{scene}/eval.json", scene=SCENES),
         codecs=collect("<results>/{scene}/codecs.json", scene=SCENES),
         posters=collect("<results>/{scene}/poster.jpg", scene=SCENES),
+        benchmarks=collect("<benchmarks>/{scene}/{rule}.tsv", scene=SCENES, rule=TIMED),
     output:
         table="<results>/summary.tsv",
         index="<results>/index.html",
@@ -83,8 +85,10 @@ rule summarise:
         mem_mb=grow(2000),
     params:
         scenes=list(SCENES),
+        price=SETTINGS["report_scene"]["price_per_hour"],
         code=code("summarise", "scripts/lib/report/templates/*"),
     shell:
         "python -m scripts.summarise --scenes {params.scenes:q} --sfm {input.sfm:q} --train {input.train:q}"
         " --eval {input.eval:q} --codecs {input.codecs:q} --posters {input.posters:q}"
+        " --benchmarks {input.benchmarks:q} --price-per-hour {params.price}"
         " --tsv {output.table:q} --html {output.index:q} 2>&1 | tee {log:q}"

@@ -22,17 +22,30 @@ class ReportOptions:
 
     max_views: int = 12  # held-out views shown as pictures, the worst ones; the rest as figures
     picture_side: int = 640  # pixels of the longer side; three of them stand side by side
+    price_per_hour: float = 0.0  # of the machine, in dollars; 0 leaves money out
+
+
+CONTACT_SIDE = 1600  # pixels of the contact sheet's longer side
 
 
 def report_scene(
-    files: StageFiles, renders: Path, poster: Path, options: ReportOptions, output: Path
+    files: StageFiles,
+    renders: Path,
+    poster: Path,
+    options: ReportOptions,
+    output: Path,
+    contact: Path | None = None,
 ) -> None:
-    """Write the report of one scene to `output`. Raises UserError on a missing or damaged input."""
+    """Write the report of one scene to `output`; `contact` is the sheet of all photos, if there is one.
+
+    Raises UserError on a missing or damaged input.
+    """
     with reading_zip(renders) as archive:
         shown = [text(view["name"]) for view in worst_first(files)[: options.max_views]]
         views = {name: view_uris(archive, name, options.picture_side) for name in shown}
-    pictures = Pictures(file_uri(poster, 2 * options.picture_side), views)
-    write_bytes(output, build_report(files, pictures).encode())
+    sheet = file_uri(contact, CONTACT_SIDE) if contact else ""
+    pictures = Pictures(file_uri(poster, 2 * options.picture_side), views, sheet)
+    write_bytes(output, build_report(files, pictures, options.price_per_hour).encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stage in ("photos", "sfm", "georef", "train", "eval", "codecs"):
         parser.add_argument(f"--{stage}", type=Path, required=True, help=f"{stage}.json")
     parser.add_argument("--pairs", type=Path, help="pairs.json")
+    parser.add_argument("--clean", type=Path, help="clean.json")
+    parser.add_argument("--view", type=Path, help="view.json")
+    parser.add_argument("--contact", type=Path, help="contact.jpg; default: beside photos.json")
     parser.add_argument("--renders", type=Path, required=True, help="renders.zip")
     parser.add_argument("--poster", type=Path, required=True, help="poster.jpg")
     parser.add_argument("--manifest", type=Path, help="the page's manifest.json")
@@ -59,10 +75,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         eval=read_object(given.eval),
         codecs=read_object(given.codecs),
         manifest=read_object(given.manifest),
+        clean=read_object(given.clean),
+        view=read_object(given.view),
         benchmarks=tuple(read_benchmark(path) for path in given.benchmarks),
     )
     options = parse_options(ReportOptions, given.options)
-    report_scene(files, given.renders, given.poster, options, given.output)
+    beside = given.photos.with_name("contact.jpg")
+    contact = given.contact or (beside if beside.is_file() else None)
+    report_scene(files, given.renders, given.poster, options, given.output, contact)
     say(f"Report of {given.scene}: {given.output} ({given.output.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scripts.lib.console import UserError, run_main, say
 from scripts.lib.files import write_bytes
+from scripts.lib.report.formats import read_rate
 from scripts.lib.report.index import Row, build_index, summary_table
 from scripts.lib.report.inputs import Benchmark, StageFiles, read_benchmark, read_object
 from scripts.lib.report.pictures import file_uri
@@ -50,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--results", type=Path, help="folder of the scenes' folders; default: that of --html"
     )
+    parser.add_argument(
+        "--price-per-hour", type=float, default=0.0, help="of the machine, in dollars; 0: no cost"
+    )
     parser.add_argument("--tsv", type=Path, required=True, help="the table to write")
     parser.add_argument("--html", type=Path, required=True, help="the index to write")
     given = parser.parse_args(argv)
@@ -67,9 +71,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         poster = paths.get("posters")
         thumbnail = file_uri(poster, THUMBNAIL_SIDE) if poster else ""
         folder = Path(os.path.relpath(results / scene, given.html.parent)).as_posix()
-        rows.append(Row(summarise(files), folder, thumbnail))
+        rows.append(Row(summarise(files), folder, thumbnail, tuple(read_rate(files.codecs))))
     write_bytes(given.tsv, summary_table([row.record for row in rows]).encode())
-    write_bytes(given.html, build_index(rows).encode())
+    write_bytes(given.html, build_index(rows, given.price_per_hour).encode())
     say(f"Summary of {len(rows)} scene{'s' if len(rows) != 1 else ''}: {given.html}, {given.tsv}")
 
 

@@ -159,36 +159,143 @@ def time_bars(stages: Sequence[tuple[str, float, str]]) -> Markup:
     return chart.svg
 
 
-def scatter(
-    name: str, points: Sequence[tuple[str, float, float]], across: str, up: str, label: str
+def capture_map(
+    photos: Sequence[Sequence[float]], points: Sequence[Sequence[float]], metres: bool
 ) -> Markup:
-    """Named points (name, x > 0, y) with the name beside each: one trade against another.
+    """Plan from above: photos as [x, y, z, heading, ...] with an arrow, points as [x, y, 0xRRGGBB].
 
-    x is logarithmic, since sizes differ by factors; names go above and below in turn to stay apart.
+    No position on Earth: axes count from the scene's own origin.
     """
-    with drawing(name, label, 3.0) as chart:
-        for place, (said, x, y) in enumerate(sorted(points, key=lambda point: point[1])):
-            chart.axes.plot([x], [y], "o", color=ACCENT, markersize=7)
+    label = f"Plan of the capture: {len(photos)} photos from above"
+    with drawing("plan", label, 3.6) as chart:
+        if points:
+            colours = [f"#{int(code):06x}" for *_, code in points]
+            # Rastered colours are the photos' own; they are no stand-ins for the page's.
+            chart.axes.scatter(
+                [p[0] for p in points],
+                [p[1] for p in points],
+                c=colours,
+                s=9,
+                marker="s",
+                linewidths=0,
+            )
+        x, y = [p[0] for p in photos], [p[1] for p in photos]
+        heading = [math.radians(p[3]) for p in photos]
+        chart.axes.quiver(
+            x,
+            y,
+            [math.sin(h) for h in heading],
+            [math.cos(h) for h in heading],
+            color=ACCENT,
+            scale=22,
+            width=0.006,
+            headwidth=4,
+            zorder=3,
+        )
+        chart.axes.plot(x, y, "o", color=ACCENT, markersize=4, zorder=4)
+        chart.axes.set_aspect("equal", adjustable="datalim")
+        chart.axes.set_xlabel("metres to the east" if metres else "the scene's own units")
+        chart.axes.set_ylabel("metres to the north" if metres else "")
+    return chart.svg
+
+
+def rate_curve(
+    tried: Sequence[tuple[str, float, float]], shipped: Sequence[tuple[str, float, float]]
+) -> Markup:
+    """Bytes against dB: settings that were tried, (name, MB, dB), and the files that ship on top."""
+    label = "Likeness against size, over Gaussians, bands and formats"
+    with drawing("rate", label, 3.2) as chart:
+        tried = sorted(tried, key=lambda point: point[1])
+        chart.axes.plot(
+            [x for _, x, _ in tried],
+            [y for *_, y in tried],
+            "o-",
+            color=INK,
+            linewidth=1,
+            markersize=4,
+            alpha=0.7,
+        )
+        sizes = {x for _, x, _ in shipped}
+        for said, x, y in tried:
+            if x not in sizes:  # what ships has a name of its own
+                _name(chart, said, x, y, below=True, size=7.5)
+        for said, x, y in shipped:
+            chart.axes.plot([x], [y], "D", color=ACCENT, markersize=6)
             chart.axes.annotate(
                 said,
                 (x, y),
-                xytext=(0, 7 if place % 2 else -7),
+                xytext=(1, 6),
                 textcoords="offset points",
-                ha="center",
-                va="bottom" if place % 2 else "top",
-                fontsize=9,
+                rotation=35,
+                rotation_mode="anchor",
+                fontsize=8.5,
                 parse_math=False,
             )
-        chart.axes.set_xscale("log")
-        low, high = min(x for _, x, _ in points), max(x for _, x, _ in points)
-        chart.axes.set_xlim(low / 1.8, high * 1.8)
-        chart.axes.set_xticks(_round_ticks(low / 1.8, high * 1.8), minor=False)
-        chart.axes.xaxis.set_major_formatter("{x:g}")
-        chart.axes.xaxis.set_minor_locator(NullLocator())
-        chart.axes.set_xlabel(across)
-        chart.axes.set_ylabel(up)
-        chart.axes.margins(y=0.22)
+        _sizes(chart, [x for _, x, _ in [*tried, *shipped]], "file size, MB", "likeness, dB")
+        chart.axes.margins(y=0.45)  # room for the slanted names
     return chart.svg
+
+
+def pareto(
+    name: str,
+    across: str,
+    points: Sequence[tuple[str, float, float]],
+    trails: Sequence[Sequence[tuple[float, float]]] = (),
+) -> Markup:
+    """Scenes as named points (name, x > 0, dB); `trails` are other settings of a scene, joined faintly.
+
+    The stepped line is the front: nothing is both better and cheaper than the scenes on it.
+    """
+    with drawing(name, f"Likeness against {across}", 2.9) as chart:
+        for trail in trails:
+            chart.axes.plot(
+                [x for x, _ in trail],
+                [y for _, y in trail],
+                ".-",
+                color=INK,
+                linewidth=0.8,
+                alpha=0.5,
+            )
+        front: list[tuple[float, float]] = []
+        for _, x, y in sorted(points, key=lambda point: (point[1], -point[2])):
+            if not front or y > front[-1][1]:
+                front.append((x, y))
+        chart.axes.step(
+            [x for x, _ in front], [y for _, y in front], where="post", color=GOOD, linewidth=1.4
+        )
+        for place, (said, x, y) in enumerate(sorted(points, key=lambda point: point[1])):
+            chart.axes.plot([x], [y], "o", color=ACCENT, markersize=7)
+            _name(chart, said, x, y, below=bool(place % 2), size=9)
+        every = [x for _, x, _ in points] + [x for trail in trails for x, _ in trail]
+        _sizes(chart, every, across, "likeness, dB")
+    return chart.svg
+
+
+def _name(chart: Drawing, said: str, x: float, y: float, *, below: bool, size: float) -> None:
+    """A point's name above or below it."""
+    chart.axes.annotate(
+        said,
+        (x, y),
+        xytext=(0, -7 if below else 7),
+        textcoords="offset points",
+        ha="center",
+        va="top" if below else "bottom",
+        fontsize=size,
+        parse_math=False,
+    )
+
+
+def _sizes(chart: Drawing, values: Sequence[float], across: str, up: str) -> None:
+    """A logarithmic axis of positive numbers with round ticks, and both axes' names."""
+    low, high = min(values) / 1.8, max(values) * 1.8
+    chart.axes.set_xscale("log")
+    chart.axes.set_xlim(low, high)
+    chart.axes.set_xticks(_round_ticks(low, high), minor=False)
+    chart.axes.xaxis.set_major_formatter("{x:g}")
+    chart.axes.xaxis.set_minor_locator(NullLocator())
+    chart.axes.set_xlabel(across)
+    chart.axes.set_ylabel(up)
+    chart.axes.margins(y=0.25)
 
 
 def _round_ticks(low: float, high: float) -> list[float]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.lib.report.values import number, text
+from scripts.lib.report.values import number, objects, text
 
 # The stages' fixed file names: what the formats table links to.
 FILES = {
-    "ply": "splat.ply",
+    "ply": "splat.clean.ply",
     "sog": "splat.sog",
+    "mobile_sog": "splat.mobile.sog",
     "spz": "splat.spz",
     "compressed_ply": "splat.compressed.ply",
     "compressed.ply": "splat.compressed.ply",
@@ -18,6 +19,7 @@ FILES = {
 SPELT = {
     "ply": "PLY",
     "sog": "SOG",
+    "mobile_sog": "SOG for phones",
     "spz": "SPZ",
     "compressed_ply": "Compressed PLY",
     "compressed.ply": "Compressed PLY",
@@ -25,6 +27,7 @@ SPELT = {
 PURPOSE = {
     "ply": "the trained splat itself, for editing and archiving",
     "sog": "what the web page loads",
+    "mobile_sog": "what the web page loads on a phone",
     "spz": "for apps and engines that read SPZ",
     "compressed_ply": "for editors and older viewers",
     "compressed.ply": "for editors and older viewers",
@@ -43,6 +46,10 @@ class Format:
     psnr: float | None
     ssim: float | None
     loss_db: float | None
+    flip: float | None = None
+    worst: str = ""  # name of the view that came out worst
+    gaussians: float | None = None
+    sh_degree: float | None = None
 
 
 def read_formats(codecs: dict[str, Any]) -> list[Format]:
@@ -79,4 +86,21 @@ def _format(name: str, item: dict[str, Any]) -> Format:
         psnr=number(item.get("psnr")),
         ssim=number(item.get("ssim")),
         loss_db=None if delta is None else -delta,  # delta is decoded minus PLY
+        flip=number(item.get("flip")),
+        worst=text((item.get("worst_view") or {}).get("name")),
+        gaussians=number(item.get("gaussians")),
+        sh_degree=number(item.get("sh_degree")),
     )
+
+
+def read_rate(codecs: dict[str, Any]) -> list[tuple[str, float, float]]:
+    """Settings that compress_splat measured, as (name, MB, dB): `SH 2, 75 %`."""
+    return [
+        (f"SH {degree:.0f}, {100 * keep:.0f} %", size / 1e6, psnr)
+        for item in objects(codecs.get("rate"))
+        if (degree := number(item.get("sh_degree"))) is not None
+        and (keep := number(item.get("keep"))) is not None
+        and (size := number(item.get("bytes")))
+        and (psnr := number(item.get("psnr"))) is not None
+        and number(item.get("effort")) == 1
+    ]

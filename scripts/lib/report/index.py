@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ class Row:
     record: Summary
     folder: str  # relative to the index's own folder
     thumbnail: str  # data URI, or empty
+    rate: tuple[tuple[str, float, float], ...] = ()  # other settings: (name, MB, dB)
 
 
 def summary_table(records: Sequence[Summary]) -> str:
@@ -46,15 +47,18 @@ def _cell(value: Any) -> str:
     return " ".join(str(value).split())
 
 
-def build_index(rows: Sequence[Row]) -> str:
-    """The index of all scenes as one self-contained HTML document."""
+def build_index(rows: Sequence[Row], price_per_hour: float = 0.0) -> str:
+    """The index of all scenes as one self-contained HTML document.
+
+    `price_per_hour` of the machine, in dollars; 0 leaves money out of it.
+    """
     records = [row.record for row in rows]
     good = sum(record.verdict == verdicts.Level.GOOD for record in records)
     return render(
         "index.html.j2",
         rows=[_shown(row) for row in rows],
         good=good,
-        chart=_chart(records),
+        charts=_charts(rows, price_per_hour),
     )
 
 
@@ -71,14 +75,26 @@ def _shown(row: Row) -> dict[str, Any]:
     }
 
 
-def _chart(records: Sequence[Summary]) -> Any:
-    points = [
-        (record.scene, record.sog_bytes / 1e6, record.psnr)
-        for record in records
-        if record.sog_bytes and record.psnr is not None
-    ]
-    if len(points) < 2:
-        return ""
-    return charts.scatter(
-        "scenes", points, "size of the page's splat, MB", "likeness, dB", "Likeness against size"
-    )
+def _charts(rows: Sequence[Row], price_per_hour: float) -> list[Any]:
+    """Likeness against size, time and cost over all scenes; settings of a scene as trails."""
+    measured = [row for row in rows if row.record.psnr is not None]
+    drawn = []
+
+    def points(value: Callable[[Summary], float | None]) -> list[tuple[str, float, float]]:
+        return [
+            (row.record.scene, found, float(row.record.psnr or 0))
+            for row in measured
+            if (found := value(row.record))
+        ]
+
+    sizes = points(lambda record: (record.sog_bytes or 0) / 1e6)
+    if len(sizes) > 1:
+        trails = [[(size, psnr) for _, size, psnr in row.rate] for row in measured if row.rate]
+        drawn.append(charts.pareto("sizes", "size of the page's splat, MB", sizes, trails))
+    times = points(lambda record: (record.total_seconds or record.train_seconds or 0) / 60)
+    if len(times) > 1:
+        drawn.append(charts.pareto("times", "time, minutes", times))
+        if price_per_hour > 0:
+            costs = [(name, x / 60 * price_per_hour, y) for name, x, y in times]
+            drawn.append(charts.pareto("costs", "cost, dollars", costs))
+    return drawn

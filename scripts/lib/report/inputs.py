@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class StageFiles:
     eval: Json
     codecs: Json
     manifest: Json
+    clean: Json = field(default_factory=dict)
+    view: Json = field(default_factory=dict)
     benchmarks: tuple[Benchmark, ...] = ()
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from scripts.lib.console import duration
-from scripts.lib.report import advice, charts, summary, values, verdicts
-from scripts.lib.report.formats import read_formats
+from scripts.lib.report import advice, capture, charts, summary, values, verdicts
+from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.html import render
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
@@ -26,14 +25,18 @@ STAGES = {
     "undistort": "straightening photos",
     "train_splat": "training the scene",
     "evaluate_splat": "test views",
+    "clean_splat": "cleaning",
     "compress_splat": "compressing",
     "check_codecs": "checking the files",
-    "render_poster": "poster",
+    "render_poster": "planning the visit",
+    "render_tour": "film",
     "bundle_web": "web page",
 }
 FILES = {  # of the scene's folder, beside those that the formats table names
     "web/index.html": "the web page (with its folder: any static host serves it)",
-    "splat.ply": "the trained scene, for editing and archiving",
+    "splat.html": "the web page in one file, which opens by a double click",
+    "splat.ply": "the trained scene as it was trained",
+    "tour.mp4": "the guided tour as a film",
     "undistorted.zip": "photos and camera positions, for other trainers",
     "photos.zip": "the photos as used",
     "renders.zip": "test views in full size",
@@ -43,7 +46,10 @@ FILES = {  # of the scene's folder, beside those that the formats table names
     "georef.json": "place and scale on the map",
     "train.json": "training: figures",
     "eval.json": "test views: figures",
+    "clean.json": "what was left out and why",
+    "compress.json": "compressed files: what was tried",
     "codecs.json": "compressed files: figures",
+    "view.json": "start view, tour, limits and map of the page",
     "web/manifest.json": "versions, options and check sums",
 }
 
@@ -54,6 +60,7 @@ class Pictures:
 
     poster: str
     views: dict[str, dict[str, str]]
+    contact: str = ""  # thumbnails of every photo, kept and dropped
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,11 @@ class Measure:
     meaning: str
 
 
-def build_report(files: StageFiles, pictures: Pictures) -> str:
-    """The report of one scene as one self-contained HTML document."""
+def build_report(files: StageFiles, pictures: Pictures, price_per_hour: float = 0.0) -> str:
+    """The report of one scene as one self-contained HTML document.
+
+    `price_per_hour` of the machine, in dollars; 0 leaves money out of it.
+    """
     record = summary.summarise(files)
     shown = _shown_names(files)
     advices = advice.advise(_capture(files, record, shown))
@@ -85,14 +95,18 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
         tiles=_tiles(record),
         advice=advices,
         measures=_measures(record, files),
-        photos=_photos(files, shown),
+        photos=capture.photos(files, shown),
+        plan=capture.plan(files),
+        contact=pictures.contact,
+        cleaning=_cleaning(files),
         views=_views(files, pictures, shown),
         view_chart=_view_chart(files),
         curve=_curve(files),
         training=_training(files, record),
         formats=[(item, verdicts.format_loss(item.loss_db)) for item in formats],
-        rate_chart=_rate_chart(formats),
-        stages=_stages(files),
+        rate_chart=_rate_chart(files, formats),
+        stages=_stages(files, price_per_hour),
+        cost=_money(record.total_seconds, price_per_hour),
         time_chart=_time_chart(files),
         total=None if record.total_seconds is None else duration(record.total_seconds),
         facts=_facts(files, record),
@@ -265,50 +279,6 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
     ]
 
 
-def _photos(files: StageFiles, shown: dict[str, str]) -> dict[str, Any]:
-    """Rows of kept and dropped photos, and those that could not be placed."""
-    every = objects(files.photos.get("photos"))
-    unplaced = set(names(files.sfm.get("unregistered")))
-    held = {text(view.get("name")) for view in objects(files.eval.get("views"))}
-    held |= {Path(name).stem for name in held}
-    rows = []
-    for item in sorted(every, key=lambda item: text(item.get("file"))):
-        name = text(item.get("file"))
-        width, height = count(item.get("width")), count(item.get("height"))
-        use = "held out" if name in held or Path(name).stem in held else "trained on"
-        rows.append(
-            {
-                "name": shown.get(name, name),
-                "kept": bool(item.get("kept")),
-                "reason": text(item.get("reason")),
-                "size": f"{width} × {height}" if width and height else DASH,
-                "camera": text(item.get("camera")) or DASH,
-                "sharpness": decimals(item.get("sharpness"), 0),
-                "use": "not placed" if name in unplaced else use,
-            }
-        )
-    return {
-        "kept": [row for row in rows if row["kept"]],
-        "dropped": [row for row in rows if not row["kept"]],
-        "unplaced": [shown.get(name, name) for name in sorted(unplaced)],
-        "pairs": _pairs(files),
-    }
-
-
-def _pairs(files: StageFiles) -> str:
-    """How the photos were compared, in one sentence; empty when pairs.json does not say."""
-    strategy = text(files.pairs.get("strategy"))
-    total, verified = count(files.pairs.get("pairs")), count(files.pairs.get("verified"))
-    why = text(files.pairs.get("reason") or files.pairs.get("why"))
-    if not strategy:
-        return ""
-    said = f"Photos were compared by the strategy “{strategy}”"
-    said += f": {why.rstrip('.')}." if why else "."
-    if total and verified is not None:
-        said += f" {grouped(verified)} of {grouped(total)} pairs share a view."
-    return said
-
-
 def _views(files: StageFiles, pictures: Pictures, shown: dict[str, str]) -> list[dict[str, Any]]:
     """Held-out views, worst first, with their pictures as far as they were asked for."""
     rows = []
@@ -345,12 +315,46 @@ def _curve(files: StageFiles) -> Any:
     return charts.training_curve(points) if len(points) > 1 else ""
 
 
-def _rate_chart(formats: Sequence[Any]) -> Any:
+def _rate_chart(files: StageFiles, formats: Sequence[Any]) -> Any:
     points = [(f.name, f.bytes / 1e6, f.psnr) for f in formats if f.bytes and f.psnr is not None]
-    if len(points) < 2:
-        return ""
-    label = "Likeness against size of the files"
-    return charts.scatter("rate", points, "file size, MB", "likeness, dB", label)
+    return charts.rate_curve(read_rate(files.codecs), points) if len(points) > 1 else ""
+
+
+CLEANED = {
+    "transparent": "nearly transparent",
+    "unseen": "seen by fewer than two photos",
+    "far": "far outside of the capture",
+    "needle": "needle-shaped",
+    "sheet": "wide sheets of haze",
+}
+
+
+def _cleaning(files: StageFiles) -> dict[str, Any] | None:
+    """What was left out before encoding, by reason, and what that did to held-out views."""
+    before, after = (
+        count(files.clean.get("gaussians_before")),
+        count(files.clean.get("gaussians_after")),
+    )
+    if before is None or after is None:
+        return None
+    filters = files.clean.get("filters")
+    rows = []
+    for name, entry in (filters if isinstance(filters, dict) else {}).items():
+        if isinstance(entry, dict) and (found := count(entry.get("count"))):
+            done = "left out" if entry.get("applied") is True else "kept: test views need them"
+            rows.append((CLEANED.get(name, name), grouped(found), done))
+    if cropped := count(files.clean.get("cropped")):
+        rows.append(("outside of the crop", grouped(cropped), "left out"))
+    change = None
+    first, last = number(files.clean.get("psnr_before")), number(files.clean.get("psnr_after"))
+    if first is not None and last is not None:
+        change = f"{last - first:+.2f} dB"
+    return {
+        "out": grouped(before - after),
+        "before": grouped(before),
+        "rows": rows,
+        "change": change,
+    }
 
 
 def _training(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
@@ -367,7 +371,15 @@ def _training(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
     return [(name, value) for name, value in rows if value != DASH]
 
 
-def _stages(files: StageFiles) -> list[dict[str, str]]:
+def _money(seconds: float | None, price_per_hour: float) -> str:
+    """What `seconds` of the machine cost; empty when it has no price."""
+    if seconds is None or price_per_hour <= 0:
+        return ""
+    dollars = seconds / 3600 * price_per_hour
+    return f"${dollars:.2f}" if dollars >= 0.995 else f"{100 * dollars:.2g} ¢"
+
+
+def _stages(files: StageFiles, price_per_hour: float = 0.0) -> list[dict[str, str]]:
     order = list(STAGES)
     found = sorted(
         files.benchmarks,
@@ -379,6 +391,7 @@ def _stages(files: StageFiles) -> list[dict[str, str]]:
             "name": STAGES.get(item.rule, item.rule.replace("_", " ")),
             "seconds": duration(item.seconds),
             "memory": decimals(item.memory_mb, 0, "MB"),
+            "cost": _money(item.seconds, price_per_hour),
         }
         for item in found
     ]
@@ -410,6 +423,7 @@ def _options(files: StageFiles) -> list[tuple[str, str]]:
         "match_photos": files.pairs,
         "map_scene": files.sfm,
         "train_splat": files.train,
+        "clean_splat": files.clean,
         "evaluate_splat": files.eval,
         "check_codecs": files.codecs,
         "bundle_web": files.manifest,
