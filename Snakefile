@@ -22,9 +22,10 @@ include: "rules/report.smk"
 
 
 rule all:
-    """A page and a report for every scene of the sheet, and an index over them."""
+    """A page, a film and a report for every scene of the sheet, and an index over them."""
     default_target: True
     input:
         pages=collect("<results>/{scene}/web/index.html", scene=SCENES),
         reports=collect("<results>/{scene}/report.html", scene=SCENES),
+        films=collect("<results>/{scene}/tour.mp4", scene=SCENES),
         index="<results>/index.html",

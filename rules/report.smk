@@ -16,6 +16,7 @@ TIMED = [
     "compress_splat",
     "check_codecs",
     "render_poster",
+    "render_tour",
     "bundle_web",
 ]
 
@@ -34,10 +35,17 @@ rule report_scene:
         renders="<results>/{scene}/renders.zip",
         poster="<results>/{scene}/poster.jpg",
         view="<results>/{scene}/view.json",
+        stops="<results>/{scene}/stops.jpg",
         manifest="<results>/{scene}/web/manifest.json",
         benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
     output:
-        report="<results>/{scene}/report.html",
+        report=report(
+            "<results>/{scene}/report.html",
+            caption="captions/report_scene.rst",
+            category="Scenes",
+            subcategory="{scene}",
+            labels={"scene": "{scene}", "what": "report"},
+        ),
     log:
         "<logs>/{scene}/report_scene.log",
     benchmark:
@@ -56,7 +64,8 @@ rule report_scene:
         "python -m scripts.report_scene --scene {wildcards.scene:q} --photos {input.photos:q}"
         " --pairs {input.pairs:q} --sfm {input.sfm:q} --georef {input.georef:q} --train {input.train:q}"
         " --eval {input.eval:q} --clean {input.clean:q} --codecs {input.codecs:q} --renders {input.renders:q}"
-        " --poster {input.poster:q} --view {input.view:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q}"
+        " --poster {input.poster:q} --view {input.view:q} --stops {input.stops:q}"
+        " --manifest {input.manifest:q} --benchmarks {input.benchmarks:q}"
         " --options {params.options:q} --output {output.report:q} 2>&1 | tee {log:q}"
 
 
@@ -70,8 +79,18 @@ rule summarise:
         posters=collect("<results>/{scene}/poster.jpg", scene=SCENES),
         benchmarks=collect("<benchmarks>/{scene}/{rule}.tsv", scene=SCENES, rule=TIMED),
     output:
-        table="<results>/summary.tsv",
-        index="<results>/index.html",
+        table=report(
+            "<results>/summary.tsv",
+            caption="captions/summary.rst",
+            category="All scenes",
+            labels={"what": "table"},
+        ),
+        index=report(
+            "<results>/index.html",
+            caption="captions/index.rst",
+            category="All scenes",
+            labels={"what": "index"},
+        ),
     log:
         "<logs>/summarise.log",
     benchmark:

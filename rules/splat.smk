@@ -3,7 +3,7 @@
 Needs  <results>/{scene}/undistorted.zip
 Leaves <results>/{scene}/splat.ply, train.json, eval.json, renders.zip, splat.clean.ply, clean.json,
        splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, compress.json, codecs.json,
-       poster.jpg, view.json
+       poster.jpg, view.json, tour.mp4, stops.jpg
 """
 
 
@@ -165,7 +165,13 @@ rule render_poster:
         ply="<results>/{scene}/splat.clean.ply",
         scene="<results>/{scene}/undistorted.zip",
     output:
-        poster="<results>/{scene}/poster.jpg",
+        poster=report(
+            "<results>/{scene}/poster.jpg",
+            caption="captions/poster.rst",
+            category="Scenes",
+            subcategory="{scene}",
+            labels={"scene": "{scene}", "what": "poster"},
+        ),
         view="<results>/{scene}/view.json",
     log:
         "<logs>/{scene}/render_poster.log",
@@ -184,3 +190,36 @@ rule render_poster:
     shell:
         "python -m scripts.render_poster --ply {input.ply:q} --scene {input.scene:q}"
         " --output {output.poster:q} --view {output.view:q} 2>&1 | tee {log:q}"
+
+
+rule render_tour:
+    """Film the guided tour with our own renderer, and a strip of its stops."""
+    input:
+        ply="<results>/{scene}/splat.clean.ply",
+        view="<results>/{scene}/view.json",
+    output:
+        film=report(
+            "<results>/{scene}/tour.mp4",
+            caption="captions/tour.rst",
+            category="Scenes",
+            subcategory="{scene}",
+            labels={"scene": "{scene}", "what": "tour"},
+        ),
+        stops="<results>/{scene}/stops.jpg",
+    log:
+        "<logs>/{scene}/render_tour.log",
+    benchmark:
+        "<benchmarks>/{scene}/render_tour.tsv"
+    container:
+        IMAGES["train"]
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=grow(8000),
+    params:
+        options=options("render_tour"),
+        code=code("render_tour"),
+    shell:
+        "python -m scripts.render_tour --ply {input.ply:q} --view {input.view:q}"
+        " --options {params.options:q} --film {output.film:q} --stops {output.stops:q}"
+        " 2>&1 | tee {log:q}"

@@ -35,8 +35,10 @@ def report_scene(
     options: ReportOptions,
     output: Path,
     contact: Path | None = None,
+    stops: Path | None = None,
 ) -> None:
-    """Write the report of one scene to `output`; `contact` is the sheet of all photos, if there is one.
+    """Write the report of one scene to `output`; `contact` is the sheet of all photos, `stops` the strip
+    of the tour's views, if there are such.
 
     Raises UserError on a missing or damaged input.
     """
@@ -44,7 +46,8 @@ def report_scene(
         shown = [text(view["name"]) for view in worst_first(files)[: options.max_views]]
         views = {name: view_uris(archive, name, options.picture_side) for name in shown}
     sheet = file_uri(contact, CONTACT_SIDE) if contact else ""
-    pictures = Pictures(file_uri(poster, 2 * options.picture_side), views, sheet)
+    strip = file_uri(stops, CONTACT_SIDE) if stops else ""
+    pictures = Pictures(file_uri(poster, 2 * options.picture_side), views, sheet, strip)
     write_bytes(output, build_report(files, pictures, options.price_per_hour).encode())
 
 
@@ -57,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--pairs", type=Path, help="pairs.json")
     parser.add_argument("--clean", type=Path, help="clean.json")
     parser.add_argument("--view", type=Path, help="view.json")
+    parser.add_argument("--stops", type=Path, help="stops.jpg, the tour's views side by side")
     parser.add_argument("--contact", type=Path, help="contact.jpg; default: beside photos.json")
     parser.add_argument("--renders", type=Path, required=True, help="renders.zip")
     parser.add_argument("--poster", type=Path, required=True, help="poster.jpg")
@@ -82,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_options(ReportOptions, given.options)
     beside = given.photos.with_name("contact.jpg")
     contact = given.contact or (beside if beside.is_file() else None)
-    report_scene(files, given.renders, given.poster, options, given.output, contact)
+    report_scene(files, given.renders, given.poster, options, given.output, contact, given.stops)
     say(f"Report of {given.scene}: {given.output} ({given.output.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -1,4 +1,4 @@
-"""One picture of a splat from one camera, and its JPEG. Needs torch."""
+"""Pictures of a splat from cameras of one's choice, and their JPEG. Needs torch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,47 @@ from PIL import Image
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.rasterise import rasterise
 
+Colour = tuple[float, float, float]
 SIZE = (1200, 630)  # what link previews ask for
 BACKGROUND = (0x10 / 255, 0x12 / 255, 0x14 / 255)  # the page's own, where the splat is empty
 MAX_BYTES = 150_000  # a phone shows it at once
+
+
+class Studio:
+    """Gaussians kept ready for many pictures, on the GPU when there is one."""
+
+    def __init__(self, gaussians: Gaussians, background: Colour = BACKGROUND) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        sh = torch.cat([self._tensor(gaussians.sh0)[:, None], self._tensor(gaussians.shN)], dim=1)
+        self.scene = (
+            self._tensor(gaussians.means),
+            self._tensor(gaussians.quats),
+            self._tensor(gaussians.scales).exp(),
+            self._tensor(gaussians.opacities).sigmoid(),
+            sh,
+        )
+        self.background = self._tensor(background)
+
+    def _tensor(self, values: npt.ArrayLike) -> torch.Tensor:
+        return torch.tensor(np.asarray(values, np.float32), device=self.device)
+
+    @torch.no_grad()
+    def picture(
+        self,
+        world_to_camera: npt.NDArray[np.floating],
+        K: npt.NDArray[np.floating],
+        size: tuple[int, int] = SIZE,
+    ) -> npt.NDArray[np.float32]:
+        """What a camera sees, (H, W, 3) in 0..1; `size` is width and height."""
+        colour, _ = rasterise(
+            *self.scene,
+            self._tensor(world_to_camera)[None],
+            self._tensor(K)[None],
+            size,
+            background=self.background,
+        )
+        picture: npt.NDArray[np.float32] = colour[0].clamp(0, 1).cpu().numpy()
+        return picture
 
 
 def render(
@@ -22,31 +60,13 @@ def render(
     world_to_camera: npt.NDArray[np.floating],
     K: npt.NDArray[np.floating],
     size: tuple[int, int] = SIZE,
-    background: tuple[float, float, float] = BACKGROUND,
+    background: Colour = BACKGROUND,
 ) -> npt.NDArray[np.float32]:
     """The picture (H, W, 3) in 0..1 that a camera (world_to_camera (4, 4), K (3, 3)) sees.
 
     `size` is width and height. Uses the GPU when there is one.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-    def tensor(values: npt.ArrayLike) -> torch.Tensor:
-        return torch.tensor(np.asarray(values, np.float32), device=device)
-
-    with torch.no_grad():
-        colour, _ = rasterise(
-            tensor(gaussians.means),
-            tensor(gaussians.quats),
-            tensor(gaussians.scales).exp(),
-            tensor(gaussians.opacities).sigmoid(),
-            torch.cat([tensor(gaussians.sh0)[:, None], tensor(gaussians.shN)], dim=1),
-            tensor(world_to_camera)[None],
-            tensor(K)[None],
-            size,
-            background=tensor(background),
-        )
-    picture: npt.NDArray[np.float32] = colour[0].clamp(0, 1).cpu().numpy()
-    return picture
+    return Studio(gaussians, background).picture(world_to_camera, K, size)
 
 
 def jpeg(picture: npt.NDArray[np.float32]) -> bytes:

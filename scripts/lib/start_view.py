@@ -33,8 +33,7 @@ class StartView:
 
     def intrinsics(self, width: int, height: int) -> Float:
         """K (3, 3) for a picture of that size, principal point in the middle."""
-        focal = max(width, height) / 2 / math.tan(math.radians(self.fov) / 2)
-        return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+        return intrinsics(self.fov, width, height)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for view.json."""
@@ -45,6 +44,12 @@ class StartView:
             "fov": self.fov,
             "world_to_camera": self.world_to_camera.tolist(),
         }
+
+
+def intrinsics(fov: float, width: int, height: int) -> Float:
+    """K (3, 3) of a picture whose longer side spans `fov` degrees, principal point in the middle."""
+    focal = max(width, height) / 2 / math.tan(math.radians(fov) / 2)
+    return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
 
 
 def look_at(position: Float, target: Float) -> Float:

@@ -93,11 +93,11 @@ def from_json(value: dict[str, Any]) -> Tour:
 def choose_stops(start: int, centres: Float, forward: Float, scores: Float) -> list[int]:
     """Indices of the cameras to pass, `start` first: good ones, far from each other in place and view.
 
-    centres, forward (V, 3); scores (V,). Farthest-point choice among the better three quarters.
+    centres, forward (V, 3); scores (V,). Farthest-point choice among the better half.
     """
     spread = float(np.linalg.norm(centres - centres.mean(0), axis=1).mean()) or 1.0
     features = np.column_stack([centres / spread, 0.8 * forward])
-    good = scores >= np.quantile(scores, 0.25)
+    good = scores >= np.quantile(scores, 0.5)
     chosen = [start]
     wanted = min(MOST_STOPS, max(2, len(centres) // 3))
     away = np.linalg.norm(features - features[start], axis=1)

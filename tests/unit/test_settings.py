@@ -31,6 +31,7 @@ from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.train.options import TrainOptions
+from scripts.render_tour import TourOptions
 from scripts.report_scene import ReportOptions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,7 @@ OPTIONS = {
     "clean_splat": CleanOptions,
     "compress_splat": CompressOptions,
     "check_codecs": CheckOptions,
+    "render_tour": TourOptions,
     "bundle_web": WebOptions,
     "report_scene": ReportOptions,
 }

@@ -16,9 +16,11 @@ PER_SCENE = {
     "undistort",
     "train_splat",
     "evaluate_splat",
+    "clean_splat",
     "compress_splat",
     "check_codecs",
     "render_poster",
+    "render_tour",
     "bundle_web",
     "report_scene",
 }

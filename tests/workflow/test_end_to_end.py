@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.gaussians import read_ply
+from scripts.verify import problems
 from tests.workflow.conftest import CUT_DOWN_PHOTOS, Checkout, copy_checkout
 
 AFTER_COMPRESSION = {"compress_splat", "check_codecs", "bundle_web", "report_scene", "summarise"}
-AFTER_TRAINING = AFTER_COMPRESSION | {"train_splat", "evaluate_splat", "render_poster"}
+AFTER_CLEANING = AFTER_COMPRESSION | {"render_poster", "render_tour"}
+AFTER_TRAINING = AFTER_CLEANING | {"train_splat", "evaluate_splat", "clean_splat"}
 
 
 def stage_json(run: Checkout, name: str) -> dict:
@@ -42,6 +44,18 @@ def test_nothing_to_be_done_afterwards(finished: Checkout) -> None:
 def test_a_compress_option_reruns_compression_onwards(finished: Checkout) -> None:
     plan = finished.planned("--config", "compress_splat={seed: 7}")
     assert set(plan) - {"all"} == AFTER_COMPRESSION
+
+
+def test_a_crop_reruns_cleaning_onwards(finished: Checkout) -> None:
+    plan = finished.planned("--config", "clean_splat={crop: {sphere: [0, 0, 0, 5]}}")
+    assert set(plan) - {"all"} == AFTER_CLEANING | {"clean_splat"}
+
+
+def test_the_bundle_verifies(finished: Checkout) -> None:
+    assert problems(finished.path / "results" / "cut" / "web") == []
+    codecs = stage_json(finished, "codecs")
+    assert codecs["passed"] and {"sog", "mobile_sog", "spz"} <= set(codecs["formats"])
+    assert (finished.path / "results" / "cut" / "tour.mp4").stat().st_size > 10_000
 
 
 def test_steps_keep_sfm(finished: Checkout) -> None:

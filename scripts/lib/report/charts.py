@@ -226,13 +226,13 @@ def rate_curve(
                 (x, y),
                 xytext=(1, 6),
                 textcoords="offset points",
-                rotation=35,
+                rotation=72,
                 rotation_mode="anchor",
                 fontsize=8.5,
                 parse_math=False,
             )
         _sizes(chart, [x for _, x, _ in [*tried, *shipped]], "file size, MB", "likeness, dB")
-        chart.axes.margins(y=0.45)  # room for the slanted names
+        chart.axes.margins(y=0.6)  # room for the slanted names
     return chart.svg
 
 

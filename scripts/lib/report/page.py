@@ -61,6 +61,7 @@ class Pictures:
     poster: str
     views: dict[str, dict[str, str]]
     contact: str = ""  # thumbnails of every photo, kept and dropped
+    stops: str = ""  # the tour's views side by side
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def build_report(files: StageFiles, pictures: Pictures, price_per_hour: float = 
         photos=capture.photos(files, shown),
         plan=capture.plan(files),
         contact=pictures.contact,
+        stops=pictures.stops,
         cleaning=_cleaning(files),
         views=_views(files, pictures, shown),
         view_chart=_view_chart(files),
