@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake was started
@@ -13,6 +14,7 @@ sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake wa
 from scripts.lib.console import UserError
 from scripts.lib.digest import code_digest, source_digest
 from scripts.lib.images import rule_images
+from scripts.lib.progress import RunProgress
 from scripts.lib.settings import load_scenes, scene_settings, workflow_settings
 
 
@@ -44,6 +46,26 @@ pathvars:
     results=RESULTS,
     logs=f"{RESULTS}/logs",
     benchmarks=f"{RESULTS}/benchmarks",
+
+
+# A line after each job with the time left, and progress.json for whoever wants to poll.
+PROGRESS = RunProgress(Path(RESULTS) / "progress.json", Path(RESULTS) / "benchmarks")
+
+
+onstart:
+    PROGRESS.begin(
+        (job.jobid, job.rule.name, job.wildcards_dict.get("scene", ""))
+        for job in workflow.dag.needrun_jobs()
+    )
+    logger.addHandler(PROGRESS)
+
+
+onsuccess:
+    PROGRESS.end("done")
+
+
+onerror:
+    PROGRESS.end("failed")
 
 
 # Jobs run `python -m scripts.x` from the working directory, which need not be the checkout. OpenMP threads

@@ -1,0 +1,180 @@
+"""How far a run is, over all scenes: a line after each job, and progress.json for others to poll.
+
+A logging handler: the workflow hands it the jobs that will run and lets it listen to the runner's own
+events. Nothing here imports the runner.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from scripts.lib.console import duration
+from scripts.lib.files import write_json
+
+
+@dataclass
+class Job:
+    """One job: its rule, its scene (empty for those over all scenes), and what has become of it."""
+
+    rule: str
+    scene: str
+    state: str = "waiting"  # waiting, running, done, failed
+    began: float = 0.0
+    seconds: float | None = None
+
+
+class RunProgress(logging.Handler):
+    """Listens to a run. `begin` says which jobs there are; `end` how it ended.
+
+    The time left is computed: jobs count by the seconds that their rule took in this run, or else in an
+    earlier one (`benchmarks`/<scene>/<rule>.tsv), or else by the mean of what is known.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        benchmarks: Path,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.path, self.benchmarks, self.clock = Path(path), Path(benchmarks), clock
+        self.stream = stream or sys.stderr
+        self.jobs: dict[int, Job] = {}
+        self.state = "waiting"
+        self.began = 0.0
+
+    def begin(self, jobs: Iterable[tuple[int, str, str]]) -> None:
+        """The run starts: jobs as (number, rule, scene)."""
+        self.jobs = {number: Job(rule, scene) for number, rule, scene in jobs if rule != "all"}
+        self.state, self.began = "running", self.clock()
+        self.earlier = earlier_seconds(self.benchmarks)
+        self.write()
+
+    def end(self, state: str) -> None:
+        """The run is over: `done` or `failed`."""
+        if self.state == "running":
+            self.state = state
+            self.write()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take in one event of the runner; whatever is not about a known job is not ours."""
+        event = str(getattr(record, "event", "") or "")
+        number = getattr(record, "jobid", getattr(record, "job_id", None))
+        job = self.jobs.get(number) if isinstance(number, int) else None
+        if job is None or self.state != "running":
+            return
+        now = self.clock()
+        if event == "job_info" and job.state == "waiting":
+            job.state, job.began = "running", now
+        elif event == "job_finished":
+            job.state, job.seconds = "done", now - (job.began or now)
+        elif event == "job_error":
+            job.state = "failed"
+        else:
+            return
+        try:
+            self.write()
+        except OSError as error:  # a full disk must not stop the run for want of a progress bar
+            print(f"{self.path} could not be written: {error}", file=self.stream)
+        if event == "job_finished":
+            print(self.line(job), file=self.stream, flush=True)
+
+    def expected(self, job: Job) -> float:
+        """Seconds that a job took or will take, as far as anything is known; 1 when nothing is."""
+        if job.seconds is not None:
+            return max(job.seconds, 0.1)
+        here = [other.seconds for other in self.jobs.values() if other.rule == job.rule]
+        known = [seconds for seconds in here if seconds is not None]
+        if known:
+            return max(sum(known) / len(known), 0.1)
+        if job.rule in self.earlier:
+            return max(self.earlier[job.rule], 0.1)
+        measured = [other.seconds for other in self.jobs.values() if other.seconds is not None]
+        every = [*measured, *self.earlier.values()]
+        return max(sum(every) / len(every), 0.1) if every else 1.0
+
+    def fraction(self, jobs: Iterable[Job]) -> float:
+        """Share of the work of some jobs that is done, 0 to 1; a running job counts with its time so far."""
+        total = done = 0.0
+        for job in jobs:
+            length = self.expected(job)
+            total += length
+            if job.state == "done":
+                done += length
+            elif job.state == "running":
+                done += min(0.95 * length, self.clock() - job.began)
+        return done / total if total else 1.0
+
+    def seconds_left(self) -> float | None:
+        """Seconds until the end at the pace so far; None before anything is done."""
+        share = self.fraction(self.jobs.values())
+        if share <= 0 or not any(job.state == "done" for job in self.jobs.values()):
+            return None
+        return (self.clock() - self.began) * (1 - share) / share
+
+    def line(self, job: Job) -> str:
+        """One line for the terminal."""
+        done = sum(other.state == "done" for other in self.jobs.values())
+        percent = 100 * self.fraction(self.jobs.values())
+        left = self.seconds_left()
+        what = f"{job.scene}: {job.rule}" if job.scene else job.rule
+        tail = f", about {duration(left)} left" if left and done < len(self.jobs) else ""
+        return f"[{done}/{len(self.jobs)} jobs, {percent:.0f} %{tail}] {what} done"
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole picture as plain values."""
+        scenes: dict[str, list[Job]] = {}
+        for job in self.jobs.values():
+            scenes.setdefault(job.scene, []).append(job)
+        left = self.seconds_left()
+        return {
+            "state": self.state,
+            "updated": datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z"),
+            "seconds": round(self.clock() - self.began, 1),
+            "eta_seconds": None if left is None else round(left, 1),
+            "percent": round(100 * self.fraction(self.jobs.values()), 1),
+            "jobs": {
+                state: sum(job.state == state for job in self.jobs.values())
+                for state in ("waiting", "running", "done", "failed")
+            },
+            "scenes": {
+                scene or "all": {
+                    "percent": round(100 * self.fraction(jobs), 1),
+                    "stages": [
+                        {
+                            "rule": job.rule,
+                            "state": job.state,
+                            "seconds": None if job.seconds is None else round(job.seconds, 1),
+                        }
+                        for job in jobs
+                    ],
+                }
+                for scene, jobs in scenes.items()
+            },
+        }
+
+    def write(self) -> None:
+        """Write progress.json, whole at any moment."""
+        write_json(self.path, self.as_json())
+
+
+def earlier_seconds(benchmarks: Path) -> dict[str, float]:
+    """Mean seconds of each rule over the benchmark tables that an earlier run left."""
+    found: dict[str, list[float]] = {}
+    for path in sorted(Path(benchmarks).glob("**/*.tsv")):
+        try:
+            with path.open(encoding="utf-8", newline="") as handle:
+                rows = list(csv.DictReader(handle, delimiter="\t"))
+            found.setdefault(path.stem, []).extend(float(row["s"]) for row in rows)
+        except (OSError, KeyError, ValueError, UnicodeDecodeError):
+            continue  # a table of another kind tells nothing
+    return {rule: sum(values) / len(values) for rule, values in found.items() if values}

@@ -1,0 +1,110 @@
+"""Progress over all scenes: events in, percent and time left out, a file that is whole at any moment."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.progress import RunProgress, earlier_seconds
+
+JOBS = [
+    (1, "train_splat", "yard"),
+    (2, "bundle_web", "yard"),
+    (3, "train_splat", "mill"),
+    (0, "all", ""),
+]
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def event(kind: str, **fields: object) -> logging.LogRecord:
+    record = logging.LogRecord("snakemake", logging.INFO, "", 0, None, None, None)
+    record.__dict__.update(event=kind, **fields)
+    return record
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> tuple[RunProgress, Clock]:
+    clock = Clock()
+    progress = RunProgress(
+        tmp_path / "progress.json", tmp_path / "benchmarks", io.StringIO(), clock
+    )
+    progress.begin(JOBS)
+    return progress, clock
+
+
+def read(progress: RunProgress) -> dict:
+    return json.loads(progress.path.read_text())
+
+
+def test_a_run_from_start_to_end(run: tuple[RunProgress, Clock]) -> None:
+    progress, clock = run
+    first = read(progress)
+    assert first["jobs"] == {"waiting": 3, "running": 0, "done": 0, "failed": 0}
+    assert first["percent"] == 0 and first["eta_seconds"] is None
+    progress.emit(event("job_info", jobid=1))
+    clock.now += 60
+    progress.emit(event("job_finished", job_id=1))
+    half = read(progress)
+    # The other training is expected to take as long; bundling as the mean of what is known.
+    assert half["percent"] == pytest.approx(33.3, abs=0.1)
+    assert half["eta_seconds"] == pytest.approx(120)
+    assert half["scenes"]["yard"]["stages"][0] == {
+        "rule": "train_splat",
+        "state": "done",
+        "seconds": 60.0,
+    }
+    assert half["scenes"]["mill"]["percent"] == 0
+    assert "2 min 00 s left" in progress.stream.getvalue()  # type: ignore[attr-defined]
+    for number in (2, 3):
+        progress.emit(event("job_info", jobid=number))
+        clock.now += 10
+        progress.emit(event("job_finished", job_id=number))
+    progress.end("done")
+    last = read(progress)
+    assert last["state"] == "done" and last["percent"] == 100 and last["eta_seconds"] == 0
+
+
+def test_a_failed_job_is_named(run: tuple[RunProgress, Clock]) -> None:
+    progress, _ = run
+    progress.emit(event("job_info", jobid=3))
+    progress.emit(event("job_error", jobid=3))
+    progress.end("failed")
+    found = read(progress)
+    assert found["state"] == "failed" and found["jobs"]["failed"] == 1
+    assert found["scenes"]["mill"]["stages"][0]["state"] == "failed"
+
+
+def test_other_events_change_nothing(run: tuple[RunProgress, Clock]) -> None:
+    progress, _ = run
+    before = progress.path.read_text()
+    for record in (
+        event("shellcmd"),
+        event("job_info", jobid=99),
+        event("progress", done=1, total=2),
+    ):
+        progress.emit(record)
+    assert progress.path.read_text() == before
+
+
+def test_earlier_runs_weigh_the_stages(tmp_path: Path) -> None:
+    folder = tmp_path / "benchmarks" / "yard"
+    folder.mkdir(parents=True)
+    (folder / "train_splat.tsv").write_text("s\th:m:s\n90.0\t0:01:30\n")
+    (folder / "bundle_web.tsv").write_text("s\th:m:s\n10.0\t0:00:10\n")
+    (folder / "broken.tsv").write_text("nothing\n")
+    assert earlier_seconds(tmp_path / "benchmarks") == {"train_splat": 90.0, "bundle_web": 10.0}
+    progress = RunProgress(tmp_path / "p.json", tmp_path / "benchmarks", io.StringIO(), Clock())
+    progress.begin(JOBS[:2])
+    progress.emit(event("job_info", jobid=2))
+    progress.emit(event("job_finished", job_id=2))
+    assert read(progress)["percent"] < 5
