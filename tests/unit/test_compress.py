@@ -1,0 +1,117 @@
+"""Files for each target: as light as the measured loss allows, with better settings when one is missed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts import check_codecs, compress_splat
+from scripts.lib import budget, compress
+from scripts.lib.codecs import decode
+from scripts.lib.console import UserError
+from scripts.lib.files import read_json
+from scripts.lib.gaussians import Gaussians, write_ply
+from scripts.lib.train.note import TrainingNote
+from tests.unit.splat_scene import make_gaussians, make_views, write_scene
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("compress")
+    truth = make_gaussians(250, bands=3)
+    write_scene(base / "undistorted.zip", truth, make_views())
+    write_ply(base / "splat.ply", truth, (TrainingNote(64, 4).comment(),))
+    return base
+
+
+def run(folder: Path, out: Path, **options: object) -> dict:
+    arguments = ["--ply", folder / "splat.ply", "--scene", folder / "undistorted.zip"]
+    arguments += ["--sog", out / "splat.sog", "--mobile", out / "splat.mobile.sog"]
+    arguments += ["--spz", out / "splat.spz", "--compressed-ply", out / "splat.compressed.ply"]
+    arguments += ["--metrics", out / "compress.json", "--options", json.dumps(options)]
+    compress_splat.main([str(argument) for argument in arguments])
+    return read_json(out / "compress.json")
+
+
+def test_targets_keep_their_limits_and_the_gate_agrees(folder: Path, tmp_path: Path) -> None:
+    numbers = run(folder, tmp_path, desktop_loss_db=0.5, mobile_loss_db=2.0)
+    targets = numbers["targets"]
+    assert targets["desktop"]["loss_db"] <= 0.5 and targets["desktop"]["within_limit"]
+    assert targets["mobile"]["loss_db"] <= 2.0
+    assert targets["mobile"]["bytes"] <= targets["desktop"]["bytes"]
+    for name, target in (("splat.sog", "desktop"), ("splat.mobile.sog", "mobile")):
+        assert (tmp_path / name).stat().st_size == targets[target]["bytes"]
+        assert len(decode(tmp_path / name)) == targets[target]["gaussians"]
+    sizes = [point["bytes"] for point in numbers["rate"]]
+    assert sizes == sorted(sizes) and len(sizes) >= 2
+    encoded = [tmp_path / f"splat.{s}" for s in ("sog", "mobile.sog", "spz", "compressed.ply")]
+    arguments = ["--ply", folder / "splat.ply", "--scene", folder / "undistorted.zip"]
+    arguments += ["--encoded", *encoded, "--compressed", tmp_path / "compress.json"]
+    arguments += ["--metrics", tmp_path / "codecs.json"]
+    arguments += ["--options", '{"max_mobile_loss_db": 2.5, "max_loss_db": 0.6}']
+    check_codecs.main([str(argument) for argument in arguments])
+    checked = read_json(tmp_path / "codecs.json")
+    assert (
+        checked["passed"] and checked["targets"] == targets and checked["rate"] == numbers["rate"]
+    )
+    sog = checked["formats"]["sog"]
+    # Two programs measured the same file: they agree on what it lost.
+    assert sog["delta_psnr"] == pytest.approx(targets["desktop"]["delta_psnr"], abs=1e-6)
+    assert 0 <= sog["flip"] < 0.2 and sog["worst_view"]["psnr"] <= sog["psnr"]
+    with pytest.raises(UserError, match="mobile.sog loses .* limit of 0.01 dB"):
+        check_codecs.main(
+            [*map(str, arguments[:-1]), '{"max_mobile_loss_db": 0.01, "max_loss_db": 9}']
+        )
+
+
+def test_the_same_input_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        run(folder, tmp_path / name, rate_points=0)
+    for file in ("splat.sog", "splat.mobile.sog", "splat.spz", "splat.compressed.ply"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), (
+            file
+        )
+
+
+def test_what_cannot_be_reached_is_tried_harder_and_said(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbers = run(
+        folder, tmp_path, desktop_loss_db=0.0, mobile_loss_db=3.0, palette=4, rate_points=0
+    )
+    tried = [point["effort"] for point in numbers["rate"] if point["keep"] == 1]
+    assert {1, 2, 4} <= set(tried), "it gave up without better settings"
+    desktop = numbers["targets"]["desktop"]
+    assert not desktop["within_limit"]
+    assert desktop["loss_db"] == min(point["loss_db"] for point in numbers["rate"])
+    assert "misses the limit of 0.0 dB" in capsys.readouterr().out
+
+
+def test_reductions_are_ordered_and_none_is_senseless() -> None:
+    gaussians = make_gaussians(100, bands=3)
+    importance = np.arange(100.0)
+
+    def loss_of(some: Gaussians) -> float:
+        """Half a dB for the band, and one for each Gaussian that goes."""
+        return (0.5 if some.sh_degree == 0 else 0.0) + (100 - len(some))
+
+    front = budget.explore(gaussians, importance, loss_of)
+    weights, losses = [r.weight for r in front], [r.loss_db for r in front]
+    assert weights == sorted(weights) and losses == sorted(losses, reverse=True)
+    assert front[-1].loss_db == 0 and front[-1].degree == 1 and front[-1].keep == 1
+    half = budget.reduced(gaussians, importance, 0, 0.5)
+    assert len(half) == 50 and half.sh_degree == 0
+    assert np.array_equal(half.means, gaussians.means[50:]), "the least important half went"
+    order = [item for item, _ in budget.attempts(front, 0.9)]
+    assert order[0].loss_db <= 0.6 and order[-1] == front[-1]
+
+
+def test_effort_means_more_palette_and_passes() -> None:
+    options = compress.CompressOptions(palette=100, sh_iterations=10)
+    better = compress.with_effort(options, 4, 10_000)
+    assert (better.palette, better.sh_iterations) == (400, 40)
+    assert compress.with_effort(options, 1, 10_000) == options

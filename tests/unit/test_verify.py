@@ -1,0 +1,155 @@
+"""A bundle that verifies, and one changed byte in each of its files, found and named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from scripts.bundle_web import write_bundle
+from scripts.lib import bundle, film, manifest, web_page
+from scripts.lib.codecs import sog
+from scripts.lib.console import UserError
+from scripts.lib.gaussians import write_ply
+from scripts.verify import main, problems
+from tests.unit.splat_scene import make_gaussians
+from tests.unit.stage_files import stage_values
+
+
+def fake_viewer(folder: Path) -> Path:
+    """node_modules with just what a bundle takes from the viewer's package."""
+    package = folder / "node_modules" / bundle.PACKAGE
+    (package / "public").mkdir(parents=True)
+    (package / "package.json").write_text('{"version": "0.0.0"}')
+    (package / "LICENSE").write_text("MIT")
+    (package / "public" / "index.css").write_text(".x { color: red }")
+    script = f"// viewer\n{web_page.MANAGER_MADE}\n//# sourceMappingURL=index.js.map\n"
+    (package / "public" / "index.js").write_text(script)
+    return folder / "node_modules"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    gaussians = make_gaussians(60, bands=3)
+    write_ply(folder / "splat.ply", gaussians)
+    (folder / "splat.sog").write_bytes(sog.encode(gaussians).data)
+    Image.new("RGB", (1200, 630), (70, 90, 80)).save(folder / "poster.jpg")
+    view = {"position": [3, 0, 1], "target": [0, 0, 0], "fov": 60, "name": "a.jpg"}
+    (folder / "view.json").write_text(json.dumps(view))
+    stages = {}
+    values = stage_values()
+    for name in ("photos", "sfm", "georef", "train", "eval", "codecs"):
+        stages[name] = folder / f"{name}.json"
+        stages[name].write_text(json.dumps(values[name]))
+    write_bundle(
+        scene="yard",
+        sog=folder / "splat.sog",
+        poster=folder / "poster.jpg",
+        view_path=folder / "view.json",
+        stage_files=stages,
+        options=bundle.WebOptions(licence="CC BY 4.0", url="https://example.org/yard/"),
+        output=folder / "web",
+        modules=fake_viewer(folder),
+        shipped=[folder / "splat.ply"],
+        images={"web": "docker://example/web@sha256:0"},
+        single=folder / "splat.html",
+    )
+    return folder
+
+
+def test_it_is_whole(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sorted(p.name for p in (made / "web").iterdir()) == sorted(bundle.FILES)
+    assert problems(made / "web") == []
+    main([str(made / "web")])
+    assert "as they were made" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", bundle.FILES)
+@pytest.mark.parametrize("where", [0.0, 0.5, 1.0])
+def test_one_changed_byte_is_found_and_named(
+    made: Path, tmp_path: Path, name: str, where: float
+) -> None:
+    folder = Path(shutil.copytree(made / "web", tmp_path / "web"))
+    data = bytearray((folder / name).read_bytes())
+    data[round(where * (len(data) - 1))] ^= 1
+    (folder / name).write_bytes(data)
+    found = problems(folder)
+    assert len(found) == 1 and name in found[0], found
+    with pytest.raises(UserError, match="is not what was made"):
+        main([str(folder)])
+
+
+def test_missing_extra_and_neighbouring_files(made: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made / "web", tmp_path / "web"))
+    (folder / "page.js").unlink()
+    (folder / "extra.js").write_text("alert(1)")
+    (tmp_path / "splat.ply").write_bytes(b"ply")
+    found = " ".join(problems(folder))
+    assert "page.js is missing" in found and "extra.js does not belong" in found
+    assert "../splat.ply has 3 bytes" in found
+    with pytest.raises(UserError, match=r"no manifest\.json"):
+        problems(tmp_path)
+
+
+def test_the_manifest_says_how_it_was_made(made: Path) -> None:
+    found = json.loads((made / "web" / "manifest.json").read_text())
+    assert found["images"] == {"web": "docker://example/web@sha256:0"}
+    assert found["decoded"]["gaussians"] == 60 and found["decoded"]["sh_degree"] == 1
+    assert found["train"]["seed"] == 7 and found["machine"]["cpus"] >= 1
+    assert set(found["files"]) == set(bundle.FILES) - {"manifest.json"}
+    assert "latitude" not in json.dumps(found)
+    crate = json.loads((made / "web" / "ro-crate-metadata.json").read_text())
+    root = next(item for item in crate["@graph"] if item["@id"] == "./")
+    parts = {item["@id"]: item for item in crate["@graph"] if item["@type"] == "File"}
+    assert root["license"] == "CC BY 4.0" and {p["@id"] for p in root["hasPart"]} == set(parts)
+    assert parts["scene.sog"]["sha256"] == found["files"]["scene.sog"]["sha256"]
+
+
+def test_link_previews_have_whole_addresses(made: Path) -> None:
+    text = (made / "web" / "index.html").read_text()
+    assert '<meta property="og:image" content="https://example.org/yard/poster.jpg">' in text
+    assert '<link rel="canonical" href="https://example.org/yard/">' in text
+    assert 'name="twitter:card" content="summary_large_image"' in text
+
+
+def test_another_viewer_is_refused(tmp_path: Path) -> None:
+    modules = fake_viewer(tmp_path)
+    (modules / bundle.PACKAGE / "public" / "index.js").write_text("// something else")
+    with pytest.raises(UserError, match="not the version of the viewer"):
+        web_page.viewer_script(modules / bundle.PACKAGE)
+
+
+def test_the_manifests_own_hash(tmp_path: Path) -> None:
+    manifest.write_manifest(tmp_path / "m.json", {"a": 1})
+    data = (tmp_path / "m.json").read_bytes()
+    assert manifest.is_whole(data) and json.loads(data)["a"] == 1
+    assert not manifest.is_whole(data.replace(b'"a": 1', b'"a": 2'))
+    assert not manifest.is_whole(b"") and not manifest.is_whole(b'{"manifest_sha256": "12"}')
+
+
+def test_a_film_plays_everywhere(tmp_path: Path) -> None:
+    import av
+    import numpy as np
+
+    with film.writing_film(tmp_path / "f.mp4", (64, 36), 10) as out:
+        for step in range(12):
+            out.add(np.full((36, 64, 3), step / 12))
+    with av.open(str(tmp_path / "f.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        frames = [
+            frame.to_ndarray(format="rgb24").mean() / 255 for frame in container.decode(stream)
+        ]
+    assert np.allclose(frames, np.arange(12) / 12, atol=0.03)
+    data = (tmp_path / "f.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat"), "a browser would load it whole first"
+    with (
+        pytest.raises(ValueError, match="even sides"),
+        film.writing_film(tmp_path / "g.mp4", (63, 36), 10),
+    ):
+        pass
+    assert not (tmp_path / "g.mp4").exists()
