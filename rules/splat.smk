@@ -2,7 +2,7 @@
 
 Needs  <results>/{scene}/undistorted.zip
 Leaves <results>/{scene}/splat.ply, train.json, eval.json, renders.zip, splat.clean.ply, clean.json,
-       splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, compress.json, codecs.json,
+       splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, lod.zip, compress.json, codecs.json,
        poster.jpg, view.json, tour.mp4, stops.jpg
 """
 
@@ -103,6 +103,7 @@ rule compress_splat:
         mobile="<results>/{scene}/splat.mobile.sog",
         spz="<results>/{scene}/splat.spz",
         compressed_ply="<results>/{scene}/splat.compressed.ply",
+        lod="<results>/{scene}/lod.zip",
         metrics="<results>/{scene}/compress.json",
     log:
         "<logs>/{scene}/compress_splat.log",
@@ -122,7 +123,8 @@ rule compress_splat:
     shell:
         "python -m scripts.compress_splat --ply {input.ply:q} --scene {input.scene:q}"
         " --options {params.options:q} --sog {output.sog:q} --mobile {output.mobile:q}"
-        " --spz {output.spz:q} --compressed-ply {output.compressed_ply:q} --metrics {output.metrics:q}"
+        " --spz {output.spz:q} --compressed-ply {output.compressed_ply:q} --lod {output.lod:q}"
+        " --metrics {output.metrics:q}"
         " 2>&1 | tee {log:q}"
 
 

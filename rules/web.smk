@@ -1,7 +1,8 @@
 """The page: a folder of plain files that any static host serves.
 
 Needs  <results>/{scene}/splat.sog, poster.jpg, view.json and every stage's JSON
-Leaves <results>/{scene}/web/index.html and the other files of the bundle, splat.html (all in one file)
+Leaves <results>/{scene}/web/index.html and the other files of the bundle,
+       splat.html (all in one file), site.zip (for hosts: names that carry a hash, levels of detail)
 """
 
 from scripts.lib.bundle import FILES as BUNDLE_FILES
@@ -15,6 +16,7 @@ rule bundle_web:
     input:
         sog="<results>/{scene}/splat.sog",
         mobile="<results>/{scene}/splat.mobile.sog",
+        lod="<results>/{scene}/lod.zip",
         poster="<results>/{scene}/poster.jpg",
         view="<results>/{scene}/view.json",
         photos="<results>/{scene}/photos.json",
@@ -28,6 +30,7 @@ rule bundle_web:
     output:
         collect("<results>/{{scene}}/web/{file}", file=BUNDLE_FILES),
         single="<results>/{scene}/splat.html",
+        site="<results>/{scene}/site.zip",
     log:
         "<logs>/{scene}/bundle_web.log",
     benchmark:
@@ -50,5 +53,5 @@ rule bundle_web:
         " --georef {input.georef:q} --train {input.train:q} --eval {input.eval:q}"
         " --clean {input.clean:q} --shipped {input.shipped:q} --images {params.images:q}"
         " --codecs {input.codecs:q} --options {params.options:q} --output-dir {params.folder:q}"
-        " --single {output.single:q}"
+        " --lod {input.lod:q} --single {output.single:q} --site {output.site:q}"
         " 2>&1 | tee {log:q}"

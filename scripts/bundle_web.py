@@ -19,7 +19,16 @@ from typing import Any
 from scripts.lib import bundle, manifest, web_page
 from scripts.lib.codecs import sog as sog_codec
 from scripts.lib.console import UserError, run_main, say
-from scripts.lib.files import read_json, replacing, write_bytes, write_json
+from scripts.lib.files import (
+    add_to_zip,
+    read_json,
+    reading_zip,
+    replacing,
+    sha256,
+    write_bytes,
+    write_json,
+    writing_zip,
+)
 from scripts.lib.node import node_modules
 from scripts.lib.options import parse_options
 
@@ -79,6 +88,7 @@ def page_config(
         "measure": web_page.measuring(georef, view),
         "url": options.url,
     }
+    config["loads"] = [name for name in entries if name not in ("licences.txt", "_headers")]
     if entries["scene.mobile.sog"]["bytes"] < entries["scene.sog"]["bytes"]:
         config["mobile"] = scene("scene.mobile.sog")
     if options.map and view.get("map"):
@@ -100,6 +110,8 @@ def write_bundle(
     output: Path,
     modules: Path,
     single: Path | None = None,
+    site: Path | None = None,
+    lod: Path | None = None,
     shipped: Sequence[Path] = (),
     images: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -107,7 +119,8 @@ def write_bundle(
 
     `mobile` is the smaller splat for phones (None: there is no other). `stage_files` maps the names in
     STAGES to their JSON; `modules` is node_modules with the viewer; `shipped` are files beside the bundle
-    whose hashes it keeps; `images` the pinned containers. Raises UserError on an input that
+    whose hashes it keeps; `images` the pinned containers. `site` is a zip for hosts, whose names carry
+    hashes, with the streamed form `lod` (a zip, maybe empty) inside. Raises UserError on an input that
     is missing or damaged.
     """
     mobile = mobile or sog
@@ -183,7 +196,49 @@ def write_bundle(
         view=view,
     )
     manifest.write_manifest(output / "manifest.json", made)
+    if site is not None:
+        write_site(site, output, page, texts, config, options.url, entries, lod)
     return made
+
+
+def write_site(
+    site: Path,
+    folder: Path,
+    template: str,
+    texts: Mapping[str, str],
+    config: Mapping[str, Any],
+    url: str,
+    entries: Mapping[str, Any],
+    lod: Path | None,
+) -> None:
+    """A zip to unpack on a host: names carry their file's hash, so that caches may keep them for ever.
+
+    A large scene's levels of detail come along, in a folder whose name is a hash too.
+    """
+    hashed = {
+        name: web_page.hashed_name(name, entry["sha256"])
+        for name, entry in entries.items()
+        if name in config["loads"]
+    }
+    config = dict(config)
+    with writing_zip(site) as archive:
+        kept = list(hashed.values())
+        if lod is not None:
+            stream = f"lod.{sha256(lod)[:12]}"
+            with reading_zip(lod) as parts:
+                for name in parts.namelist():
+                    add_to_zip(archive, f"{stream}/{name}", parts.read(name))
+                if parts.namelist():
+                    config["stream"] = f"{stream}/lod-meta.json"
+                    kept.append(f"{stream}/*")
+        text = web_page.hosted(template, texts, config, url, hashed)
+        add_to_zip(archive, "index.html", text.encode())
+        for name, address in hashed.items():
+            add_to_zip(archive, address, (folder / name).read_bytes())
+        # Link previews ask for the poster by its plain name.
+        for name in ("poster.jpg", "licences.txt", "ro-crate-metadata.json", "manifest.json"):
+            add_to_zip(archive, name, (folder / name).read_bytes())
+        add_to_zip(archive, "_headers", web_page.headers_file(kept).encode())
 
 
 def decoded(sog: Path) -> dict[str, Any]:
@@ -232,6 +287,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         output=arguments.output_dir,
         modules=node_modules(),
         single=arguments.single,
+        site=arguments.site,
+        lod=arguments.lod,
         shipped=arguments.shipped,
         images=json.loads(arguments.images),
     )

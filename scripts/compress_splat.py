@@ -1,7 +1,7 @@
 """Compress a splat into the files that ship: SOG for the page (desktop and mobile), SPZ, compressed PLY.
 
 Needs  splat.clean.ply, and undistorted.zip to measure losses on its held-out views
-Leaves splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, compress.json
+Leaves splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, lod.zip, compress.json
 """
 
 from __future__ import annotations
@@ -70,15 +70,15 @@ def targets(
     importance = visibility.measure(gaussians, scene, trained, device).weight
     whole = quality(gaussians)
     front = budget.explore(gaussians, importance, lambda some: loss(quality(some)))
-    tried: dict[tuple[int, float, int], dict[str, Any]] = {}
+    tried: dict[tuple[int, float, float], dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
 
-        def encoded(item: budget.Reduction, effort: int) -> dict[str, Any]:
+        def encoded(item: budget.Reduction, effort: float) -> dict[str, Any]:
             """Encode one reduction, decode the file, measure it; every one only once."""
             key = (item.degree, item.keep, effort)
             if key not in tried:
                 some = budget.reduced(gaussians, importance, item.degree, item.keep)
-                path = Path(folder) / f"sh{item.degree}_{item.keep:g}_{effort}.sog"
+                path = Path(folder) / f"sh{item.degree}_{item.keep:g}_{effort:g}.sog"
                 more = compress.with_effort(options, effort, len(some))
                 numbers = compress.write("sog", path, some, more)
                 now = quality(decode(path))
@@ -144,6 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--mobile", type=Path, help="SOG for phones to write; needs --scene")
     parser.add_argument("--spz", type=Path, help="SPZ to write")
     parser.add_argument("--compressed-ply", type=Path, help="compressed PLY to write")
+    parser.add_argument("--lod", type=Path, help="zip of the streamed form to write")
     parser.add_argument(
         "--metrics", type=Path, help="JSON to write: bytes, seconds, errors, choices"
     )
@@ -173,6 +174,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     formats = {
         name: compress.write(name, path, gaussians, options) for name, path in outputs.items()
     }
+    if given.lod:
+        measured["lod"] = compress.write_lod(given.lod, gaussians, options)
     if given.metrics:
         write_json(
             given.metrics,

@@ -20,6 +20,8 @@ KEEPS = (1.0, 0.75, 0.5, 0.35, 0.25)  # shares of the Gaussians, the most seen o
 # Bytes of a Gaussian in a SOG, for ranking only: 15 for place, shape and colour, and with harmonics
 # 2 for its palette entry plus its share of the palette.
 PLAIN_BYTES, LABEL_BYTES, PALETTE_BYTES = 15.0, 2.0, 0.25
+EFFORTS = (1 / 64, 1 / 16, 1 / 4, 1.0)  # shares of the usual palette
+MOST_ATTEMPTS = 6
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,9 @@ class Reduction:
     keep: float
     loss_db: float
 
-    @property
-    def weight(self) -> float:
+    def weight(self, effort: float = 1.0) -> float:
         """About how large its file will be, in bytes for each Gaussian of the whole splat."""
-        harmonics = LABEL_BYTES + PALETTE_BYTES * 3 * SH_COEFFICIENTS[self.degree]
+        harmonics = LABEL_BYTES + effort * PALETTE_BYTES * 3 * SH_COEFFICIENTS[self.degree]
         return self.keep * (PLAIN_BYTES + (harmonics if self.degree else 0.0))
 
 
@@ -73,7 +74,7 @@ def explore(
         else:
             loss = loss_of(reduced(gaussians, importance, degree, keep))
         every.append(Reduction(degree, keep, float(loss)))
-    every.sort(key=lambda item: (item.weight, item.loss_db))
+    every.sort(key=lambda item: (item.weight(), item.loss_db))
     front: list[Reduction] = []
     for item in every:
         if not front or item.loss_db < front[-1].loss_db:
@@ -89,20 +90,22 @@ def spread(front: list[Reduction], count: int) -> list[Reduction]:
     return [front[place] for place in places]
 
 
-def attempts(front: list[Reduction], limit_db: float) -> Iterator[tuple[Reduction, int]]:
-    """What to encode for a target, in order: (reduction, effort), until one measures within the limit.
+def attempts(front: list[Reduction], limit_db: float) -> Iterator[tuple[Reduction, float]]:
+    """What to encode for a target, lightest first: (reduction, effort), until one is within the limit.
 
-    First the lightest reduction that leaves a third of the limit to the encoder, with usual effort
-    (1) and more (2, 4: k-means passes and palette entries); then what is less reduced.
+    Effort is the share of the usual palette, below 1, or the factor on palette and k-means passes above.
+    Only reductions that leave a third of the limit to the encoder are worth encoding; at the end the
+    least reduced one gets more and more effort.
     """
     able = [item for item in front if item.loss_db <= limit_db * 2 / 3] or front[-1:]
-    for number, item in enumerate(able):
-        yield item, 1
-        if number == 0 or item is able[-1]:
-            yield item, 2
-            yield item, 4
+    every = [(item, effort) for item in able for effort in (EFFORTS if item.degree else (1.0,))]
+    every.sort(key=lambda pair: pair[0].weight(pair[1]))
+    # Some evenly chosen steps of a long list: each costs an encoding.
+    places = np.unique(np.linspace(0, len(every) - 1, min(len(every), MOST_ATTEMPTS)).round())
+    yield from (every[int(place)] for place in places)
+    yield from ((able[-1], effort) for effort in (1.0, 2.0, 4.0))
 
 
-def chosen_summary(item: Reduction, effort: int) -> dict[str, Any]:
+def chosen_summary(item: Reduction, effort: float) -> dict[str, Any]:
     """A reduction and effort as JSON."""
     return {"sh_degree": item.degree, "keep": item.keep, "effort": effort}

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib import codecs
+from scripts.lib import codecs, lod
 from scripts.lib.codecs import compare, compressed_ply, sog, sog_palette, spz
 from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.console import UserError, say
-from scripts.lib.files import replacing
+from scripts.lib.files import add_to_zip, replacing, writing_zip
 from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
 
 FORMATS = ("sog", "spz", "compressed_ply")
@@ -31,7 +31,8 @@ class CompressOptions:
     webp_effort: 0 (fast) to 6 (small). spz_version: 2 or 3.
     spz_sh1_bits, spz_sh_rest_bits: bits kept of SPZ's SH bytes, for degree 1 and above, 1 to 8.
     desktop_loss_db, mobile_loss_db: what the page's files may lose on held-out views.
-    rate_points: files measured for the curve of bytes against dB. device: that renders the views.
+    rate_points: files measured for the curve of bytes against dB. stream_from: Gaussians from which the
+    splat is also cut into levels of detail for streaming, 0 never. device: that renders the views.
     """
 
     sh_degree: int = 3
@@ -45,6 +46,7 @@ class CompressOptions:
     desktop_loss_db: float = 0.3
     mobile_loss_db: float = 0.6
     rate_points: int = 5
+    stream_from: int = 300_000
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -58,6 +60,7 @@ class CompressOptions:
             "spz_sh1_bits": (1, 8),
             "spz_sh_rest_bits": (1, 8),
             "rate_points": (0, 20),
+            "stream_from": (0, 2**31),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
@@ -90,16 +93,31 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
     return dataclasses.replace(gaussians, shN=kept)
 
 
+def sog_options(options: CompressOptions) -> sog.SogOptions:
+    """What the SOG encoder needs to know of the section."""
+    return sog.SogOptions(
+        palette=options.palette,
+        iterations=options.sh_iterations,
+        seed=options.seed,
+        effort=options.webp_effort,
+    )
+
+
+def write_lod(path: Path, gaussians: Gaussians, options: CompressOptions) -> dict[str, Any]:
+    """The streamed form as a stored zip, empty for a scene too small to need one; returns its size."""
+    wanted = options.stream_from and len(gaussians) >= options.stream_from
+    count = 0
+    with writing_zip(path) as archive:
+        for name, data in lod.files(gaussians, sog_options(options)) if wanted else ():
+            add_to_zip(archive, name, data)
+            count += 1
+    return {"files": count, "bytes": path.stat().st_size}
+
+
 def encoder(name: str, options: CompressOptions) -> Callable[[Gaussians], Encoded]:
     """The function that encodes format `name` with these options."""
     if name == "sog":
-        wanted = sog.SogOptions(
-            palette=options.palette,
-            iterations=options.sh_iterations,
-            seed=options.seed,
-            effort=options.webp_effort,
-        )
-        return lambda gaussians: sog.encode(gaussians, wanted)
+        return lambda gaussians: sog.encode(gaussians, sog_options(options))
     if name == "spz":
         return lambda gaussians: spz.encode(
             gaussians,
@@ -110,15 +128,15 @@ def encoder(name: str, options: CompressOptions) -> Callable[[Gaussians], Encode
     return compressed_ply.encode
 
 
-def with_effort(options: CompressOptions, effort: int, count: int) -> CompressOptions:
-    """Options for a SOG of `count` Gaussians with `effort` times the passes and palette entries."""
+def with_effort(options: CompressOptions, effort: float, count: int) -> CompressOptions:
+    """Options for a SOG of `count` Gaussians with `effort` times the palette, and above 1 the passes."""
     if effort == 1:
         return options
     palette = options.palette or sog_palette.automatic_size(count)
     return dataclasses.replace(
         options,
-        palette=min(sog_palette.MOST_ENTRIES, effort * palette),
-        sh_iterations=min(1000, effort * options.sh_iterations),
+        palette=min(sog_palette.MOST_ENTRIES, max(1, round(effort * palette))),
+        sh_iterations=min(1000, round(max(1.0, effort) * options.sh_iterations)),
     )
 
 

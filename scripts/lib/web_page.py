@@ -186,6 +186,15 @@ def accuracy(measure: Mapping[str, float] | None) -> str:
     return f"In metres, from the photos' GPS: scale right to {said} %, plus how well you aim."
 
 
+def hashed_name(name: str, digest: str) -> str:
+    """`scene.mobile.sog` -> `scene.mobile.0123456789ab.sog`: a name that changes with the content."""
+    path = Path(name)
+    stem = path.name.removesuffix(
+        "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    )
+    return f"{stem}.{digest[:12]}{path.name.removeprefix(stem)}"
+
+
 def script_json(value: Any) -> str:
     """JSON that may stand inside a `<script>` element: no `<`, so no text can close it."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
@@ -254,6 +263,7 @@ def hosted(
     files = {key: dict(config[key]) for key in ("scene", "mobile") if config.get(key)}
     for entry in files.values():
         entry["url"] = address[entry["name"]]
+    config = {key: value for key, value in config.items() if key != "loads"}
     return fill(
         template,
         texts=texts,
@@ -304,7 +314,7 @@ def one_file(
         template,
         texts=texts,
         config={
-            **{key: value for key, value in config.items() if key != "mobile"},
+            **{key: value for key, value in config.items() if key not in ("mobile", "loads")},
             "scene": {**config["scene"], "url": "scene.sog"},
             "settings": "settings.json",
             "viewer": "viewer.js.gz",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scripts import check_codecs, compress_splat
-from scripts.lib import budget, compress
+from scripts.lib import budget, compress, lod
 from scripts.lib.codecs import decode
 from scripts.lib.console import UserError
 from scripts.lib.files import read_json
@@ -100,7 +101,7 @@ def test_reductions_are_ordered_and_none_is_senseless() -> None:
         return (0.5 if some.sh_degree == 0 else 0.0) + (100 - len(some))
 
     front = budget.explore(gaussians, importance, loss_of)
-    weights, losses = [r.weight for r in front], [r.loss_db for r in front]
+    weights, losses = [r.weight() for r in front], [r.loss_db for r in front]
     assert weights == sorted(weights) and losses == sorted(losses, reverse=True)
     assert front[-1].loss_db == 0 and front[-1].degree == 1 and front[-1].keep == 1
     half = budget.reduced(gaussians, importance, 0, 0.5)
@@ -115,3 +116,62 @@ def test_effort_means_more_palette_and_passes() -> None:
     better = compress.with_effort(options, 4, 10_000)
     assert (better.palette, better.sh_iterations) == (400, 40)
     assert compress.with_effort(options, 1, 10_000) == options
+    lighter = compress.with_effort(options, 1 / 4, 10_000)
+    assert (lighter.palette, lighter.sh_iterations) == (25, 10)
+
+
+def test_levels_of_detail_hold_the_same_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every leaf's rows are where the table says, level 0 is the splat, and each level covers it."""
+    monkeypatch.setattr(lod, "LEAF", 300)
+    monkeypatch.setattr(lod, "PART", 700)
+    gaussians = make_gaussians(2000, bands=3)
+    compress.write_lod(tmp_path / "lod.zip", gaussians, compress.CompressOptions(stream_from=2000))
+    with zipfile.ZipFile(tmp_path / "lod.zip") as archive:
+        archive.extractall(tmp_path / "lod")
+    meta = json.loads((tmp_path / "lod" / "lod-meta.json").read_text())
+    parts = [decode(tmp_path / "lod" / name) for name in meta["filenames"]]
+    assert len(parts) > 4 and sum(meta["counts"]) == sum(map(len, parts)) == meta["count"]
+
+    def leaves(node: dict) -> list[dict]:
+        return (
+            [x for child in node["children"] for x in leaves(child)]
+            if "children" in node
+            else [node]
+        )
+
+    every = leaves(meta["tree"])
+    fine = []
+    for leaf in every:
+        centres = []
+        for entry in leaf["lods"].values():
+            rows = parts[entry["file"]].means[entry["offset"] : entry["offset"] + entry["count"]]
+            assert len(rows) == entry["count"]
+            low, high = leaf["bound"]["min"], leaf["bound"]["max"]
+            assert (rows >= np.array(low) - 1e-3).all() and (rows <= np.array(high) + 1e-3).all()
+            centres.append(rows.mean(0))
+        fine.append(leaf["lods"]["0"]["count"])
+        assert np.allclose(centres[0], centres[1], atol=0.1)
+        assert np.allclose(centres[0], centres[2], atol=0.1)
+    assert sum(fine) == 2000 and meta["counts"][1] < 600 and meta["counts"][2] < 200
+    compress.write_lod(tmp_path / "none.zip", gaussians, compress.CompressOptions())
+    with zipfile.ZipFile(tmp_path / "none.zip") as archive:
+        assert archive.namelist() == [], "a small scene needs no levels"
+
+
+def test_merging_keeps_place_and_spread() -> None:
+    """Two equal round Gaussians a unit apart become one between them, longer by what moments say."""
+    two = make_gaussians(2)
+    two = Gaussians(
+        means=np.float32([[0, 0, 0], [1, 0, 0]]),
+        quats=np.float32([[1, 0, 0, 0]] * 2),
+        scales=np.full((2, 3), np.log(0.2), np.float32),
+        opacities=two.opacities * 0 + 1,
+        sh0=two.sh0,
+        shN=two.shN,
+    )
+    one = lod.merged(two, 2, harmonics=True)
+    assert len(one) == 1 and np.allclose(one.means[0], [0.5, 0, 0], atol=1e-6)
+    assert np.allclose(np.sort(np.exp(one.scales[0])), [0.2, 0.2, np.sqrt(0.04 + 0.25)], atol=1e-3)
+    assert np.allclose(one.sh0[0], two.sh0.mean(0), atol=1e-6)

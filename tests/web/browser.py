@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from scripts.bundle_web import write_bundle
+from scripts.lib import compress
 from scripts.lib.bundle import WebOptions
 from scripts.lib.codecs import sog
 from scripts.lib.console import UserError
@@ -121,6 +122,7 @@ def make_bundle(folder: Path) -> Path:
     visit.update(VIEW.as_json())  # the tests know this one
     write_ply(folder / "splat.ply", gaussians)
     (folder / "splat.sog").write_bytes(sog.encode(gaussians).data)
+    compress.write_lod(folder / "lod.zip", gaussians, compress.CompressOptions(stream_from=1))
     Image.new("RGB", (1200, 630), (70, 90, 80)).save(folder / "poster.jpg")
     stages: dict[str, Any] = {
         "photos": {"photos": [{"file": "photo_03.jpg", "kept": True, "sha256": "0" * 64}]},
@@ -151,6 +153,8 @@ def make_bundle(folder: Path) -> Path:
         output=folder / "web",
         modules=modules(),
         single=folder / "splat.html",
+        site=folder / "site.zip",
+        lod=folder / "lod.zip",
     )
     return folder / "web"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zipfile
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +232,28 @@ def test_the_one_file_opens_from_a_disk(bundle: Path, show: Show) -> None:
     assert psnr(browser.drawn(page), wanted) > 30
     assert page.complaints == []
     assert page.hosts == {""}, "the file asks the network"
+
+
+def test_a_host_gets_hashed_names_and_a_streamed_scene(
+    bundle: Path, show: Show, tmp_path: Path
+) -> None:
+    from scripts.lib.poster import render
+
+    with zipfile.ZipFile(bundle.parent / "site.zip") as archive:
+        archive.extractall(tmp_path / "site")
+    rules = (tmp_path / "site" / "_headers").read_text()
+    gaussians, pose = read_ply(bundle.parent / "splat.ply"), browser.VIEW.world_to_camera
+    wanted = render(gaussians, pose, browser.intrinsics(), browser.SIZE, browser.BACKGROUND)
+    with browser.served(tmp_path / "site") as address:
+        page = show(address + browser.posed(pose))
+        assert browser.state(page) == "ready"
+        assert psnr(browser.drawn(page), wanted) > 28  # levels of detail settle on the full one
+        assert any(path.endswith("lod-meta.json") for path in page.asked)
+        assert not any("scene" in path for path in page.asked), "the whole scene came as well"
+        kept = re.findall(r"^/(\S+)\n  Cache-Control: .*immutable$", rules, re.MULTILINE)
+        for path in set(page.asked) - {"/"}:
+            assert any(fnmatch(path[1:], pattern) for pattern in kept), f"{path} is asked for anew"
+        assert page.complaints == []
 
 
 def test_the_budget_of_the_page(bundle: Path) -> None:

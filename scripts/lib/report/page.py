@@ -35,6 +35,7 @@ STAGES = {
 FILES = {  # of the scene's folder, beside those that the formats table names
     "web/index.html": "the web page (with its folder: any static host serves it)",
     "splat.html": "the web page in one file, which opens by a double click",
+    "site.zip": "the web page to unpack on a host, with names that caches may keep for ever",
     "splat.ply": "the trained scene as it was trained",
     "tour.mp4": "the guided tour as a film",
     "undistorted.zip": "photos and camera positions, for other trainers",

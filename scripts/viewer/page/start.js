@@ -74,8 +74,10 @@
         try {
             page.checkBrowser();
             const chosen = page.chooseScene();
+            // A large scene comes in parts, those that are looked at first; the viewer fetches them.
+            const streamed = config.stream && !config.inline;
             const [scene, settings, { createViewer }] = await Promise.all([
-                page.downloadScene(chosen, (fraction) => page.showProgress(0.95 * fraction)),
+                streamed || page.downloadScene(chosen, (part) => page.showProgress(0.95 * part)),
                 page.loadSettings(),
                 page.loadViewer()
             ]);
@@ -83,9 +85,13 @@
             page.viewer = await createViewer({
                 container: element('stage'),
                 settings,
-                contentUrl: chosen.url,
-                contentFilename: chosen.name,
-                contents: Promise.resolve(new Response(scene)),
+                ...(streamed
+                    ? { contentUrl: config.stream }
+                    : {
+                          contentUrl: chosen.url,
+                          contentFilename: chosen.name,
+                          contents: Promise.resolve(new Response(scene))
+                      }),
                 renderer: 'webgl', // WebGPU loses its device on some machines, and then draws nothing
                 ui: false,
                 noanim: true
@@ -94,6 +100,11 @@
             page.uprightOnArrival(page.viewer.app);
             listenIn();
             page.steerCamera(page.viewer.app);
+            if (streamed) {
+                page.viewer.events.on('progress:changed', (percent) =>
+                    page.showProgress(Math.min(0.95, percent / 100))
+                );
+            }
             if (page.isHeld()) page.viewer.state.performanceMode = false; // it halves the resolution
             await firstFrame();
             watchContext();

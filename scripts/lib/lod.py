@@ -1,0 +1,190 @@
+"""A splat in levels of detail, cut into parts that a viewer streams: lod-meta.json and a SOG for each part.
+
+The layout is the one that splat-transform writes and PlayCanvas reads: a tree of boxes whose leaves say,
+for each level, which rows of which SOG are theirs. Level 0 is the splat itself; each further level
+merges neighbours, so that the place is whole from the first moment and sharpens while one looks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.codecs import sog
+from scripts.lib.codecs.values import logit, morton_order, sigmoid
+from scripts.lib.gaussians import Gaussians
+from scripts.lib.occupancy import axes_of
+
+Rows = npt.NDArray[np.int64]
+
+MERGES = (1, 4, 16)  # Gaussians that become one, level by level
+LEAF = 24_000  # Gaussians of level 0 in a leaf of the tree
+PART = 96_000  # Gaussians in one SOG: a few hundred kB up to some MB
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A box of the tree with its rows of the splat, along a Morton curve."""
+
+    rows: Rows
+
+
+def leaves(means: npt.NDArray[np.float32], rows: Rows | None = None) -> Any:
+    """A tree of median cuts along the longest side: a Leaf, or a pair of subtrees."""
+    rows = np.arange(len(means)) if rows is None else rows
+    if len(rows) <= LEAF:
+        return Leaf(rows[morton_order(means[rows])])
+    axis = int(np.ptp(means[rows], axis=0).argmax())
+    order = rows[np.argsort(means[rows, axis], kind="stable")]
+    half = len(order) // 2
+    return leaves(means, order[:half]), leaves(means, order[half:])
+
+
+def merged(gaussians: Gaussians, run: int, harmonics: bool) -> Gaussians:
+    """Every `run` Gaussians in a row as one: same place and spread (first two moments), same cover.
+
+    Weights are opacity times area; colours are averaged; without `harmonics` only the constant band
+    stays. `gaussians` should lie along a Morton curve, so that those in a row are neighbours.
+    """
+    if run == 1:
+        return gaussians
+    sigma = np.exp(gaussians.scales.astype(np.float64))
+    alpha = np.minimum(sigmoid(gaussians.opacities), 0.999)
+    two = np.sort(sigma, axis=1)[:, 1:]
+    cover = alpha * two[:, 0] * two[:, 1] + 1e-30
+    starts = np.arange(0, len(gaussians), run)
+    total = np.add.reduceat(cover, starts)
+    group = np.arange(len(gaussians)) // run
+
+    def mean(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        flat = values.reshape(len(values), -1).astype(np.float64)
+        found = np.add.reduceat(flat * cover[:, None], starts) / total[:, None]
+        return found.reshape(len(starts), *values.shape[1:])
+
+    means = mean(gaussians.means)
+    axes = axes_of(gaussians.quats)
+    own = np.einsum("nij,nj,nkj->nik", axes, sigma**2, axes)
+    away = gaussians.means - means[group]
+    values, vectors = np.linalg.eigh(mean(own + away[:, :, None] * away[:, None, :]))
+    spread = np.sqrt(np.maximum(values, 1e-16))
+    vectors[:, :, 0] *= np.sign(np.linalg.det(vectors))[:, None]  # a rotation, not a reflection
+    opacity = np.clip(total / (spread[:, 1] * spread[:, 2]), 0.0, 0.999)
+    shN = mean(gaussians.shN).astype(np.float32)
+    return Gaussians(
+        means=means.astype(np.float32),
+        quats=quaternions(vectors),
+        scales=np.log(spread).astype(np.float32),
+        opacities=logit(opacity),
+        sh0=mean(gaussians.sh0).astype(np.float32),
+        shN=shN if harmonics else np.zeros((len(starts), 0, 3), np.float32),
+    )
+
+
+def quaternions(rotations: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Unit quaternions (N, 4) wxyz of rotation matrices (N, 3, 3)."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_matrix(rotations).as_quat()[:, [3, 0, 1, 2]].astype(np.float32)
+
+
+def box_of(gaussians: Gaussians) -> dict[str, list[float]]:
+    """The box around Gaussians, a standard deviation beyond their centres."""
+    reach = np.sqrt(
+        np.einsum("nij,nj->ni", axes_of(gaussians.quats) ** 2, np.exp(2.0 * gaussians.scales))
+    )
+    return {
+        "min": (gaussians.means - reach).min(0).astype(float).tolist(),
+        "max": (gaussians.means + reach).max(0).astype(float).tolist(),
+    }
+
+
+def files(gaussians: Gaussians, options: sog.SogOptions) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of every file, lod-meta.json last: parts are named before they are described."""
+    names: list[str] = []
+    counts = [0] * len(MERGES)
+    order: list[dict[str, Any]] = []
+    waiting: list[list[Gaussians]] = [[] for _ in MERGES]
+    parts = [0] * len(MERGES)
+
+    def full(level: int) -> bool:
+        return sum(map(len, waiting[level])) >= PART
+
+    def flush(level: int) -> Iterator[tuple[str, bytes]]:
+        if not waiting[level]:
+            return
+        folder = f"{level}_{parts[level]}"
+        parts[level] += 1
+        names.append(f"{folder}/meta.json")
+        stacked = Gaussians(
+            **{
+                field: np.concatenate([getattr(some, field) for some in waiting[level]])
+                for field in ("means", "quats", "scales", "opacities", "sh0", "shN")
+            }
+        )
+        waiting[level].clear()
+        for name, data in sog.members(stacked, options)[0].items():
+            yield f"{folder}/{name}", data
+
+    def describe(tree: Any) -> Iterator[tuple[str, bytes] | dict[str, Any]]:
+        """Files as they fill up, and last the node of this tree."""
+        if isinstance(tree, Leaf):
+            inside = gaussians.take(tree.rows)
+            node: dict[str, Any] = {"bound": box_of(inside), "lods": {}}
+            for level, run in enumerate(MERGES):
+                some = merged(inside, run, harmonics=level + 1 < len(MERGES))
+                if full(level):
+                    yield from flush(level)
+                entry = {
+                    "level": level,
+                    "part": parts[level],
+                    "offset": sum(map(len, waiting[level])),
+                    "count": len(some),
+                }
+                waiting[level].append(some)
+                counts[level] += len(some)
+                node["lods"][str(level)] = entry
+                order.append(entry)
+            yield node
+            return
+        children = []
+        for half in tree:
+            for item in describe(half):
+                if isinstance(item, dict):
+                    children.append(item)
+                else:
+                    yield item
+        yield {
+            "bound": {
+                "min": np.min([child["bound"]["min"] for child in children], axis=0).tolist(),
+                "max": np.max([child["bound"]["max"] for child in children], axis=0).tolist(),
+            },
+            "children": children,
+        }
+
+    root: dict[str, Any] = {}
+    for item in describe(leaves(gaussians.means)):
+        if isinstance(item, dict):
+            root = item
+        else:
+            yield item
+    for level in range(len(MERGES)):
+        yield from flush(level)
+    place = {name: index for index, name in enumerate(names)}
+    for entry in order:
+        entry["file"] = place[f"{entry.pop('level')}_{entry.pop('part')}/meta.json"]
+    meta = {
+        "version": 1,
+        "asset": {"generator": "splatmake"},
+        "count": sum(counts),
+        "counts": counts,
+        "lodLevels": len(MERGES),
+        "lodErrors": False,
+        "filenames": names,
+        "tree": root,
+    }
+    yield "lod-meta.json", json.dumps(meta, separators=(",", ":")).encode()
