@@ -37,7 +37,7 @@ FOV = 50.0  # degrees, vertical
 BACKGROUND = (0x10 / 255, 0x12 / 255, 0x14 / 255)
 # A selector, because the page's content policy forbids the `eval` behind Playwright's wait_for_function.
 SETTLED = ":root[data-state=ready], :root[data-state=error]"
-SECONDS = 90  # a loaded machine without a GPU draws slowly
+SECONDS = 180  # a loaded machine without a GPU draws slowly
 
 VIEW = StartView(
     name="photo_03.jpg",

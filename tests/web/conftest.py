@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 
@@ -33,6 +33,12 @@ def chromium() -> Iterator[Any]:
         running.close()
 
 
+def note(page: Opened, address: SplitResult) -> None:
+    """Remember what a page asked its server for; what it made itself (blob:) is not asked for."""
+    if address.scheme.startswith("http"):
+        page.asked.append(address.path)
+
+
 @pytest.fixture
 def show(chromium: Any) -> Iterator[Callable[..., Opened]]:
     """`show(address, size, ...)` opens a page and waits until it is ready or has failed."""
@@ -48,7 +54,7 @@ def show(chromium: Any) -> Iterator[Callable[..., Opened]]:
         page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.on("request", lambda request: page.hosts.add(urlsplit(request.url).netloc))
-        page.on("request", lambda request: page.asked.append(urlsplit(request.url).path))
+        page.on("request", lambda request: note(page, urlsplit(request.url)))
         page.goto(address)
         if wait:
             page.wait_for_selector(
