@@ -268,6 +268,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(f"--{name}", type=Path, help=f"{name}.json")
     parser.add_argument("--options", default="{}", help="JSON object, see config/README.md")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--lod", type=Path, help="zip of the streamed form, maybe empty")
+    parser.add_argument("--site", type=Path, help="the page as a zip for hosts, to write")
     parser.add_argument(
         "--shipped", type=Path, nargs="*", default=[], help="files to hash, beside it"
     )
