@@ -70,7 +70,7 @@ def seen_share(space: Occupancy, position: Float, points: Float) -> float:
     inside = ((cells >= 0) & (cells < space.depth.shape)).all(axis=-1)
     cells = np.where(inside[..., None], cells, 0)
     solid = space.solid[cells[..., 0], cells[..., 1], cells[..., 2]]
-    hit = np.logical_and(solid, inside)
+    hit = np.asarray(np.logical_and(solid, inside))
     return float(1 - hit.any(axis=1).mean())
 
 
