@@ -67,7 +67,7 @@ def seen_share(space: Occupancy, position: Float, points: Float) -> float:
     along = np.linspace(0, 1, SIGHT_STEPS)[None, :, None] * near[:, None]
     line = position + along * (points - position)[:, None]
     cells = np.rint(space.indices(line)).astype(int)
-    inside = ((cells >= 0) & (cells < space.depth.shape)).all(axis=-1)
+    inside = np.asarray(((cells >= 0) & (cells < space.depth.shape)).all(axis=-1))
     cells = np.where(inside[..., None], cells, 0)
     solid = space.solid[cells[..., 0], cells[..., 1], cells[..., 2]]
     hit = np.asarray(np.logical_and(solid, inside))
