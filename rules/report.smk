@@ -25,6 +25,7 @@ rule report_scene:
     """Say in words and pictures how good the capture and the splat are."""
     input:
         photos="<results>/{scene}/photos.json",
+        contact="<results>/{scene}/contact.jpg",
         pairs="<results>/{scene}/pairs.json",
         sfm="<results>/{scene}/sfm.json",
         georef="<results>/{scene}/georef.json",
@@ -62,6 +63,7 @@ rule report_scene:
         code=code("report_scene", "scripts/lib/report/templates/*"),
     shell:
         "python -m scripts.report_scene --scene {wildcards.scene:q} --photos {input.photos:q}"
+        " --contact {input.contact:q}"
         " --pairs {input.pairs:q} --sfm {input.sfm:q} --georef {input.georef:q} --train {input.train:q}"
         " --eval {input.eval:q} --clean {input.clean:q} --codecs {input.codecs:q} --renders {input.renders:q}"
         " --poster {input.poster:q} --view {input.view:q} --stops {input.stops:q}"

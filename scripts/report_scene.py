@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--clean", type=Path, help="clean.json")
     parser.add_argument("--view", type=Path, help="view.json")
     parser.add_argument("--stops", type=Path, help="stops.jpg, the tour's views side by side")
-    parser.add_argument("--contact", type=Path, help="contact.jpg; default: beside photos.json")
+    parser.add_argument("--contact", type=Path, help="contact.jpg, every photo kept or left out")
     parser.add_argument("--renders", type=Path, required=True, help="renders.zip")
     parser.add_argument("--poster", type=Path, required=True, help="poster.jpg")
     parser.add_argument("--manifest", type=Path, help="the page's manifest.json")
@@ -84,9 +84,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         benchmarks=tuple(read_benchmark(path) for path in given.benchmarks),
     )
     options = parse_options(ReportOptions, given.options)
-    beside = given.photos.with_name("contact.jpg")
-    contact = given.contact or (beside if beside.is_file() else None)
-    report_scene(files, given.renders, given.poster, options, given.output, contact, given.stops)
+    sheets = (given.contact, given.stops)
+    report_scene(files, given.renders, given.poster, options, given.output, *sheets)
     say(f"Report of {given.scene}: {given.output} ({given.output.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -35,7 +35,8 @@ class Occupancy:
     @property
     def solid(self) -> npt.NDArray[np.bool_]:
         """Which cells (X, Y, Z) hide at least half of what lies behind them."""
-        return self.depth >= SOLID_DEPTH
+        found: npt.NDArray[np.bool_] = np.greater_equal(self.depth, SOLID_DEPTH)
+        return found
 
     def indices(self, points: npt.ArrayLike) -> Float:
         """Positions (..., 3) in units of cells, whole at a cell's centre."""
@@ -50,6 +51,27 @@ class Occupancy:
         where = np.moveaxis(self.indices(points), -1, 0)
         found: Float = ndimage.map_coordinates(self.room, where, order=1, mode="constant", cval=0.0)
         return found
+
+
+SIGHT_STEPS = 96  # along a line of sight, closer than a cell's side
+
+
+def seen_share(space: Occupancy, position: Float, points: Float) -> float:
+    """The share of `points` (P, 3) that nothing solid hides from `position` (3,).
+
+    The last two cells before a point do not count: it lies on something solid itself. What is outside
+    of the grid hides nothing.
+    """
+    length = np.linalg.norm(points - position, axis=1, keepdims=True)
+    near = np.clip(1 - 2 * space.cell / np.maximum(length, 1e-9), 0, 1)
+    along = np.linspace(0, 1, SIGHT_STEPS)[None, :, None] * near[:, None]
+    line = position + along * (points - position)[:, None]
+    cells = np.rint(space.indices(line)).astype(int)
+    inside = np.asarray(((cells >= 0) & (cells < space.depth.shape)).all(axis=-1))
+    cells = np.where(inside[..., None], cells, 0)
+    solid = space.solid[cells[..., 0], cells[..., 1], cells[..., 2]]
+    hit = np.asarray(np.logical_and(solid, inside))
+    return float(1 - hit.any(axis=1).mean())
 
 
 def body_samples(gaussians: Gaussians, cell: float) -> tuple[Float, Float]:

@@ -111,14 +111,17 @@ def choose(
     K: Float,
     sizes: npt.NDArray[np.int64],
     points: Float,
+    seen: Float | None = None,
 ) -> StartView:
     """The best camera of V, level, aimed at the depth of what it sees.
 
-    Shapes as for `scores`. Raises ValueError without cameras or points.
+    Shapes as for `scores`; `seen` (V,) is the share of the points that nothing hides from each camera,
+    where that is known. Raises ValueError without cameras or points.
     """
     if not len(names) or not len(points):
         raise ValueError("a start view needs at least one camera and one point")
-    best = int(np.argmax(scores(world_to_camera, K, sizes, points)))
+    merit = scores(world_to_camera, K, sizes, points)
+    best = int(np.argmax(merit if seen is None else merit * seen))
     rotation, translation = world_to_camera[best, :3, :3], world_to_camera[best, :3, 3]
     position, forward = -rotation.T @ translation, rotation[2]
     distance = distances_seen(world_to_camera[best : best + 1], points)[0]

@@ -12,6 +12,8 @@ from scripts.lib.gaussians import Gaussians
 from scripts.lib.scene import Scene
 from scripts.lib.start_view import StartView
 
+SIGHTS = 200  # points that tell what is hidden from a camera
+
 
 def plan_visit(gaussians: Gaussians, scene: Scene) -> tuple[StartView, dict[str, Any]]:
     """The start view and view.json: its own keys, with `tour` (or null), `limits` and `map` beside.
@@ -21,14 +23,17 @@ def plan_visit(gaussians: Gaussians, scene: Scene) -> tuple[StartView, dict[str,
     if not len(scene.points):
         raise UserError(f"{scene.path} holds no points; run map_scene again")
     cameras, points, centres = scene.world_to_camera, scene.points, scene.centres
-    view = start_view.choose(scene.names, cameras, scene.K, scene.sizes, points)
     distances = start_view.distances_seen(cameras, points)
     space = occupancy.measure(gaussians, *surroundings.box_of(centres, points), centres)
+    core = start_view.core_of(points)
+    some = core[np.linspace(0, len(core) - 1, min(len(core), SIGHTS)).astype(int)]
+    seen = np.array([occupancy.seen_share(space, centre, some) for centre in centres])
+    view = start_view.choose(scene.names, cameras, scene.K, scene.sizes, points, seen)
     planned = tour.plan(
         view,
         scene.names,
         cameras,
-        start_view.scores(cameras, scene.K, scene.sizes, points),
+        seen * start_view.scores(cameras, scene.K, scene.sizes, points),
         start_view.fields_of_view(scene.K, scene.sizes),
         distances,
         space,

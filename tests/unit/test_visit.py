@@ -181,3 +181,16 @@ def test_the_map_is_a_plan_and_nothing_else() -> None:
     h, p = np.radians([heading, pitch])
     again = [np.sin(h) * np.cos(p), np.cos(h) * np.cos(p), np.sin(p)]
     assert np.allclose(again, forward[0], atol=0.01)
+
+
+def test_a_wall_hides_what_is_behind_it() -> None:
+    space = occupancy.measure(room(), [-5, -5, -1], [5, 5, 4], np.zeros((0, 3)))
+    behind = np.array([[2.0, y, 1.0] for y in (-3.0, -2.0, -1.0)])
+    assert occupancy.seen_share(space, np.array([-2.0, -2.0, 1.0]), behind) == 0
+    assert occupancy.seen_share(space, np.array([3.5, -2.0, 1.0]), behind) == 1
+    # The same camera counts for less where the wall hides half of the place.
+    scene = cameras(room())
+    seen = np.zeros(len(scene))
+    seen[7] = 1.0
+    arguments = (scene.names, scene.world_to_camera, scene.K, scene.sizes, scene.points)
+    assert start_view.choose(*arguments, seen).name == scene.names[7]
