@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import ValidationError, relevance
 
 from scripts.lib.console import UserError
 
@@ -130,7 +130,8 @@ def _sentence(error: ValidationError, where: str) -> str:
 def check(values: Any, schema: Mapping[str, Any], where: str) -> None:
     """Raise UserError with one sentence when `values` break the schema."""
     validator = Draft202012Validator(dict(schema))
-    error = best_match(validator.iter_errors(values))
+    # Not `best_match`, which goes down into one branch of an anyOf and forgets the others.
+    error = max(validator.iter_errors(values), key=relevance, default=None)
     if error is not None:
         raise UserError(_sentence(error, where))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,13 +50,24 @@ def test_presets(checkout: Checkout, preset: str) -> None:
     assert checkout.planned("--config", f"preset={preset}")["train_splat"] == 1
 
 
+def edges(mermaid: str) -> set[tuple[str, str]]:
+    """(rule, rule that uses it) of a mermaid graph: Snakemake numbers and orders the nodes by chance."""
+    names = dict(re.findall(r"^\s*(id\d+)\[(\w+)\]", mermaid, re.MULTILINE))
+    return {
+        (names[first], names[second])
+        for first, second in re.findall(r"^\s*(id\d+) --> (id\d+)", mermaid, re.MULTILINE)
+    }
+
+
 def test_golden_graph(checkout: Checkout, root: Path) -> None:
-    """`snakemake --rulegraph mermaid-js --forceall` is byte-stable; the README shows the same graph."""
+    """The README shows the golden graph, and the rules are wired like it.
+
+    After a wanted change: `snakemake --rulegraph mermaid-js --forceall`, into both files.
+    """
     result = checkout.snakemake("--rulegraph", "mermaid-js", "--forceall")
-    graph = result.stdout[result.stdout.index("---\n") :].strip()
     golden = (root / "tests" / "workflow" / "rulegraph.mmd").read_text().strip()
-    assert graph == golden
-    assert graph in (root / "README.md").read_text()
+    assert edges(result.stdout) == edges(golden) != set()
+    assert golden in (root / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
