@@ -30,7 +30,8 @@ rule import_photos:
         mem_mb=grow(4000),
     params:
         options=options("import_photos"),
-        digest=lambda wildcards, input: source_digest(str(input.source)),
+        # By wildcards alone: Snakemake leaves out of its comparison what a function takes from `input`.
+        digest=lambda wildcards: source_digest(SCENES[wildcards.scene]["source"]),
         code=code("import_photos"),
     shell:
         "python -m scripts.import_photos --source {input.source:q} --options {params.options:q}"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts.lib.gaussians import read_ply
@@ -97,3 +102,35 @@ def test_another_photo_starts_over(finished: Checkout) -> None:
     finally:
         extra.unlink()
     assert finished.planned() == {}
+
+
+def test_killed_training_continues_with_the_same_command(finished: Checkout) -> None:
+    """`kill -9` of the training process; the workflow fails, and the same command goes on from there."""
+    arguments = ["results/cut/train.json", "--config"]
+    arguments += ["train_splat={steps: 700, checkpoint_every: 0.2}"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    workflow = subprocess.Popen(
+        command, cwd=finished.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    checkpoints = finished.path / "results" / "cut" / "checkpoints"
+    try:
+        for _ in range(3000):
+            assert workflow.poll() is None, workflow.communicate()[0]
+            if any(checkpoints.glob("[!.]*.pt")):
+                break
+            time.sleep(0.02)
+        for process in psutil.Process(workflow.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name().startswith("python"):
+                    process.kill()
+        assert "scripts.train_splat" in workflow.communicate(timeout=60)[0]
+        assert workflow.returncode != 0 and any(checkpoints.glob("[!.]*.pt"))
+        result = finished.snakemake(*arguments)
+        assert result.returncode == 0, result.stdout
+        train = stage_json(finished, "train")
+        assert train["steps"] == train["curve"][-1]["step"] == 700
+        assert 0 < train["resumed_from"] < 700
+        assert not checkpoints.exists()
+    finally:
+        workflow.kill()
+        finished.snakemake()  # the tests beside this one look at the run as it was
