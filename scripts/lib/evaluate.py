@@ -90,13 +90,28 @@ def render_views(gaussians: Gaussians, views: Views, device: str) -> Iterator[Pi
 
 
 def photo_of(views: Views, index: int) -> Picture:
-    """The photo at `index`, (H, W, 3) float32 in 0..1."""
-    return views.scene.photos([index])[0].astype(np.float32) / np.float32(255)
+    """The photo at `index`, (H, W, 3) float32 in 0..1, NaN where its mask hides it."""
+    photo = views.scene.photos([index])[0].astype(np.float32) / np.float32(255)
+    mask = views.scene.masks([index])[0]
+    if mask is not None:
+        photo[mask < 128] = np.nan
+    return photo
+
+
+def shown(render: Picture, photo: Picture) -> Picture:
+    """The photo, and the render where the photo is hidden (NaN), so that nothing is judged there."""
+    return np.where(np.isnan(photo), render, photo)
 
 
 def likeness(a: Picture, b: Picture) -> dict[str, float]:
-    """PSNR in dB (at most 100) and SSIM of two pictures."""
-    return {"psnr": min(psnr(a, b), PERFECT), "ssim": ssim(a, b)}
+    """PSNR in dB (at most 100) and SSIM of two pictures, the second NaN where it does not count.
+
+    PSNR is over what is visible; SSIM over all windows, hidden parts counting as equal.
+    """
+    visible = ~np.isnan(b)
+    if not visible.any():
+        return {"psnr": PERFECT, "ssim": 1.0}
+    return {"psnr": min(psnr(a[visible], b[visible]), PERFECT), "ssim": ssim(a, shown(a, b))}
 
 
 def flip(a: Picture, b: Picture) -> float:
@@ -106,7 +121,7 @@ def flip(a: Picture, b: Picture) -> float:
     """
     import flip_evaluator
 
-    _, error, _ = flip_evaluator.evaluate(a, b, "LDR", computeMeanError=True)
+    _, error, _ = flip_evaluator.evaluate(a, shown(a, b), "LDR", computeMeanError=True)
     return float(error)
 
 
@@ -117,14 +132,14 @@ def mean(views: list[dict[str, Any]], key: str) -> float:
 
 def error_map(a: Picture, b: Picture) -> Picture:
     """Mean absolute difference as a heat picture: black none, red, yellow, white a quarter or more."""
-    heat = 3 * np.clip(ERROR_GAIN * np.abs(a - b).mean(axis=2, keepdims=True), 0, 1)
+    heat = 3 * np.clip(ERROR_GAIN * np.abs(a - shown(a, b)).mean(axis=2, keepdims=True), 0, 1)
     picture: Picture = np.clip(heat - np.arange(3, dtype=np.float32), 0, 1)
     return picture
 
 
 def jpeg(picture: Picture, quality: int = 90) -> bytes:
-    """A picture in 0..1 as the bytes of a JPEG file."""
+    """A picture in 0..1 as the bytes of a JPEG file, black where it is NaN."""
     buffer = io.BytesIO()
-    whole = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    whole = (np.clip(np.nan_to_num(picture), 0, 1) * 255 + 0.5).astype(np.uint8)
     Image.fromarray(whole).save(buffer, "JPEG", quality=quality, optimize=True)
     return buffer.getvalue()

@@ -52,6 +52,25 @@ class Scene:
         with reading_zip(self.path) as archive:
             return [self._decode(archive, index) for index in indices]
 
+    def masks(self, indices: Sequence[int]) -> list[Bytes | None]:
+        """What counts of the photos at `indices`, each (H, W) uint8 in 0..255; None where everything does.
+
+        Black parts of `masks/NAME.jpg.png` are neither trained on nor judged.
+        """
+        with reading_zip(self.path) as archive:
+            present = set(archive.namelist())
+            found: list[Bytes | None] = []
+            for index in indices:
+                member = f"masks/{self.names[index]}.png"
+                if member not in present:
+                    found.append(None)
+                    continue
+                width, height = (int(v) for v in self.sizes[index])
+                with Image.open(io.BytesIO(archive.read(member))) as image:
+                    small = image.convert("L").resize((width, height), Image.Resampling.BOX)
+                found.append(np.asarray(small))
+            return found
+
     def _decode(self, archive: zipfile.ZipFile, index: int) -> Bytes:
         member = f"images/{self.names[index]}"
         width, height = (int(v) for v in self.sizes[index])

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from scripts.lib import evaluate
 from scripts.lib.colmap_model import read_model
 from scripts.lib.console import UserError
-from scripts.lib.files import read_json, reading_zip
+from scripts.lib.files import add_to_zip, read_json, reading_zip, writing_zip
 from scripts.lib.gaussians import read_ply
 from scripts.lib.scene import load_scene
 from scripts.lib.train import densify
-from scripts.lib.train.initialise import Frame, frame_of, initial_tensors
+from scripts.lib.train.initialise import (
+    START_SHARE,
+    Frame,
+    backdrop_points,
+    frame_of,
+    initial_tensors,
+)
+from scripts.lib.train.loop import square_error
 from scripts.lib.train.note import read_note
 from scripts.lib.train.options import SIZES, TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES, SH_REST, Parameters
-from scripts.lib.train.views import Schedule, Stack, halved
+from scripts.lib.train.views import Schedule, Stack, halved, load_stacks
 from scripts.train_splat import main
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
@@ -130,8 +140,19 @@ def test_initial_gaussians_respect_the_cap(scene_zip: Path) -> None:
         tensors = initial_tensors(
             scene, frame_of(scene), cap=cap, sh_degree=2, seed=0, device=device
         )
-        assert len(tensors["means"]) == min(cap, 2000)
+        assert round(cap * START_SHARE) <= len(tensors["means"]) <= cap
         assert all(torch.isfinite(values).all() for values in tensors.values())
+
+
+def test_backdrop_stands_behind_what_has_no_points(scene_zip: Path) -> None:
+    scene = load_scene(scene_zip)
+    places, colours = backdrop_points(scene)
+    assert len(places) > 100 and places.shape == colours.shape
+    middle = scene.centres.mean(axis=0)
+    reach = np.linalg.norm(places - middle, axis=1)
+    assert np.allclose(reach, reach[0]) and reach[0] > np.abs(scene.points - middle).max()
+    # The test scene floats in the dark, so what lies behind it is dark.
+    assert np.median(colours) < 0.05
 
 
 def test_copies_look_like_the_one_they_came_from() -> None:
@@ -248,6 +269,40 @@ def test_halved_photos_are_area_means() -> None:
     assert small.size == (4, 3) and float(small.K[0, 0, 2]) == 2.0 and float(small.K[0, 0, 0]) == 5
     mean = photos[0, :2, :2].float().mean(dim=(0, 1))
     assert (small.photos[0, 0, 0].float() - mean).abs().max() <= 0.5
+
+
+def test_hidden_parts_are_neither_trained_on_nor_judged(tmp_path: Path) -> None:
+    """One photo is spoilt on its right half and masked there: it is as if that half did not exist."""
+    path = tmp_path / "undistorted.zip"
+    write_scene(path, make_gaussians(), make_views())
+    with reading_zip(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    picture = np.array(Image.open(io.BytesIO(members["images/photo_00.jpg"])))
+    half = picture.shape[1] // 2
+    spoilt = picture.copy()
+    spoilt[:, half:] = [255, 0, 255]
+    mask = np.full(picture.shape[:2], 255, np.uint8)
+    mask[:, half:] = 0
+    for name, pixels in (("images/photo_00.jpg", spoilt), ("masks/photo_00.jpg.png", mask)):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        members[name] = buffer.getvalue()
+    with writing_zip(path) as archive:
+        for name, data in members.items():
+            add_to_zip(archive, name, data)
+    scene = load_scene(path)
+    stack = load_stacks(scene, frame_of(scene), [0, 1], torch.device("cpu"))[0]
+    assert stack.masks is not None and stack.pick([1]).mask(0).min() == 1
+    render = torch.from_numpy(picture).float() / 255
+    seen = square_error(render, stack.photos[0], stack.mask(0))
+    assert float(seen) < 1e-3 < float(square_error(render, stack.photos[0], None))
+    small = halved(stack)
+    assert small.mask(0)[:, : small.size[0] // 2].min() == 1 and small.mask(0)[:, -1].max() == 0
+    views = evaluate.Views(scene, [0], True)
+    photo = evaluate.photo_of(views, 0)
+    assert np.isnan(photo[:, half:]).all() and not np.isnan(photo[:, : half - 1]).any()
+    assert evaluate.likeness(render.numpy(), photo)["psnr"] > 30
+    assert np.isfinite(evaluate.error_map(render.numpy(), photo)).all()
 
 
 def test_scene_zip_is_what_the_tests_think(scene_zip: Path) -> None:

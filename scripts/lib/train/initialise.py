@@ -21,6 +21,7 @@ START_SHARE = 1 / 3
 # Where a photo shows no point near a cell of this grid there is sky or a bare far surface: something is
 # put there, this many times as far away as all but the farthest points.
 CELLS, CELL_MARGIN, FAR = (18, 12), 1, 1.5
+BACKDROP_SHARE = 1 / 20  # of the cap, at most
 OPACITY = 0.1
 
 
@@ -55,6 +56,14 @@ def frame_of(scene: Scene) -> Frame:
         depth = float(np.median(np.linalg.norm(scene.points - centre, axis=1)))
         radius = max(radius, depth / 4)
     return Frame(centre, radius or 1.0)
+
+
+def _at_most(count: int, points: Float, colours: Float, seed: int) -> tuple[Float, Float]:
+    """`count` of the points with their colours, drawn at random, in their order."""
+    if len(points) <= count:
+        return points, colours
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(points))[:count])
+    return points[chosen], colours[chosen]
 
 
 def _topped_up(points: Float, colours: Float, fewest: int, seed: int) -> tuple[Float, Float]:
@@ -111,12 +120,12 @@ def initial_tensors(
 ) -> dict[str, Tensor]:
     """Raw parameter tensors by name, at most `cap` rows, in `frame`."""
     points, colours = frame.points(scene.points), scene.colours / 255.0
-    backdrop = backdrop_points(scene)
-    points = np.concatenate([points, frame.points(backdrop[0])])
-    colours = np.concatenate([colours, backdrop[1]])
-    if len(points) > cap:
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(points))[:cap])
-        points, colours = points[chosen], colours[chosen]
+    backdrop, backdrop_colours = backdrop_points(scene)
+    points, colours = _at_most(cap, points, colours, seed)
+    room = min(cap - len(points), round(cap * BACKDROP_SHARE))
+    backdrop, backdrop_colours = _at_most(room, frame.points(backdrop), backdrop_colours, seed)
+    points = np.concatenate([points, backdrop])
+    colours = np.concatenate([colours, backdrop_colours])
     points, colours = _topped_up(points, colours, round(cap * START_SHARE), seed)
     neighbours = min(4, len(points))
     distances = cKDTree(points).query(points, k=neighbours)[0].reshape(len(points), -1)[:, 1:]

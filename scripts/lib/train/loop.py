@@ -162,8 +162,18 @@ class Trainer:
             for number in range(len(stack)):
                 view = stack.pick([number])
                 colour = render(tensors, view, self.sh_degree(), False).clamp(0, 1)
-                errors.append((colour - view.photos.float() / 255).square().mean())
+                errors.append(square_error(colour[0], view.photos[0], view.mask(0)))
         return float((-10 * torch.log10(torch.stack(errors).clamp_min(1e-10))).mean())
+
+
+def square_error(
+    colour: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Mean square error of a render (H, W, 3) in 0..1 against a photo, uint8, over what its mask shows."""
+    squares = (colour - photo.float() / 255).square().mean(dim=2)
+    if mask is None:
+        return squares.mean()
+    return (squares * mask).sum() / mask.sum().clamp_min(1e-6)
 
 
 def train(

@@ -16,11 +16,15 @@ from scripts.lib.train.initialise import Frame
 
 @dataclass(frozen=True)
 class Stack:
-    """V photos of one size: photos (V, H, W, 3) uint8, world_to_camera (V, 4, 4), K (V, 3, 3)."""
+    """V photos of one size: photos (V, H, W, 3) uint8, world_to_camera (V, 4, 4), K (V, 3, 3).
+
+    masks (V, H, W) uint8: 0 where a photo does not count; None when all of every photo does.
+    """
 
     photos: Tensor
     world_to_camera: Tensor
     K: Tensor
+    masks: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -33,7 +37,12 @@ class Stack:
     def pick(self, rows: Sequence[int]) -> Stack:
         """The photos at `rows`, in that order."""
         index = torch.tensor(rows, device=self.photos.device)
-        return Stack(self.photos[index], self.world_to_camera[index], self.K[index])
+        masks = None if self.masks is None else self.masks[index]
+        return Stack(self.photos[index], self.world_to_camera[index], self.K[index], masks)
+
+    def mask(self, row: int) -> Tensor | None:
+        """The mask (H, W) of one photo as float32 in 0..1."""
+        return None if self.masks is None else self.masks[row].float() / 255
 
 
 def load_stacks(
@@ -48,7 +57,14 @@ def load_stacks(
     stacks = []
     for members in groups.values():
         photos = torch.from_numpy(np.stack(scene.photos(members)))
-        stacks.append(Stack(photos.to(device), cameras[members].to(device), K[members].to(device)))
+        found = scene.masks(members)
+        masks = None
+        if any(mask is not None for mask in found):
+            whole = np.full(photos.shape[1:3], 255, np.uint8)
+            stacked = np.stack([whole if mask is None else mask for mask in found])
+            masks = torch.from_numpy(stacked).to(device)
+        poses, intrinsics = cameras[members].to(device), K[members].to(device)
+        stacks.append(Stack(photos.to(device), poses, intrinsics, masks))
     return stacks
 
 
@@ -64,7 +80,12 @@ def halved(stack: Stack) -> Stack:
         reduced = functional.interpolate(planes, (small[1], small[0]), mode="area")
         photos[number] = (reduced[0].permute(1, 2, 0) + 0.5).to(torch.uint8)
     scale = torch.tensor([small[0] / width, small[1] / height, 1.0], device=stack.K.device)
-    return Stack(photos, stack.world_to_camera, stack.K * scale[:, None])
+    masks = None
+    if stack.masks is not None:
+        planes = stack.masks[:, None].float()
+        reduced = functional.interpolate(planes, (small[1], small[0]), mode="area")
+        masks = reduced[:, 0].to(torch.uint8)
+    return Stack(photos, stack.world_to_camera, stack.K * scale[:, None], masks)
 
 
 class Schedule:
