@@ -78,6 +78,8 @@ rule clean_splat:
         "<logs>/{scene}/clean_splat.log",
     benchmark:
         "<benchmarks>/{scene}/clean_splat.tsv"
+    conda:
+        "../envs/train.yaml"
     container:
         IMAGES["train"]
     threads: 4
@@ -110,7 +112,7 @@ rule compress_splat:
     benchmark:
         "<benchmarks>/{scene}/compress_splat.tsv"
     conda:
-        "../envs/web.yaml"
+        "../envs/train.yaml"
     container:
         IMAGES["train"]
     threads: 4
@@ -212,6 +214,8 @@ rule render_tour:
         "<logs>/{scene}/render_tour.log",
     benchmark:
         "<benchmarks>/{scene}/render_tour.tsv"
+    conda:
+        "../envs/train.yaml"
     container:
         IMAGES["train"]
     threads: 4

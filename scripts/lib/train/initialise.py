@@ -17,7 +17,7 @@ from scripts.lib.scene import Scene
 Float = npt.NDArray[np.float64]
 # A run starts with this share of its cap, by jittered copies where structure from motion found fewer
 # points: Gaussians that are there from the first step end better than late ones.
-START_SHARE = 1 / 3
+START_SHARE = 0.9
 # Where a photo shows no point near a cell of this grid there is sky or a bare far surface: something is
 # put there, this many times as far away as all but the farthest points.
 CELLS, CELL_MARGIN, FAR = (18, 12), 1, 1.5

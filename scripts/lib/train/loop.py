@@ -24,6 +24,7 @@ from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters
 from scripts.lib.train.step import AutogradStep, StepPlan, render
 from scripts.lib.train.views import Schedule, halved, load_stacks
 
+COARSE_SIDE = 160  # pixels of the longer side below which a halved photo teaches nothing
 MEASUREMENTS = 10  # points of the held-out curve
 OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
 NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
@@ -74,7 +75,8 @@ class Trainer:
             raise UserError(f"{scene.path} leaves no photo to train on; set holdout to 0")
         self.views = load_stacks(scene, self.frame, trained, self.device)
         self.tests = load_stacks(scene, self.frame, tested, self.device)
-        self.small = [halved(stack) for stack in self.views] if settings.coarse else []
+        coarse = bool(settings.coarse) and int(scene.sizes.max()) >= 2 * COARSE_SIDE
+        self.small = [halved(stack) for stack in self.views] if coarse else self.views
         self.schedule = Schedule(
             [len(stack) for stack in self.views], settings.photos_per_step, settings.seed
         )
