@@ -44,7 +44,7 @@ class Sizes:
 # Without a GPU a step costs by pixels and by Gaussians, so both are small; with one, by launches.
 SIZES: dict[tuple[str, str], Sizes] = {
     ("draft", "cpu"): Sizes(400, 15_000, 1, 320, 1, 2.5, 10.0, 0.5),
-    ("standard", "cpu"): Sizes(2200, 80_000, 2, 432, 1, 2.5, 10.0, 0.5),
+    ("standard", "cpu"): Sizes(2500, 80_000, 2, 432, 1, 2.5, 10.0, 0.5),
     ("high", "cpu"): Sizes(8000, 120_000, 2, 640, 1, 2.0, 6.0, 0.5),
     ("draft", "cuda"): Sizes(1500, 150_000, 2, 960, 1, 2.0, 6.0, 0.5),
     ("standard", "cuda"): Sizes(7000, 300_000, 3, 0, 1, 1.0, 1.0, 0.0),
