@@ -192,12 +192,14 @@ def train(
         resumed_from = trainer.step
     began = time.monotonic() - trainer.seconds
     saved = time.monotonic()
-    progress = Progress("train_splat", settings.steps, start=trainer.step)
+    progress: Progress | None = None
     measured_at = max(1, settings.steps // MEASUREMENTS)
     note = ""
     with _watching_sigterm() as asked:
         while trainer.step < settings.steps:
             trainer.advance()
+            # The clock for the ETA starts after the first step, which compiles the kernels.
+            progress = progress or Progress("train_splat", settings.steps, start=trainer.step)
             last = trainer.step == settings.steps
             if trainer.step % measured_at == 0 or last:
                 psnr = trainer.measure()
