@@ -22,7 +22,6 @@ from scripts.lib.train import densify
 from scripts.lib.train.initialise import (
     START_SHARE,
     Frame,
-    backdrop_points,
     frame_of,
     initial_tensors,
 )
@@ -142,17 +141,6 @@ def test_initial_gaussians_respect_the_cap(scene_zip: Path) -> None:
         )
         assert round(cap * START_SHARE) <= len(tensors["means"]) <= cap
         assert all(torch.isfinite(values).all() for values in tensors.values())
-
-
-def test_backdrop_stands_behind_what_has_no_points(scene_zip: Path) -> None:
-    scene = load_scene(scene_zip)
-    places, colours = backdrop_points(scene)
-    assert len(places) > 100 and places.shape == colours.shape
-    middle = scene.centres.mean(axis=0)
-    reach = np.linalg.norm(places - middle, axis=1)
-    assert np.allclose(reach, reach[0]) and reach[0] > np.abs(scene.points - middle).max()
-    # The test scene floats in the dark, so what lies behind it is dark.
-    assert np.median(colours) < 0.05
 
 
 def test_copies_look_like_the_one_they_came_from() -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -18,10 +17,6 @@ Float = npt.NDArray[np.float64]
 # A run starts with this share of its cap, by jittered copies where structure from motion found fewer
 # points: Gaussians that are there from the first step end better than late ones.
 START_SHARE = 0.9
-# Where a photo shows no point near a cell of this grid there is sky or a bare far surface: something is
-# put there, this many times as far away as all but the farthest points.
-CELLS, CELL_MARGIN, FAR = (18, 12), 1, 1.5
-BACKDROP_SHARE = 1 / 20  # of the cap, at most
 OPACITY = 0.1
 
 
@@ -80,52 +75,12 @@ def _topped_up(points: Float, colours: Float, fewest: int, seed: int) -> tuple[F
     return np.concatenate([points, extra]), np.concatenate([colours, colours[picks]])
 
 
-def backdrop_points(scene: Scene) -> tuple[Float, Float]:
-    """Points (M, 3), world units, and colours (M, 3), 0..1, for the sky and what else has no points.
-
-    One at the middle of every cell of a photo that neither holds a point nor has one next to it, beyond
-    the points of the whole scene and in the photo's colour there.
-    """
-    places, colours = [np.zeros((0, 3))], [np.zeros((0, 3))]
-    if not len(scene.points):
-        return places[0], colours[0]
-    columns, rows = CELLS
-    centre = scene.centres.mean(axis=0)
-    reach = FAR * float(np.quantile(np.linalg.norm(scene.points - centre, axis=1), 0.99))
-    middles = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), indexing="xy"), -1) + 0.5
-    for index, photo in enumerate(scene.photos(range(len(scene)))):
-        pose, K, size = scene.world_to_camera[index], scene.K[index], scene.sizes[index]
-        seen = scene.points @ pose[:3, :3].T + pose[:3, 3]
-        pixels = (seen @ K.T)[seen[:, 2] > 0]
-        cells = np.floor(pixels[:, :2] / pixels[:, 2:] / size * CELLS).astype(np.int64)
-        cells = cells[((cells >= 0) & (cells < CELLS)).all(axis=1)]
-        taken = np.zeros((rows, columns), bool)
-        taken[cells[:, 1], cells[:, 0]] = True
-        taken = binary_dilation(taken, iterations=CELL_MARGIN, structure=np.ones((3, 3)))
-        spots = middles[~taken] / CELLS * size
-        rays = np.column_stack([spots, np.ones(len(spots))]) @ np.linalg.inv(K).T @ pose[:3, :3]
-        eye = scene.centres[index]
-        # Where each ray leaves the ball of `reach` about the scene's centre; the eye lies inside it.
-        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-        along = rays @ (centre - eye)
-        depth = along + np.sqrt(np.maximum(along**2 - ((eye - centre) ** 2).sum() + reach**2, 0))
-        places.append(eye + rays * depth[:, None])
-        at = spots.astype(np.int64)
-        colours.append(photo[at[:, 1], at[:, 0]] / 255.0)
-    return np.concatenate(places), np.concatenate(colours)
-
-
 def initial_tensors(
     scene: Scene, frame: Frame, *, cap: int, sh_degree: int, seed: int, device: torch.device
 ) -> dict[str, Tensor]:
     """Raw parameter tensors by name, at most `cap` rows, in `frame`."""
     points, colours = frame.points(scene.points), scene.colours / 255.0
-    backdrop, backdrop_colours = backdrop_points(scene)
     points, colours = _at_most(cap, points, colours, seed)
-    room = min(cap - len(points), round(cap * BACKDROP_SHARE))
-    backdrop, backdrop_colours = _at_most(room, frame.points(backdrop), backdrop_colours, seed)
-    points = np.concatenate([points, backdrop])
-    colours = np.concatenate([colours, backdrop_colours])
     points, colours = _topped_up(points, colours, round(cap * START_SHARE), seed)
     neighbours = min(4, len(points))
     distances = cKDTree(points).query(points, k=neighbours)[0].reshape(len(points), -1)[:, 1:]
