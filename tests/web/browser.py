@@ -55,6 +55,13 @@ def chromium() -> str:
     return found
 
 
+def launch(playwright: Any) -> Any:
+    """A headless browser. Skips when there is none."""
+    return playwright.chromium.launch(
+        executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+    )
+
+
 def modules() -> Path:
     """node_modules with the viewer. Skips when it cannot be installed (no network)."""
     try:

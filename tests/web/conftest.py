@@ -21,18 +21,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return browser.make_bundle(tmp_path_factory.mktemp("bundle"))
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """One headless browser for all tests here."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=browser.chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield running
-        running.close()
-
-
 def note(page: Opened, address: SplitResult) -> None:
     """Remember what a page asked its server for; what it made itself (blob:) is not asked for."""
     if address.scheme.startswith("http"):

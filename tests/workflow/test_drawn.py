@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
-import pytest
 
 from scripts.lib import codecs
 from scripts.lib.metrics import psnr
@@ -14,10 +14,9 @@ from tests.web import browser
 from tests.workflow.conftest import Checkout
 
 SIZE = (960, 640)
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 
-def test_chromium_draws_what_ships(finished: Checkout) -> None:
+def test_chromium_draws_what_ships(finished: Checkout, chromium: Any) -> None:
     """At the start view, against our own render of the decoded file; at another pose that fails.
 
     The file and not the PLY: what a draft's file leaves out (here a quarter of the Gaussians) is measured
@@ -30,10 +29,7 @@ def test_chromium_draws_what_ships(finished: Checkout) -> None:
     elsewhere = pose.copy()
     elsewhere[0, 3] += 2.0  # two metres to the side
     pictures, complaints = [], []
-    with sync_api.sync_playwright() as playwright, browser.served(results / "web") as address:
-        chromium = playwright.chromium.launch(
-            executable_path=browser.chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    with browser.served(results / "web") as address:
         for each in (pose, elsewhere):
             width, height = SIZE
             page = chromium.new_page(viewport={"width": width, "height": height})
@@ -45,6 +41,5 @@ def test_chromium_draws_what_ships(finished: Checkout) -> None:
             assert page.evaluate("document.documentElement.dataset.state") == "ready"
             pictures.append(browser.drawn(page))
             page.close()
-        chromium.close()
     assert complaints == []
     assert psnr(pictures[0], wanted) > 30 > psnr(pictures[1], wanted)

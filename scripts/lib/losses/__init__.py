@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from scripts.lib.losses.reference import WINDOW
+
+
+class _PhotoLoss(torch.autograd.Function):
+    """The kernels give loss and gradient at once; the way back only scales it."""
+
+    @staticmethod
+    def forward(ctx: Any, render: Any, photo: Any, ssim_weight: float, mask: Any) -> Any:
+        if render.is_cuda:
+            from scripts.lib.losses.cuda import loss_and_gradient
+        else:
+            from scripts.lib.losses.cpu import loss_and_gradient
+        loss, gradient = loss_and_gradient(
+            render.detach().contiguous(),
+            photo.contiguous(),
+            ssim_weight,
+            None if mask is None else mask.float().contiguous(),
+        )
+        ctx.save_for_backward(gradient)
+        return loss
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: Any) -> Any:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream, None, None, None
 
 
 def photo_loss(
@@ -25,8 +52,4 @@ def photo_loss(
         from scripts.lib.losses.reference import photo_loss as plain
 
         return plain(render, photo.float() / 255, ssim_weight, mask)
-    if render.is_cuda:
-        from scripts.lib.losses.cuda import photo_loss as kernel
-    else:
-        from scripts.lib.losses.cpu import photo_loss as kernel
-    return kernel(render, photo, ssim_weight, mask)
+    return _PhotoLoss.apply(render, photo, ssim_weight, mask)

@@ -6,11 +6,8 @@ separable, its passes go row by row, and the gradient is written out: the adjoin
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from scripts.lib.kernels.jit import LOCK, compiled, parallel, take_next, threads
@@ -18,7 +15,6 @@ from scripts.lib.kernels.lanes import WIDTH, load, magnitude, select, spread, st
 from scripts.lib.losses.reference import C1, C2, SIGMA, WINDOW
 
 f32 = np.float32
-Float = npt.NDArray[np.float32]
 _OFFSETS = np.arange(WINDOW) - WINDOW // 2
 _BELL = np.exp(-(_OFFSETS**2) / (2 * SIGMA**2))
 TAPS = tuple(f32(v) for v in _BELL / _BELL.sum())
@@ -177,14 +173,12 @@ def _backward(workers, shape, stride, planes, slopes, mask, l1_share, ssim_share
 
 
 def loss_and_gradient(
-    render: Float,
-    photo: npt.NDArray[np.uint8],
-    ssim_weight: float,
-    mask: Float | None = None,
-) -> tuple[float, Float]:
-    """The loss of `reference.photo_loss` and its gradient (H, W, 3) by `render` (H, W, 3).
+    render: torch.Tensor, photo: torch.Tensor, ssim_weight: float, mask: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of `reference.photo_loss`, a scalar tensor, and its gradient (H, W, 3) by `render`.
 
-    photo (H, W, 3) uint8; mask (H, W) float32 in 0..1. Equal for any number of threads.
+    render (H, W, 3) float32, photo (H, W, 3) uint8, mask (H, W) float32 in 0..1, all contiguous. Equal for
+    any number of threads.
     """
     height, width = render.shape[:2]
     stride = _stride(width)
@@ -194,14 +188,15 @@ def loss_and_gradient(
     valid = np.zeros(stride, np.float32)
     valid[: max(0, width - REACH)] = 1
     sums = np.zeros((height, 2), np.float32)
-    cover = np.zeros((0, 0), np.float32) if mask is None else mask
-    gradient = np.empty_like(render)
-    seen = 1.0 if mask is None else max(float(mask.mean()), 1e-6)
+    pixels, wanted = render.numpy(), photo.numpy()
+    cover = np.zeros((0, 0), np.float32) if mask is None else mask.numpy()
+    gradient = np.empty_like(pixels)
+    seen = 1.0 if mask is None else max(float(cover.mean()), 1e-6)
     windows = 3 * (height - REACH) * (width - REACH)
     with LOCK:
         workers = threads()
-        _forward(workers, render, photo, cover, stride, valid, planes, maps, slopes, sums)
-        l1_share = f32((1 - ssim_weight) / render.size / seen)
+        _forward(workers, pixels, wanted, cover, stride, valid, planes, maps, slopes, sums)
+        l1_share = f32((1 - ssim_weight) / pixels.size / seen)
         ssim_share = f32(-ssim_weight / windows / seen)
         _backward(
             workers,
@@ -215,29 +210,5 @@ def loss_and_gradient(
             gradient,
         )
     away, alike = sums.sum(axis=0, dtype=np.float64)
-    loss = (1 - ssim_weight) * away / render.size + ssim_weight * (1 - alike / windows)
-    return float(loss / seen), gradient
-
-
-class _PhotoLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, render: Any, photo: Any, ssim_weight: float, mask: Any) -> Any:
-        cover = None if mask is None else mask.float().contiguous().numpy()
-        loss, gradient = loss_and_gradient(
-            render.detach().contiguous().numpy(), photo.contiguous().numpy(), ssim_weight, cover
-        )
-        ctx.save_for_backward(torch.from_numpy(gradient))
-        return torch.tensor(loss, dtype=torch.float32)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, upstream: Any) -> Any:
-        (gradient,) = ctx.saved_tensors
-        return gradient * upstream, None, None, None
-
-
-def photo_loss(
-    render: torch.Tensor, photo: torch.Tensor, ssim_weight: float, mask: torch.Tensor | None
-) -> torch.Tensor:
-    """`loss_and_gradient` as a scalar tensor, differentiable in `render`."""
-    return _PhotoLoss.apply(render, photo, ssim_weight, mask)
+    loss = (1 - ssim_weight) * away / pixels.size + ssim_weight * (1 - alike / windows)
+    return torch.tensor(loss / seen, dtype=torch.float32), torch.from_numpy(gradient)

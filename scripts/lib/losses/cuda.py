@@ -6,8 +6,6 @@ products, its vertical half with SSIM's derivatives, and the adjoint of both.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -202,26 +200,3 @@ def loss_and_gradient(
     alike, away = sums.sum(dim=1)
     loss = (1 - ssim_weight) * away / (3 * area) + ssim_weight * (1 - alike / windows)
     return loss / seen, gradient / seen if masked else gradient
-
-
-class _PhotoLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, render: Any, photo: Any, ssim_weight: float, mask: Any) -> Any:
-        loss, gradient = loss_and_gradient(
-            render.detach().contiguous(), photo.contiguous(), ssim_weight, mask
-        )
-        ctx.save_for_backward(gradient)
-        return loss
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, upstream: Any) -> Any:
-        (gradient,) = ctx.saved_tensors
-        return gradient * upstream, None, None, None
-
-
-def photo_loss(
-    render: torch.Tensor, photo: torch.Tensor, ssim_weight: float, mask: torch.Tensor | None
-) -> torch.Tensor:
-    """`loss_and_gradient` as a scalar tensor, differentiable in `render`."""
-    return _PhotoLoss.apply(render, photo, ssim_weight, mask)

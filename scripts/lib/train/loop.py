@@ -28,10 +28,8 @@ COARSE_SIDE = 160  # pixels of the longer side below which a halved photo teache
 MEASUREMENTS = 10  # points of the held-out curve
 OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
 NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
-GROWTH, GROW_UNTIL = (
-    1.1,
-    0.75,
-)  # factor a round at most, and the share of the steps it may go on for
+GROWTH = 1.1  # factor a round at most
+GROW_UNTIL = 0.75  # share of the steps that growth may go on for
 FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
@@ -162,7 +160,7 @@ class Trainer:
         errors = []
         for stack in self.tests:
             for number in range(len(stack)):
-                view = stack.pick([number])
+                view = stack.one(number)
                 colour = render(tensors, view, self.sh_degree(), False).clamp(0, 1)
                 errors.append(square_error(colour[0], view.photos[0], view.mask(0)))
         return float((-10 * torch.log10(torch.stack(errors).clamp_min(1e-10))).mean())

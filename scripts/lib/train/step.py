@@ -57,7 +57,7 @@ class AutogradStep:
         """Change `parameters` by one step; returns (N,) how much each Gaussian strained to move."""
         leaves = {name: parameters[name].detach().requires_grad_() for name in NAMES}
         for number in range(len(views)):
-            colour = render(leaves, views.pick([number]), plan.degree, plan.antialiased)
+            colour = render(leaves, views.one(number), plan.degree, plan.antialiased)
             loss = photo_loss(colour[0], views.photos[number], plan.ssim_weight, views.mask(number))
             (loss / len(views)).backward()
         costs = plan.opacity_cost * torch.sigmoid(leaves["opacities"]).mean()

@@ -40,6 +40,12 @@ class Stack:
         masks = None if self.masks is None else self.masks[index]
         return Stack(self.photos[index], self.world_to_camera[index], self.K[index], masks)
 
+    def one(self, row: int) -> Stack:
+        """One photo as a stack, sharing its memory."""
+        rows = slice(row, row + 1)
+        masks = None if self.masks is None else self.masks[rows]
+        return Stack(self.photos[rows], self.world_to_camera[rows], self.K[rows], masks)
+
     def mask(self, row: int) -> Tensor | None:
         """The mask (H, W) of one photo as float32 in 0..1."""
         return None if self.masks is None else self.masks[row].float() / 255
