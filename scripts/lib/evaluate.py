@@ -60,8 +60,13 @@ def choose_views(
 
 
 @torch.no_grad()
-def render_views(gaussians: Gaussians, views: Views, device: str) -> Iterator[Picture]:
-    """Render each view, (H, W, 3) float32 clipped to 0..1, black where nothing is."""
+def render_views(
+    gaussians: Gaussians, views: Views, device: str, *, antialiased: bool = False
+) -> Iterator[Picture]:
+    """Render each view, (H, W, 3) float32 clipped to 0..1, black where nothing is.
+
+    `antialiased` as in `rasterise`, for a splat that was trained so.
+    """
 
     def tensor(values: npt.NDArray[Any]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device)
@@ -85,6 +90,7 @@ def render_views(gaussians: Gaussians, views: Views, device: str) -> Iterator[Pi
             tensor(cameras[index : index + 1]),
             tensor(views.scene.K[index : index + 1]),
             (width, height),
+            antialiased=antialiased,
         )
         yield colour[0].clamp(0, 1).cpu().numpy()
 

@@ -15,6 +15,17 @@ BLOCK = 1024
 
 
 @triton.jit
+def adam_update(value, gradient, first, second, rate, beta1, beta2, root, epsilon):  # type: ignore[no-untyped-def]
+    """One Adam step of whole blocks: (value, first moment, second moment) afterwards.
+
+    `rate` is the learning rate over 1 - beta1^t, `root` 1 / sqrt(1 - beta2^t).
+    """
+    m = first + (gradient - first) * (1 - beta1)
+    v = second * beta2 + gradient * gradient * (1 - beta2)
+    return value - rate * m / (tl.sqrt(v) * root + epsilon), m, v
+
+
+@triton.jit
 def _adam(  # type: ignore[no-untyped-def]
     values,
     gradient,
@@ -34,13 +45,12 @@ def _adam(  # type: ignore[no-untyped-def]
     g = tl.load(gradient + place, mask=inside, other=0.0)
     m = tl.load(first + place, mask=inside, other=0.0)
     v = tl.load(second + place, mask=inside, other=0.0)
-    m += (g - m) * (1 - beta1)
-    v = v * beta2 + g * g * (1 - beta2)
     rate = tl.load(rates + place % columns, mask=inside, other=0.0)
     value = tl.load(values + place, mask=inside, other=0.0)
+    value, m, v = adam_update(value, g, m, v, rate, beta1, beta2, root, epsilon)
     tl.store(first + place, m, mask=inside)
     tl.store(second + place, v, mask=inside)
-    tl.store(values + place, value - rate * m / (tl.sqrt(v) * root + epsilon), mask=inside)
+    tl.store(values + place, value, mask=inside)
 
 
 def adam(

@@ -7,11 +7,14 @@ import os
 # OpenMP reads this once, when torch loads it: waiting threads shall sleep, not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from typing import Any  # noqa: E402
+
 import torch  # noqa: E402
 
 from scripts.lib.console import UserError  # noqa: E402
 
 EPS2D = 0.3  # square pixels added to every footprint, so that none falls between pixel centres
+NEAR, FAR = 0.01, 1e10  # depths between which a Gaussian is drawn
 BACKENDS = ("cpu", "gsplat", "reference")
 
 
@@ -26,8 +29,8 @@ def rasterise(
     size: tuple[int, int],
     *,
     background: torch.Tensor | None = None,
-    near: float = 0.01,
-    far: float = 1e10,
+    near: float = NEAR,
+    far: float = FAR,
     antialiased: bool = False,
     backend: str | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -147,19 +150,9 @@ def _gsplat(
     antialiased: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Render with gsplat's CUDA kernels."""
-    try:
-        import gsplat
-        from gsplat.cuda._backend import _C as kernels  # noqa: N811
-    except ImportError as error:
-        raise UserError(
-            f"a CUDA GPU was chosen but gsplat cannot be imported ({error}); install gsplat with"
-            " its CUDA kernels, or train on the CPU"
-        ) from None
-    if kernels is None:
-        raise UserError(
-            "a CUDA GPU was chosen but gsplat has no CUDA kernels (no nvcc to build them was found);"
-            " install the CUDA toolkit or a gsplat wheel built for this torch, or train on the CPU"
-        )
+    gsplat_kernels()
+    import gsplat
+
     degree = round(sh.shape[1] ** 0.5) - 1
     colour, alpha, _ = gsplat.rasterization(
         means,
@@ -181,3 +174,21 @@ def _gsplat(
         rasterize_mode="antialiased" if antialiased else "classic",
     )
     return colour, alpha
+
+
+def gsplat_kernels() -> Any:
+    """gsplat's compiled CUDA functions. Raises UserError when it or its kernels are missing."""
+    try:
+        from gsplat.cuda._backend import _C as kernels  # noqa: N811
+    except ImportError as error:
+        raise UserError(
+            f"a CUDA GPU was chosen but gsplat cannot be imported ({error}); install gsplat with"
+            " its CUDA kernels, or train on the CPU"
+        ) from None
+    if kernels is None:
+        raise UserError(
+            "a CUDA GPU was chosen but gsplat has no CUDA kernels (no nvcc to build them was found);"
+            " install the CUDA toolkit or a gsplat wheel built for this torch, run with --sdm apptainer,"
+            " or train on the CPU"
+        )
+    return kernels

@@ -18,7 +18,7 @@ from scripts.lib.console import say
 from scripts.lib.files import replacing, sha256
 
 KEPT = 2
-LAYOUT = 2  # raise when the content changes meaning: older checkpoints are then left alone
+LAYOUT = 3  # raise when the content changes meaning: older checkpoints are then left alone
 PATTERN = re.compile(r"([0-9a-f]{16})-(\d{8})\.pt")
 
 

@@ -76,12 +76,19 @@ def _topped_up(points: Float, colours: Float, fewest: int, seed: int) -> tuple[F
 
 
 def initial_tensors(
-    scene: Scene, frame: Frame, *, cap: int, sh_degree: int, seed: int, device: torch.device
+    scene: Scene,
+    frame: Frame,
+    *,
+    cap: int,
+    sh_degree: int,
+    seed: int,
+    device: torch.device,
+    start_share: float = START_SHARE,
 ) -> dict[str, Tensor]:
-    """Raw parameter tensors by name, at most `cap` rows, in `frame`."""
+    """Raw parameter tensors by name, at most `cap` rows and at least `start_share` of it, in `frame`."""
     points, colours = frame.points(scene.points), scene.colours / 255.0
     points, colours = _at_most(cap, points, colours, seed)
-    points, colours = _topped_up(points, colours, round(cap * START_SHARE), seed)
+    points, colours = _topped_up(points, colours, round(cap * start_share), seed)
     neighbours = min(4, len(points))
     distances = cKDTree(points).query(points, k=neighbours)[0].reshape(len(points), -1)[:, 1:]
     width = np.sqrt((distances**2).mean(axis=1)) if neighbours > 1 else np.full(len(points), 0.1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,9 +20,18 @@ from scripts.lib.train import densify
 from scripts.lib.train.checkpoint import Checkpoints
 from scripts.lib.train.initialise import frame_of, initial_tensors
 from scripts.lib.train.options import Settings
-from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters
+from scripts.lib.train.parameters import (
+    LEARNING_RATES,
+    NAMES,
+    Parameters,
+    RunningMean,
+    export,
+)
 from scripts.lib.train.step import AutogradStep, StepPlan, render
 from scripts.lib.train.views import Schedule, halved, load_stacks
+
+if TYPE_CHECKING:
+    from scripts.lib.train.fused import FusedStep
 
 COARSE_SIDE = 160  # pixels of the longer side below which a halved photo teaches nothing
 MEASUREMENTS = 10  # points of the held-out curve
@@ -30,6 +39,7 @@ OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene o
 NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
 GROWTH = 1.1  # factor a round at most
 GROW_UNTIL = 0.75  # share of the steps that growth may go on for
+AVERAGE_EVERY = 5  # steps between the samples of the mean over the last steps
 FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
@@ -60,6 +70,17 @@ def _watching_sigterm() -> Iterator[list[bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
+def step_for(device: torch.device) -> AutogradStep | FusedStep:
+    """The optimiser step for a device."""
+    if device.type != "cuda":
+        return AutogradStep()
+    from scripts.lib.train.fused import (
+        FusedStep,  # needs Triton, which comes with torch's CUDA build
+    )
+
+    return FusedStep()
+
+
 class Trainer:
     """One run. `train()` drives it; apart from the clock everything that changes is in `state()`."""
 
@@ -79,7 +100,7 @@ class Trainer:
             [len(stack) for stack in self.views], settings.photos_per_step, settings.seed
         )
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
-        self.optimise = AutogradStep()
+        self.optimise = step_for(self.device)
         self.parameters = Parameters(
             initial_tensors(
                 scene,
@@ -92,6 +113,7 @@ class Trainer:
             settings.cap,
         )
         self.pull = torch.zeros(len(self.parameters), device=self.device)
+        self.mean = RunningMean()
         self.step = 0
         self.seconds = 0.0
         self.curve: list[dict[str, float]] = []
@@ -104,6 +126,7 @@ class Trainer:
             "curve": self.curve,
             "parameters": self.parameters.state(),
             "pull": self.pull.cpu(),
+            "mean": self.mean.state(),
             "generator": self.generator.get_state(),
         }
 
@@ -112,6 +135,7 @@ class Trainer:
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
         self.parameters = Parameters.restored(state["parameters"], self.settings.cap, self.device)
         self.pull = state["pull"].to(self.device)
+        self.mean = RunningMean.restored(state["mean"], self.device)
         self.generator.set_state(state["generator"])
 
     def sh_degree(self) -> int:
@@ -134,11 +158,20 @@ class Trainer:
             ssim_weight=settings.ssim_weight,
             opacity_cost=OPACITY_COST,
             scale_cost=SCALE_COST,
-            antialiased=False,
+            antialiased=settings.antialiased,
+            drop=settings.drop * share,
+            seed=2 * ((settings.seed * 1_000_003 + self.step) % 2**29),
         )
         self.pull += self.optimise(self.parameters, views, plan, self.generator)
         self.step += 1
         self._densify()
+        left = settings.steps - self.step
+        if left < settings.average * settings.steps and left % AVERAGE_EVERY == 0:
+            self.mean.add(self.parameters)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The raw parameters to render with: their mean over the last steps once there is one."""
+        return self.mean.values or {name: self.parameters[name] for name in NAMES}
 
     def _densify(self) -> None:
         """Relocate and grow at every hundredth of the run, from 3 % of it to 75 %."""
@@ -156,13 +189,13 @@ class Trainer:
         """Mean PSNR in dB over the held-out views; None when none are held out."""
         if not self.tests:
             return None
-        tensors = {name: self.parameters[name] for name in NAMES}
+        tensors, antialiased = self.tensors(), self.settings.antialiased
         errors = []
         for stack in self.tests:
             for number in range(len(stack)):
                 view = stack.one(number)
-                colour = render(tensors, view, self.sh_degree(), False).clamp(0, 1)
-                errors.append(square_error(colour[0], view.photos[0], view.mask(0)))
+                colour = render(tensors, view, self.sh_degree(), antialiased)[0].clamp(0, 1)
+                errors.append(square_error(colour, view.photos[0], view.mask(0)))
         return float((-10 * torch.log10(torch.stack(errors).clamp_min(1e-10))).mean())
 
 
@@ -219,7 +252,7 @@ def train(
             if asked[0] and not last:
                 raise StoppedError
     frame = trainer.frame
-    gaussians = trainer.parameters.export(torch.tensor(frame.centre), frame.radius)
+    gaussians = export(trainer.tensors(), torch.tensor(frame.centre), frame.radius)
     return Outcome(
         gaussians,
         {

@@ -21,6 +21,7 @@ class TrainOptions:
     sh_degree: Auto = "auto"  # spherical harmonics, 0 to 3
     resolution: Auto = "auto"  # long side in pixels; 0 trains at the photos' own size
     photos_per_step: Auto = "auto"
+    antialiased: bool = False  # footprints dimmed by what the 0.3 pixel blur added
     ssim_weight: float = 0.2  # of the loss; the rest is L1
     holdout: int = 8  # every n-th photo by name is kept for measuring; 0 trains on all
     seed: int = 0
@@ -39,16 +40,18 @@ class Sizes:
     learning_rate: float  # factor on the learning rates: short runs on few Gaussians take more
     means_rate: float  # the same for the means, which must come as far in fewer steps
     coarse: float  # share of the steps, from the first, trained at half resolution
+    drop: float  # share of the Gaussians left out of each step at the end; none at the start
+    average: float  # share of the steps, to the last, whose parameters are averaged
 
 
 # Without a GPU a step costs by pixels and by Gaussians, so both are small; with one, by launches.
 SIZES: dict[tuple[str, str], Sizes] = {
-    ("draft", "cpu"): Sizes(400, 15_000, 1, 320, 1, 2.5, 10.0, 0.5),
-    ("standard", "cpu"): Sizes(2500, 80_000, 2, 432, 1, 2.5, 10.0, 0.5),
-    ("high", "cpu"): Sizes(8000, 120_000, 2, 640, 1, 2.0, 6.0, 0.5),
-    ("draft", "cuda"): Sizes(1500, 150_000, 2, 960, 1, 2.0, 6.0, 0.5),
-    ("standard", "cuda"): Sizes(7000, 300_000, 3, 0, 1, 1.0, 1.0, 0.0),
-    ("high", "cuda"): Sizes(20_000, 1_000_000, 3, 0, 1, 1.0, 1.0, 0.0),
+    ("draft", "cpu"): Sizes(400, 15_000, 1, 320, 1, 2.5, 10.0, 0.5, 0.0, 0.0),
+    ("standard", "cpu"): Sizes(2500, 80_000, 2, 432, 1, 2.5, 10.0, 0.5, 0.0, 0.0),
+    ("high", "cpu"): Sizes(8000, 120_000, 2, 640, 1, 2.0, 6.0, 0.5, 0.0, 0.0),
+    ("draft", "cuda"): Sizes(1500, 150_000, 2, 960, 1, 2.0, 6.0, 0.5, 0.0, 0.0),
+    ("standard", "cuda"): Sizes(7000, 300_000, 3, 0, 1, 1.0, 1.0, 0.0, 0.0, 0.0),
+    ("high", "cuda"): Sizes(20_000, 1_000_000, 3, 0, 1, 1.0, 1.0, 0.0, 0.0, 0.0),
 }
 
 
@@ -57,6 +60,7 @@ class Settings(Sizes):
     """Every number of one run, nothing left to choose: options after the table was consulted."""
 
     device: str
+    antialiased: bool
     ssim_weight: float
     holdout: int
     seed: int
@@ -89,7 +93,10 @@ def resolve(options: TrainOptions, device: str) -> Settings:
         learning_rate=sizes.learning_rate,
         means_rate=sizes.means_rate,
         coarse=sizes.coarse,
+        drop=sizes.drop,
+        average=sizes.average,
         device=device,
+        antialiased=options.antialiased,
         ssim_weight=options.ssim_weight,
         holdout=options.holdout,
         seed=options.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from scripts.lib.gaussians import Gaussians
 LEARNING_RATES = {"means": 1.6e-4, "quats": 1e-3, "scales": 5e-3, "opacities": 5e-2, "sh": 2.5e-3}
 SH_REST = 1 / 20
 NAMES = tuple(LEARNING_RATES)
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
+ADAM: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-15}
 
 
 class Parameters:
@@ -91,7 +92,7 @@ class Parameters:
                 from scripts.lib.kernels.adam_cuda import adam
             else:
                 from scripts.lib.kernels.adam import adam
-            adam(*arrays, columns, self.steps, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
+            adam(*arrays, columns, self.steps, **ADAM)
 
     def state(self) -> dict[str, object]:
         """Everything needed to continue: tensors, moments and the number of steps, on the CPU."""
@@ -112,18 +113,53 @@ class Parameters:
         made.steps = int(state["steps"])  # type: ignore[call-overload]
         return made
 
+
+class RunningMean:
+    """The mean of the parameters over several steps, which is calmer than any one of them.
+
+    Only for steps between which no Gaussian is added or moved elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.values: dict[str, Tensor] = {}
+
     @torch.no_grad()
-    def export(self, centre: Tensor, radius: float) -> Gaussians:
-        """The Gaussians in world units, with those too faint to be seen (alpha < 1/255) left out."""
-        seen = torch.sigmoid(self["opacities"]) >= 1 / 255
-        rows = {name: self[name].detach()[seen].cpu().double() for name in NAMES}
-        quats = torch.nn.functional.normalize(rows["quats"], dim=1)
-        scales = rows["scales"] + math.log(radius)
-        return Gaussians(
-            means=(rows["means"] * radius + centre.cpu().double()).float().numpy(),
-            quats=quats.float().numpy(),
-            scales=scales.float().numpy(),
-            opacities=rows["opacities"].float().numpy(),
-            sh0=rows["sh"][:, 0].float().numpy(),
-            shN=rows["sh"][:, 1:].float().contiguous().numpy(),
-        )
+    def add(self, parameters: Parameters) -> None:
+        """Count the parameters as they are now."""
+        self.samples += 1
+        for name in NAMES:
+            if self.samples == 1:
+                self.values[name] = parameters[name].clone()
+            else:
+                self.values[name].lerp_(parameters[name], 1 / self.samples)
+
+    def state(self) -> dict[str, object]:
+        """Everything needed to continue, on the CPU."""
+        return {"samples": self.samples, "values": {n: v.cpu() for n, v in self.values.items()}}
+
+    @classmethod
+    def restored(cls, state: dict[str, object], device: torch.device) -> RunningMean:
+        """The mean that `state()` described, on `device`."""
+        made = cls()
+        made.samples = int(state["samples"])  # type: ignore[call-overload]
+        values: dict[str, Tensor] = state["values"]  # type: ignore[assignment]
+        made.values = {name: value.to(device) for name, value in values.items()}
+        return made
+
+
+@torch.no_grad()
+def export(tensors: dict[str, Tensor], centre: Tensor, radius: float) -> Gaussians:
+    """Raw tensors of training's frame in world units, without those too faint to be seen (alpha < 1/255)."""
+    seen = torch.sigmoid(tensors["opacities"]) >= 1 / 255
+    rows = {name: tensors[name].detach()[seen].cpu().double() for name in NAMES}
+    quats = torch.nn.functional.normalize(rows["quats"], dim=1)
+    scales = rows["scales"] + math.log(radius)
+    return Gaussians(
+        means=(rows["means"] * radius + centre.cpu().double()).float().numpy(),
+        quats=quats.float().numpy(),
+        scales=scales.float().numpy(),
+        opacities=rows["opacities"].float().numpy(),
+        sh0=rows["sh"][:, 0].float().numpy(),
+        shN=rows["sh"][:, 1:].float().contiguous().numpy(),
+    )

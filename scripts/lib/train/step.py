@@ -13,6 +13,8 @@ from scripts.lib.train.densify import shake
 from scripts.lib.train.parameters import NAMES, Parameters
 from scripts.lib.train.views import Stack
 
+OPAQUE = 0.9999  # opacity at most, also of a Gaussian that stands in for dropped ones
+
 
 @dataclass(frozen=True)
 class StepPlan:
@@ -20,7 +22,9 @@ class StepPlan:
 
     degree: bands of harmonics in use; rates: learning rate by name; noise: MCMC's noise on the means,
     times the covariance; ssim_weight: of the photo loss; opacity_cost, scale_cost: weights of the mean
-    opacity and the mean scale; antialiased: as in `rasterise`.
+    opacity and the mean scale; antialiased: as in `rasterise`; drop: share of the Gaussians left out of
+    this step, while the others stand in for them (Park et al., "DropGaussian", CVPR 2025); seed: of
+    this step, for versions that draw numbers inside their kernels.
     """
 
     degree: int
@@ -30,15 +34,26 @@ class StepPlan:
     opacity_cost: float
     scale_cost: float
     antialiased: bool
+    drop: float
+    seed: int
 
 
-def render(parameters: dict[str, Tensor], views: Stack, degree: int, antialiased: bool) -> Tensor:
-    """Colours (V, H, W, 3) of `views`, differentiable in the raw `parameters`."""
+def render(
+    parameters: dict[str, Tensor],
+    views: Stack,
+    degree: int,
+    antialiased: bool,
+    kept: Tensor | float = 1.0,
+) -> Tensor:
+    """Colours (V, H, W, 3) of `views`, differentiable in the raw `parameters`.
+
+    `kept` (N,) multiplies the opacities.
+    """
     colour, _ = rasterise(
         parameters["means"],
         parameters["quats"],
         torch.exp(parameters["scales"]),
-        torch.sigmoid(parameters["opacities"]),
+        (torch.sigmoid(parameters["opacities"]) * kept).clamp(max=OPAQUE),
         parameters["sh"][:, : (degree + 1) ** 2].contiguous(),
         views.world_to_camera,
         views.K,
@@ -56,8 +71,13 @@ class AutogradStep:
     ) -> Tensor:
         """Change `parameters` by one step; returns (N,) how much each Gaussian strained to move."""
         leaves = {name: parameters[name].detach().requires_grad_() for name in NAMES}
+        kept: Tensor | float = 1.0
+        if plan.drop:
+            device = leaves["opacities"].device
+            draw = torch.rand(len(parameters), generator=generator, device=device)
+            kept = (draw >= plan.drop) / (1 - plan.drop)
         for number in range(len(views)):
-            colour = render(leaves, views.one(number), plan.degree, plan.antialiased)
+            colour = render(leaves, views.one(number), plan.degree, plan.antialiased, kept)
             loss = photo_loss(colour[0], views.photos[number], plan.ssim_weight, views.mask(number))
             (loss / len(views)).backward()
         costs = plan.opacity_cost * torch.sigmoid(leaves["opacities"]).mean()

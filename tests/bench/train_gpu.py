@@ -1,0 +1,239 @@
+"""Training on a GPU against gsplat's own recipe: `python -m tests.bench.train_gpu SCENE.zip`.
+
+Trains one undistorted scene with (a) a reference written on gsplat's public API with its documented
+defaults (DefaultStrategy, 30 000 steps, one photo a step, torch's Adam for each group of parameters, the
+photos on the GPU already, our fast photo loss: a stronger baseline than gsplat's own script, which decodes
+a JPEG every step), and (b) our presets. Prints one JSON line for each run and one with the ratios.
+Both are warmed up first, so that nothing is compiled on the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from scripts.lib.evaluate import Views, likeness, mean, photo_of, render_views
+from scripts.lib.gaussians import Gaussians
+from scripts.lib.losses import photo_loss
+from scripts.lib.scene import Scene, held_out, load_scene
+from scripts.lib.train.initialise import frame_of, initial_tensors
+from scripts.lib.train.loop import train
+from scripts.lib.train.options import Settings, TrainOptions, resolve
+from scripts.lib.train.parameters import export
+from scripts.lib.train.views import load_stacks
+
+HOLDOUT = 8
+PRESETS = ("draft", "standard", "high")
+REFERENCE_STEPS = 30_000
+CURVE_EVERY = 5000  # steps between the reference's held-out figures
+
+
+def compared(
+    scene: Scene, gaussians: Gaussians, antialiased: bool = False
+) -> list[dict[str, float]]:
+    """PSNR and SSIM of each held-out photo at the scene's full size."""
+    views = Views(scene, held_out(scene.names, HOLDOUT), True)
+    renders = render_views(gaussians, views, "cuda", antialiased=antialiased)
+    pairs = zip(views.indices, renders, strict=True)
+    return [likeness(render, photo_of(views, index)) for index, render in pairs]
+
+
+def reference(scene: Scene, steps: int, seed: int) -> tuple[Gaussians, dict[str, Any]]:
+    """gsplat's documented defaults; the schedule (rates, harmonics, strategy) is that of 30 000 steps."""
+    import gsplat
+
+    device = torch.device("cuda")
+    torch.manual_seed(seed)
+    frame = frame_of(scene)  # of radius 1, so gsplat's scene_scale is 1
+    tested = set(held_out(scene.names, HOLDOUT))
+    stacks = load_stacks(scene, frame, [i for i in range(len(scene)) if i not in tested], device)
+    views = [stack.one(row) for stack in stacks for row in range(len(stack))]
+    start = initial_tensors(
+        scene, frame, cap=10**9, sh_degree=3, seed=seed, device=device, start_share=0.0
+    )
+    start["sh0"], start["shN"] = start["sh"][:, :1].clone(), start.pop("sh")[:, 1:].clone()
+    params = {name: torch.nn.Parameter(value) for name, value in start.items()}
+    rates = {"means": 1.6e-4, "scales": 5e-3, "opacities": 5e-2, "quats": 1e-3}
+    rates |= {"sh0": 2.5e-3, "shN": 2.5e-3 / 20}
+    optimisers = {
+        name: torch.optim.Adam([{"params": value, "lr": rates[name]}], eps=1e-15)
+        for name, value in params.items()
+    }
+    decay = torch.optim.lr_scheduler.ExponentialLR(optimisers["means"], 0.01 ** (1 / steps))
+    strategy = gsplat.DefaultStrategy()
+    strategy.check_sanity(params, optimisers)
+    state = strategy.initialize_state(scene_scale=1.0)
+
+    def splat() -> Gaussians:
+        names = ("means", "quats", "scales", "opacities")
+        tensors = {name: params[name].detach() for name in names}
+        tensors["sh"] = torch.cat([params["sh0"], params["shN"]], 1).detach()
+        return export(tensors, torch.tensor(frame.centre), frame.radius)
+
+    random, order, curve = np.random.default_rng(seed), list[int](), list[dict[str, Any]]()
+    torch.cuda.synchronize()
+    began = time.monotonic()
+    for step in range(steps):
+        if not order:
+            order = random.permutation(len(views)).tolist()
+        view = views[order.pop()]
+        image, _, info = gsplat.rasterization(
+            params["means"],
+            params["quats"],
+            torch.exp(params["scales"]),
+            torch.sigmoid(params["opacities"]),
+            torch.cat([params["sh0"], params["shN"]], 1),
+            view.world_to_camera,
+            view.K,
+            *view.size,
+            sh_degree=min(step // 1000, 3),
+            packed=False,
+        )
+        strategy.step_pre_backward(params, optimisers, state, step, info)
+        photo_loss(image[0], view.photos[0], 0.2, view.mask(0)).backward()
+        for optimiser in optimisers.values():
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        decay.step()
+        strategy.step_post_backward(params, optimisers, state, step, info, packed=False)
+        if (step + 1) % CURVE_EVERY == 0 or step + 1 == steps:
+            torch.cuda.synchronize()
+            stopped = time.monotonic()
+            gaussians = splat()
+            point = {"step": step + 1, "seconds": round(stopped - began, 2)}
+            curve.append(point | {"psnr": mean(compared(scene, gaussians), "psnr")})
+            print(json.dumps({"reference": curve[-1], "gaussians": len(gaussians)}), flush=True)
+            began += time.monotonic() - stopped  # measuring is not training
+    seconds = curve[-1]["seconds"]
+    return gaussians, {"steps": steps, "seconds": seconds, "gaussians": len(gaussians)} | {
+        "curve": curve
+    }
+
+
+def ours(scene: Scene, settings: Settings) -> tuple[Gaussians, dict[str, Any]]:
+    """One of our runs: its splat, steps, seconds and Gaussians."""
+    outcome = train(scene, settings, None, 0)
+    kept = ("steps", "seconds", "gaussians", "curve")
+    return outcome.gaussians, {key: outcome.metrics[key] for key in kept}
+
+
+def measured(
+    scene: Scene, recipe: str, run: Any, seed: int, antialiased: bool = False
+) -> dict[str, Any]:
+    """Do `run`, measure its splat on the held-out photos, print and return one line."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    gaussians, numbers = run()
+    peak = torch.cuda.max_memory_allocated() / 2**20
+    found = compared(scene, gaussians, antialiased)
+    line = {
+        "bench": "train_gpu",
+        "scene": scene.path.stem,
+        "device": torch.cuda.get_device_name(),
+        "recipe": recipe,
+        "seed": seed,
+        "seconds": round(numbers["seconds"], 2),
+        "psnr": round(mean(found, "psnr"), 3),
+        "ssim": round(mean(found, "ssim"), 4),
+        "gaussians": numbers["gaussians"],
+        "peak_memory_mb": round(peak),
+        "steps_per_second": round(numbers["steps"] / numbers["seconds"], 1),
+        "steps": numbers["steps"],
+    }
+    if "curve" in numbers:
+        line["curve"] = [(c["seconds"], round(c["psnr"], 2)) for c in numbers["curve"]]
+    print(json.dumps(line), flush=True)
+    return line
+
+
+def ratios(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means and spreads by recipe, seconds and dB against the reference's."""
+    by: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        by.setdefault(line["recipe"], []).append(line)
+    result: dict[str, Any] = {"bench": "train_gpu ratios", "scene": lines[0]["scene"]}
+    base = by.get("reference")
+    for recipe, runs in by.items():
+        psnr = [run["psnr"] for run in runs]
+        seconds = float(np.mean([run["seconds"] for run in runs]))
+        row = {
+            "psnr": round(float(np.mean(psnr)), 2),
+            "spread": round(max(psnr) - min(psnr), 2),
+            "seconds": round(seconds, 1),
+        }
+        if base:
+            wanted = float(np.mean([run["seconds"] for run in base]))
+            row["seconds_ratio"] = f"1/{wanted / seconds:.1f}"
+            row["psnr_gain"] = round(
+                float(np.mean(psnr)) - float(np.mean([run["psnr"] for run in base])), 2
+            )
+            row["memory_ratio"] = round(
+                max(run["peak_memory_mb"] for run in runs)
+                / max(run["peak_memory_mb"] for run in base),
+                2,
+            )
+        result[recipe] = row
+    return result
+
+
+def main() -> None:
+    """Train, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scene", type=Path, help="undistorted.zip")
+    parser.add_argument("--recipes", nargs="*", default=["reference", *PRESETS])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--reference-seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--reference-steps", type=int, default=REFERENCE_STEPS)
+    parser.add_argument(
+        "--set", action="append", default=[], help="NAME,KEY=VALUE,...: a recipe of its own"
+    )
+    args = parser.parse_args()
+    scene = load_scene(args.scene)
+    short = dataclasses.replace(_settings("standard", 0), steps=40, cap=20_000)
+    if "reference" in args.recipes:
+        reference(scene, 40, 0)
+    ours(scene, short)
+    lines = []
+    for recipe in args.recipes:
+        for seed in args.reference_seeds if recipe == "reference" else args.seeds:
+            if recipe == "reference":
+                lines.append(
+                    measured(
+                        scene,
+                        recipe,
+                        lambda s=seed: reference(scene, args.reference_steps, s),
+                        seed,
+                    )
+                )
+                continue
+            settings = _settings(recipe, seed)
+            lines.append(_ours(scene, recipe, settings))
+    for text in args.set:
+        name, *pairs = text.split(",")
+        changes = {k: json.loads(v) for k, v in (pair.split("=") for pair in pairs)}
+        base = changes.pop("preset", "standard")
+        for seed in args.seeds:
+            lines.append(_ours(scene, name, dataclasses.replace(_settings(base, seed), **changes)))
+    print(json.dumps(ratios(lines)))
+
+
+def _settings(preset: str, seed: int) -> Settings:
+    return resolve(TrainOptions(preset=preset, holdout=HOLDOUT, seed=seed), "cuda")
+
+
+def _ours(scene: Scene, name: str, settings: Settings) -> dict[str, Any]:
+    trained = load_scene(scene.path, settings.resolution)
+    return measured(
+        scene, name, lambda: ours(trained, settings), settings.seed, settings.antialiased
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The fused step on a real GPU against the step by autograd; skipped where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from scripts.lib.train.loop import Trainer, train
+from scripts.lib.train.options import TrainOptions, resolve
+from scripts.lib.train.parameters import NAMES
+from scripts.lib.train.step import AutogradStep
+from tests.bench.cloud import make_scene
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+
+
+@pytest.mark.parametrize("photos", [1, 3])
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_steps_agree(photos: int, antialiased: bool, tmp_path: Path) -> None:
+    """From one start the two steps end in the same parameters and see the same strain, noise apart."""
+    scene = make_scene(tmp_path / "scene.zip", 3000, (320, 200), 6)
+    options = TrainOptions(
+        steps=100, cap=3000, photos_per_step=photos, resolution=0, antialiased=antialiased
+    )
+    settings = replace(resolve(options, "cuda"), means_rate=1.0)
+    first, second = Trainer(scene, settings), Trainer(scene, settings)
+    second.optimise = AutogradStep()
+    for trainer in (first, second):
+        trainer.step = 50  # all bands in use
+        torch.manual_seed(0)
+        trainer.parameters["sh"].copy_(0.3 * torch.randn_like(trainer.parameters["sh"]))
+        trainer.parameters["quats"].copy_(torch.randn_like(trainer.parameters["quats"]))
+        trainer.parameters["scales"].add_(0.5 * torch.randn_like(trainer.parameters["scales"]))
+    start = {name: first.parameters[name].clone() for name in NAMES}
+    for trainer in (first, second):
+        trainer.advance()
+    assert torch.allclose(first.pull, second.pull, rtol=2e-2, atol=1e-9)
+    for name in NAMES:
+        # Adam's first step moves every number by its rate, whatever the slope's size: the moments tell more.
+        for a, b in zip(
+            first.parameters.moments(name), second.parameters.moments(name), strict=True
+        ):
+            close = torch.isclose(a, b, rtol=2e-2, atol=1e-3 * float(b.abs().max()))
+            assert close.float().mean() > 0.999, name
+        if name != "means":  # these are shaken
+            moved = (second.parameters[name] - start[name]).abs() > 0
+            near = torch.isclose(first.parameters[name], second.parameters[name], atol=1e-3)
+            assert near[moved].float().mean() > 0.99, name
+
+
+def test_learns(tmp_path: Path) -> None:
+    """Held-out PSNR after a short run is what the step by autograd reaches."""
+    scene = make_scene(tmp_path / "scene.zip", 5000, (320, 200), 12)
+    settings = resolve(TrainOptions(steps=300, cap=5000, resolution=0), "cuda")
+    fused = train(scene, settings, None, 0).metrics["curve"][-1]["psnr"]
+    trainer = Trainer(scene, settings)
+    trainer.optimise = AutogradStep()
+    while trainer.step < settings.steps:
+        trainer.advance()
+    assert fused == pytest.approx(trainer.measure(), abs=0.3)
