@@ -17,7 +17,8 @@ from scripts.lib.console import say
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.metrics import psnr, ssim
 from scripts.lib.rasterise import rasterise
-from scripts.lib.scene import Scene, held_out, load_scene
+from scripts.lib.scene import Scene, load_scene
+from scripts.lib.split import held_out
 from scripts.lib.train.note import TrainingNote, read_note
 
 Picture = npt.NDArray[np.float32]
@@ -31,12 +32,14 @@ ERROR_GAIN = 4.0  # an error of a quarter of the range is white in the error map
 class Views:
     """Views to measure on: a scene at some resolution, and indices of its photos.
 
-    `held_out` is False when no photo was kept from training, so that seen ones must do.
+    `held_out` is False when no photo was kept from training, so that seen ones must do. `antialiased`:
+    how the splat was trained and must be rendered, as in `rasterise`.
     """
 
     scene: Scene
     indices: list[int]
     held_out: bool
+    antialiased: bool = False
 
 
 def choose_views(
@@ -49,24 +52,21 @@ def choose_views(
     """
     note = read_note(ply) or ELSEWHERE
     size = note.resolution if resolution == "auto" else int(resolution)
-    every = note.holdout if holdout == "auto" else int(holdout)
     loaded = load_scene(scene, size)
-    indices = held_out(loaded.names, every)
+    if holdout == "auto":
+        indices = held_out(loaded.names, note.holdout, note.held_out)
+    else:
+        indices = held_out(loaded.names, int(holdout))
     if indices:
-        return Views(loaded, indices, True)
+        return Views(loaded, indices, True, note.antialiased)
     say("No photo was held out of training: measuring on photos it has seen")
     spread = np.linspace(0, len(loaded) - 1, min(MOST_SEEN, len(loaded))).round()
-    return Views(loaded, sorted({int(index) for index in spread}), False)
+    return Views(loaded, sorted({int(index) for index in spread}), False, note.antialiased)
 
 
 @torch.no_grad()
-def render_views(
-    gaussians: Gaussians, views: Views, device: str, *, antialiased: bool = False
-) -> Iterator[Picture]:
-    """Render each view, (H, W, 3) float32 clipped to 0..1, black where nothing is.
-
-    `antialiased` as in `rasterise`, for a splat that was trained so.
-    """
+def render_views(gaussians: Gaussians, views: Views, device: str) -> Iterator[Picture]:
+    """Render each view, (H, W, 3) float32 clipped to 0..1, black where nothing is."""
 
     def tensor(values: npt.NDArray[Any]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device)
@@ -90,7 +90,7 @@ def render_views(
             tensor(cameras[index : index + 1]),
             tensor(views.scene.K[index : index + 1]),
             (width, height),
-            antialiased=antialiased,
+            antialiased=views.antialiased,
         )
         yield colour[0].clamp(0, 1).cpu().numpy()
 

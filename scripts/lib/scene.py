@@ -121,11 +121,3 @@ def scene_from_model(path: Path, model: Model, resolution: int = 0) -> Scene:
         points=model.points,
         colours=model.colours,
     )
-
-
-def held_out(names: Sequence[str], every: int = 8) -> list[int]:
-    """Indices of the photos kept from training: every `every`-th of the sorted names, from the first.
-
-    Empty when `every` is below 2 or there is a single photo: training comes before measuring.
-    """
-    return list(range(0, len(names), every)) if every > 1 and len(names) > 1 else []

@@ -22,10 +22,11 @@ import torch
 from scripts.lib.evaluate import Views, likeness, mean, photo_of, render_views
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.losses import photo_loss
-from scripts.lib.scene import Scene, held_out, load_scene
+from scripts.lib.scene import Scene, load_scene
+from scripts.lib.split import held_out, split_scene
 from scripts.lib.train.initialise import frame_of, initial_tensors
 from scripts.lib.train.loop import train
-from scripts.lib.train.options import Settings, TrainOptions, resolve
+from scripts.lib.train.options import Capture, Settings, TrainOptions, resolution_for, resolve
 from scripts.lib.train.parameters import export
 from scripts.lib.train.views import load_stacks
 
@@ -39,8 +40,8 @@ def compared(
     scene: Scene, gaussians: Gaussians, antialiased: bool = False
 ) -> list[dict[str, float]]:
     """PSNR and SSIM of each held-out photo at the scene's full size."""
-    views = Views(scene, held_out(scene.names, HOLDOUT), True)
-    renders = render_views(gaussians, views, "cuda", antialiased=antialiased)
+    views = Views(scene, held_out(scene.names, HOLDOUT), True, antialiased)
+    renders = render_views(gaussians, views, "cuda")
     pairs = zip(views.indices, renders, strict=True)
     return [likeness(render, photo_of(views, index)) for index, render in pairs]
 
@@ -52,8 +53,7 @@ def reference(scene: Scene, steps: int, seed: int) -> tuple[Gaussians, dict[str,
     device = torch.device("cuda")
     torch.manual_seed(seed)
     frame = frame_of(scene)  # of radius 1, so gsplat's scene_scale is 1
-    tested = set(held_out(scene.names, HOLDOUT))
-    stacks = load_stacks(scene, frame, [i for i in range(len(scene)) if i not in tested], device)
+    stacks = load_stacks(scene, frame, split_scene(scene, HOLDOUT).trained, device)
     views = [stack.one(row) for stack in stacks for row in range(len(stack))]
     start = initial_tensors(
         scene, frame, cap=10**9, sh_degree=3, seed=seed, device=device, start_share=0.0
@@ -196,7 +196,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     scene = load_scene(args.scene)
-    short = dataclasses.replace(_settings("standard", 0), steps=40, cap=20_000)
+    short = dataclasses.replace(_settings(scene, "standard", 0), steps=40, cap=20_000)
     if "reference" in args.recipes:
         reference(scene, 40, 0)
     ours(scene, short)
@@ -213,19 +213,23 @@ def main() -> None:
                     )
                 )
                 continue
-            settings = _settings(recipe, seed)
+            settings = _settings(scene, recipe, seed)
             lines.append(_ours(scene, recipe, settings))
     for text in args.set:
         name, *pairs = text.split(",")
         changes = {k: json.loads(v) for k, v in (pair.split("=") for pair in pairs)}
         base = changes.pop("preset", "standard")
         for seed in args.seeds:
-            lines.append(_ours(scene, name, dataclasses.replace(_settings(base, seed), **changes)))
+            lines.append(
+                _ours(scene, name, dataclasses.replace(_settings(scene, base, seed), **changes))
+            )
     print(json.dumps(ratios(lines)))
 
 
-def _settings(preset: str, seed: int) -> Settings:
-    return resolve(TrainOptions(preset=preset, holdout=HOLDOUT, seed=seed), "cuda")
+def _settings(scene: Scene, preset: str, seed: int) -> Settings:
+    options = TrainOptions(preset=preset, holdout=HOLDOUT, seed=seed)
+    sizes = load_scene(scene.path, resolution_for(options, "cuda")).sizes
+    return resolve(options, "cuda", Capture.of(sizes[split_scene(scene, HOLDOUT).trained]))
 
 
 def _ours(scene: Scene, name: str, settings: Settings) -> dict[str, Any]:

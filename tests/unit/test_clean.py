@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("clean")
     truth = make_gaussians(TRUE)
     write_scene(base / "undistorted.zip", truth, make_views())
-    write_ply(base / "splat.ply", stacked(truth, rubbish()), (TrainingNote(64, 4).comment(),))
+    write_ply(base / "splat.ply", stacked(truth, rubbish()), TrainingNote(64, 4).comments())
     return base
 
 

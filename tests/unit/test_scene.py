@@ -12,7 +12,7 @@ from PIL import Image
 from scripts.lib.colmap_model import Model, View, model_members
 from scripts.lib.console import UserError
 from scripts.lib.files import add_to_zip, writing_zip
-from scripts.lib.scene import fit, held_out, load_scene
+from scripts.lib.scene import fit, load_scene
 
 
 def write(path: Path, photo: bytes | None = None) -> Path:
@@ -60,9 +60,3 @@ def test_fit_never_enlarges() -> None:
     assert fit(4000, 3000, 480) == (480, 360)
     assert fit(100, 300, 480) == (100, 300)
     assert fit(100, 300, 0) == (100, 300)
-
-
-def test_every_eighth_photo_is_held_out() -> None:
-    assert held_out([str(i) for i in range(17)]) == [0, 8, 16]
-    assert held_out(["a", "b", "c"]) == [0]
-    assert held_out(["a"]) == [] and held_out(["a", "b"], 0) == []

@@ -27,7 +27,7 @@ from scripts.lib.train.initialise import (
 )
 from scripts.lib.train.loop import square_error
 from scripts.lib.train.note import read_note
-from scripts.lib.train.options import SIZES, TrainOptions, resolve
+from scripts.lib.train.options import PRESETS, Capture, TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES, SH_REST, Parameters
 from scripts.lib.train.views import Schedule, Stack, halved, load_stacks
 from scripts.train_splat import main
@@ -114,11 +114,25 @@ def test_cuda_without_a_gpu_is_refused(scene_zip: Path, tmp_path: Path) -> None:
 
 
 def test_every_preset_exists_on_every_device() -> None:
-    assert {preset for preset, _ in SIZES} == {"draft", "standard", "high"}
-    for preset, device in SIZES:
-        settings = resolve(TrainOptions(preset=preset), device)
-        assert settings.steps == SIZES[preset, device].steps
+    assert {preset for preset, _ in PRESETS} == {"draft", "standard", "high"}
+    for preset, device in PRESETS:
+        assert resolve(TrainOptions(preset=preset), device).device == device
     assert resolve(TrainOptions(steps=7, resolution=0), "cpu").steps == 7
+
+
+def test_the_work_follows_from_the_capture() -> None:
+    """More photos take more steps, more pixels more Gaussians, within bounds; few photos drop more."""
+    options = TrainOptions(preset="standard")
+    small, middle, large = (
+        resolve(options, "cuda", Capture(photos, 2.0 * photos)) for photos in (10, 80, 5000)
+    )
+    assert small.steps < middle.steps < large.steps and small.cap < middle.cap < large.cap
+    assert small.drop > middle.drop > large.drop >= 0
+    preset = PRESETS["standard", "cuda"]
+    assert small.steps * small.photos_per_step == preset.views[0]
+    assert large.steps * large.photos_per_step == preset.views[1] and large.cap == preset.caps[1]
+    one = resolve(TrainOptions(photos_per_step=1), "cuda", Capture(80, 160.0))
+    assert one.steps == middle.photos_per_step * middle.steps
 
 
 def test_frame_moves_cameras_and_points_alike() -> None:
@@ -280,7 +294,7 @@ def test_hidden_parts_are_neither_trained_on_nor_judged(tmp_path: Path) -> None:
             add_to_zip(archive, name, data)
     scene = load_scene(path)
     stack = load_stacks(scene, frame_of(scene), [0, 1], torch.device("cpu"))[0]
-    assert stack.masks is not None and stack.pick([1]).mask(0).min() == 1
+    assert stack.masks is not None and stack.pick([1], stack.K.device).mask(0).min() == 1
     render = torch.from_numpy(picture).float() / 255
     seen = square_error(render, stack.photos[0], stack.mask(0))
     assert float(seen) < 1e-3 < float(square_error(render, stack.photos[0], None))

@@ -168,6 +168,7 @@ def colours(
 
 
 def _columns(degree: int) -> int:
+    """The power of two that Triton wants for (degree + 1)^2 columns."""
     return {0: 1, 1: 4, 2: 16, 3: 16}[degree]
 
 
@@ -197,13 +198,13 @@ def _harmonics(  # type: ignore[no-untyped-def]
 ):
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = row < count
-    k = tl.arange(0, COLUMNS)[None, :]
+    # A row's numbers lie side by side, coefficient after coefficient, each red, green, blue.
+    column = tl.arange(0, COLUMNS)[None, :]
+    k, channel = column // 3, column % 3
     use = inside[:, None] & (k < (DEGREE + 1) * (DEGREE + 1))
-    at = row.to(tl.int64)[:, None] * (3 * STRIDE) + 3 * k
-    red = tl.load(sh + at, mask=use, other=0.0)
-    green = tl.load(sh + at + 1, mask=use, other=0.0)
-    blue = tl.load(sh + at + 2, mask=use, other=0.0)
-    v_red, v_green, v_blue = 0.0 * red, 0.0 * red, 0.0 * red
+    at = row.to(tl.int64)[:, None] * (3 * STRIDE) + column
+    value = tl.load(sh + at, mask=use, other=0.0)
+    slope = 0.0 * value
     v_x = tl.zeros([BLOCK], tl.float32)
     v_y, v_z = v_x, v_x
     for view in range(views):
@@ -217,16 +218,13 @@ def _harmonics(  # type: ignore[no-untyped-def]
         r = tl.where(tl.load(colours + 3 * there, mask=seen, other=0.0) > 0, r, 0.0)[:, None]
         g = tl.where(tl.load(colours + 3 * there + 1, mask=seen, other=0.0) > 0, g, 0.0)[:, None]
         b = tl.where(tl.load(colours + 3 * there + 2, mask=seen, other=0.0) > 0, b, 0.0)[:, None]
-        basis = _basis(k, x[:, None], y[:, None], z[:, None], DEGREE)
-        v_red += basis * r
-        v_green += basis * g
-        v_blue += basis * b
+        v_colour = tl.where(channel == 0, r, tl.where(channel == 1, g, b))
+        slope += _basis(k, x[:, None], y[:, None], z[:, None], DEGREE) * v_colour
         if DEGREE >= 1:
             bx, by, bz = _slopes(k, x[:, None], y[:, None], z[:, None], DEGREE)
-            pull = red * r + green * g + blue * b
-            ux = tl.sum(bx * pull, axis=1)
-            uy = tl.sum(by * pull, axis=1)
-            uz = tl.sum(bz * pull, axis=1)
+            ux = tl.sum(bx * value * v_colour, axis=1)
+            uy = tl.sum(by * value * v_colour, axis=1)
+            uz = tl.sum(bz * value * v_colour, axis=1)
             along = ux * x + uy * y + uz * z
             v_x += tl.where(seen, (ux - along * x) / length, 0.0)
             v_y += tl.where(seen, (uy - along * y) / length, 0.0)
@@ -237,15 +235,12 @@ def _harmonics(  # type: ignore[no-untyped-def]
         tl.store(to + 1, tl.load(to + 1, mask=inside, other=0.0) + v_y, mask=inside)
         tl.store(to + 2, tl.load(to + 2, mask=inside, other=0.0) + v_z, mask=inside)
     rates = tl.where(k == 0, rate, rest_rate)
-    for channel in tl.static_range(3):
-        value = red if channel == 0 else (green if channel == 1 else blue)
-        slope = v_red if channel == 0 else (v_green if channel == 1 else v_blue)
-        m = tl.load(first + at + channel, mask=use, other=0.0)
-        v = tl.load(second + at + channel, mask=use, other=0.0)
-        value, m, v = adam_update(value, slope, m, v, rates, beta1, beta2, root, epsilon)
-        tl.store(sh + at + channel, value, mask=use)
-        tl.store(first + at + channel, m, mask=use)
-        tl.store(second + at + channel, v, mask=use)
+    m = tl.load(first + at, mask=use, other=0.0)
+    v = tl.load(second + at, mask=use, other=0.0)
+    value, m, v = adam_update(value, slope, m, v, rates, beta1, beta2, root, epsilon)
+    tl.store(sh + at, value, mask=use)
+    tl.store(first + at, m, mask=use)
+    tl.store(second + at, v, mask=use)
 
 
 def step_harmonics(
@@ -291,7 +286,7 @@ def step_harmonics(
         1 / math.sqrt(1 - beta2**steps),
         epsilon,
         STRIDE=sh.shape[1],
-        COLUMNS=_columns(degree),
+        COLUMNS=4 * _columns(degree),
         DEGREE=degree,
         BLOCK=BLOCK,
     )

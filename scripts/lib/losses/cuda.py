@@ -39,22 +39,21 @@ def _across(  # type: ignore[no-untyped-def]
     TAPS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    plane, area = tl.program_id(1), height * width
+    channel, area = tl.program_id(1), height * width
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = (place < area) & (place % width < width - (TAPS - 1))
-    first = (plane // 3).to(tl.int64) * area * 3 + plane % 3
     mx, my = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     xx, yy = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     xy = tl.zeros([BLOCK], tl.float32)
     for k in tl.static_range(TAPS):
-        x, y = _inputs(render, photo, mask, first + (place + k) * 3, inside, MASKED)
+        x, y = _inputs(render, photo, mask, (place + k) * 3 + channel, inside, MASKED)
         tap = tl.load(taps + k)
         mx += tap * x
         my += tap * y
         xx += tap * x * x
         yy += tap * y * y
         xy += tap * x * y
-    out = maps + plane.to(tl.int64) * 5 * area + place
+    out = maps + channel * 5 * area + place
     tl.store(out, mx, mask=inside)
     tl.store(out + area, my, mask=inside)
     tl.store(out + 2 * area, xx, mask=inside)
@@ -66,13 +65,13 @@ def _across(  # type: ignore[no-untyped-def]
 def _down(  # type: ignore[no-untyped-def]
     taps, maps, slopes, sums, height, width, c1, c2, TAPS: tl.constexpr, BLOCK: tl.constexpr
 ):
-    plane, area = tl.program_id(1), height * width
+    channel, area = tl.program_id(1), height * width
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = (place < area - (TAPS - 1) * width) & (place % width < width - (TAPS - 1))
     mx, my = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     xx, yy = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     xy = tl.zeros([BLOCK], tl.float32)
-    source = maps + plane.to(tl.int64) * 5 * area + place
+    source = maps + channel * 5 * area + place
     for k in tl.static_range(TAPS):
         tap, row = tl.load(taps + k), source + k * width
         mx += tap * tl.load(row, mask=inside, other=0.0)
@@ -85,19 +84,19 @@ def _down(  # type: ignore[no-untyped-def]
     both = 1 / (b1 * b2)
     value = a1 * a2 * both
     slope = 2 * my * (a2 - a1) * both + 2 * mx * value * (1 / b2 - 1 / b1)
-    out = slopes + plane.to(tl.int64) * 3 * area + place
+    out = slopes + channel * 3 * area + place
     tl.store(out, slope, mask=inside)
     tl.store(out + area, -value / b2, mask=inside)
     tl.store(out + 2 * area, 2 * a1 * both, mask=inside)
     alike = tl.sum(tl.where(inside, value, 0.0), axis=0)
-    tl.store(sums + plane * tl.num_programs(0) + tl.program_id(0), alike)
+    tl.store(sums + channel * tl.num_programs(0) + tl.program_id(0), alike)
 
 
 @triton.jit
 def _up(  # type: ignore[no-untyped-def]
     taps, slopes, gathered, height, width, TAPS: tl.constexpr, BLOCK: tl.constexpr
 ):
-    plane, area = tl.program_id(1).to(tl.int64), height * width
+    plane, area = tl.program_id(1), height * width
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     row, column = place // width, place % width
     inside = (place < area) & (column < width - (TAPS - 1))
@@ -126,15 +125,14 @@ def _back(  # type: ignore[no-untyped-def]
     TAPS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    plane, area = tl.program_id(1), height * width
+    channel, area = tl.program_id(1), height * width
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = place < area
     column = place % width
-    view = (plane // 3).to(tl.int64)
-    at = (view * area + place) * 3 + plane % 3
+    at = place * 3 + channel
     one, two = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     three = tl.zeros([BLOCK], tl.float32)
-    source = gathered + plane.to(tl.int64) * 3 * area + place
+    source = gathered + channel * 3 * area + place
     for k in tl.static_range(TAPS):
         there = inside & (column >= k) & (column - k < width - (TAPS - 1))
         tap = tl.load(taps + k)
@@ -145,10 +143,10 @@ def _back(  # type: ignore[no-untyped-def]
     value = (one + 2 * x * two + y * three) * ssim_share
     value += tl.where(x > y, l1_share, tl.where(x < y, -l1_share, 0.0))
     if MASKED:
-        value *= tl.load(mask + view * area + place, mask=inside, other=0.0)
+        value *= tl.load(mask + place, mask=inside, other=0.0)
     tl.store(gradient + at, value, mask=inside)
     away = tl.sum(tl.where(inside, tl.abs(x - y), 0.0), axis=0)
-    tl.store(sums + plane * tl.num_programs(0) + tl.program_id(0), away)
+    tl.store(sums + channel * tl.num_programs(0) + tl.program_id(0), away)
 
 
 _TAPS: dict[torch.device, torch.Tensor] = {}
@@ -162,32 +160,29 @@ def _taps(device: torch.device) -> torch.Tensor:
     return _TAPS[device]
 
 
-def losses_and_gradients(
+def loss_and_gradient(
     render: torch.Tensor, photo: torch.Tensor, ssim_weight: float, mask: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of `reference.photo_loss` for each of V images (V,), and its gradient (V, H, W, 3).
+    """The loss of `reference.photo_loss`, a scalar tensor, and its gradient (H, W, 3) by `render`.
 
-    render (V, H, W, 3) float32, photo (V, H, W, 3) uint8, mask (V, H, W) float32 in 0..1. Nothing waits for
-    the GPU.
+    render (H, W, 3) float32, photo (H, W, 3) uint8, mask (H, W) float32 in 0..1. Nothing waits for the GPU.
     """
-    views, height, width = render.shape[:3]
+    height, width = render.shape[:2]
     area, device = height * width, render.device
     blocks, masked = triton.cdiv(area, BLOCK), mask is not None
-    maps = torch.empty(15 * views * area, device=device)
-    slopes = torch.empty(9 * views * area, device=device)
+    maps = torch.empty(15 * area, device=device)
+    slopes = torch.empty(9 * area, device=device)
     gradient = torch.empty_like(render)
-    sums = torch.empty((2, views, 3 * blocks), device=device)
+    sums = torch.empty((2, 3 * blocks), device=device)
     taps = _taps(device)
     cover = mask if mask is not None else taps
+    seen = mask.mean().clamp_min(1e-6) if mask is not None else 1.0
     sizes = {"TAPS": WINDOW, "BLOCK": BLOCK}
     windows = 3 * (height - REACH) * (width - REACH)
-    planes = 3 * views
-    _across[(blocks, planes)](
-        render, photo, cover, taps, maps, height, width, MASKED=masked, **sizes
-    )
-    _down[(blocks, planes)](taps, maps, slopes, sums[0], height, width, C1, C2, **sizes)
-    _up[(blocks, 3 * planes)](taps, slopes, maps, height, width, **sizes)  # the maps are free again
-    _back[(blocks, planes)](
+    _across[(blocks, 3)](render, photo, cover, taps, maps, height, width, MASKED=masked, **sizes)
+    _down[(blocks, 3)](taps, maps, slopes, sums[0], height, width, C1, C2, **sizes)
+    _up[(blocks, 9)](taps, slopes, maps, height, width, **sizes)  # the maps are free again
+    _back[(blocks, 3)](
         render,
         photo,
         cover,
@@ -202,18 +197,6 @@ def losses_and_gradients(
         MASKED=masked,
         **sizes,
     )
-    alike, away = sums.sum(dim=2)
+    alike, away = sums.sum(dim=1)
     loss = (1 - ssim_weight) * away / (3 * area) + ssim_weight * (1 - alike / windows)
-    if mask is None:
-        return loss, gradient
-    seen = mask.mean(dim=(1, 2)).clamp_min(1e-6)
-    return loss / seen, gradient / seen[:, None, None, None]
-
-
-def loss_and_gradient(
-    render: torch.Tensor, photo: torch.Tensor, ssim_weight: float, mask: torch.Tensor | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `losses_and_gradients` for one image: (H, W, 3), and a scalar loss."""
-    cover = None if mask is None else mask[None]
-    loss, gradient = losses_and_gradients(render[None], photo[None], ssim_weight, cover)
-    return loss[0], gradient[0]
+    return loss / seen, gradient / seen if masked else gradient

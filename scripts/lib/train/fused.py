@@ -1,18 +1,20 @@
 """The optimiser step on CUDA: gsplat's kernels called one after the other, no autograd between them.
 
 A step by autograd launches some two hundred small kernels, and the GPU waits for the CPU. Here are about
-thirty: gsplat projects, bins and rasterises, forward and backward; ours do the rest. All photos of the
-step go through each kernel together.
+thirty: gsplat projects, bins and rasterises, forward and backward; ours do the rest. As many photos of
+the step as memory allows go through each kernel together.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from scripts.lib.kernels.geometry_cuda import activate, step_geometry
 from scripts.lib.kernels.harmonics_cuda import colours, step_harmonics
-from scripts.lib.losses.cuda import losses_and_gradients
+from scripts.lib.losses.cuda import loss_and_gradient
 from scripts.lib.rasterise import EPS2D, FAR, NEAR, gsplat_kernels
 from scripts.lib.train.parameters import ADAM, SH_REST, Parameters
 from scripts.lib.train.step import StepPlan
@@ -22,12 +24,54 @@ TILE = 16
 GEOMETRY = ("means", "quats", "scales", "opacities")
 
 
-class FusedStep:
-    """As `step.AutogradStep`, for parameters on CUDA; photos of at least 11 x 11 pixels."""
+@dataclass(frozen=True)
+class _Slopes:
+    """What some of a step's views say: seen and gradients by view, (V, N, ...), and summed over them."""
 
-    def __init__(self) -> None:
+    radii: Tensor  # (V, N, 2) int32, 0 where not drawn
+    made: Tensor  # (V, N, 3) the colours
+    dimmed: Tensor | None  # (V, N) factor on the opacities, antialiasing
+    v_made: Tensor
+    v_shown: Tensor  # (V, N) by the dimmed opacities
+    v_means: Tensor  # (N, 3)
+    v_quats: Tensor
+    v_scales: Tensor
+
+    @staticmethod
+    def joined(parts: list[_Slopes]) -> _Slopes:
+        """Of all views together."""
+        if len(parts) == 1:
+            return parts[0]
+        dims = [part.dimmed for part in parts if part.dimmed is not None]
+
+        def all_of(name: str) -> Tensor:
+            return torch.cat([getattr(part, name) for part in parts])
+
+        def sum_of(name: str) -> Tensor:
+            return torch.stack([getattr(part, name) for part in parts]).sum(dim=0)
+
+        return _Slopes(
+            radii=all_of("radii"),
+            made=all_of("made"),
+            dimmed=torch.cat(dims) if dims else None,
+            v_made=all_of("v_made"),
+            v_shown=all_of("v_shown"),
+            v_means=sum_of("v_means"),
+            v_quats=sum_of("v_quats"),
+            v_scales=sum_of("v_scales"),
+        )
+
+
+class FusedStep:
+    """As `step.AutogradStep`, for parameters on CUDA; photos of at least 11 x 11 pixels.
+
+    at_once: photos that go through the kernels together. A step that runs out of memory is done again
+    with half as many, before anything has changed; with a single one torch's error goes on.
+    """
+
+    def __init__(self, at_once: int) -> None:
         self.kernels = gsplat_kernels()
-        self.v_alpha: Tensor | None = None
+        self.at_once = at_once
 
     def __call__(
         self, parameters: Parameters, views: Stack, plan: StepPlan, generator: torch.Generator
@@ -36,79 +80,25 @@ class FusedStep:
 
         Draws by `plan.seed` inside the kernels; `generator` stays as it is.
         """
-        kernels, (width, height), count = self.kernels, views.size, len(views)
-        raw = {name: parameters[name] for name in GEOMETRY}
-        sh, means, quats = parameters["sh"], raw["means"], raw["quats"]
-        scales, opacities = activate(raw["scales"], raw["opacities"], plan.seed, plan.drop)
-        w2c, K = views.world_to_camera, views.K
-        pinhole = kernels.CameraModelType.PINHOLE
-        radii, means2d, depths, conics, dimmed = kernels.projection_ewa_3dgs_fused_fwd(
-            means,
-            None,
-            quats,
-            scales,
-            opacities,
-            w2c,
-            K,
-            width,
-            height,
-            EPS2D,
-            NEAR,
-            FAR,
-            0.0,
-            plan.antialiased,
-            pinhole,
-        )
-        across, down = -(-width // TILE), -(-height // TILE)
-        _, keys, order = kernels.intersect_tile(
-            means2d, radii, depths, None, None, count, TILE, across, down, True, False
-        )
-        offsets = kernels.intersect_offset(keys, count, across, down).view(count, down, across)
-        made = colours(means, sh, w2c, radii, plan.degree)
-        shown = opacities.expand(count, -1).contiguous()
-        shown = shown * dimmed if plan.antialiased else shown
-        drawn = (means2d, conics, made, shown, None, None, width, height, TILE, offsets, order)
-        image, alpha, last = kernels.rasterize_to_pixels_3dgs_fwd(*drawn)
-        mask = None if views.masks is None else views.masks.float() / 255
-        _, v_image = losses_and_gradients(image, views.photos, plan.ssim_weight, mask)
-        if count > 1:
-            v_image /= count
-        if self.v_alpha is None or self.v_alpha.shape != alpha.shape:
-            self.v_alpha = torch.zeros_like(alpha)  # the loss does not judge it
-        back = kernels.rasterize_to_pixels_3dgs_bwd(
-            *drawn, alpha, last, v_image, self.v_alpha, False
-        )
-        _, v_means2d, v_conics, v_colours, v_shown = back
-        v_means, _, v_quats, v_scales, _ = kernels.projection_ewa_3dgs_fused_bwd(
-            means,
-            None,
-            quats,
-            scales,
-            w2c,
-            K,
-            width,
-            height,
-            EPS2D,
-            pinhole,
-            radii,
-            conics,
-            dimmed if plan.antialiased else None,
-            v_means2d,
-            torch.zeros_like(depths),
-            v_conics,
-            v_shown * opacities if plan.antialiased else None,
-            False,
-        )
+        while True:
+            try:
+                slopes = self._slopes(parameters, views, plan)
+                break
+            except torch.cuda.OutOfMemoryError:
+                if self.at_once == 1 or len(views) == 1:
+                    raise
+            self.at_once = (min(self.at_once, len(views)) + 1) // 2
+            torch.cuda.empty_cache()
         parameters.steps += 1
         step_harmonics(
-            means,
-            sh,
+            parameters["means"],
+            parameters["sh"],
             parameters.moments("sh"),
-            w2c,
-            radii,
-            made,
-            v_colours,
-            v_means,
+            views.world_to_camera,
+            slopes.radii,
+            slopes.made,
+            slopes.v_made,
+            slopes.v_means,
             plan.degree,
             plan.rates["sh"],
             SH_REST,
@@ -117,11 +107,11 @@ class FusedStep:
         )
         first, second = zip(*(parameters.moments(name) for name in GEOMETRY), strict=True)
         return step_geometry(
-            tuple(raw.values()),
+            tuple(parameters[name] for name in GEOMETRY),
             first,
             second,
-            (v_means, v_quats, v_scales, v_shown),
-            dimmed if plan.antialiased else None,
+            (slopes.v_means, slopes.v_quats, slopes.v_scales, slopes.v_shown),
+            slopes.dimmed,
             tuple(plan.rates[name] for name in GEOMETRY),
             parameters.steps,
             seed=plan.seed,
@@ -131,3 +121,65 @@ class FusedStep:
             noise=plan.noise,
             **ADAM,
         )
+
+    def _slopes(self, parameters: Parameters, views: Stack, plan: StepPlan) -> _Slopes:
+        raw_scales, raw_opacities = parameters["scales"], parameters["opacities"]
+        active = activate(raw_scales, raw_opacities, plan.seed, plan.drop)
+        parts = []
+        for begin in range(0, len(views), self.at_once):
+            part = views.part(begin, begin + self.at_once)
+            parts.append(self._some(parameters, *active, part, len(views), plan))
+        return _Slopes.joined(parts)
+
+    def _some(
+        self,
+        parameters: Parameters,
+        scales: Tensor,
+        opacities: Tensor,
+        views: Stack,
+        total: int,
+        plan: StepPlan,
+    ) -> _Slopes:
+        """Gradients of the mean loss over `total` photos, of which `views` are some."""
+        kernels, (width, height), count = self.kernels, views.size, len(views)
+        means, quats, sh = (parameters[name] for name in ("means", "quats", "sh"))
+        w2c, K = views.world_to_camera, views.K
+        pinhole = kernels.CameraModelType.PINHOLE
+        gaussians, camera = (means, None, quats, scales), (w2c, K, width, height, EPS2D)
+        radii, means2d, depths, conics, dimmed = kernels.projection_ewa_3dgs_fused_fwd(
+            *gaussians, opacities, *camera, NEAR, FAR, 0.0, plan.antialiased, pinhole
+        )
+        dimmed = dimmed if plan.antialiased else None
+        across, down = -(-width // TILE), -(-height // TILE)
+        _, keys, order = kernels.intersect_tile(
+            means2d, radii, depths, None, None, count, TILE, across, down, True, False
+        )
+        offsets = kernels.intersect_offset(keys, count, across, down).view(count, down, across)
+        del keys
+        made = colours(means, sh, w2c, radii, plan.degree)
+        shown = opacities.expand(count, -1).contiguous()
+        shown = shown if dimmed is None else shown * dimmed
+        drawn = (means2d, conics, made, shown, None, None, width, height, TILE, offsets, order)
+        image, alpha, last = kernels.rasterize_to_pixels_3dgs_fwd(*drawn)
+        for number in range(count):  # one by one: the loss needs a hundred bytes a pixel
+            photo, mask = views.photos[number], views.mask(number)
+            image[number] = loss_and_gradient(image[number], photo, plan.ssim_weight, mask)[1]
+        v_image = image.div_(total)
+        back = kernels.rasterize_to_pixels_3dgs_bwd(
+            *drawn, alpha, last, v_image, torch.zeros_like(alpha), False
+        )
+        _, v_means2d, v_conics, v_made, v_shown = back
+        v_means, _, v_quats, v_scales, _ = kernels.projection_ewa_3dgs_fused_bwd(
+            *gaussians,
+            *camera,
+            pinhole,
+            radii,
+            conics,
+            dimmed,
+            v_means2d,
+            torch.zeros_like(depths),
+            v_conics,
+            None if dimmed is None else v_shown * opacities,
+            False,
+        )
+        return _Slopes(radii, made, dimmed, v_made, v_shown, v_means, v_quats, v_scales)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import signal
 import time
@@ -13,18 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from scripts.lib.console import Progress, UserError
-from scripts.lib.gaussians import Gaussians
-from scripts.lib.scene import Scene, held_out
+from scripts.lib.console import Progress, UserError, say
+from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
+from scripts.lib.scene import Scene
+from scripts.lib.split import split_scene
 from scripts.lib.train import densify
 from scripts.lib.train.checkpoint import Checkpoints
 from scripts.lib.train.initialise import frame_of, initial_tensors
+from scripts.lib.train.memory import FEWEST, Need, fit, free_bytes
 from scripts.lib.train.options import Settings
 from scripts.lib.train.parameters import (
     LEARNING_RATES,
     NAMES,
     Parameters,
-    RunningMean,
     export,
 )
 from scripts.lib.train.step import AutogradStep, StepPlan, render
@@ -37,9 +39,9 @@ COARSE_SIDE = 160  # pixels of the longer side below which a halved photo teache
 MEASUREMENTS = 10  # points of the held-out curve
 OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
 NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
+FLAT, GAIN = 3, 0.02  # measurements, dB: a curve that gains less over the last ones is flat
 GROWTH = 1.1  # factor a round at most
 GROW_UNTIL = 0.75  # share of the steps that growth may go on for
-AVERAGE_EVERY = 5  # steps between the samples of the mean over the last steps
 FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
@@ -70,15 +72,14 @@ def _watching_sigterm() -> Iterator[list[bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def step_for(device: torch.device) -> AutogradStep | FusedStep:
-    """The optimiser step for a device."""
+def step_for(device: torch.device, at_once: int) -> AutogradStep | FusedStep:
+    """The optimiser step for a device; on a GPU `at_once` photos go through each kernel together."""
     if device.type != "cuda":
         return AutogradStep()
-    from scripts.lib.train.fused import (
-        FusedStep,  # needs Triton, which comes with torch's CUDA build
-    )
+    # Triton comes with torch's CUDA build only.
+    from scripts.lib.train.fused import FusedStep
 
-    return FusedStep()
+    return FusedStep(at_once)
 
 
 class Trainer:
@@ -88,35 +89,51 @@ class Trainer:
         self.settings = settings
         self.device = torch.device(settings.device)
         self.frame = frame_of(scene)
-        tested = held_out(scene.names, settings.holdout)
-        trained = [index for index in range(len(scene)) if index not in set(tested)]
-        if not trained:
-            raise UserError(f"{scene.path} leaves no photo to train on; set holdout to 0")
-        self.views = load_stacks(scene, self.frame, trained, self.device)
-        self.tests = load_stacks(scene, self.frame, tested, self.device)
+        self.split = split_scene(scene, settings.holdout, settings.held_out)
+        areas = scene.sizes.prod(axis=1)
+        used = [*self.split.trained, *self.split.tested]
+        need = Need(
+            cap=settings.cap,
+            harmonics=3 * (1 + SH_COEFFICIENTS[settings.sh_degree]),
+            photos_per_step=settings.photos_per_step,
+            photo_bytes=int(3.75 * areas[used].sum()),  # a quarter for the halved ones
+            pixels=int(areas[used].max()),
+        )
+        fits = fit(need, free_bytes(self.device))
+        self.cap = fits.cap
+        self.adapted: list[str] = []
+        if fits.cap < settings.cap:
+            self._adapt(f"{settings.cap} Gaussians do not fit into memory, at most {fits.cap} do")
+        store = self.device if fits.photos_on_device else torch.device("cpu")
+        self.views = load_stacks(scene, self.frame, self.split.trained, self.device, store)
+        self.tests = load_stacks(scene, self.frame, self.split.tested, self.device, store)
         coarse = bool(settings.coarse) and int(scene.sizes.max()) >= 2 * COARSE_SIDE
         self.small = [halved(stack) for stack in self.views] if coarse else self.views
         self.schedule = Schedule(
             [len(stack) for stack in self.views], settings.photos_per_step, settings.seed
         )
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
-        self.optimise = step_for(self.device)
+        self.optimise = step_for(self.device, fits.at_once)
         self.parameters = Parameters(
             initial_tensors(
                 scene,
                 self.frame,
-                cap=settings.cap,
+                cap=self.cap,
                 sh_degree=settings.sh_degree,
                 seed=settings.seed,
                 device=self.device,
             ),
-            settings.cap,
+            self.cap,
         )
         self.pull = torch.zeros(len(self.parameters), device=self.device)
-        self.mean = RunningMean()
         self.step = 0
         self.seconds = 0.0
         self.curve: list[dict[str, float]] = []
+
+    def _adapt(self, sentence: str) -> None:
+        """Say what was changed to fit the machine, and remember it for the metrics."""
+        say(sentence)
+        self.adapted.append(sentence)
 
     def state(self) -> dict[str, Any]:
         """Everything that training changes, for a checkpoint."""
@@ -124,18 +141,20 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "curve": self.curve,
+            "cap": self.cap,
+            "adapted": self.adapted,
             "parameters": self.parameters.state(),
             "pull": self.pull.cpu(),
-            "mean": self.mean.state(),
             "generator": self.generator.get_state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state()` was taken."""
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
-        self.parameters = Parameters.restored(state["parameters"], self.settings.cap, self.device)
+        self.adapted = list(dict.fromkeys([*state["adapted"], *self.adapted]))
+        self.cap = min(self.cap, state["cap"])
+        self.parameters = Parameters.restored(state["parameters"], self.cap, self.device)
         self.pull = state["pull"].to(self.device)
-        self.mean = RunningMean.restored(state["mean"], self.device)
         self.generator.set_state(state["generator"])
 
     def sh_degree(self) -> int:
@@ -150,7 +169,9 @@ class Trainer:
         rates = {name: rate * settings.learning_rate for name, rate in LEARNING_RATES.items()}
         rates["means"] = LEARNING_RATES["means"] * settings.means_rate * decay
         group, rows = self.schedule.at(self.step)
-        views = (self.small if share < settings.coarse else self.views)[group].pick(rows)
+        if share >= settings.coarse:
+            self.small = self.views  # the halved photos have served: their memory is free again
+        views = self.small[group].pick(rows, self.device)
         plan = StepPlan(
             degree=self.sh_degree(),
             rates=rates,
@@ -162,16 +183,46 @@ class Trainer:
             drop=settings.drop * share,
             seed=2 * ((settings.seed * 1_000_003 + self.step) % 2**29),
         )
-        self.pull += self.optimise(self.parameters, views, plan, self.generator)
+        while True:
+            try:
+                self.pull += self.optimise(self.parameters, views, plan, self.generator)
+                break
+            except torch.cuda.OutOfMemoryError:
+                self._shed()
         self.step += 1
-        self._densify()
-        left = settings.steps - self.step
-        if left < settings.average * settings.steps and left % AVERAGE_EVERY == 0:
-            self.mean.add(self.parameters)
+        try:
+            self._densify()
+        except torch.cuda.OutOfMemoryError:
+            self.cap = len(self.parameters)
+            self._adapt(f"Out of memory at {self.cap} Gaussians: no more are made")
+
+    def _shed(self) -> None:
+        """Go on with three quarters of the Gaussians, those that are least transparent.
+
+        Raises UserError when that leaves too few.
+        """
+        p = self.parameters
+        self.cap = len(p) * 3 // 4
+        if self.cap < FEWEST:
+            raise UserError(
+                f"the GPU has no memory left for {len(p)} Gaussians and one photo; free some, or set"
+                " train_splat.resolution lower"
+            )
+        kept = torch.argsort(p["opacities"], descending=True)[: self.cap].sort().values
+        self.parameters, self.pull = p.taken(kept), self.pull[kept].clone()
+        torch.cuda.empty_cache()
+        self._adapt(f"Out of memory at {len(p)} Gaussians: going on with {self.cap}")
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The raw parameters to render with: their mean over the last steps once there is one."""
-        return self.mean.values or {name: self.parameters[name] for name in NAMES}
+        """The raw parameters by name."""
+        return {name: self.parameters[name] for name in NAMES}
+
+    def flat(self) -> bool:
+        """Whether the last three held-out figures, past half of the steps, gained nothing on those before."""
+        if self.step < self.settings.steps / 2 or len(self.curve) <= FLAT:
+            return False
+        figures = [point["psnr"] for point in self.curve]
+        return max(figures[-FLAT:]) < max(figures[:-FLAT]) + GAIN
 
     def _densify(self) -> None:
         """Relocate and grow at every hundredth of the run, from 3 % of it to 75 %."""
@@ -180,7 +231,7 @@ class Trainer:
         share = self.step / settings.steps
         if 0.03 <= share < GROW_UNTIL and self.step % every == 0:
             densify.relocate_dead(p, torch.sigmoid(p["opacities"]), self.generator)
-            target = min(settings.cap, int(GROWTH * len(p)) + 1)
+            target = min(self.cap, int(GROWTH * len(p)) + 1)
             densify.grow(p, target, self.pull.clamp_min(1e-20), self.generator)
             self.pull = torch.zeros(len(p), device=self.device)
 
@@ -193,7 +244,7 @@ class Trainer:
         errors = []
         for stack in self.tests:
             for number in range(len(stack)):
-                view = stack.one(number)
+                view = stack.pick([number], self.device)
                 colour = render(tensors, view, self.sh_degree(), antialiased)[0].clamp(0, 1)
                 errors.append(square_error(colour, view.photos[0], view.mask(0)))
         return float((-10 * torch.log10(torch.stack(errors).clamp_min(1e-10))).mean())
@@ -210,9 +261,16 @@ def square_error(
 
 
 def train(
-    scene: Scene, settings: Settings, checkpoints: Checkpoints | None, every: float
+    scene: Scene,
+    settings: Settings,
+    checkpoints: Checkpoints | None,
+    every: float,
+    *,
+    keep_last: bool = False,
 ) -> Outcome:
     """Train `scene`; continue from `checkpoints` if they hold this run, saving `every` seconds.
+
+    keep_last: save the finished run too, from which another call makes the same outcome at once.
 
     Raises `StoppedError` after SIGTERM, UserError when no photo is left to train on.
     """
@@ -244,8 +302,12 @@ def train(
                 progress.update(
                     trainer.step, f"{len(trainer.parameters)} Gaussians, {note}".rstrip(", ")
                 )
+            if settings.early_stop and trainer.flat():
+                say(f"Stopping at step {trainer.step}: the held-out photos gain no more")
+                settings = dataclasses.replace(settings, steps=trainer.step)
+                last = True
             due = bool(every) and time.monotonic() - saved >= every
-            if checkpoints and not last and (due or asked[0]):
+            if checkpoints and (keep_last if last else due or asked[0]):
                 trainer.seconds = time.monotonic() - began
                 checkpoints.save(trainer.step, trainer.state())
                 saved = time.monotonic()
@@ -259,6 +321,11 @@ def train(
             "device": _device_name(trainer.device),
             "backend": "gsplat" if trainer.device.type == "cuda" else "cpu",
             "steps": trainer.step,
+            "planned_steps": trainer.settings.steps,
+            "photos_at_once": getattr(trainer.optimise, "at_once", 1),
+            "adapted": trainer.adapted,
+            "trained_on": len(trainer.split.trained),
+            "left_out": [scene.names[index] for index in trainer.split.left_out],
             "seconds": round(trainer.seconds, 2),
             "gaussians": len(gaussians),
             "peak_memory_mb": _peak_memory(trainer.device),

@@ -7,18 +7,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 TAG = "splatmake "
+LONGEST = 1 << 16  # bytes of a header line: many held-out names make a long one
+RENDER_MODE = "SplatRenderMode:"
 
 
 @dataclass(frozen=True)
 class TrainingNote:
-    """Long side of the training photos in pixels, and the held-out rhythm (0: none)."""
+    """Long side of the training photos in pixels, the held-out rhythm (0: none) or names, and whether
+    footprints were antialiased, as they must then be for viewing too."""
 
     resolution: int
     holdout: int
+    held_out: tuple[str, ...] = ()
+    antialiased: bool = False
 
-    def comment(self) -> str:
-        """The header line, without the word `comment`."""
-        return TAG + json.dumps(asdict(self))
+    def comments(self) -> tuple[str, ...]:
+        """The header lines, without the word `comment`; the second is one that other tools know."""
+        own = TAG + json.dumps(asdict(self))
+        return (own, f"{RENDER_MODE} {'mip' if self.antialiased else 'default'}")
 
 
 def read_note(ply: Path) -> TrainingNote | None:
@@ -27,9 +33,10 @@ def read_note(ply: Path) -> TrainingNote | None:
         return None
     start = f"comment {TAG}".encode()
     with open(ply, "rb") as handle:
-        for line in iter(lambda: handle.readline(4096), b""):
+        for line in iter(lambda: handle.readline(LONGEST), b""):
             if line.startswith(start):
-                return TrainingNote(**json.loads(line[len(start) :]))
+                values = json.loads(line[len(start) :])
+                return TrainingNote(**values | {"held_out": tuple(values.get("held_out", ()))})
             if line.strip() == b"end_header":
                 break
     return None

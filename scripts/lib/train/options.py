@@ -1,9 +1,13 @@
-"""What can be chosen about training, and the sizes that follow from the preset and the device."""
+"""What can be chosen about training, and the numbers that follow from preset, device and capture."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from scripts.lib.console import UserError
 
@@ -12,7 +16,7 @@ Auto = int | str  # a number, or "auto" for the value of the SIZES table
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The `train` section of the configuration. Keys that may be "auto" are looked up in SIZES."""
+    """The `train` section of the configuration. Keys that may be "auto" follow from PRESETS."""
 
     preset: str = "standard"  # draft, standard, high
     device: str = "auto"  # auto, cuda, cpu
@@ -24,45 +28,108 @@ class TrainOptions:
     antialiased: bool = False  # footprints dimmed by what the 0.3 pixel blur added
     ssim_weight: float = 0.2  # of the loss; the rest is L1
     holdout: int = 8  # every n-th photo by name is kept for measuring; 0 trains on all
+    held_out: str = ""  # names of the photos to keep instead, separated by commas
+    early_stop: bool = True  # when the held-out curve has been flat for three measurements
     seed: int = 0
+    repeats: int = 1  # runs with seeds of their own, for the spread; the first is kept
     checkpoint_every: float = 30.0  # seconds between checkpoints; 0 writes none
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """How much work a preset means on a device."""
+class Capture:
+    """What is to be trained on: photos (those held out not counted) and their megapixels together."""
 
-    steps: int
-    cap: int
+    photos: int
+    megapixels: float
+
+    @classmethod
+    def of(cls, sizes: npt.NDArray[np.int64]) -> Capture:
+        """The capture of photos given by width and height (V, 2)."""
+        return cls(len(sizes), float(sizes.prod(axis=1).sum()) / 1e6)
+
+
+TYPICAL = Capture(photos=32, megapixels=100)
+
+
+@dataclass(frozen=True)
+class Common:
+    """What a preset says outright."""
+
     sh_degree: int
     resolution: int
     photos_per_step: int
     learning_rate: float  # factor on the learning rates: short runs on few Gaussians take more
     means_rate: float  # the same for the means, which must come as far in fewer steps
     coarse: float  # share of the steps, from the first, trained at half resolution
-    drop: float  # share of the Gaussians left out of each step at the end; none at the start
-    average: float  # share of the steps, to the last, whose parameters are averaged
-
-
-# Without a GPU a step costs by pixels and by Gaussians, so both are small; with one, by launches.
-SIZES: dict[tuple[str, str], Sizes] = {
-    ("draft", "cpu"): Sizes(400, 15_000, 1, 320, 1, 2.5, 10.0, 0.5, 0.0, 0.0),
-    ("standard", "cpu"): Sizes(2500, 80_000, 2, 432, 1, 2.5, 10.0, 0.5, 0.0, 0.0),
-    ("high", "cpu"): Sizes(8000, 120_000, 2, 640, 1, 2.0, 6.0, 0.5, 0.0, 0.0),
-    ("draft", "cuda"): Sizes(1500, 150_000, 2, 960, 1, 2.0, 6.0, 0.5, 0.0, 0.0),
-    ("standard", "cuda"): Sizes(7000, 300_000, 3, 0, 1, 1.0, 1.0, 0.0, 0.0, 0.0),
-    ("high", "cuda"): Sizes(20_000, 1_000_000, 3, 0, 1, 1.0, 1.0, 0.0, 0.0, 0.0),
-}
 
 
 @dataclass(frozen=True)
-class Settings(Sizes):
-    """Every number of one run, nothing left to choose: options after the table was consulted."""
+class Preset(Common):
+    """How much work a preset means on a device, for any capture.
 
+    visits: how often each photo is seen, within `views`, the fewest and the most photos seen in all; cap:
+    Gaussians for 100 megapixels, growing with their square root within `caps`.
+    """
+
+    visits: float
+    views: tuple[int, int]
+    cap: int
+    caps: tuple[int, int]
+
+    def steps_for(self, capture: Capture) -> int:
+        """Optimiser steps."""
+        fewest, most = self.views
+        views = min(max(self.visits * capture.photos, fewest), most)
+        return max(1, round(views / self.photos_per_step))
+
+    def cap_for(self, capture: Capture) -> int:
+        """Gaussians at most: detail grows with what the photos show, less what they show again."""
+        fewest, most = self.caps
+        return min(max(round(self.cap * math.sqrt(capture.megapixels / 100)), fewest), most)
+
+
+# Without a GPU a step costs by pixels and by Gaussians, so both are small.
+PRESETS: dict[tuple[str, str], Preset] = {
+    ("draft", "cpu"): Preset(1, 320, 1, 2.5, 10.0, 0.5, 13, (300, 800), 15_000, (15_000, 15_000)),
+    ("standard", "cpu"): Preset(
+        2, 432, 1, 2.5, 10.0, 0.5, 80, (1500, 5000), 80_000, (80_000, 80_000)
+    ),
+    ("high", "cpu"): Preset(
+        2, 640, 1, 2.0, 6.0, 0.5, 250, (6000, 16_000), 120_000, (120_000, 120_000)
+    ),
+    ("draft", "cuda"): Preset(
+        3, 0, 4, 2.0, 2.0, 0.6, 28, (1600, 6000), 150_000, (100_000, 500_000)
+    ),
+    ("standard", "cuda"): Preset(
+        3, 0, 4, 2.0, 2.0, 0.4, 72, (4000, 40_000), 300_000, (150_000, 1_500_000)
+    ),
+    ("high", "cuda"): Preset(
+        3, 0, 4, 2.0, 2.0, 0.3, 240, (12_000, 120_000), 500_000, (250_000, 3_000_000)
+    ),
+}
+# A Gaussian that only few photos see learns their noise by heart. Leaving some out of each step makes the
+# others answer for them; with many photos that only costs detail.
+DROP, MOST_DROPPED = 4.0, 0.35
+
+
+def drop_for(capture: Capture) -> float:
+    """Share of the Gaussians left out of each step, at the end of training."""
+    return min(DROP / max(capture.photos, 1), MOST_DROPPED)
+
+
+@dataclass(frozen=True)
+class Settings(Common):
+    """Every number of one run, nothing left to choose: options after the capture was looked at."""
+
+    steps: int
+    cap: int
+    drop: float  # share of the Gaussians left out of each step at the end; none at the start
     device: str
     antialiased: bool
     ssim_weight: float
     holdout: int
+    held_out: tuple[str, ...]
+    early_stop: bool
     seed: int
 
 
@@ -76,31 +143,50 @@ def _number(name: str, value: Auto, automatic: int, lowest: int, highest: int | 
     return int(value)
 
 
-def resolve(options: TrainOptions, device: str) -> Settings:
-    """Fill every "auto" for `device` ("cpu" or "cuda"). Raises UserError on values out of range."""
-    if (options.preset, device) not in SIZES:
-        known = ", ".join(dict.fromkeys(preset for preset, _ in SIZES))
+def preset_for(options: TrainOptions, device: str) -> Preset:
+    """The preset of the options on `device`. Raises UserError on an unknown one."""
+    if (options.preset, device) not in PRESETS:
+        known = ", ".join(dict.fromkeys(preset for preset, _ in PRESETS))
         raise UserError(f"option preset is {options.preset!r}; choose one of {known}")
-    sizes = SIZES[options.preset, device]
+    return PRESETS[options.preset, device]
+
+
+def resolution_for(options: TrainOptions, device: str) -> int:
+    """Long side in pixels to train at, 0 for the photos' own size. Raises UserError as `resolve`."""
+    return _number("resolution", options.resolution, preset_for(options, device).resolution, 0)
+
+
+def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> Settings:
+    """Fill every "auto" for `device` ("cpu" or "cuda") and what is to be trained on.
+
+    Raises UserError on values out of range.
+    """
+    preset = preset_for(options, device)
+    photos = _number("photos_per_step", options.photos_per_step, preset.photos_per_step, 1)
+    preset = dataclasses.replace(preset, photos_per_step=photos)
     return Settings(
-        steps=_number("steps", options.steps, sizes.steps, 1),
-        cap=_number("cap", options.cap, sizes.cap, 1),
-        sh_degree=_number("sh_degree", options.sh_degree, sizes.sh_degree, 0, 3),
-        resolution=_number("resolution", options.resolution, sizes.resolution, 0),
-        photos_per_step=_number(
-            "photos_per_step", options.photos_per_step, sizes.photos_per_step, 1
-        ),
-        learning_rate=sizes.learning_rate,
-        means_rate=sizes.means_rate,
-        coarse=sizes.coarse,
-        drop=sizes.drop,
-        average=sizes.average,
+        steps=_number("steps", options.steps, preset.steps_for(capture), 1),
+        cap=_number("cap", options.cap, preset.cap_for(capture), 1),
+        drop=drop_for(capture),
+        sh_degree=_number("sh_degree", options.sh_degree, preset.sh_degree, 0, 3),
+        resolution=resolution_for(options, device),
+        photos_per_step=photos,
+        learning_rate=preset.learning_rate,
+        means_rate=preset.means_rate,
+        coarse=preset.coarse,
         device=device,
         antialiased=options.antialiased,
         ssim_weight=options.ssim_weight,
         holdout=options.holdout,
+        held_out=chosen_names(options.held_out),
+        early_stop=options.early_stop,
         seed=options.seed,
     )
+
+
+def chosen_names(text: str) -> tuple[str, ...]:
+    """The names in a list separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def as_dict(settings: Settings) -> dict[str, object]:

@@ -94,6 +94,16 @@ class Parameters:
                 from scripts.lib.kernels.adam import adam
             adam(*arrays, columns, self.steps, **ADAM)
 
+    @torch.no_grad()
+    def taken(self, rows: Tensor) -> Parameters:
+        """Those at `rows` (M,) with their moments, in buffers of just that size."""
+        made = Parameters({name: self[name][rows] for name in NAMES}, len(rows))
+        for name in NAMES:
+            for moment, own in zip(made.moments(name), self.moments(name), strict=True):
+                moment.copy_(own[rows])
+        made.steps = self.steps
+        return made
+
     def state(self) -> dict[str, object]:
         """Everything needed to continue: tensors, moments and the number of steps, on the CPU."""
         rows = {
@@ -111,40 +121,6 @@ class Parameters:
             for moment, saved in zip(made.moments(name), rows[name][1:], strict=True):
                 moment.copy_(saved)
         made.steps = int(state["steps"])  # type: ignore[call-overload]
-        return made
-
-
-class RunningMean:
-    """The mean of the parameters over several steps, which is calmer than any one of them.
-
-    Only for steps between which no Gaussian is added or moved elsewhere.
-    """
-
-    def __init__(self) -> None:
-        self.samples = 0
-        self.values: dict[str, Tensor] = {}
-
-    @torch.no_grad()
-    def add(self, parameters: Parameters) -> None:
-        """Count the parameters as they are now."""
-        self.samples += 1
-        for name in NAMES:
-            if self.samples == 1:
-                self.values[name] = parameters[name].clone()
-            else:
-                self.values[name].lerp_(parameters[name], 1 / self.samples)
-
-    def state(self) -> dict[str, object]:
-        """Everything needed to continue, on the CPU."""
-        return {"samples": self.samples, "values": {n: v.cpu() for n, v in self.values.items()}}
-
-    @classmethod
-    def restored(cls, state: dict[str, object], device: torch.device) -> RunningMean:
-        """The mean that `state()` described, on `device`."""
-        made = cls()
-        made.samples = int(state["samples"])  # type: ignore[call-overload]
-        values: dict[str, Tensor] = state["values"]  # type: ignore[assignment]
-        made.values = {name: value.to(device) for name, value in values.items()}
         return made
 
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from scripts.lib.console import say
 from scripts.lib.files import write_json
 from scripts.lib.gaussians import write_ply
 from scripts.lib.options import parse_options
 from scripts.lib.scene import load_scene
+from scripts.lib.split import split_scene
 from scripts.lib.train.checkpoint import Checkpoints, run_key
 from scripts.lib.train.device import choose_device
 from scripts.lib.train.loop import train
 from scripts.lib.train.note import TrainingNote
-from scripts.lib.train.options import TrainOptions, as_dict, resolve
+from scripts.lib.train.options import (
+    Capture,
+    TrainOptions,
+    as_dict,
+    chosen_names,
+    resolution_for,
+    resolve,
+)
 
 
 def run(
@@ -25,19 +36,45 @@ def run(
     Raises UserError on bad input or options, `loop.StoppedError` after SIGTERM.
     """
     options = parse_options(TrainOptions, options_text)
-    settings = resolve(options, choose_device(options.device))
-    scene = load_scene(scene_path, settings.resolution)
-    store = Checkpoints(checkpoints, run_key(scene_path, as_dict(settings)))
+    device = choose_device(options.device)
+    scene = load_scene(scene_path, resolution_for(options, device))
+    names = chosen_names(options.held_out)
+    trained = split_scene(scene, options.holdout, names).trained
+    settings = resolve(options, device, Capture.of(scene.sizes[trained]))
     say(
-        f"Training {len(scene)} photos on {settings.device}: {settings.steps} steps, at most"
+        f"Training on {len(trained)} of {len(scene)} photos, {device}: {settings.steps} steps, at most"
         f" {settings.cap} Gaussians, long side {int(scene.sizes.max())} px"
     )
-    outcome = train(
-        scene, settings, store if options.checkpoint_every else None, options.checkpoint_every
+    runs = [dataclasses.replace(settings, seed=settings.seed + n) for n in range(options.repeats)]
+    stores = [Checkpoints(checkpoints, run_key(scene_path, as_dict(run))) for run in runs]
+    outcomes = []
+    for run_settings, store in zip(runs, stores, strict=True):
+        kept = store if options.checkpoint_every else None
+        # A finished run of several is kept as its last checkpoint until all are done.
+        outcomes.append(
+            train(scene, run_settings, kept, options.checkpoint_every, keep_last=len(runs) > 1)
+        )
+    note = TrainingNote(
+        int(scene.sizes.max()), settings.holdout, settings.held_out, settings.antialiased
     )
-    note = TrainingNote(int(scene.sizes.max()), settings.holdout)
-    write_ply(ply, outcome.gaussians, (note.comment(),))
-    metrics = outcome.metrics | {"resolution": note.resolution, "options": as_dict(settings)}
+    write_ply(ply, outcomes[0].gaussians, note.comments())
+    metrics = outcomes[0].metrics | {"resolution": note.resolution, "options": as_dict(settings)}
+    if len(runs) > 1:
+        metrics["repeats"] = repeats([outcome.metrics for outcome in outcomes])
     write_json(metrics_path, metrics)
-    store.clear()
+    for store in stores:
+        store.clear()
     return metrics
+
+
+def repeats(metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    """Held-out PSNR and seconds of several runs: each, their mean, and the spread (standard deviation)."""
+    psnr = [run["curve"][-1]["psnr"] for run in metrics if run["curve"]]
+    return {
+        "runs": [
+            {"seed": run["seed"], "seconds": run["seconds"], "psnr": figure}
+            for run, figure in zip(metrics, psnr or [None] * len(metrics), strict=True)
+        ],
+        "psnr_mean": float(np.mean(psnr)) if psnr else None,
+        "psnr_spread": float(np.std(psnr, ddof=1)) if psnr else None,
+    }

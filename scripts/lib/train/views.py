@@ -34,17 +34,26 @@ class Stack:
         """Width and height in pixels."""
         return self.photos.shape[2], self.photos.shape[1]
 
-    def pick(self, rows: Sequence[int]) -> Stack:
-        """The photos at `rows`, in that order."""
-        index = torch.tensor(rows, device=self.photos.device)
-        masks = None if self.masks is None else self.masks[index]
-        return Stack(self.photos[index], self.world_to_camera[index], self.K[index], masks)
+    def pick(self, rows: Sequence[int], device: torch.device) -> Stack:
+        """The photos at `rows`, in that order, on `device`."""
+        if len(rows) == 1 and self.photos.device == device:
+            return self.one(rows[0])  # without a copy
+        index = torch.tensor(rows)
+        placed = index.to(self.photos.device)
+        masks = None if self.masks is None else self.masks[placed].to(device)
+        photos = self.photos[placed].to(device, non_blocking=True)
+        cameras = index.to(self.K.device)
+        return Stack(photos, self.world_to_camera[cameras], self.K[cameras], masks)
+
+    def part(self, begin: int, end: int) -> Stack:
+        """The photos from `begin` up to `end`, sharing their memory."""
+        rows = slice(begin, end)
+        masks = None if self.masks is None else self.masks[rows]
+        return Stack(self.photos[rows], self.world_to_camera[rows], self.K[rows], masks)
 
     def one(self, row: int) -> Stack:
         """One photo as a stack, sharing its memory."""
-        rows = slice(row, row + 1)
-        masks = None if self.masks is None else self.masks[rows]
-        return Stack(self.photos[rows], self.world_to_camera[rows], self.K[rows], masks)
+        return self.part(row, row + 1)
 
     def mask(self, row: int) -> Tensor | None:
         """The mask (H, W) of one photo as float32 in 0..1."""
@@ -52,9 +61,18 @@ class Stack:
 
 
 def load_stacks(
-    scene: Scene, frame: Frame, indices: Sequence[int], device: torch.device
+    scene: Scene,
+    frame: Frame,
+    indices: Sequence[int],
+    device: torch.device,
+    store: torch.device | None = None,
 ) -> list[Stack]:
-    """The views at `indices` by size, photos as bytes on `device`, cameras in training's frame."""
+    """The views at `indices` by size, cameras in training's frame on `device`.
+
+    Photos and masks lie as bytes on `store`, by default the same device; those of a GPU that has no room
+    for them wait in main memory.
+    """
+    store = store or device
     cameras = torch.tensor(frame.cameras(scene.world_to_camera), dtype=torch.float32)
     K = torch.tensor(scene.K, dtype=torch.float32)
     groups: dict[tuple[int, ...], list[int]] = {}
@@ -68,9 +86,9 @@ def load_stacks(
         if any(mask is not None for mask in found):
             whole = np.full(photos.shape[1:3], 255, np.uint8)
             stacked = np.stack([whole if mask is None else mask for mask in found])
-            masks = torch.from_numpy(stacked).to(device)
+            masks = torch.from_numpy(stacked).to(store)
         poses, intrinsics = cameras[members].to(device), K[members].to(device)
-        stacks.append(Stack(photos.to(device), poses, intrinsics, masks))
+        stacks.append(Stack(photos.to(store), poses, intrinsics, masks))
     return stacks
 
 

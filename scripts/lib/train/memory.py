@@ -1,0 +1,93 @@
+"""What a run needs of the machine's memory, and what fits into what is free."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from scripts.lib.console import UserError
+
+# Values and two moments of 14 numbers and the harmonics, and what a step makes of them for each view.
+NUMBERS, MOMENTS, PER_VIEW = 14, 3, 320
+PER_PIXEL = 140  # bytes a pixel of one photo costs while it is rendered, judged and followed back
+PER_PAIR = (
+    60  # bytes a pixel costs in lists of Gaussians by tile, measured at some ten pairs a Gaussian
+)
+SHARE = 0.8  # of the free memory: allocators leave gaps
+CGROUP = Path("/sys/fs/cgroup")  # where a container's limits stand
+FEWEST = 10_000  # Gaussians with which training is of any use
+
+
+@dataclass(frozen=True)
+class Need:
+    """Sizes of a run: Gaussians, numbers of harmonics each (K x 3), photos a step, bytes of all photos, and
+    pixels of the largest."""
+
+    cap: int
+    harmonics: int
+    photos_per_step: int
+    photo_bytes: int
+    pixels: int
+
+    def gaussian_bytes(self, at_once: int) -> int:
+        """Bytes for one Gaussian when `at_once` photos are rendered together."""
+        return 4 * MOMENTS * (NUMBERS + self.harmonics) + PER_VIEW * at_once
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What fits: Gaussians, photos rendered together, and whether all photos stay on the device."""
+
+    cap: int
+    at_once: int
+    photos_on_device: bool
+
+
+def fit(need: Need, free: int) -> Fit:
+    """The most of `need` that fits into `free` bytes of the device.
+
+    Photos together go first (they are as fast in turn), then photos on the device, then Gaussians. Raises
+    UserError when not even a small splat fits.
+    """
+    room = int(free * SHARE)
+    for photos_on_device in (True, False):
+        for at_once in sorted({need.photos_per_step, 2, 1}, reverse=True):
+            if at_once > need.photos_per_step:
+                continue
+            fixed = need.pixels * (PER_PIXEL + PER_PAIR * at_once)
+            fixed += need.photo_bytes if photos_on_device else 0
+            if fixed + need.cap * need.gaussian_bytes(at_once) <= room:
+                return Fit(need.cap, at_once, photos_on_device)
+    fixed = need.pixels * (PER_PIXEL + PER_PAIR)
+    cap = (room - fixed) // need.gaussian_bytes(1)
+    if cap < FEWEST:
+        raise UserError(
+            f"{free / 2**30:.1f} GB of memory are free on the device, too little for photos of"
+            f" {need.pixels / 1e6:.1f} megapixels; free some, or set train_splat.resolution lower"
+        )
+    return Fit(cap, 1, False)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on the device: the GPU's, or this machine's within its container."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    limit, used = _lines(CGROUP / "memory.max"), _lines(CGROUP / "memory.current")
+    if limit and used and limit[0].isdigit():
+        free = min(free, int(limit[0]) - int(used[0]))
+    return free
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
