@@ -51,6 +51,27 @@ def test_steps_agree(photos: int, antialiased: bool, tmp_path: Path) -> None:
             assert near[moved].float().mean() > 0.99, name
 
 
+def test_goes_on_with_less_memory(tmp_path: Path) -> None:
+    """Memory that runs out halves what is rendered at once, then the Gaussians; the run says so and ends."""
+    scene = make_scene(tmp_path / "scene.zip", 5000, (1600, 1200), 12)
+    settings = resolve(TrainOptions(steps=60, cap=100_000, resolution=0, early_stop=False), "cuda")
+    trainer = Trainer(scene, replace(settings, coarse=0.0))
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    try:
+        room = torch.cuda.memory_allocated() + 330 * 2**20
+        torch.cuda.set_per_process_memory_fraction(room / total)
+        while trainer.step < settings.steps:
+            trainer.advance()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    print(trainer.adapted)
+    assert trainer.step == settings.steps and trainer.adapted
+    assert trainer.optimise.at_once < settings.photos_per_step
+    psnr = trainer.measure()
+    assert psnr is not None and psnr > 10
+
+
 def test_learns(tmp_path: Path) -> None:
     """Held-out PSNR after a short run is what the step by autograd reaches."""
     scene = make_scene(tmp_path / "scene.zip", 5000, (320, 200), 12)

@@ -183,12 +183,17 @@ class Trainer:
             drop=settings.drop * share,
             seed=2 * ((settings.seed * 1_000_003 + self.step) % 2**29),
         )
+        together = self.optimise.at_once
         while True:
             try:
                 self.pull += self.optimise(self.parameters, views, plan, self.generator)
                 break
             except torch.cuda.OutOfMemoryError:
                 self._shed()
+        if self.optimise.at_once < together:
+            self._adapt(
+                f"Out of memory: {self.optimise.at_once} instead of {together} photos at once"
+            )
         self.step += 1
         try:
             self._densify()
@@ -322,7 +327,7 @@ def train(
             "backend": "gsplat" if trainer.device.type == "cuda" else "cpu",
             "steps": trainer.step,
             "planned_steps": trainer.settings.steps,
-            "photos_at_once": getattr(trainer.optimise, "at_once", 1),
+            "photos_at_once": trainer.optimise.at_once,
             "adapted": trainer.adapted,
             "trained_on": len(trainer.split.trained),
             "left_out": [scene.names[index] for index in trainer.split.left_out],

@@ -66,6 +66,8 @@ def render(
 class AutogradStep:
     """Renders one photo after the other and lets torch find the gradients."""
 
+    at_once = 1
+
     def __call__(
         self, parameters: Parameters, views: Stack, plan: StepPlan, generator: torch.Generator
     ) -> Tensor:
