@@ -19,13 +19,14 @@ from scripts.lib.files import add_to_zip, read_json, reading_zip, writing_zip
 from scripts.lib.gaussians import read_ply
 from scripts.lib.scene import load_scene
 from scripts.lib.train import densify
+from scripts.lib.train.cameras import Poses
 from scripts.lib.train.initialise import (
     START_SHARE,
     Frame,
     frame_of,
     initial_tensors,
 )
-from scripts.lib.train.loop import square_error
+from scripts.lib.train.loop import Trainer, square_error
 from scripts.lib.train.note import read_note
 from scripts.lib.train.options import PRESETS, Capture, TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES, SH_REST, Parameters
@@ -133,6 +134,69 @@ def test_the_work_follows_from_the_capture() -> None:
     assert large.steps * large.photos_per_step == preset.views[1] and large.cap == preset.caps[1]
     one = resolve(TrainOptions(photos_per_step=1), "cuda", Capture(80, 160.0))
     assert one.steps == middle.photos_per_step * middle.steps
+
+
+def test_exposures_are_told_from_colours(tmp_path: Path) -> None:
+    """Photos that came out brighter and darker: the gains are found, and the splat is measured better."""
+    path = tmp_path / "scene.zip"
+    write_scene(path, make_gaussians(), make_views())
+    gains: dict[str, float] = {}
+    with reading_zip(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    for place, name in enumerate(sorted(name for name in members if name.startswith("images/"))):
+        gains[name.removeprefix("images/")] = gain = (
+            1.0 if place % 8 == 0 else 0.75 + 0.1 * (place % 6)
+        )
+        with Image.open(io.BytesIO(members[name])) as photo:
+            pixels = np.clip(np.asarray(photo) * gain, 0, 255).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG" if name.endswith("png") else "JPEG", quality=97)
+        members[name] = buffer.getvalue()
+    with writing_zip(path) as archive:
+        for name, data in members.items():
+            add_to_zip(archive, name, data)
+    scene, figures = load_scene(path, 0), []
+    for exposure in (False, True):
+        options = TrainOptions(
+            **OPTIONS | {"steps": 300, "exposure": exposure, "early_stop": False}
+        )
+        trainer = Trainer(scene, resolve(options, "cpu"))
+        while trainer.step < 300:
+            trainer.advance()
+        figures.append(trainer.measure())
+    assert trainer.adjust.exposures is not None
+    found = trainer.adjust.exposures.values[:, :3].mean(dim=1).numpy()
+    true = np.log([gains[scene.names[index]] for index in trainer.split.trained])
+    assert np.corrcoef(found, true)[0, 1] > 0.9 and abs(found.mean()) < 1e-6
+    assert figures[1] > figures[0] + 0.5, "colours of the mean, not of one photo"
+
+
+def test_poses_are_refined_on_a_gpu_only() -> None:
+    with pytest.raises(UserError, match="refine_poses needs an NVIDIA GPU"):
+        resolve(TrainOptions(refine_poses=True), "cpu")
+
+
+def test_camera_slopes() -> None:
+    """The slope by a small turn and shift of a camera is that of the numbers of its matrix."""
+    torch.manual_seed(0)
+    pose = torch.eye(4, dtype=torch.float64).repeat(3, 1, 1)
+    pose[:, :3, :3] = torch.linalg.qr(torch.randn(3, 3, 3, dtype=torch.float64))[0]
+    pose[:, :3, 3] = torch.randn(3, 3, dtype=torch.float64)
+    upstream = torch.randn(3, 4, 4, dtype=torch.float64)
+    upstream[:, 3] = 0
+    delta = torch.zeros(3, 6, dtype=torch.float64, requires_grad=True)
+    x, y, z = delta[:, 0], delta[:, 1], delta[:, 2]
+    zero = torch.zeros_like(x)
+    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
+    turn = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    small = torch.cat([turn, delta[:, 3:, None]], dim=2)
+    moved = (
+        pose[:, :3]
+        + small[:, :, :3] @ pose[:, :3]
+        + small[:, :, 3:] @ torch.eye(4)[None, 3:].double()
+    )
+    (moved * upstream[:, :3]).sum().backward()
+    assert torch.allclose(Poses.gradient(pose, upstream), delta.grad)
 
 
 def test_frame_moves_cameras_and_points_alike() -> None:
@@ -267,7 +331,7 @@ def test_every_round_of_visits_sees_every_photo_once(counts: tuple[int, ...], ba
 def test_halved_photos_are_area_means() -> None:
     photos = torch.arange(2 * 6 * 8 * 3, dtype=torch.uint8).reshape(2, 6, 8, 3)
     K = torch.tensor([[[10.0, 0, 4], [0, 10, 3], [0, 0, 1]]]).expand(2, 3, 3)
-    small = halved(Stack(photos, torch.eye(4).expand(2, 4, 4), K))
+    small = halved(Stack(photos, torch.eye(4).expand(2, 4, 4), K, torch.arange(2)))
     assert small.size == (4, 3) and float(small.K[0, 0, 2]) == 2.0 and float(small.K[0, 0, 0]) == 5
     mean = photos[0, :2, :2].float().mean(dim=(0, 1))
     assert (small.photos[0, 0, 0].float() - mean).abs().max() <= 0.5

@@ -17,7 +17,7 @@ from scripts.lib.kernels.harmonics_cuda import colours, step_harmonics
 from scripts.lib.losses.cuda import loss_and_gradient
 from scripts.lib.rasterise import EPS2D, FAR, NEAR, gsplat_kernels
 from scripts.lib.train.parameters import ADAM, SH_REST, Parameters
-from scripts.lib.train.step import StepPlan
+from scripts.lib.train.step import Adjustments, Moved, StepPlan
 from scripts.lib.train.views import Stack
 
 TILE = 16
@@ -36,6 +36,8 @@ class _Slopes:
     v_means: Tensor  # (N, 3)
     v_quats: Tensor
     v_scales: Tensor
+    v_exposures: Tensor  # (V, 6), empty where none are learned
+    v_cameras: Tensor  # (V, 4, 4), likewise
 
     @staticmethod
     def joined(parts: list[_Slopes]) -> _Slopes:
@@ -59,6 +61,8 @@ class _Slopes:
             v_means=sum_of("v_means"),
             v_quats=sum_of("v_quats"),
             v_scales=sum_of("v_scales"),
+            v_exposures=all_of("v_exposures"),
+            v_cameras=all_of("v_cameras"),
         )
 
 
@@ -74,15 +78,20 @@ class FusedStep:
         self.at_once = at_once
 
     def __call__(
-        self, parameters: Parameters, views: Stack, plan: StepPlan, generator: torch.Generator
-    ) -> Tensor:
-        """Change `parameters` by one step; returns (N,) how much each Gaussian strained to move.
+        self,
+        parameters: Parameters,
+        views: Stack,
+        plan: StepPlan,
+        generator: torch.Generator,
+        adjust: Adjustments,
+    ) -> Moved:
+        """Change `parameters` and what is adjusted by one step.
 
         Draws by `plan.seed` inside the kernels; `generator` stays as it is.
         """
         while True:
             try:
-                slopes = self._slopes(parameters, views, plan)
+                slopes = self._slopes(parameters, views, plan, adjust)
                 break
             except torch.cuda.OutOfMemoryError:
                 if self.at_once == 1 or len(views) == 1:
@@ -105,8 +114,13 @@ class FusedStep:
             parameters.steps,
             **ADAM,
         )
+        if adjust.exposures:
+            adjust.exposures.learn(views.numbers, slopes.v_exposures)
+        cameras = None
+        if adjust.poses:
+            cameras = adjust.poses.learn(views.numbers, views.world_to_camera, slopes.v_cameras)
         first, second = zip(*(parameters.moments(name) for name in GEOMETRY), strict=True)
-        return step_geometry(
+        strain = step_geometry(
             tuple(parameters[name] for name in GEOMETRY),
             first,
             second,
@@ -121,14 +135,17 @@ class FusedStep:
             noise=plan.noise,
             **ADAM,
         )
+        return Moved(strain, cameras)
 
-    def _slopes(self, parameters: Parameters, views: Stack, plan: StepPlan) -> _Slopes:
+    def _slopes(
+        self, parameters: Parameters, views: Stack, plan: StepPlan, adjust: Adjustments
+    ) -> _Slopes:
         raw_scales, raw_opacities = parameters["scales"], parameters["opacities"]
         active = activate(raw_scales, raw_opacities, plan.seed, plan.drop)
         parts = []
         for begin in range(0, len(views), self.at_once):
             part = views.part(begin, begin + self.at_once)
-            parts.append(self._some(parameters, *active, part, len(views), plan))
+            parts.append(self._some(parameters, *active, part, len(views), plan, adjust))
         return _Slopes.joined(parts)
 
     def _some(
@@ -139,6 +156,7 @@ class FusedStep:
         views: Stack,
         total: int,
         plan: StepPlan,
+        adjust: Adjustments,
     ) -> _Slopes:
         """Gradients of the mean loss over `total` photos, of which `views` are some."""
         kernels, (width, height), count = self.kernels, views.size, len(views)
@@ -161,15 +179,25 @@ class FusedStep:
         shown = shown if dimmed is None else shown * dimmed
         drawn = (means2d, conics, made, shown, None, None, width, height, TILE, offsets, order)
         image, alpha, last = kernels.rasterize_to_pixels_3dgs_fwd(*drawn)
+        light = []
         for number in range(count):  # one by one: the loss needs a hundred bytes a pixel
+            compared, gain = image[number], None
+            if adjust.exposures:
+                gain, offset = adjust.exposures.of(views.numbers[number : number + 1])
+                compared = compared * gain + offset
             photo, mask = views.photos[number], views.mask(number)
-            image[number] = loss_and_gradient(image[number], photo, plan.ssim_weight, mask)[1]
-        v_image = image.div_(total)
+            slope = loss_and_gradient(compared, photo, plan.ssim_weight, mask)[1] / total
+            if gain is not None:
+                by_gain = (slope * image[number]).sum(dim=(0, 1)) * gain
+                light.append(torch.cat([by_gain, slope.sum(dim=(0, 1))]))
+                slope *= gain
+            image[number] = slope
+        v_image = image
         back = kernels.rasterize_to_pixels_3dgs_bwd(
             *drawn, alpha, last, v_image, torch.zeros_like(alpha), False
         )
         _, v_means2d, v_conics, v_made, v_shown = back
-        v_means, _, v_quats, v_scales, _ = kernels.projection_ewa_3dgs_fused_bwd(
+        v_means, _, v_quats, v_scales, v_cameras = kernels.projection_ewa_3dgs_fused_bwd(
             *gaussians,
             *camera,
             pinhole,
@@ -180,6 +208,17 @@ class FusedStep:
             torch.zeros_like(depths),
             v_conics,
             None if dimmed is None else v_shown * opacities,
-            False,
+            adjust.poses is not None,
         )
-        return _Slopes(radii, made, dimmed, v_made, v_shown, v_means, v_quats, v_scales)
+        return _Slopes(
+            radii,
+            made,
+            dimmed,
+            v_made,
+            v_shown,
+            v_means,
+            v_quats,
+            v_scales,
+            torch.stack(light) if light else means[:0],
+            v_cameras if adjust.poses else means[:0],
+        )

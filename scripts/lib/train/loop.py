@@ -19,6 +19,7 @@ from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
 from scripts.lib.scene import Scene
 from scripts.lib.split import split_scene
 from scripts.lib.train import densify
+from scripts.lib.train.cameras import Exposures, Poses
 from scripts.lib.train.checkpoint import Checkpoints
 from scripts.lib.train.initialise import frame_of, initial_tensors
 from scripts.lib.train.memory import FEWEST, Need, fit, free_bytes
@@ -29,7 +30,7 @@ from scripts.lib.train.parameters import (
     Parameters,
     export,
 )
-from scripts.lib.train.step import AutogradStep, StepPlan, render
+from scripts.lib.train.step import Adjustments, AutogradStep, StepPlan, render
 from scripts.lib.train.views import Schedule, halved, load_stacks
 
 if TYPE_CHECKING:
@@ -91,13 +92,14 @@ class Trainer:
         self.frame = frame_of(scene)
         self.split = split_scene(scene, settings.holdout, settings.held_out)
         areas = scene.sizes.prod(axis=1)
-        used = [*self.split.trained, *self.split.tested]
         need = Need(
             cap=settings.cap,
             harmonics=3 * (1 + SH_COEFFICIENTS[settings.sh_degree]),
             photos_per_step=settings.photos_per_step,
-            photo_bytes=int(3.75 * areas[used].sum()),  # a quarter for the halved ones
-            pixels=int(areas[used].max()),
+            photo_bytes=int(
+                3.75 * areas[self.split.trained].sum()
+            ),  # a quarter for the halved ones
+            pixels=int(areas.max()),
         )
         fits = fit(need, free_bytes(self.device))
         self.cap = fits.cap
@@ -106,7 +108,10 @@ class Trainer:
             self._adapt(f"{settings.cap} Gaussians do not fit into memory, at most {fits.cap} do")
         store = self.device if fits.photos_on_device else torch.device("cpu")
         self.views = load_stacks(scene, self.frame, self.split.trained, self.device, store)
-        self.tests = load_stacks(scene, self.frame, self.split.tested, self.device, store)
+        # Looked at ten times in all, so they may wait in main memory.
+        self.tests = load_stacks(
+            scene, self.frame, self.split.tested, self.device, torch.device("cpu")
+        )
         coarse = bool(settings.coarse) and int(scene.sizes.max()) >= 2 * COARSE_SIDE
         self.small = [halved(stack) for stack in self.views] if coarse else self.views
         self.schedule = Schedule(
@@ -126,6 +131,11 @@ class Trainer:
             self.cap,
         )
         self.pull = torch.zeros(len(self.parameters), device=self.device)
+        photos = len(self.split.trained)
+        self.adjust = Adjustments(
+            Exposures(photos, self.device) if settings.exposure else None,
+            Poses(photos, self.device) if settings.refine_poses else None,
+        )
         self.step = 0
         self.seconds = 0.0
         self.curve: list[dict[str, float]] = []
@@ -145,6 +155,9 @@ class Trainer:
             "adapted": self.adapted,
             "parameters": self.parameters.state(),
             "pull": self.pull.cpu(),
+            "exposures": self.adjust.exposures.state() if self.adjust.exposures else None,
+            "poses": self.adjust.poses.state() if self.adjust.poses else None,
+            "cameras": [stack.world_to_camera.cpu() for stack in self.views],
             "generator": self.generator.get_state(),
         }
 
@@ -156,6 +169,12 @@ class Trainer:
         self.parameters = Parameters.restored(state["parameters"], self.cap, self.device)
         self.pull = state["pull"].to(self.device)
         self.generator.set_state(state["generator"])
+        if self.adjust.exposures:
+            self.adjust.exposures.restore(state["exposures"])
+        if self.adjust.poses:
+            self.adjust.poses.restore(state["poses"])
+            for stack, cameras in zip(self.views, state["cameras"], strict=True):
+                stack.world_to_camera.copy_(cameras)
 
     def sh_degree(self) -> int:
         """Bands in use: one more after each tenth of the steps."""
@@ -186,10 +205,13 @@ class Trainer:
         together = self.optimise.at_once
         while True:
             try:
-                self.pull += self.optimise(self.parameters, views, plan, self.generator)
+                moved = self.optimise(self.parameters, views, plan, self.generator, self.adjust)
                 break
             except torch.cuda.OutOfMemoryError:
                 self._shed()
+        self.pull += moved.strain
+        if moved.world_to_camera is not None:
+            self.views[group].world_to_camera[rows] = moved.world_to_camera
         if self.optimise.at_once < together:
             self._adapt(
                 f"Out of memory: {self.optimise.at_once} instead of {together} photos at once"

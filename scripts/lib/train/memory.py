@@ -18,6 +18,7 @@ PER_PAIR = (
 )
 SHARE = 0.8  # of the free memory: allocators leave gaps
 CGROUP = Path("/sys/fs/cgroup")  # where a container's limits stand
+LARGE = 1_000_000  # pixels
 FEWEST = 10_000  # Gaussians with which training is of any use
 
 
@@ -53,10 +54,10 @@ def fit(need: Need, free: int) -> Fit:
     UserError when not even a small splat fits.
     """
     room = int(free * SHARE)
+    # Small photos are rendered together, or the GPU waits for launches; large ones keep it busy.
+    most = need.photos_per_step if need.pixels <= LARGE else min(need.photos_per_step, 2)
     for photos_on_device in (True, False):
-        for at_once in sorted({need.photos_per_step, 2, 1}, reverse=True):
-            if at_once > need.photos_per_step:
-                continue
+        for at_once in range(most, 0, -1):
             fixed = need.pixels * (PER_PIXEL + PER_PAIR * at_once)
             fixed += need.photo_bytes if photos_on_device else 0
             if fixed + need.cap * need.gaussian_bytes(at_once) <= room:

@@ -26,6 +26,8 @@ class TrainOptions:
     resolution: Auto = "auto"  # long side in pixels; 0 trains at the photos' own size
     photos_per_step: Auto = "auto"
     antialiased: bool = False  # footprints dimmed by what the 0.3 pixel blur added
+    exposure: bool = False  # learn a gain and an offset of each photo's colours
+    refine_poses: bool = False  # let the cameras move a little; on a GPU
     ssim_weight: float = 0.2  # of the loss; the rest is L1
     holdout: int = 8  # every n-th photo by name is kept for measuring; 0 trains on all
     held_out: str = ""  # names of the photos to keep instead, separated by commas
@@ -101,20 +103,20 @@ PRESETS: dict[tuple[str, str], Preset] = {
         3, 0, 4, 2.0, 2.0, 0.6, 28, (1600, 6000), 150_000, (100_000, 500_000)
     ),
     ("standard", "cuda"): Preset(
-        3, 0, 4, 2.0, 2.0, 0.4, 72, (4000, 40_000), 300_000, (150_000, 1_500_000)
+        3, 0, 4, 2.0, 2.0, 0.4, 72, (4000, 40_000), 300_000, (250_000, 1_500_000)
     ),
     ("high", "cuda"): Preset(
-        3, 0, 4, 2.0, 2.0, 0.3, 240, (12_000, 120_000), 500_000, (250_000, 3_000_000)
+        3, 0, 4, 2.0, 2.0, 0.3, 240, (12_000, 120_000), 350_000, (400_000, 3_000_000)
     ),
 }
 # A Gaussian that only few photos see learns their noise by heart. Leaving some out of each step makes the
 # others answer for them; with many photos that only costs detail.
-DROP, MOST_DROPPED = 4.0, 0.35
+DROP_BELOW, MOST_DROPPED = 8.0, 0.35
 
 
 def drop_for(capture: Capture) -> float:
     """Share of the Gaussians left out of each step, at the end of training."""
-    return min(DROP / max(capture.photos, 1), MOST_DROPPED)
+    return min((DROP_BELOW / max(capture.photos, 1)) ** 2, MOST_DROPPED)
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class Settings(Common):
     drop: float  # share of the Gaussians left out of each step at the end; none at the start
     device: str
     antialiased: bool
+    exposure: bool
+    refine_poses: bool
     ssim_weight: float
     holdout: int
     held_out: tuple[str, ...]
@@ -162,6 +166,8 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
     Raises UserError on values out of range.
     """
     preset = preset_for(options, device)
+    if options.refine_poses and device != "cuda":
+        raise UserError("option refine_poses needs an NVIDIA GPU; set it to false")
     photos = _number("photos_per_step", options.photos_per_step, preset.photos_per_step, 1)
     preset = dataclasses.replace(preset, photos_per_step=photos)
     return Settings(
@@ -176,6 +182,8 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         coarse=preset.coarse,
         device=device,
         antialiased=options.antialiased,
+        exposure=options.exposure,
+        refine_poses=options.refine_poses,
         ssim_weight=options.ssim_weight,
         holdout=options.holdout,
         held_out=chosen_names(options.held_out),

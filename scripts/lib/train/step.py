@@ -9,9 +9,28 @@ from torch import Tensor
 
 from scripts.lib.losses import photo_loss
 from scripts.lib.rasterise import rasterise
+from scripts.lib.train.cameras import Exposures, Poses
 from scripts.lib.train.densify import shake
 from scripts.lib.train.parameters import NAMES, Parameters
 from scripts.lib.train.views import Stack
+
+
+@dataclass(frozen=True)
+class Adjustments:
+    """What is learned about the photos beside the splat; None is not."""
+
+    exposures: Exposures | None = None
+    poses: Poses | None = None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a step did: (N,) how much each Gaussian strained to move, and the cameras (V, 4, 4) after it where
+    poses are learned."""
+
+    strain: Tensor
+    world_to_camera: Tensor | None = None
+
 
 OPAQUE = 0.9999  # opacity at most, also of a Gaussian that stands in for dropped ones
 
@@ -69,19 +88,31 @@ class AutogradStep:
     at_once = 1
 
     def __call__(
-        self, parameters: Parameters, views: Stack, plan: StepPlan, generator: torch.Generator
-    ) -> Tensor:
-        """Change `parameters` by one step; returns (N,) how much each Gaussian strained to move."""
+        self,
+        parameters: Parameters,
+        views: Stack,
+        plan: StepPlan,
+        generator: torch.Generator,
+        adjust: Adjustments,
+    ) -> Moved:
+        """Change `parameters` and the exposures by one step; poses cannot be learned this way."""
         leaves = {name: parameters[name].detach().requires_grad_() for name in NAMES}
         kept: Tensor | float = 1.0
         if plan.drop:
             device = leaves["opacities"].device
             draw = torch.rand(len(parameters), generator=generator, device=device)
             kept = (draw >= plan.drop) / (1 - plan.drop)
+        light = None
+        if adjust.exposures:
+            light = adjust.exposures.values[views.numbers].clone().requires_grad_()
         for number in range(len(views)):
-            colour = render(leaves, views.one(number), plan.degree, plan.antialiased, kept)
-            loss = photo_loss(colour[0], views.photos[number], plan.ssim_weight, views.mask(number))
+            colour = render(leaves, views.one(number), plan.degree, plan.antialiased, kept)[0]
+            if light is not None:
+                colour = colour * torch.exp(light[number, :3]) + light[number, 3:]
+            loss = photo_loss(colour, views.photos[number], plan.ssim_weight, views.mask(number))
             (loss / len(views)).backward()
+        if adjust.exposures and light is not None and light.grad is not None:
+            adjust.exposures.learn(views.numbers, light.grad)
         costs = plan.opacity_cost * torch.sigmoid(leaves["opacities"]).mean()
         costs = costs + plan.scale_cost * torch.exp(leaves["scales"]).mean()
         costs.backward()
@@ -93,4 +124,4 @@ class AutogradStep:
         strain = torch.linalg.vector_norm(gradients["means"], dim=1) * width
         parameters.adam(gradients, plan.rates)
         shake(parameters, plan.noise, generator)
-        return strain
+        return Moved(strain)

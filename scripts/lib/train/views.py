@@ -18,12 +18,14 @@ from scripts.lib.train.initialise import Frame
 class Stack:
     """V photos of one size: photos (V, H, W, 3) uint8, world_to_camera (V, 4, 4), K (V, 3, 3).
 
+    numbers (V,) int64: their places among all photos that were loaded with them.
     masks (V, H, W) uint8: 0 where a photo does not count; None when all of every photo does.
     """
 
     photos: Tensor
     world_to_camera: Tensor
     K: Tensor
+    numbers: Tensor
     masks: Tensor | None = None
 
     def __len__(self) -> int:
@@ -42,14 +44,15 @@ class Stack:
         placed = index.to(self.photos.device)
         masks = None if self.masks is None else self.masks[placed].to(device)
         photos = self.photos[placed].to(device, non_blocking=True)
-        cameras = index.to(self.K.device)
-        return Stack(photos, self.world_to_camera[cameras], self.K[cameras], masks)
+        at = index.to(self.K.device)
+        return Stack(photos, self.world_to_camera[at], self.K[at], self.numbers[at], masks)
 
     def part(self, begin: int, end: int) -> Stack:
         """The photos from `begin` up to `end`, sharing their memory."""
         rows = slice(begin, end)
         masks = None if self.masks is None else self.masks[rows]
-        return Stack(self.photos[rows], self.world_to_camera[rows], self.K[rows], masks)
+        cameras = (self.world_to_camera[rows], self.K[rows], self.numbers[rows])
+        return Stack(self.photos[rows], *cameras, masks)
 
     def one(self, row: int) -> Stack:
         """One photo as a stack, sharing its memory."""
@@ -75,6 +78,7 @@ def load_stacks(
     store = store or device
     cameras = torch.tensor(frame.cameras(scene.world_to_camera), dtype=torch.float32)
     K = torch.tensor(scene.K, dtype=torch.float32)
+    places = {index: place for place, index in enumerate(indices)}
     groups: dict[tuple[int, ...], list[int]] = {}
     for index in indices:
         groups.setdefault(tuple(scene.sizes[index]), []).append(index)
@@ -88,7 +92,8 @@ def load_stacks(
             stacked = np.stack([whole if mask is None else mask for mask in found])
             masks = torch.from_numpy(stacked).to(store)
         poses, intrinsics = cameras[members].to(device), K[members].to(device)
-        stacks.append(Stack(photos.to(store), poses, intrinsics, masks))
+        numbers = torch.tensor([places[member] for member in members], device=device)
+        stacks.append(Stack(photos.to(store), poses, intrinsics, numbers, masks))
     return stacks
 
 
@@ -109,7 +114,8 @@ def halved(stack: Stack) -> Stack:
         planes = stack.masks[:, None].float()
         reduced = functional.interpolate(planes, (small[1], small[0]), mode="area")
         masks = reduced[:, 0].to(torch.uint8)
-    return Stack(photos, stack.world_to_camera, stack.K * scale[:, None], masks)
+    # The cameras are shared, not copied: where poses are learned both sizes follow.
+    return Stack(photos, stack.world_to_camera, stack.K * scale[:, None], stack.numbers, masks)
 
 
 class Schedule:
