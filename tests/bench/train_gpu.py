@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 
 from scripts.lib.evaluate import Views, likeness, mean, photo_of, render_views
-from scripts.lib.gaussians import Gaussians
+from scripts.lib.gaussians import Gaussians, write_ply
 from scripts.lib.losses import photo_loss
 from scripts.lib.scene import Scene, load_scene
 from scripts.lib.split import held_out, split_scene
@@ -30,8 +31,8 @@ from scripts.lib.train.options import Capture, Settings, TrainOptions, resolutio
 from scripts.lib.train.parameters import export
 from scripts.lib.train.views import load_stacks
 
+Run = tuple[Gaussians, dict[str, Any]]
 HOLDOUT = 8
-PRESETS = ("draft", "standard", "high")
 REFERENCE_STEPS = 30_000
 CURVE_EVERY = 5000  # steps between the reference's held-out figures
 
@@ -46,7 +47,7 @@ def compared(
     return [likeness(render, photo_of(views, index)) for index, render in pairs]
 
 
-def reference(scene: Scene, steps: int, seed: int) -> tuple[Gaussians, dict[str, Any]]:
+def reference(scene: Scene, steps: int, seed: int) -> Run:
     """gsplat's documented defaults; the schedule (rates, harmonics, strategy) is that of 30 000 steps."""
     import gsplat
 
@@ -117,7 +118,7 @@ def reference(scene: Scene, steps: int, seed: int) -> tuple[Gaussians, dict[str,
     }
 
 
-def ours(scene: Scene, settings: Settings) -> tuple[Gaussians, dict[str, Any]]:
+def ours(scene: Scene, settings: Settings) -> Run:
     """One of our runs: its splat, steps, seconds and Gaussians."""
     outcome = train(scene, settings, None, 0)
     kept = ("steps", "seconds", "gaussians", "curve")
@@ -125,7 +126,12 @@ def ours(scene: Scene, settings: Settings) -> tuple[Gaussians, dict[str, Any]]:
 
 
 def measured(
-    scene: Scene, recipe: str, run: Any, seed: int, antialiased: bool = False
+    scene: Scene,
+    recipe: str,
+    seed: int,
+    run: Callable[[], Run],
+    antialiased: bool,
+    keep: Path | None,
 ) -> dict[str, Any]:
     """Do `run`, measure its splat on the held-out photos, print and return one line."""
     torch.cuda.empty_cache()
@@ -150,6 +156,8 @@ def measured(
     if "curve" in numbers:
         line["curve"] = [(c["seconds"], round(c["psnr"], 2)) for c in numbers["curve"]]
     print(json.dumps(line), flush=True)
+    if keep:
+        write_ply(keep / f"{scene.path.stem}-{recipe}-{seed}.ply", gaussians)
     return line
 
 
@@ -187,43 +195,41 @@ def main() -> None:
     """Train, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scene", type=Path, help="undistorted.zip")
-    parser.add_argument("--recipes", nargs="*", default=["reference", *PRESETS])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--reference-seeds", nargs="+", type=int, default=[0])
+    parser.add_argument(
+        "--recipes",
+        nargs="*",
+        default=["draft:0,1,2", "standard:0,1,2", "high:0,1,2", "reference:0"],
+        help="RECIPE:SEEDS; reference, or one of our presets",
+    )
     parser.add_argument("--reference-steps", type=int, default=REFERENCE_STEPS)
     parser.add_argument(
         "--set", action="append", default=[], help="NAME,KEY=VALUE,...: a recipe of its own"
     )
+    parser.add_argument("--keep", type=Path, help="folder to leave the splats in")
     args = parser.parse_args()
     scene = load_scene(args.scene)
-    short = dataclasses.replace(_settings(scene, "standard", 0), steps=40, cap=20_000)
-    if "reference" in args.recipes:
-        reference(scene, 40, 0)
-    ours(scene, short)
+    warm_up(scene, any(text.startswith("reference") for text in args.recipes))
     lines = []
-    for recipe in args.recipes:
-        for seed in args.reference_seeds if recipe == "reference" else args.seeds:
-            if recipe == "reference":
-                lines.append(
-                    measured(
-                        scene,
-                        recipe,
-                        lambda s=seed: reference(scene, args.reference_steps, s),
-                        seed,
-                    )
-                )
-                continue
-            settings = _settings(scene, recipe, seed)
-            lines.append(_ours(scene, recipe, settings))
+    for text in args.recipes:
+        recipe, _, seeds = text.partition(":")
+        for seed in map(int, (seeds or "0").split(",")):
+            changes = {"steps": args.reference_steps} if recipe == "reference" else {}
+            run = _run(scene, recipe, seed, changes)
+            lines.append(measured(scene, recipe, seed, *run, args.keep))
     for text in args.set:
         name, *pairs = text.split(",")
         changes = {k: json.loads(v) for k, v in (pair.split("=") for pair in pairs)}
-        base = changes.pop("preset", "standard")
-        for seed in args.seeds:
-            lines.append(
-                _ours(scene, name, dataclasses.replace(_settings(scene, base, seed), **changes))
-            )
+        run = _run(scene, changes.pop("preset", "standard"), 0, changes)
+        lines.append(measured(scene, name, 0, *run, args.keep))
     print(json.dumps(ratios(lines)))
+
+
+def warm_up(scene: Scene, with_reference: bool) -> None:
+    """Compile and load every kernel, off the clock."""
+    settings = _settings(scene, "standard", 0)
+    ours(scene, dataclasses.replace(settings, steps=40, cap=20_000, early_stop=False))
+    if with_reference:
+        reference(scene, 40, 0)
 
 
 def _settings(scene: Scene, preset: str, seed: int) -> Settings:
@@ -232,11 +238,15 @@ def _settings(scene: Scene, preset: str, seed: int) -> Settings:
     return resolve(options, "cuda", Capture.of(sizes[split_scene(scene, HOLDOUT).trained]))
 
 
-def _ours(scene: Scene, name: str, settings: Settings) -> dict[str, Any]:
+def _run(
+    scene: Scene, recipe: str, seed: int, changes: dict[str, Any]
+) -> tuple[Callable[[], Run], bool]:
+    """The run of a recipe, not yet started, and whether its splat must be rendered antialiased."""
+    if recipe == "reference":
+        return lambda: reference(scene, changes["steps"], seed), False
+    settings = dataclasses.replace(_settings(scene, recipe, seed), **changes)
     trained = load_scene(scene.path, settings.resolution)
-    return measured(
-        scene, name, lambda: ours(trained, settings), settings.seed, settings.antialiased
-    )
+    return lambda: ours(trained, settings), settings.antialiased
 
 
 if __name__ == "__main__":
