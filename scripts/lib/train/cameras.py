@@ -77,6 +77,23 @@ class Poses(Corrections):
         super().__init__(photos, 6, device)
 
     @staticmethod
+    def by_gaussians(
+        means: Tensor, quats: Tensor, v_means: Tensor, v_quats: Tensor, world_to_camera: Tensor
+    ) -> Tensor:
+        """Slope (6,) by a turn and a shift of one camera (4, 4), from the slopes of what it sees (N, ...).
+
+        Moving a camera is moving everything it sees the other way. Colours that change with the direction
+        would have to be turned along; that small part is left out.
+        """
+        R = world_to_camera[:3, :3]
+        seen, pulls = means @ R.T + world_to_camera[:3, 3], v_means @ R.T
+        w, v = quats[:, :1], quats[:, 1:]
+        # A small turn p of the world makes the quaternion q + (0, p) q / 2.
+        by_turn = v_quats[:, 1:] * w - v_quats[:, :1] * v + torch.linalg.cross(v, v_quats[:, 1:])
+        turn = torch.linalg.cross(seen, pulls) + by_turn @ R.T / 2
+        return torch.cat([turn.sum(dim=0), pulls.sum(dim=0)])
+
+    @staticmethod
     def gradient(world_to_camera: Tensor, v_world_to_camera: Tensor) -> Tensor:
         """Slope (M, 6) by a turn and a shift at the left of world_to_camera (M, 4, 4), from its own slope."""
         turn = v_world_to_camera[:, :3] @ world_to_camera[:, :3].mT
@@ -84,10 +101,9 @@ class Poses(Corrections):
         last = turn[:, 1, 0] - turn[:, 0, 1]
         return torch.cat([torch.stack([*axes, last], dim=1), v_world_to_camera[:, :3, 3]], dim=1)
 
-    def learn(self, numbers: Tensor, world_to_camera: Tensor, v_world_to_camera: Tensor) -> Tensor:
-        """The cameras (M, 4, 4) after one step along their slopes."""
-        slope = self.gradient(world_to_camera, v_world_to_camera)
-        moved = self.move(numbers, slope, POSE_RATE)
+    def learn(self, numbers: Tensor, world_to_camera: Tensor, slopes: Tensor) -> Tensor:
+        """The cameras (M, 4, 4) after one step along their `slopes` (M, 6)."""
+        moved = self.move(numbers, slopes, POSE_RATE)
         small = torch.zeros_like(world_to_camera)
         small[:, 0, 1], small[:, 0, 2], small[:, 1, 2] = -moved[:, 2], moved[:, 1], -moved[:, 0]
         small[:, :3, :3] -= small[:, :3, :3].mT.clone()

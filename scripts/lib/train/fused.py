@@ -69,13 +69,18 @@ class _Slopes:
 class FusedStep:
     """As `step.AutogradStep`, for parameters on CUDA; photos of at least 11 x 11 pixels.
 
-    at_once: photos that go through the kernels together. A step that runs out of memory is done again
-    with half as many, before anything has changed; with a single one torch's error goes on.
+    at_once: photos of `pixels` pixels that go through the kernels together; of smaller ones, so many more.
+    A step that runs out of memory is done again with half as many, before anything has changed; with a
+    single one torch's error goes on.
     """
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, at_once: int, pixels: int) -> None:
         self.kernels = gsplat_kernels()
-        self.at_once = at_once
+        self.at_once, self.pixels = at_once, pixels
+
+    def _together(self, views: Stack) -> int:
+        width, height = views.size
+        return min(len(views), self.at_once * max(1, self.pixels // (width * height)))
 
     def __call__(
         self,
@@ -94,9 +99,10 @@ class FusedStep:
                 slopes = self._slopes(parameters, views, plan, adjust)
                 break
             except torch.cuda.OutOfMemoryError:
-                if self.at_once == 1 or len(views) == 1:
+                if self._together(views) == 1:
                     raise
-            self.at_once = (min(self.at_once, len(views)) + 1) // 2
+            # Of smaller photos as many as of the large ones from now on: the Gaussians are the burden.
+            self.at_once, self.pixels = (self._together(views) + 1) // 2, 1
             torch.cuda.empty_cache()
         parameters.steps += 1
         step_harmonics(
@@ -118,7 +124,8 @@ class FusedStep:
             adjust.exposures.learn(views.numbers, slopes.v_exposures)
         cameras = None
         if adjust.poses:
-            cameras = adjust.poses.learn(views.numbers, views.world_to_camera, slopes.v_cameras)
+            by_pose = adjust.poses.gradient(views.world_to_camera, slopes.v_cameras)
+            cameras = adjust.poses.learn(views.numbers, views.world_to_camera, by_pose)
         first, second = zip(*(parameters.moments(name) for name in GEOMETRY), strict=True)
         strain = step_geometry(
             tuple(parameters[name] for name in GEOMETRY),
@@ -143,8 +150,9 @@ class FusedStep:
         raw_scales, raw_opacities = parameters["scales"], parameters["opacities"]
         active = activate(raw_scales, raw_opacities, plan.seed, plan.drop)
         parts = []
-        for begin in range(0, len(views), self.at_once):
-            part = views.part(begin, begin + self.at_once)
+        together = self._together(views)
+        for begin in range(0, len(views), together):
+            part = views.part(begin, begin + together)
             parts.append(self._some(parameters, *active, part, len(views), plan, adjust))
         return _Slopes.joined(parts)
 

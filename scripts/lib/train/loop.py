@@ -73,14 +73,14 @@ def _watching_sigterm() -> Iterator[list[bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def step_for(device: torch.device, at_once: int) -> AutogradStep | FusedStep:
-    """The optimiser step for a device; on a GPU `at_once` photos go through each kernel together."""
+def step_for(device: torch.device, at_once: int, pixels: int) -> AutogradStep | FusedStep:
+    """The optimiser step for a device; on a GPU `at_once` photos of `pixels` pixels are rendered together."""
     if device.type != "cuda":
         return AutogradStep()
     # Triton comes with torch's CUDA build only.
     from scripts.lib.train.fused import FusedStep
 
-    return FusedStep(at_once)
+    return FusedStep(at_once, pixels)
 
 
 class Trainer:
@@ -118,7 +118,7 @@ class Trainer:
             [len(stack) for stack in self.views], settings.photos_per_step, settings.seed
         )
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
-        self.optimise = step_for(self.device, fits.at_once)
+        self.optimise = step_for(self.device, fits.at_once, need.pixels)
         self.parameters = Parameters(
             initial_tensors(
                 scene,

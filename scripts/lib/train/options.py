@@ -27,7 +27,7 @@ class TrainOptions:
     photos_per_step: Auto = "auto"
     antialiased: bool = False  # footprints dimmed by what the 0.3 pixel blur added
     exposure: bool = False  # learn a gain and an offset of each photo's colours
-    refine_poses: bool = False  # let the cameras move a little; on a GPU
+    refine_poses: bool = False  # let the cameras move a little
     ssim_weight: float = 0.2  # of the loss; the rest is L1
     holdout: int = 8  # every n-th photo by name is kept for measuring; 0 trains on all
     held_out: str = ""  # names of the photos to keep instead, separated by commas
@@ -100,13 +100,13 @@ PRESETS: dict[tuple[str, str], Preset] = {
         2, 640, 1, 2.0, 6.0, 0.5, 250, (6000, 16_000), 120_000, (120_000, 120_000)
     ),
     ("draft", "cuda"): Preset(
-        3, 0, 4, 2.0, 3.0, 0.6, 28, (1600, 6000), 150_000, (100_000, 500_000)
+        3, 0, 4, 2.0, 3.0, 0.6, 22, (1600, 6000), 150_000, (100_000, 500_000)
     ),
     ("standard", "cuda"): Preset(
         3, 0, 4, 2.0, 3.0, 0.4, 72, (4000, 40_000), 300_000, (250_000, 1_500_000)
     ),
     ("high", "cuda"): Preset(
-        3, 0, 4, 2.0, 3.0, 0.3, 240, (12_000, 120_000), 350_000, (400_000, 3_000_000)
+        3, 0, 4, 2.0, 3.0, 0.3, 190, (6000, 120_000), 350_000, (400_000, 3_000_000)
     ),
 }
 # A Gaussian that only few photos see learns their noise by heart. Leaving some out of each step makes the
@@ -166,8 +166,6 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
     Raises UserError on values out of range.
     """
     preset = preset_for(options, device)
-    if options.refine_poses and device != "cuda":
-        raise UserError("option refine_poses needs an NVIDIA GPU; set it to false")
     photos = _number("photos_per_step", options.photos_per_step, preset.photos_per_step, 1)
     preset = dataclasses.replace(preset, photos_per_step=photos)
     return Settings(

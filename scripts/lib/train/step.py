@@ -95,7 +95,7 @@ class AutogradStep:
         generator: torch.Generator,
         adjust: Adjustments,
     ) -> Moved:
-        """Change `parameters` and the exposures by one step; poses cannot be learned this way."""
+        """Change `parameters` and what is adjusted by one step."""
         leaves = {name: parameters[name].detach().requires_grad_() for name in NAMES}
         kept: Tensor | float = 1.0
         if plan.drop:
@@ -105,23 +105,41 @@ class AutogradStep:
         light = None
         if adjust.exposures:
             light = adjust.exposures.values[views.numbers].clone().requires_grad_()
+        pulls, before = [], [torch.zeros_like(leaves[name]) for name in ("means", "quats")]
         for number in range(len(views)):
             colour = render(leaves, views.one(number), plan.degree, plan.antialiased, kept)[0]
             if light is not None:
                 colour = colour * torch.exp(light[number, :3]) + light[number, 3:]
             loss = photo_loss(colour, views.photos[number], plan.ssim_weight, views.mask(number))
             (loss / len(views)).backward()
+            if adjust.poses:
+                summed = [_slope(leaves[name]).clone() for name in ("means", "quats")]
+                pulls.append(
+                    adjust.poses.by_gaussians(
+                        leaves["means"].detach(),
+                        leaves["quats"].detach(),
+                        summed[0] - before[0],
+                        summed[1] - before[1],
+                        views.world_to_camera[number],
+                    )
+                )
+                before = summed
+        cameras = None
+        if adjust.poses:
+            slopes = torch.stack(pulls)
+            cameras = adjust.poses.learn(views.numbers, views.world_to_camera, slopes)
         if adjust.exposures and light is not None and light.grad is not None:
             adjust.exposures.learn(views.numbers, light.grad)
         costs = plan.opacity_cost * torch.sigmoid(leaves["opacities"]).mean()
         costs = costs + plan.scale_cost * torch.exp(leaves["scales"]).mean()
         costs.backward()
-        gradients = {
-            name: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-            for name, leaf in leaves.items()
-        }
+        gradients = {name: _slope(leaf) for name, leaf in leaves.items()}
         width = torch.exp(leaves["scales"].detach().amax(dim=1))
         strain = torch.linalg.vector_norm(gradients["means"], dim=1) * width
         parameters.adam(gradients, plan.rates)
         shake(parameters, plan.noise, generator)
-        return Moved(strain)
+        return Moved(strain, cameras)
+
+
+def _slope(leaf: Tensor) -> Tensor:
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
