@@ -74,6 +74,7 @@ def page_config(
     georef: Mapping[str, Any],
     options: bundle.WebOptions,
     entries: Mapping[str, Any],
+    antialiased: bool = False,
 ) -> dict[str, Any]:
     """What the page's script needs to know, the addresses of files apart."""
 
@@ -87,6 +88,7 @@ def page_config(
         "annotations": web_page.placed_notes(options.annotations, view),
         "measure": web_page.measuring(georef, view),
         "url": options.url,
+        "antialiased": antialiased,
     }
     config["loads"] = [name for name in entries if name not in ("licences.txt", "_headers")]
     if entries["scene.mobile.sog"]["bytes"] < entries["scene.sog"]["bytes"]:
@@ -155,7 +157,7 @@ def write_bundle(
     entries = {
         name: manifest.entry(output / name) for name in (*loaded, "licences.txt", "_headers")
     }
-    config = page_config(view, stages["georef"], options, entries)
+    config = page_config(view, stages["georef"], options, entries, sog_codec.is_antialiased(sog))
     texts = {
         "title": title,
         "description": options.description.strip()

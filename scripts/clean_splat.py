@@ -130,7 +130,7 @@ def header_of(ply: Path) -> tuple[str, ...]:
     from scripts.lib.train.note import read_note
 
     note = read_note(ply)
-    return note.comments() if note else ()
+    return (note.comment(),) if note else ()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,7 @@ def reduced(
         chosen = np.sort(np.argsort(-importance, kind="stable")[:count])
         some = gaussians.take(chosen)
     bands = SH_COEFFICIENTS[min(degree, some.sh_degree)]
-    return Gaussians(
-        some.means,
-        some.quats,
-        some.scales,
-        some.opacities,
-        some.sh0,
-        np.ascontiguousarray(some.shN[:, :bands]),
-    )
+    return replace(some, shN=np.ascontiguousarray(some.shN[:, :bands]))
 
 
 def explore(

@@ -74,12 +74,11 @@ def checked(gaussians: Gaussians, path: Path) -> Gaussians:
     """The Gaussians, if they can be encoded. Raises UserError on none at all or non-finite values."""
     if len(gaussians) == 0:
         raise UserError(f"{path} holds no Gaussians; train the scene again")
-    for field in dataclasses.fields(gaussians):
-        values = getattr(gaussians, field.name)
+    for name, values in gaussians.arrays.items():
         bad = ~np.isfinite(values.reshape(len(gaussians), -1)).all(axis=1)
         if bad.any():
             raise UserError(
-                f"{path} has {int(bad.sum())} of {len(gaussians)} Gaussians whose {field.name} are"
+                f"{path} has {int(bad.sum())} of {len(gaussians)} Gaussians whose {name} are"
                 " not finite numbers; remove them or train the scene again"
             )
     return gaussians

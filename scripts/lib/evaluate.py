@@ -32,14 +32,12 @@ ERROR_GAIN = 4.0  # an error of a quarter of the range is white in the error map
 class Views:
     """Views to measure on: a scene at some resolution, and indices of its photos.
 
-    `held_out` is False when no photo was kept from training, so that seen ones must do. `antialiased`:
-    how the splat was trained and must be rendered, as in `rasterise`.
+    `held_out` is False when no photo was kept from training, so that seen ones must do.
     """
 
     scene: Scene
     indices: list[int]
     held_out: bool
-    antialiased: bool = False
 
 
 def choose_views(
@@ -58,10 +56,10 @@ def choose_views(
     else:
         indices = held_out(loaded.names, int(holdout))
     if indices:
-        return Views(loaded, indices, True, note.antialiased)
+        return Views(loaded, indices, True)
     say("No photo was held out of training: measuring on photos it has seen")
     spread = np.linspace(0, len(loaded) - 1, min(MOST_SEEN, len(loaded))).round()
-    return Views(loaded, sorted({int(index) for index in spread}), False, note.antialiased)
+    return Views(loaded, sorted({int(index) for index in spread}), False)
 
 
 @torch.no_grad()
@@ -90,7 +88,7 @@ def render_views(gaussians: Gaussians, views: Views, device: str) -> Iterator[Pi
             tensor(cameras[index : index + 1]),
             tensor(views.scene.K[index : index + 1]),
             (width, height),
-            antialiased=views.antialiased,
+            antialiased=gaussians.antialiased,
         )
         yield colour[0].clamp(0, 1).cpu().numpy()
 

@@ -7,6 +7,7 @@ rot_* (w x y z).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from scripts.lib.console import UserError
 from scripts.lib.files import replacing
 
 Array = npt.NDArray[np.float32]
+RENDER_MODE = "SplatRenderMode:"
 SH_C0 = 0.28209479177387814  # the constant band of real spherical harmonics, 1 / (2 sqrt(pi))
 SH_COEFFICIENTS = {0: 0, 1: 3, 2: 8, 3: 15}  # beyond the constant band, per degree
 
@@ -28,6 +30,8 @@ class Gaussians:
 
     means (N, 3) world units; quats (N, 4) wxyz, not necessarily normalised; scales (N, 3) natural
     log of the standard deviation; opacities (N,) logits; sh0 (N, 3); shN (N, K, 3), K in 0, 3, 8, 15.
+    antialiased: they were trained with each footprint dimmed by what the renderer's blur added, and must be
+    rendered so ("mip" in the PLY's comment SplatRenderMode, which other tools write and read too).
     """
 
     means: Array
@@ -36,9 +40,15 @@ class Gaussians:
     opacities: Array
     sh0: Array
     shN: Array  # noqa: N815 (the field's name)
+    antialiased: bool = False
 
     def __len__(self) -> int:
         return len(self.means)
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The attributes by name, each with N rows."""
+        return {name: value for name, value in vars(self).items() if name != "antialiased"}
 
     @property
     def sh_degree(self) -> int:
@@ -47,20 +57,15 @@ class Gaussians:
 
     def take(self, index: npt.NDArray[np.generic]) -> Gaussians:
         """The Gaussians at `index` (integers or a mask), in that order."""
-        return Gaussians(
-            self.means[index],
-            self.quats[index],
-            self.scales[index],
-            self.opacities[index],
-            self.sh0[index],
-            self.shN[index],
-        )
+        taken = {name: values[index] for name, values in self.arrays.items()}
+        return Gaussians(**taken, antialiased=self.antialiased)
 
 
 def write_ply(path: Path, gaussians: Gaussians, comments: tuple[str, ...] = ()) -> None:
     """Write a binary little-endian splat PLY, atomically.
 
-    `comments` become header lines. Raises ValueError when a value is not finite.
+    `comments` become header lines, beside the one of the render mode. Raises ValueError when a value is
+    not finite.
     """
     count, bands = len(gaussians), gaussians.shN.shape[1]
     rest = gaussians.shN.transpose(0, 2, 1).reshape(count, 3 * bands)
@@ -84,13 +89,35 @@ def write_ply(path: Path, gaussians: Gaussians, comments: tuple[str, ...] = ()) 
     rows = table.view([(name, "<f4") for name in names]).reshape(count)
     element = PlyElement.describe(rows, "vertex")
     with replacing(Path(path)) as temporary:
-        PlyData([element], byte_order="<", comments=list(comments)).write(str(temporary))
+        lines = [render_mode(gaussians.antialiased), *comments]
+        PlyData([element], byte_order="<", comments=lines).write(str(temporary))
+
+
+def render_mode(antialiased: bool) -> str:
+    """The comment of a PLY header that says how its Gaussians must be rendered."""
+    return f"{RENDER_MODE} {'mip' if antialiased else 'default'}"
+
+
+def is_antialiased(comments: Iterable[str]) -> bool:
+    """Whether the comments of a PLY header ask for antialiased rendering; the last one that says counts.
+
+    Understands Brush's `SplatRenderMode: mip` and Postshot's `antialiased 1`.
+    """
+    found = False
+    for comment in comments:
+        words = comment.split()
+        if words[:1] == [RENDER_MODE]:
+            found = words[1:2] == ["mip"]
+        elif words[:1] == ["antialiased"]:
+            found = words[1:2] == ["1"]
+    return found
 
 
 def read_ply(path: Path) -> Gaussians:
     """Read a splat PLY. Raises UserError when the file is damaged or is not a splat."""
     try:
-        vertex = PlyData.read(str(path))["vertex"].data
+        ply = PlyData.read(str(path))
+        vertex = ply["vertex"].data
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the stage that makes it first") from None
     except (PlyParseError, KeyError, ValueError, UnicodeDecodeError) as error:
@@ -130,4 +157,5 @@ def read_ply(path: Path) -> Gaussians:
         opacities=vertex["opacity"].astype(np.float32),
         sh0=columns("f_dc_0", "f_dc_1", "f_dc_2"),
         shN=rest,
+        antialiased=is_antialiased(ply.comments),
     )

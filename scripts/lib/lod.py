@@ -82,6 +82,7 @@ def merged(gaussians: Gaussians, run: int, harmonics: bool) -> Gaussians:
         opacities=logit(opacity),
         sh0=mean(gaussians.sh0).astype(np.float32),
         shN=shN if harmonics else np.zeros((len(starts), 0, 3), np.float32),
+        antialiased=gaussians.antialiased,
     )
 
 
@@ -122,9 +123,10 @@ def files(gaussians: Gaussians, options: sog.SogOptions) -> Iterator[tuple[str, 
         names.append(f"{folder}/meta.json")
         stacked = Gaussians(
             **{
-                field: np.concatenate([getattr(some, field) for some in waiting[level]])
-                for field in ("means", "quats", "scales", "opacities", "sh0", "shN")
-            }
+                name: np.concatenate([some.arrays[name] for some in waiting[level]])
+                for name in gaussians.arrays
+            },
+            antialiased=gaussians.antialiased,
         )
         waiting[level].clear()
         for name, data in sog.members(stacked, options)[0].items():

@@ -32,6 +32,7 @@ class Studio:
             sh,
         )
         self.background = self._tensor(background)
+        self.antialiased = gaussians.antialiased
 
     def _tensor(self, values: npt.ArrayLike) -> torch.Tensor:
         return torch.tensor(np.asarray(values, np.float32), device=self.device)
@@ -50,6 +51,7 @@ class Studio:
             self._tensor(K)[None],
             size,
             background=self.background,
+            antialiased=self.antialiased,
         )
         picture: npt.NDArray[np.float32] = colour[0].clamp(0, 1).cpu().numpy()
         return picture

@@ -57,6 +57,7 @@ def measure(gaussians: Gaussians, scene: Scene, indices: Sequence[int], device: 
             tensor(cameras[index : index + 1]),
             tensor(scene.K[index : index + 1]),
             (width, height),
+            antialiased=gaussians.antialiased,
         )
         (slope,) = torch.autograd.grad(colour[..., 0].sum(), grey)
         weight = slope[:, 0, 0].double().cpu().numpy() / SH_C0

@@ -23,8 +23,8 @@ TRUE = 200
 
 
 def stacked(*parts: Gaussians) -> Gaussians:
-    fields = [f.name for f in dataclasses.fields(Gaussians)]
-    return Gaussians(**{f: np.concatenate([getattr(part, f) for part in parts]) for f in fields})
+    names = parts[0].arrays
+    return Gaussians(**{n: np.concatenate([part.arrays[n] for part in parts]) for n in names})
 
 
 def rubbish() -> Gaussians:
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("clean")
     truth = make_gaussians(TRUE)
     write_scene(base / "undistorted.zip", truth, make_views())
-    write_ply(base / "splat.ply", stacked(truth, rubbish()), TrainingNote(64, 4).comments())
+    write_ply(base / "splat.ply", stacked(truth, rubbish()), (TrainingNote(64, 4).comment(),))
     return base
 
 

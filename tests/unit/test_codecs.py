@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from scripts.lib import codecs, node
 from scripts.lib.codecs import codebook, compare, compressed_ply, rotations, sog, spz, values
 from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.console import UserError
-from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians, read_ply, write_ply
+from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians, is_antialiased, read_ply, write_ply
 
 SUFFIX = {"sog": ".sog", "spz": ".spz", "compressed_ply": ".compressed.ply"}
 ENCODE: dict[str, Callable[[Gaussians], Encoded]] = {
@@ -76,6 +77,40 @@ def test_round_trip_stays_within_the_format(name: str, degree: int, tmp_path: Pa
     assert found["sh0_rms"] < 0.02
 
 
+@formats
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_every_format_says_how_it_must_be_rendered(
+    name: str, antialiased: bool, tmp_path: Path
+) -> None:
+    made = replace(random_gaussians(300, 1), antialiased=antialiased)
+    assert round_trip(name, made, tmp_path)[0].antialiased is antialiased
+    if name == "sog":
+        assert sog.is_antialiased(tmp_path / f"splat{SUFFIX[name]}") is antialiased
+
+
+@pytest.mark.parametrize(
+    ("comments", "antialiased"),
+    [
+        ([], False),
+        (["SplatRenderMode: mip"], True),
+        (["SplatRenderMode: default"], False),
+        (["antialiased 1"], True),
+        (["antialiased 1", "SplatRenderMode: default"], False),
+        (["a mip SplatRenderMode:"], False),
+    ],
+)
+def test_render_modes_of_other_tools(comments: list[str], antialiased: bool) -> None:
+    assert is_antialiased(comments) is antialiased
+
+
+def test_a_ply_keeps_its_render_mode(tmp_path: Path) -> None:
+    made = replace(random_gaussians(20, 0), antialiased=True)
+    write_ply(tmp_path / "splat.ply", made, ("other words",))
+    read = read_ply(tmp_path / "splat.ply")
+    assert read.antialiased and read.take(np.arange(3)).antialiased
+    assert b"comment SplatRenderMode: mip\n" in (tmp_path / "splat.ply").read_bytes()[:400]
+
+
 extremes = st.sampled_from([0.0, 1e-30, 1e-6, 1.0, 20.0, 1e3, 3e5])
 
 
@@ -116,7 +151,7 @@ def test_any_cloud_survives(
         gaussians = gaussians.take(np.zeros(count, np.int64))
     folder = tmp_path_factory.mktemp("codec")
     decoded, _ = round_trip(name, gaussians, folder)
-    for array in vars(decoded).values():
+    for array in decoded.arrays.values():
         assert array.dtype == np.float32
         assert np.isfinite(array).all()
 
@@ -131,7 +166,7 @@ def test_ply_round_trip_is_exact(tmp_path: Path) -> None:
     gaussians = random_gaussians(500, 3)
     write_ply(tmp_path / "a.ply", gaussians)
     back = codecs.decode(tmp_path / "a.ply")
-    for field in vars(gaussians):
+    for field in gaussians.arrays:
         np.testing.assert_array_equal(getattr(gaussians, field), getattr(back, field))
 
 
@@ -366,7 +401,7 @@ REAL = {
 def test_real_files_are_read(name: str, real_data: Callable[[str], Path]) -> None:
     gaussians = codecs.decode(real_data(f"splats/{name}"))
     assert (len(gaussians), gaussians.sh_degree) == REAL[name]
-    for array in vars(gaussians).values():
+    for array in gaussians.arrays.values():
         assert np.isfinite(array).all()
 
 

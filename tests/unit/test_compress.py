@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("compress")
     truth = make_gaussians(250, bands=3)
     write_scene(base / "undistorted.zip", truth, make_views())
-    write_ply(base / "splat.ply", truth, TrainingNote(64, 4).comments())
+    write_ply(base / "splat.ply", truth, (TrainingNote(64, 4).comment(),))
     return base
 
 

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("scene")
     truth = make_gaussians(bands=3)
     write_scene(base / "undistorted.zip", truth, make_views())
-    write_ply(base / "splat.ply", truth, TrainingNote(64, 4).comments())
+    write_ply(base / "splat.ply", truth, (TrainingNote(64, 4).comment(),))
     write_ply(base / "close.ply", moved(truth, 1e-4))
     write_ply(base / "wrong.ply", moved(truth, 0.1))
     return base

@@ -122,9 +122,10 @@ def ring_scene(folder: Path, gaussians: Gaussians, count: int = 12) -> Scene:
 NOTE = {"title": "The <tower>", "text": "Yellow & tall.", "position": [0.7, -0.4, 2.0]}
 
 
-def make_bundle(folder: Path) -> Path:
-    """A whole bundle of `courtyard` under `folder`/web, with splat.ply and splat.html beside it."""
-    gaussians = courtyard()
+def make_bundle(folder: Path, gaussians: Gaussians | None = None) -> Path:
+    """A whole bundle of `courtyard`, or of `gaussians` there, under `folder`/web, with splat.ply and
+    splat.html beside it."""
+    gaussians = gaussians or courtyard()
     _, visit = plan_visit(gaussians, ring_scene(folder, gaussians))
     visit.update(VIEW.as_json())  # the tests know this one
     write_ply(folder / "splat.ply", gaussians)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,6 +47,28 @@ def test_it_draws_what_the_ply_holds(
         assert page.complaints == []
         assert page.hosts - {""} == {urlsplit(address).netloc}, "the page asks another host"
         assert len(page.asked) == len(set(page.asked)), "something is loaded twice"
+
+
+def test_an_antialiased_splat_is_drawn_as_it_was_trained(
+    show: Callable[..., Opened], tmp_path: Path
+) -> None:
+    """Small Gaussians are dimmed; told the other way, the same page fails the same comparison."""
+    small = browser.courtyard()
+    small = replace(small, scales=small.scales - 2.5, opacities=small.opacities + 2)
+    pose, K = browser.VIEW.world_to_camera, browser.intrinsics()
+    from scripts.lib.poster import render
+
+    wanted = render(replace(small, antialiased=True), pose, K, browser.SIZE, browser.BACKGROUND)
+    close = {}
+    for antialiased in (True, False):
+        folder = tmp_path / str(antialiased)
+        folder.mkdir()
+        bundle = browser.make_bundle(folder, replace(small, antialiased=antialiased))
+        with browser.served(bundle) as address:
+            page = show(address + browser.posed(pose))
+            close[antialiased] = psnr(browser.drawn(page), wanted)
+    assert close[True] > GOOD_DB + 5, close
+    assert close[False] < close[True] - 5, close
 
 
 def test_a_wrong_pose_fails_the_comparison(

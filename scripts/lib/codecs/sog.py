@@ -27,12 +27,13 @@ from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.codecs.rotations import HALF_SQRT, from_smallest_three, smallest_three
 from scripts.lib.codecs.values import logit, morton_order, sigmoid, to_bytes
 from scripts.lib.console import UserError
-from scripts.lib.files import add_to_zip
+from scripts.lib.files import add_to_zip, reading_zip
 from scripts.lib.gaussians import SH_COEFFICIENTS, Array, Gaussians
 
 Pixels = npt.NDArray[np.uint8]
 VERSION = 2
 PALETTE_COLUMNS = 64  # palette entries side by side in the centroid image
+ANTIALIASED = "antialiased"  # as splat-transform writes it
 QUAT_TAG = 252  # alpha of a rotation's pixel is this plus the index of the component left out
 STEPS = 65535
 
@@ -138,6 +139,8 @@ def store_attributes(
         "quats": {"files": ["quats.webp"]},
         "sh0": {"codebook": numbers(colour_table), "files": ["sh0.webp"]},
     }
+    if inside.antialiased:
+        meta["model"] = ANTIALIASED
     reach = np.abs(inside.means.astype(np.float64))
     limits = {
         "mean": (1 + reach) * np.expm1(0.501 * width / STEPS) + reach * 5e-7 + 1e-7,
@@ -268,6 +271,13 @@ def pixels_of(name: str, read: Callable[[str], bytes]) -> Pixels:
         return np.asarray(image.convert("RGBA")).reshape(-1, 4)
 
 
+def is_antialiased(path: Path) -> bool:
+    """Whether the zipped SOG at `path` must be rendered antialiased; reads its description only."""
+    with reading_zip(path) as archive:
+        found: bool = json.loads(archive.read("meta.json")).get("model") == ANTIALIASED
+    return found
+
+
 def from_images(meta: dict[str, Any], load: Callable[[str], Pixels]) -> Gaussians:
     """Gaussians from meta.json's fields; `load(name)` gives the pixels (M, 4) of an image."""
     count = int(meta["count"])
@@ -311,4 +321,5 @@ def from_images(meta: dict[str, Any], load: Callable[[str], Pixels]) -> Gaussian
         opacities=logit(colours[:, 3] / 255.0),
         sh0=table("sh0")[colours[:, :3]],
         shN=shN,
+        antialiased=meta.get("model") == ANTIALIASED,
     )

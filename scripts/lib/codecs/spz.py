@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from scripts.lib.console import UserError
 from scripts.lib.gaussians import SH_COEFFICIENTS, Array, Gaussians
 
 MAGIC = 0x5053474E  # "NGSP"
+ANTIALIASED = 1  # bit of the flags
 HEADER = struct.Struct("<IIIBBBB")
 COLOUR_SCALE = 0.15
 USUAL_FRACTION_BITS = 12  # the reference encoder's fixed grid of 1/4096 unit
@@ -56,8 +58,7 @@ def clipped(gaussians: Gaussians) -> tuple[Gaussians, dict[str, int]]:
         "sh0": int((sh0 != gaussians.sh0).sum()),
         "shN": int((shN != gaussians.shN).sum()),
     }
-    inside = Gaussians(gaussians.means, gaussians.quats, scales, gaussians.opacities, sh0, shN)
-    return inside, moved
+    return replace(gaussians, scales=scales, sh0=sh0, shN=shN), moved
 
 
 def fraction_bits(gaussians: Gaussians) -> int:
@@ -109,7 +110,9 @@ def encode(
         pack_rotations(inside.quats, version),
         pack_harmonics(inside.shN, sh1_bits, sh_rest_bits).tobytes(),
     ]
-    header = HEADER.pack(MAGIC, version, count, inside.sh_degree, bits, 0, 0)
+    header = HEADER.pack(
+        MAGIC, version, count, inside.sh_degree, bits, ANTIALIASED * inside.antialiased, 0
+    )
     # A fixed time in the gzip header: the same input gives the same bytes.
     data = gzip.compress(header + b"".join(parts), compresslevel=9, mtime=0)
     step = 0.5 / (1 << bits)
@@ -178,7 +181,7 @@ def decode(path: Path) -> Gaussians:
         compressed = False
     if len(data) < HEADER.size:
         raise UserError(f"{path} is too short to be an SPZ file; export it again")
-    magic, version, count, degree, bits, _flags, streams = HEADER.unpack_from(data)
+    magic, version, count, degree, bits, flags, streams = HEADER.unpack_from(data)
     if magic != MAGIC:
         raise UserError(f"{path} is not an SPZ file; give a splat exported as SPZ")
     if version not in ROTATION_BYTES:
@@ -219,6 +222,7 @@ def decode(path: Path) -> Gaussians:
         opacities=logit(alphas / 255.0),
         sh0=((colours.reshape(count, 3) / 255.0 - 0.5) / COLOUR_SCALE).astype(np.float32),
         shN=((coefficients.astype(np.float64) - 128) / 128).astype(np.float32),
+        antialiased=bool(flags & ANTIALIASED),
     )
 
 

@@ -341,7 +341,9 @@ def train(
             if asked[0] and not last:
                 raise StoppedError
     frame = trainer.frame
-    gaussians = export(trainer.tensors(), torch.tensor(frame.centre), frame.radius)
+    gaussians = export(
+        trainer.tensors(), torch.tensor(frame.centre), frame.radius, settings.antialiased
+    )
     return Outcome(
         gaussians,
         {

@@ -8,23 +8,19 @@ from pathlib import Path
 
 TAG = "splatmake "
 LONGEST = 1 << 16  # bytes of a header line: many held-out names make a long one
-RENDER_MODE = "SplatRenderMode:"
 
 
 @dataclass(frozen=True)
 class TrainingNote:
-    """Long side of the training photos in pixels, the held-out rhythm (0: none) or names, and whether
-    footprints were antialiased, as they must then be for viewing too."""
+    """Long side of the training photos in pixels, and the held-out rhythm (0: none) or names."""
 
     resolution: int
     holdout: int
     held_out: tuple[str, ...] = ()
-    antialiased: bool = False
 
-    def comments(self) -> tuple[str, ...]:
-        """The header lines, without the word `comment`; the second is one that other tools know."""
-        own = TAG + json.dumps(asdict(self))
-        return (own, f"{RENDER_MODE} {'mip' if self.antialiased else 'default'}")
+    def comment(self) -> str:
+        """The header line, without the word `comment`."""
+        return TAG + json.dumps(asdict(self))
 
 
 def read_note(ply: Path) -> TrainingNote | None:

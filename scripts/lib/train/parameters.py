@@ -125,7 +125,9 @@ class Parameters:
 
 
 @torch.no_grad()
-def export(tensors: dict[str, Tensor], centre: Tensor, radius: float) -> Gaussians:
+def export(
+    tensors: dict[str, Tensor], centre: Tensor, radius: float, antialiased: bool = False
+) -> Gaussians:
     """Raw tensors of training's frame in world units, without those too faint to be seen (alpha < 1/255)."""
     seen = torch.sigmoid(tensors["opacities"]) >= 1 / 255
     rows = {name: tensors[name].detach()[seen].cpu().double() for name in NAMES}
@@ -138,4 +140,5 @@ def export(tensors: dict[str, Tensor], centre: Tensor, radius: float) -> Gaussia
         opacities=rows["opacities"].float().numpy(),
         sh0=rows["sh"][:, 0].float().numpy(),
         shN=rows["sh"][:, 1:].float().contiguous().numpy(),
+        antialiased=antialiased,
     )

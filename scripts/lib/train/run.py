@@ -54,10 +54,8 @@ def run(
         outcomes.append(
             train(scene, run_settings, kept, options.checkpoint_every, keep_last=len(runs) > 1)
         )
-    note = TrainingNote(
-        int(scene.sizes.max()), settings.holdout, settings.held_out, settings.antialiased
-    )
-    write_ply(ply, outcomes[0].gaussians, note.comments())
+    note = TrainingNote(int(scene.sizes.max()), settings.holdout, settings.held_out)
+    write_ply(ply, outcomes[0].gaussians, (note.comment(),))
     metrics = outcomes[0].metrics | {"resolution": note.resolution, "options": as_dict(settings)}
     if len(runs) > 1:
         metrics["repeats"] = repeats([outcome.metrics for outcome in outcomes])

@@ -94,7 +94,8 @@
                       }),
                 renderer: 'webgl', // WebGPU loses its device on some machines, and then draws nothing
                 ui: false,
-                noanim: true
+                noanim: true,
+                aa: config.antialiased === true
             });
             // Nothing has been awaited since the load began, so all of these see the splat arrive.
             page.uprightOnArrival(page.viewer.app);
