@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.lib.console import UserError
-from scripts.lib.train.memory import FEWEST, SHARE, Need, fit, free_bytes
+from scripts.lib.train.memory import FEWEST, SHARE, Need, Place, fit, free_bytes
 
 GB = 2**30
 NEED = Need(cap=1_000_000, harmonics=48, photos_per_step=4, photo_bytes=2 * GB, pixels=8_000_000)
@@ -16,16 +16,22 @@ NEED = Need(cap=1_000_000, harmonics=48, photos_per_step=4, photo_bytes=2 * GB, 
 
 def test_a_large_gpu_takes_all() -> None:
     found = fit(NEED, 80 * GB)
-    assert (found.cap, found.at_once, found.photos_on_device) == (NEED.cap, 2, True)
+    assert (found.cap, found.at_once, found.place) == (NEED.cap, 2, Place.DEVICE)
 
 
 @given(free=st.integers(2 * GB, 20 * GB))
 def test_less_memory_never_takes_more(free: int) -> None:
     more, less = fit(NEED, free + GB // 4), fit(NEED, free)
-    assert (less.photos_on_device, less.cap) <= (more.photos_on_device, more.cap)
+    assert (less.place is Place.DEVICE, less.cap) <= (more.place is Place.DEVICE, more.cap)
     assert 1 <= less.at_once <= 2 and FEWEST <= less.cap <= NEED.cap
-    held = NEED.photo_bytes if less.photos_on_device else 0
+    held = NEED.photo_bytes if less.place is Place.DEVICE else 0
     assert held + less.cap * NEED.gaussian_bytes(less.at_once) <= SHARE * free
+
+
+def test_photos_go_to_main_memory_or_stay_in_the_zip() -> None:
+    small = 4 * GB
+    assert fit(NEED, small, 16 * GB).place is Place.MEMORY
+    assert fit(NEED, small, GB).place is Place.STREAM
 
 
 def test_too_little_is_refused() -> None:

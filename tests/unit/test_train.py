@@ -19,7 +19,7 @@ from scripts.lib.files import add_to_zip, read_json, reading_zip, writing_zip
 from scripts.lib.gaussians import read_ply
 from scripts.lib.rasterise import rasterise
 from scripts.lib.scene import load_scene
-from scripts.lib.train import densify
+from scripts.lib.train import densify, loop, memory, photos
 from scripts.lib.train.cameras import Poses
 from scripts.lib.train.initialise import (
     START_SHARE,
@@ -31,6 +31,7 @@ from scripts.lib.train.loop import Trainer, square_error
 from scripts.lib.train.note import read_note
 from scripts.lib.train.options import PRESETS, Capture, TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES, SH_REST, Parameters
+from scripts.lib.train.stream import AHEAD, StreamedPhotos
 from scripts.lib.train.views import Schedule, Stack, halved, load_stacks
 from scripts.train_splat import main
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
@@ -186,7 +187,7 @@ def test_cameras_move_back_to_where_they_stood(tmp_path: Path) -> None:
     trainer = Trainer(wrong, resolve(TrainOptions(**OPTIONS | options), "cpu"))
     while trainer.step < trainer.settings.steps:
         trainer.advance()
-    found = torch.cat([stack.world_to_camera for stack in trainer.views])
+    found = torch.cat(trainer.photos.cameras())
     true = torch.tensor(scene.world_to_camera[:, :3, :3])
 
     def error(rotations: torch.Tensor) -> float:
@@ -257,6 +258,30 @@ def test_camera_slopes() -> None:
     )
     (moved * upstream[:, :3]).sum().backward()
     assert torch.allclose(Poses.gradient(pose, upstream), delta.grad)
+
+
+@pytest.mark.parametrize("coarse", [0.0, 0.5])
+def test_photos_left_in_the_zip_train_the_same(
+    scene_zip: Path, coarse: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streamed photos give the very same Gaussians as loaded ones, and few are held at a time."""
+    monkeypatch.setattr(photos, "COARSE_SIDE", 20)
+    scene, ends = load_scene(scene_zip, 0), []
+    options = TrainOptions(**OPTIONS | {"steps": 40, "photos_per_step": 2})
+    settings = dataclasses.replace(resolve(options, "cpu"), coarse=coarse)
+    for place in (memory.Place.DEVICE, memory.Place.STREAM):
+        found = memory.Fit(settings.cap, 1, place)
+        monkeypatch.setattr(loop, "fit", lambda *_, found=found: found)
+        trainer = Trainer(scene, settings)
+        while trainer.step < settings.steps:
+            trainer.advance()
+        ends.append(trainer)
+    streamed = ends[1].photos.stacks[0].photos
+    assert isinstance(streamed, StreamedPhotos) and len(streamed._found) <= 2 * AHEAD
+    assert "decoded when its turn comes" in ends[1].adapted[0]
+    assert ends[1].measure() == ends[0].measure()
+    for name in NAMES:
+        assert torch.equal(ends[0].parameters[name], ends[1].parameters[name]), name
 
 
 def test_frame_moves_cameras_and_points_alike() -> None:

@@ -193,7 +193,7 @@ class FusedStep:
             if adjust.exposures:
                 gain, offset = adjust.exposures.of(views.numbers[number : number + 1])
                 compared = compared * gain + offset
-            photo, mask = views.photos[number], views.mask(number)
+            photo, mask = views.photo(number), views.mask(number)
             slope = loss_and_gradient(compared, photo, plan.ssim_weight, mask)[1] / total
             if gain is not None:
                 by_gain = (slope * image[number]).sum(dim=(0, 1)) * gain

@@ -22,7 +22,7 @@ from scripts.lib.train import densify
 from scripts.lib.train.cameras import Exposures, Poses
 from scripts.lib.train.checkpoint import Checkpoints
 from scripts.lib.train.initialise import frame_of, initial_tensors
-from scripts.lib.train.memory import FEWEST, Need, fit, free_bytes
+from scripts.lib.train.memory import FEWEST, Need, Place, fit, free_bytes
 from scripts.lib.train.options import Settings
 from scripts.lib.train.parameters import (
     LEARNING_RATES,
@@ -30,13 +30,16 @@ from scripts.lib.train.parameters import (
     Parameters,
     export,
 )
+from scripts.lib.train.photos import Photos
 from scripts.lib.train.step import Adjustments, AutogradStep, StepPlan, render
-from scripts.lib.train.views import Schedule, halved, load_stacks
 
 if TYPE_CHECKING:
     from scripts.lib.train.fused import FusedStep
 
-COARSE_SIDE = 160  # pixels of the longer side below which a halved photo teaches nothing
+PLACES = {
+    Place.MEMORY: "they wait in main memory",
+    Place.STREAM: "each is decoded when its turn comes",
+}
 MEASUREMENTS = 10  # points of the held-out curve
 OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
 NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
@@ -96,26 +99,26 @@ class Trainer:
             cap=settings.cap,
             harmonics=3 * (1 + SH_COEFFICIENTS[settings.sh_degree]),
             photos_per_step=settings.photos_per_step,
-            photo_bytes=int(
-                3.75 * areas[self.split.trained].sum()
-            ),  # a quarter for the halved ones
+            photo_bytes=int(3.75 * areas[self.split.trained].sum()),  # 0.75 for halved ones
             pixels=int(areas.max()),
         )
-        fits = fit(need, free_bytes(self.device))
+        beside = free_bytes(torch.device("cpu")) if self.device.type != "cpu" else 0
+        fits = fit(need, free_bytes(self.device), beside)
         self.cap = fits.cap
         self.adapted: list[str] = []
         if fits.cap < settings.cap:
             self._adapt(f"{settings.cap} Gaussians do not fit into memory, at most {fits.cap} do")
-        store = self.device if fits.photos_on_device else torch.device("cpu")
-        self.views = load_stacks(scene, self.frame, self.split.trained, self.device, store)
-        # Looked at ten times in all, so they may wait in main memory.
-        self.tests = load_stacks(
-            scene, self.frame, self.split.tested, self.device, torch.device("cpu")
-        )
-        coarse = bool(settings.coarse) and int(scene.sizes.max()) >= 2 * COARSE_SIDE
-        self.small = [halved(stack) for stack in self.views] if coarse else self.views
-        self.schedule = Schedule(
-            [len(stack) for stack in self.views], settings.photos_per_step, settings.seed
+        if fits.place is not Place.DEVICE:
+            self._adapt(f"The photos do not fit beside the Gaussians: {PLACES[fits.place]}")
+        self.photos = Photos(
+            scene,
+            self.frame,
+            self.split,
+            self.device,
+            fits.place,
+            batch=settings.photos_per_step,
+            seed=settings.seed,
+            coarse=settings.coarse > 0,
         )
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
         self.optimise = step_for(self.device, fits.at_once, need.pixels)
@@ -157,7 +160,7 @@ class Trainer:
             "pull": self.pull.cpu(),
             "exposures": self.adjust.exposures.state() if self.adjust.exposures else None,
             "poses": self.adjust.poses.state() if self.adjust.poses else None,
-            "cameras": [stack.world_to_camera.cpu() for stack in self.views],
+            "cameras": [cameras.cpu() for cameras in self.photos.cameras()],
             "generator": self.generator.get_state(),
         }
 
@@ -173,8 +176,8 @@ class Trainer:
             self.adjust.exposures.restore(state["exposures"])
         if self.adjust.poses:
             self.adjust.poses.restore(state["poses"])
-            for stack, cameras in zip(self.views, state["cameras"], strict=True):
-                stack.world_to_camera.copy_(cameras)
+            for own, saved in zip(self.photos.cameras(), state["cameras"], strict=True):
+                own.copy_(saved)
 
     def sh_degree(self) -> int:
         """Bands in use: one more after each tenth of the steps."""
@@ -187,10 +190,7 @@ class Trainer:
         decay = FINAL_RATE**share
         rates = {name: rate * settings.learning_rate for name, rate in LEARNING_RATES.items()}
         rates["means"] = LEARNING_RATES["means"] * settings.means_rate * decay
-        group, rows = self.schedule.at(self.step)
-        if share >= settings.coarse:
-            self.small = self.views  # the halved photos have served: their memory is free again
-        views = self.small[group].pick(rows, self.device)
+        group, rows, views = self.photos.at(self.step, small=share < settings.coarse)
         plan = StepPlan(
             degree=self.sh_degree(),
             rates=rates,
@@ -211,7 +211,7 @@ class Trainer:
                 self._shed()
         self.pull += moved.strain
         if moved.world_to_camera is not None:
-            self.views[group].world_to_camera[rows] = moved.world_to_camera
+            self.photos.move(group, rows, moved.world_to_camera)
         if self.optimise.at_once < together:
             self._adapt(
                 f"Out of memory: {self.optimise.at_once} instead of {together} photos at once"
@@ -265,15 +265,13 @@ class Trainer:
     @torch.no_grad()
     def measure(self) -> float | None:
         """Mean PSNR in dB over the held-out views; None when none are held out."""
-        if not self.tests:
+        if not self.photos.tests:
             return None
         tensors, antialiased = self.tensors(), self.settings.antialiased
         errors = []
-        for stack in self.tests:
-            for number in range(len(stack)):
-                view = stack.pick([number], self.device)
-                colour = render(tensors, view, self.sh_degree(), antialiased)[0].clamp(0, 1)
-                errors.append(square_error(colour, view.photos[0], view.mask(0)))
+        for view in self.photos.held_out():
+            colour = render(tensors, view, self.sh_degree(), antialiased)[0].clamp(0, 1)
+            errors.append(square_error(colour, view.photo(0), view.mask(0)))
         return float((-10 * torch.log10(torch.stack(errors).clamp_min(1e-10))).mean())
 
 

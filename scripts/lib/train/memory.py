@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,17 +39,25 @@ class Need:
         return 4 * MOMENTS * (NUMBERS + self.harmonics) + PER_VIEW * at_once
 
 
+class Place(enum.Enum):
+    """Where the photos lie: with the Gaussians, in main memory beside a GPU, or in the zip."""
+
+    DEVICE = "device"
+    MEMORY = "memory"
+    STREAM = "stream"
+
+
 @dataclass(frozen=True)
 class Fit:
-    """What fits: Gaussians, photos rendered together, and whether all photos stay on the device."""
+    """What fits: Gaussians, photos rendered together, and where the photos lie."""
 
     cap: int
     at_once: int
-    photos_on_device: bool
+    place: Place
 
 
-def fit(need: Need, free: int) -> Fit:
-    """The most of `need` that fits into `free` bytes of the device.
+def fit(need: Need, free: int, free_beside: int = 0) -> Fit:
+    """The most of `need` that fits into `free` bytes of the device, and `free_beside` of main memory.
 
     Photos together go first (they are as fast in turn), then photos on the device, then Gaussians. Raises
     UserError when not even a small splat fits.
@@ -56,12 +65,13 @@ def fit(need: Need, free: int) -> Fit:
     room = int(free * SHARE)
     # Small photos are rendered together, or the GPU waits for launches; large ones keep it busy.
     most = need.photos_per_step if need.pixels <= LARGE else min(need.photos_per_step, 2)
-    for photos_on_device in (True, False):
+    elsewhere = Place.MEMORY if need.photo_bytes <= SHARE * free_beside else Place.STREAM
+    for place in (Place.DEVICE, elsewhere):
         for at_once in range(most, 0, -1):
             fixed = need.pixels * (PER_PIXEL + PER_PAIR * at_once)
-            fixed += need.photo_bytes if photos_on_device else 0
+            fixed += need.photo_bytes if place is Place.DEVICE else 0
             if fixed + need.cap * need.gaussian_bytes(at_once) <= room:
-                return Fit(need.cap, at_once, photos_on_device)
+                return Fit(need.cap, at_once, place)
     fixed = need.pixels * (PER_PIXEL + PER_PAIR)
     cap = (room - fixed) // need.gaussian_bytes(1)
     if cap < FEWEST:
@@ -69,7 +79,7 @@ def fit(need: Need, free: int) -> Fit:
             f"{free / 2**30:.1f} GB of memory are free on the device, too little for photos of"
             f" {need.pixels / 1e6:.1f} megapixels; free some, or set train_splat.resolution lower"
         )
-    return Fit(cap, 1, False)
+    return Fit(cap, 1, elsewhere)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -110,7 +110,7 @@ class AutogradStep:
             colour = render(leaves, views.one(number), plan.degree, plan.antialiased, kept)[0]
             if light is not None:
                 colour = colour * torch.exp(light[number, :3]) + light[number, 3:]
-            loss = photo_loss(colour, views.photos[number], plan.ssim_weight, views.mask(number))
+            loss = photo_loss(colour, views.photo(number), plan.ssim_weight, views.mask(number))
             (loss / len(views)).backward()
             if adjust.poses:
                 summed = [_slope(leaves[name]).clone() for name in ("means", "quats")]

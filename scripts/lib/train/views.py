@@ -12,17 +12,20 @@ from torch.nn import functional
 
 from scripts.lib.scene import Scene, fit
 from scripts.lib.train.initialise import Frame
+from scripts.lib.train.stream import StreamedPhotos
 
 
 @dataclass(frozen=True)
 class Stack:
     """V photos of one size: photos (V, H, W, 3) uint8, world_to_camera (V, 4, 4), K (V, 3, 3).
 
+    What `pick` returned has its photos in a tensor; only such stacks are rendered or cut further.
+
     numbers (V,) int64: their places among all photos that were loaded with them.
     masks (V, H, W) uint8: 0 where a photo does not count; None when all of every photo does.
     """
 
-    photos: Tensor
+    photos: Tensor | StreamedPhotos
     world_to_camera: Tensor
     K: Tensor
     numbers: Tensor
@@ -38,7 +41,7 @@ class Stack:
 
     def pick(self, rows: Sequence[int], device: torch.device) -> Stack:
         """The photos at `rows`, in that order, on `device`."""
-        if len(rows) == 1 and self.photos.device == device:
+        if len(rows) == 1 and isinstance(self.photos, Tensor) and self.photos.device == device:
             return self.one(rows[0])  # without a copy
         index = torch.tensor(rows)
         placed = index.to(self.photos.device)
@@ -50,6 +53,7 @@ class Stack:
     def part(self, begin: int, end: int) -> Stack:
         """The photos from `begin` up to `end`, sharing their memory."""
         rows = slice(begin, end)
+        assert isinstance(self.photos, Tensor), "photos that were not picked"
         masks = None if self.masks is None else self.masks[rows]
         cameras = (self.world_to_camera[rows], self.K[rows], self.numbers[rows])
         return Stack(self.photos[rows], *cameras, masks)
@@ -57,6 +61,11 @@ class Stack:
     def one(self, row: int) -> Stack:
         """One photo as a stack, sharing its memory."""
         return self.part(row, row + 1)
+
+    def photo(self, row: int) -> Tensor:
+        """One photo (H, W, 3), of a stack that was picked."""
+        assert isinstance(self.photos, Tensor), "photos that were not picked"
+        return self.photos[row]
 
     def mask(self, row: int) -> Tensor | None:
         """The mask (H, W) of one photo as float32 in 0..1."""
@@ -69,11 +78,12 @@ def load_stacks(
     indices: Sequence[int],
     device: torch.device,
     store: torch.device | None = None,
+    kept: int | None = None,
 ) -> list[Stack]:
     """The views at `indices` by size, cameras in training's frame on `device`.
 
     Photos and masks lie as bytes on `store`, by default the same device; those of a GPU that has no room
-    for them wait in main memory.
+    for them wait in main memory. With `kept`, photos stay in the zip but for so many.
     """
     store = store or device
     cameras = torch.tensor(frame.cameras(scene.world_to_camera), dtype=torch.float32)
@@ -84,16 +94,21 @@ def load_stacks(
         groups.setdefault(tuple(scene.sizes[index]), []).append(index)
     stacks = []
     for members in groups.values():
-        photos = torch.from_numpy(np.stack(scene.photos(members)))
         found = scene.masks(members)
         masks = None
         if any(mask is not None for mask in found):
-            whole = np.full(photos.shape[1:3], 255, np.uint8)
+            width, height = scene.sizes[members[0]]
+            whole = np.full((height, width), 255, np.uint8)
             stacked = np.stack([whole if mask is None else mask for mask in found])
             masks = torch.from_numpy(stacked).to(store)
         poses, intrinsics = cameras[members].to(device), K[members].to(device)
         numbers = torch.tensor([places[member] for member in members], device=device)
-        stacks.append(Stack(photos.to(store), poses, intrinsics, numbers, masks))
+        photos: Tensor | StreamedPhotos
+        if kept is None:
+            photos = torch.from_numpy(np.stack(scene.photos(members))).to(store)
+        else:
+            photos = StreamedPhotos(scene, members, kept)
+        stacks.append(Stack(photos, poses, intrinsics, numbers, masks))
     return stacks
 
 
@@ -104,8 +119,8 @@ def halved(stack: Stack) -> Stack:
     photos = torch.empty(
         (len(stack), small[1], small[0], 3), dtype=torch.uint8, device=stack.photos.device
     )
-    for number, photo in enumerate(stack.photos):  # one by one: floats take four times the memory
-        planes = photo.permute(2, 0, 1)[None].float()
+    for number in range(len(stack)):  # one by one: floats take four times the memory
+        planes = stack.photo(number).permute(2, 0, 1)[None].float()
         reduced = functional.interpolate(planes, (small[1], small[0]), mode="area")
         photos[number] = (reduced[0].permute(1, 2, 0) + 0.5).to(torch.uint8)
     scale = torch.tensor([small[0] / width, small[1] / height, 1.0], device=stack.K.device)

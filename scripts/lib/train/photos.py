@@ -1,0 +1,82 @@
+"""The photos of a run: where they lie, at which size, and which of them a step sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from scripts.lib.scene import Scene
+from scripts.lib.split import Split
+from scripts.lib.train.initialise import Frame
+from scripts.lib.train.memory import Place
+from scripts.lib.train.stream import AHEAD, StreamedPhotos
+from scripts.lib.train.views import Schedule, Stack, halved, load_stacks
+
+COARSE_SIDE = 160  # pixels of the longer side below which a halved photo teaches nothing
+
+
+class Photos:
+    """Photos to train on and photos to measure on.
+
+    place: of the photos' bytes, see `memory.Place`. coarse: whether steps may ask for halved photos.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        frame: Frame,
+        split: Split,
+        device: torch.device,
+        place: Place,
+        *,
+        batch: int,
+        seed: int,
+        coarse: bool,
+    ) -> None:
+        self.device = device
+        kept = batch * AHEAD if place is Place.STREAM else None
+        store = device if place is Place.DEVICE else torch.device("cpu")
+        self.stacks = load_stacks(scene, frame, split.trained, device, store, kept)
+        # Looked at ten times in all, so they may wait in main memory.
+        self.tests = load_stacks(scene, frame, split.tested, device, torch.device("cpu"), kept)
+        self.schedule = Schedule([len(stack) for stack in self.stacks], batch, seed)
+        self.coarse = coarse and int(scene.sizes.max()) >= 2 * COARSE_SIDE
+        streamed = place is Place.STREAM
+        self._small = [halved(s) for s in self.stacks] if self.coarse and not streamed else None
+
+    def at(self, step: int, small: bool) -> tuple[int, list[int], Stack]:
+        """The size group, its rows, and the photos of one step on the device; halved ones if `small`."""
+        group, rows = self.schedule.at(step)
+        self._expect(step)
+        small = small and self.coarse
+        if not small:
+            self._small = None  # the halved photos have served: their memory is free again
+        if small and self._small:
+            return group, rows, self._small[group].pick(rows, self.device)
+        views = self.stacks[group].pick(rows, self.device)
+        return group, rows, halved(views) if small else views
+
+    def _expect(self, step: int) -> None:
+        """Let threads decode what the next steps need."""
+        for later in range(step, step + AHEAD):
+            group, rows = self.schedule.at(later)
+            photos = self.stacks[group].photos
+            if not isinstance(photos, StreamedPhotos):
+                return
+            photos.expect(rows)
+
+    def held_out(self) -> Iterator[Stack]:
+        """The photos to measure on, one by one on the device."""
+        for stack in self.tests:
+            for number in range(len(stack)):
+                yield stack.pick([number], self.device)
+
+    def move(self, group: int, rows: list[int], world_to_camera: Tensor) -> None:
+        """Let photos stand elsewhere from now on, in both sizes: they share their cameras."""
+        self.stacks[group].world_to_camera[rows] = world_to_camera
+
+    def cameras(self) -> list[Tensor]:
+        """Where all photos stand, by size group, (V, 4, 4) each."""
+        return [stack.world_to_camera for stack in self.stacks]
