@@ -11,13 +11,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from scripts.lib.threads import use_threads
 
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path("tests/bench/train_cpu.py")
 COUNTS = (10_000, 30_000, 60_000)
 SIZE = (270, 480)
 VIEWS = 12
@@ -40,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=5.0, help="per measurement")
+    parser.add_argument("--against", help="an older revision to measure in the same run")
     args = parser.parse_args()
     use_threads(args.threads)
 
@@ -52,7 +59,7 @@ def main() -> None:
     from scripts.lib.train.views import Stack
     from tests.bench.cloud import make_scene
 
-    result: dict[str, object] = {"bench": "train_cpu", "threads": args.threads, "size": SIZE}
+    result: dict[str, Any] = {"bench": "train_cpu", "threads": args.threads, "size": SIZE}
     for count in COUNTS:
         with tempfile.TemporaryDirectory() as folder:
             scene = make_scene(Path(folder) / "scene.zip", count, SIZE, VIEWS)
@@ -60,7 +67,7 @@ def main() -> None:
             trainer = Trainer(scene, resolve(options, "cpu"))
             trainer.step = 50_000  # past the coarse part, every band in use, densification on
             steps = timed(trainer.advance, args.seconds)
-        p, view = trainer.parameters, trainer.views[0].pick([0])
+        p, view = trainer.parameters, trainer.photos.stacks[0].one(0)
         leaves = [p["means"], p["quats"], p["scales"].exp(), p["opacities"].sigmoid(), p["sh"]]
         leaves = [leaf.detach().requires_grad_() for leaf in leaves]
 
@@ -70,7 +77,38 @@ def main() -> None:
 
         result[str(count)] = {"step": steps, "rasterise": timed(both, args.seconds)}
     result["numpy"], result["torch"] = np.__version__, torch.__version__
+    if args.against:
+        older = of_revision(args.against, args.threads, args.seconds)
+        result["against"] = args.against
+        for count in map(str, COUNTS):
+            times = [found[count]["step"]["cpu_ms"] for found in (older, result)]
+            result[count]["older_cpu_ms"], result[count]["faster"] = (
+                times[0],
+                round(times[0] / times[1], 2),
+            )
     print(json.dumps(result))
+
+
+def of_revision(revision: str, threads: int, seconds: float) -> dict[str, Any]:
+    """What this benchmark finds in an older revision, in a checkout of its own.
+
+    A revision from before the benchmark is measured with its first version.
+    """
+    git = partial(subprocess.run, check=True, text=True, capture_output=True)
+    added = git(["git", "log", "--format=%h", "--diff-filter=A", "--", str(HERE)], cwd=ROOT).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        git(["git", "worktree", "add", "--detach", str(tree), revision], cwd=ROOT)
+        try:
+            if not (tree / HERE).exists():
+                git(["git", "checkout", added.split()[-1], "--", "tests/bench"], cwd=tree)
+            command = [sys.executable, "-m", "tests.bench.train_cpu"]
+            options = ["--threads", str(threads), "--seconds", str(seconds)]
+            line = git([*command, *options], cwd=tree).stdout.strip().splitlines()[-1]
+        finally:
+            git(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT)
+    found: dict[str, Any] = json.loads(line)
+    return found
 
 
 if __name__ == "__main__":
