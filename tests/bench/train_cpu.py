@@ -24,6 +24,7 @@ from scripts.lib.threads import use_threads
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path("tests/bench/train_cpu.py")
+BUDGETS = (20, 60, 180)  # seconds
 COUNTS = (10_000, 30_000, 60_000)
 SIZE = (270, 480)
 VIEWS = 12
@@ -47,8 +48,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=5.0, help="per measurement")
     parser.add_argument("--against", help="an older revision to measure in the same run")
+    parser.add_argument("--curve", type=Path, help="undistorted.zip: held-out PSNR after BUDGETS")
     args = parser.parse_args()
     use_threads(args.threads)
+
+    if args.curve:
+        print(json.dumps({"bench": "train_cpu curve"} | curve(args.curve, args.threads)))
+        return
 
     import numpy as np
     import torch
@@ -87,6 +93,38 @@ def main() -> None:
                 round(times[0] / times[1], 2),
             )
     print(json.dumps(result))
+
+
+def curve(scene_path: Path, threads: int) -> dict[str, Any]:
+    """Held-out PSNR of whole runs whose steps are chosen to take BUDGETS seconds on quiet cores.
+
+    A quiet machine's seconds are taken as CPU seconds over threads; wall seconds stand beside them.
+    """
+    from dataclasses import replace
+
+    from scripts.lib.scene import load_scene
+    from scripts.lib.split import split_scene
+    from scripts.lib.train.loop import train
+    from scripts.lib.train.options import Capture, TrainOptions, resolution_for, resolve
+
+    options = TrainOptions(early_stop=False)
+    scene = load_scene(scene_path, resolution_for(options, "cpu"))
+    trained = split_scene(scene, options.holdout).trained
+    settings = resolve(options, "cpu", Capture.of(scene.sizes[trained]))
+    rows, per_step = [], 0.0
+    for budget in (0, *BUDGETS):
+        steps = round(budget / per_step) if budget else 100  # the first run compiles and calibrates
+        wall, cpu = time.perf_counter(), time.process_time()
+        outcome = train(scene, replace(settings, steps=steps), None, 0)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        per_step = cpu / threads / steps
+        if budget:
+            row = {"budget": budget, "steps": steps, "cpu_over_threads": round(cpu / threads, 1)}
+            rows.append(
+                row
+                | {"wall": round(wall, 1), "psnr": round(outcome.metrics["curve"][-1]["psnr"], 2)}
+            )
+    return {"scene": str(scene_path.parent.name), "runs": rows}
 
 
 def of_revision(revision: str, threads: int, seconds: float) -> dict[str, Any]:
