@@ -56,7 +56,7 @@ def start(scene: Path, folder: Path) -> subprocess.Popen[str]:
         env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
     for _ in range(6000):
-        if any((folder / "checkpoints").glob("*.pt")):
+        if any((folder / "checkpoints").glob("[!.]*.pt")):  # not one half written
             return process
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
