@@ -112,8 +112,8 @@ def curve(scene_path: Path, threads: int) -> dict[str, Any]:
     trained = split_scene(scene, options.holdout).trained
     settings = resolve(options, "cpu", Capture.of(scene.sizes[trained]))
     rows, per_step = [], 0.0
-    for budget in (0, *BUDGETS):
-        steps = round(budget / per_step) if budget else 100  # the first run compiles and calibrates
+    for budget in (0, 0, *BUDGETS):
+        steps = round(budget / per_step) if budget else 200  # compile, then find what a step takes
         wall, cpu = time.perf_counter(), time.process_time()
         outcome = train(scene, replace(settings, steps=steps), None, 0)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
