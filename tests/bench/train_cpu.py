@@ -60,8 +60,8 @@ def main() -> None:
     import torch
 
     from scripts.lib.rasterise import rasterise
-    from scripts.lib.train.loop import Trainer
     from scripts.lib.train.options import TrainOptions, resolve
+    from scripts.lib.train.trainer import Trainer
     from scripts.lib.train.views import Stack
     from tests.bench.cloud import make_scene
 

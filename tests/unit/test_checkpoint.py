@@ -17,8 +17,8 @@ from scripts.lib.console import UserError
 from scripts.lib.files import read_json
 from scripts.lib.scene import load_scene
 from scripts.lib.train.checkpoint import Checkpoints, run_key
-from scripts.lib.train.loop import Trainer
 from scripts.lib.train.options import TrainOptions, resolve
+from scripts.lib.train.trainer import Trainer
 from scripts.train_splat import main
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 

@@ -19,7 +19,8 @@ from scripts.lib.files import add_to_zip, read_json, reading_zip, writing_zip
 from scripts.lib.gaussians import read_ply
 from scripts.lib.rasterise import rasterise
 from scripts.lib.scene import load_scene
-from scripts.lib.train import densify, loop, memory, photos
+from scripts.lib.train import densify, memory, photos
+from scripts.lib.train import trainer as trainers
 from scripts.lib.train.cameras import Poses
 from scripts.lib.train.initialise import (
     START_SHARE,
@@ -27,11 +28,11 @@ from scripts.lib.train.initialise import (
     frame_of,
     initial_tensors,
 )
-from scripts.lib.train.loop import Trainer, square_error
 from scripts.lib.train.note import read_note
 from scripts.lib.train.options import PRESETS, Capture, TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES, SH_REST, Parameters
 from scripts.lib.train.stream import AHEAD, StreamedPhotos
+from scripts.lib.train.trainer import Trainer, square_error
 from scripts.lib.train.views import Schedule, Stack, halved, load_stacks
 from scripts.train_splat import main
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
@@ -271,7 +272,7 @@ def test_photos_left_in_the_zip_train_the_same(
     settings = dataclasses.replace(resolve(options, "cpu"), coarse=coarse)
     for place in (memory.Place.DEVICE, memory.Place.STREAM):
         found = memory.Fit(settings.cap, 1, place)
-        monkeypatch.setattr(loop, "fit", lambda *_, found=found: found)
+        monkeypatch.setattr(trainers, "fit", lambda *_, found=found: found)
         trainer = Trainer(scene, settings)
         while trainer.step < settings.steps:
             trainer.advance()
@@ -459,3 +460,47 @@ def test_hidden_parts_are_neither_trained_on_nor_judged(tmp_path: Path) -> None:
 def test_scene_zip_is_what_the_tests_think(scene_zip: Path) -> None:
     with reading_zip(scene_zip) as archive:
         assert len(read_model(archive).views) == 12
+
+
+def test_a_flat_curve_ends_the_run_for_good(scene_zip: Path) -> None:
+    """Three measurements without gain in the second half end it, and a finished run stays finished."""
+    options = TrainOptions(**OPTIONS | {"steps": 100, "early_stop": True})
+    trainer = Trainer(load_scene(scene_zip, 0), resolve(options, "cpu"))
+
+    def at(step: int, *figures: float) -> bool:
+        trainer.step = step
+        trainer.curve = [{"step": 10 * n, "psnr": psnr} for n, psnr in enumerate(figures, 1)]
+        return trainer.finished()
+
+    assert at(60, 20, 22, 23, 23.01, 23.0, 22.9)
+    assert not at(60, 20, 22, 23, 23.01, 23.0, 23.1), "it still gains"
+    assert not at(40, 23, 22, 22, 22), "too early to tell"
+    assert not at(60, 22, 21, 20), "too few measurements"
+    trainer.settings = dataclasses.replace(trainer.settings, early_stop=False)
+    assert not at(60, 20, 22, 23, 23.01, 23.0, 22.9)
+    assert at(100, 20)
+
+
+def test_repeats_tell_mean_and_spread(scene_zip: Path, tmp_path: Path) -> None:
+    """Seeds one after the other; the first one's splat is kept, its numbers stand beside the others'."""
+    alone = run(scene_zip, tmp_path / "alone", steps=60, seed=3)
+    both = run(scene_zip, tmp_path / "both", steps=60, seed=3, repeats=2, checkpoint_every=0.01)
+    ply = "splat.ply"
+    assert (tmp_path / "both" / ply).read_bytes() == (tmp_path / "alone" / ply).read_bytes()
+    found = both["repeats"]
+    assert [one["seed"] for one in found["runs"]] == [3, 4]
+    psnr = [one["psnr"] for one in found["runs"]]
+    assert psnr[0] == alone["curve"][-1]["psnr"] != psnr[1]
+    assert found["psnr_mean"] == pytest.approx(np.mean(psnr))
+    assert found["psnr_spread"] == pytest.approx(abs(psnr[0] - psnr[1]) / np.sqrt(2))
+    assert not (tmp_path / "both" / "checkpoints").exists()
+
+
+def test_chosen_photos_are_kept_from_training(scene_zip: Path, tmp_path: Path) -> None:
+    names = load_scene(scene_zip, 0).names
+    made = run(scene_zip, tmp_path, steps=20, held_out=f"{names[3]}, {names[5]}")
+    assert made["trained_on"] == len(names) - 2
+    note = read_note(tmp_path / "splat.ply")
+    assert note is not None and note.held_out == (names[3], names[5])
+    views = evaluate.choose_views(tmp_path / "splat.ply", scene_zip)
+    assert views.indices == [3, 5] and views.held_out

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from scripts.lib.scene import load_scene
-from scripts.lib.train.loop import Trainer, train
+from scripts.lib.train.loop import train
 from scripts.lib.train.options import TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES
 from scripts.lib.train.step import AutogradStep
+from scripts.lib.train.trainer import Trainer
 from tests.bench.cloud import make_scene
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 

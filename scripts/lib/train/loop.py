@@ -1,8 +1,7 @@
-"""The training loop: render, compare, step, grow; with a held-out curve, checkpoints and resume."""
+"""A run from start to end: the clock, the held-out curve, checkpoints and resume, and its numbers."""
 
 from __future__ import annotations
 
-import dataclasses
 import resource
 import signal
 import time
@@ -10,43 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from scripts.lib.console import Progress, UserError, say
-from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
+from scripts.lib.console import Progress, say
+from scripts.lib.gaussians import Gaussians
 from scripts.lib.scene import Scene
-from scripts.lib.split import split_scene
-from scripts.lib.train import densify
-from scripts.lib.train.cameras import Exposures, Poses
 from scripts.lib.train.checkpoint import Checkpoints
-from scripts.lib.train.initialise import frame_of, initial_tensors
-from scripts.lib.train.memory import FEWEST, Need, Place, fit, free_bytes
 from scripts.lib.train.options import Settings
-from scripts.lib.train.parameters import (
-    LEARNING_RATES,
-    NAMES,
-    Parameters,
-    export,
-)
-from scripts.lib.train.photos import Photos
-from scripts.lib.train.step import Adjustments, AutogradStep, StepPlan, render
+from scripts.lib.train.trainer import Trainer
 
-if TYPE_CHECKING:
-    from scripts.lib.train.fused import FusedStep
-
-PLACES = {
-    Place.MEMORY: "they wait in main memory",
-    Place.STREAM: "each is decoded when its turn comes",
-}
 MEASUREMENTS = 10  # points of the held-out curve
-OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
-NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
-FLAT, GAIN = 3, 0.02  # measurements, dB: a curve that gains less over the last ones is flat
-GROWTH = 1.1  # factor a round at most
-GROW_UNTIL = 0.75  # share of the steps that growth may go on for
-FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
 @dataclass(frozen=True)
@@ -76,215 +50,6 @@ def _watching_sigterm() -> Iterator[list[bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def step_for(device: torch.device, at_once: int, pixels: int) -> AutogradStep | FusedStep:
-    """The optimiser step for a device; on a GPU `at_once` photos of `pixels` pixels are rendered together."""
-    if device.type != "cuda":
-        return AutogradStep()
-    # Triton comes with torch's CUDA build only.
-    from scripts.lib.train.fused import FusedStep
-
-    return FusedStep(at_once, pixels)
-
-
-class Trainer:
-    """One run. `train()` drives it; apart from the clock everything that changes is in `state()`."""
-
-    def __init__(self, scene: Scene, settings: Settings) -> None:
-        self.settings = settings
-        self.device = torch.device(settings.device)
-        self.frame = frame_of(scene)
-        self.split = split_scene(scene, settings.holdout, settings.held_out)
-        areas = scene.sizes.prod(axis=1)
-        need = Need(
-            cap=settings.cap,
-            harmonics=3 * (1 + SH_COEFFICIENTS[settings.sh_degree]),
-            photos_per_step=settings.photos_per_step,
-            photo_bytes=int(3.75 * areas[self.split.trained].sum()),  # 0.75 for halved ones
-            pixels=int(areas.max()),
-        )
-        beside = free_bytes(torch.device("cpu")) if self.device.type != "cpu" else 0
-        fits = fit(need, free_bytes(self.device), beside)
-        self.cap = fits.cap
-        self.adapted: list[str] = []
-        if fits.cap < settings.cap:
-            self._adapt(f"{settings.cap} Gaussians do not fit into memory, at most {fits.cap} do")
-        if fits.place is not Place.DEVICE:
-            self._adapt(f"The photos do not fit beside the Gaussians: {PLACES[fits.place]}")
-        self.photos = Photos(
-            scene,
-            self.frame,
-            self.split,
-            self.device,
-            fits.place,
-            batch=settings.photos_per_step,
-            seed=settings.seed,
-            coarse=settings.coarse > 0,
-        )
-        self.generator = torch.Generator(self.device).manual_seed(settings.seed)
-        self.optimise = step_for(self.device, fits.at_once, need.pixels)
-        self.parameters = Parameters(
-            initial_tensors(
-                scene,
-                self.frame,
-                cap=self.cap,
-                sh_degree=settings.sh_degree,
-                seed=settings.seed,
-                device=self.device,
-            ),
-            self.cap,
-        )
-        self.pull = torch.zeros(len(self.parameters), device=self.device)
-        photos = len(self.split.trained)
-        self.adjust = Adjustments(
-            Exposures(photos, self.device) if settings.exposure else None,
-            Poses(photos, self.device) if settings.refine_poses else None,
-        )
-        self.step = 0
-        self.seconds = 0.0
-        self.curve: list[dict[str, float]] = []
-
-    def _adapt(self, sentence: str) -> None:
-        """Say what was changed to fit the machine, and remember it for the metrics."""
-        say(sentence)
-        self.adapted.append(sentence)
-
-    def state(self) -> dict[str, Any]:
-        """Everything that training changes, for a checkpoint."""
-        return {
-            "step": self.step,
-            "seconds": self.seconds,
-            "curve": self.curve,
-            "cap": self.cap,
-            "adapted": self.adapted,
-            "parameters": self.parameters.state(),
-            "pull": self.pull.cpu(),
-            "exposures": self.adjust.exposures.state() if self.adjust.exposures else None,
-            "poses": self.adjust.poses.state() if self.adjust.poses else None,
-            "cameras": [cameras.cpu() for cameras in self.photos.cameras()],
-            "generator": self.generator.get_state(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue exactly where `state()` was taken."""
-        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
-        self.adapted = list(dict.fromkeys([*state["adapted"], *self.adapted]))
-        self.cap = min(self.cap, state["cap"])
-        self.parameters = Parameters.restored(state["parameters"], self.cap, self.device)
-        self.pull = state["pull"].to(self.device)
-        self.generator.set_state(state["generator"])
-        if self.adjust.exposures:
-            self.adjust.exposures.restore(state["exposures"])
-        if self.adjust.poses:
-            self.adjust.poses.restore(state["poses"])
-            for own, saved in zip(self.photos.cameras(), state["cameras"], strict=True):
-                own.copy_(saved)
-
-    def sh_degree(self) -> int:
-        """Bands in use: one more after each tenth of the steps."""
-        return min(self.settings.sh_degree, 10 * self.step // self.settings.steps)
-
-    def advance(self) -> None:
-        """One optimiser step on the next photos."""
-        settings = self.settings
-        share = self.step / settings.steps
-        decay = FINAL_RATE**share
-        rates = {name: rate * settings.learning_rate for name, rate in LEARNING_RATES.items()}
-        rates["means"] = LEARNING_RATES["means"] * settings.means_rate * decay
-        group, rows, views = self.photos.at(self.step, small=share < settings.coarse)
-        plan = StepPlan(
-            degree=self.sh_degree(),
-            rates=rates,
-            noise=NOISE * settings.learning_rate * decay,
-            ssim_weight=settings.ssim_weight,
-            opacity_cost=OPACITY_COST,
-            scale_cost=SCALE_COST,
-            antialiased=settings.antialiased,
-            drop=settings.drop * share,
-            seed=2 * ((settings.seed * 1_000_003 + self.step) % 2**29),
-        )
-        together = self.optimise.at_once
-        while True:
-            try:
-                moved = self.optimise(self.parameters, views, plan, self.generator, self.adjust)
-                break
-            except torch.cuda.OutOfMemoryError:
-                self._shed()
-        self.pull += moved.strain
-        if moved.world_to_camera is not None:
-            self.photos.move(group, rows, moved.world_to_camera)
-        if self.optimise.at_once < together:
-            self._adapt(
-                f"Out of memory: {self.optimise.at_once} instead of {together} photos at once"
-            )
-        self.step += 1
-        try:
-            self._densify()
-        except torch.cuda.OutOfMemoryError:
-            self.cap = len(self.parameters)
-            self._adapt(f"Out of memory at {self.cap} Gaussians: no more are made")
-
-    def _shed(self) -> None:
-        """Go on with three quarters of the Gaussians, those that are least transparent.
-
-        Raises UserError when that leaves too few.
-        """
-        p = self.parameters
-        self.cap = len(p) * 3 // 4
-        if self.cap < FEWEST:
-            raise UserError(
-                f"the GPU has no memory left for {len(p)} Gaussians and one photo; free some, or set"
-                " train_splat.resolution lower"
-            )
-        kept = torch.argsort(p["opacities"], descending=True)[: self.cap].sort().values
-        self.parameters, self.pull = p.taken(kept), self.pull[kept].clone()
-        torch.cuda.empty_cache()
-        self._adapt(f"Out of memory at {len(p)} Gaussians: going on with {self.cap}")
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """The raw parameters by name."""
-        return {name: self.parameters[name] for name in NAMES}
-
-    def flat(self) -> bool:
-        """Whether the last three held-out figures, past half of the steps, gained nothing on those before."""
-        if self.step < self.settings.steps / 2 or len(self.curve) <= FLAT:
-            return False
-        figures = [point["psnr"] for point in self.curve]
-        return max(figures[-FLAT:]) < max(figures[:-FLAT]) + GAIN
-
-    def _densify(self) -> None:
-        """Relocate and grow at every hundredth of the run, from 3 % of it to 75 %."""
-        settings, p = self.settings, self.parameters
-        every = max(1, min(100, settings.steps // 100))
-        share = self.step / settings.steps
-        if 0.03 <= share < GROW_UNTIL and self.step % every == 0:
-            densify.relocate_dead(p, torch.sigmoid(p["opacities"]), self.generator)
-            target = min(self.cap, int(GROWTH * len(p)) + 1)
-            densify.grow(p, target, self.pull.clamp_min(1e-20), self.generator)
-            self.pull = torch.zeros(len(p), device=self.device)
-
-    @torch.no_grad()
-    def measure(self) -> float | None:
-        """Mean PSNR in dB over the held-out views; None when none are held out."""
-        if not self.photos.tests:
-            return None
-        tensors, antialiased = self.tensors(), self.settings.antialiased
-        errors = []
-        for view in self.photos.held_out():
-            colour = render(tensors, view, self.sh_degree(), antialiased)[0].clamp(0, 1)
-            errors.append(square_error(colour, view.photo(0), view.mask(0)))
-        return float((-10 * torch.log10(torch.stack(errors).clamp_min(1e-10))).mean())
-
-
-def square_error(
-    colour: torch.Tensor, photo: torch.Tensor, mask: torch.Tensor | None
-) -> torch.Tensor:
-    """Mean square error of a render (H, W, 3) in 0..1 against a photo, uint8, over what its mask shows."""
-    squares = (colour - photo.float() / 255).square().mean(dim=2)
-    if mask is None:
-        return squares.mean()
-    return (squares * mask).sum() / mask.sum().clamp_min(1e-6)
-
-
 def train(
     scene: Scene,
     settings: Settings,
@@ -310,12 +75,11 @@ def train(
     measured_at = max(1, settings.steps // MEASUREMENTS)
     note = ""
     with _watching_sigterm() as asked:
-        while trainer.step < settings.steps:
+        while not trainer.finished():
             trainer.advance()
             # The clock for the ETA starts after the first step, which compiles the kernels.
             progress = progress or Progress("train_splat", settings.steps, start=trainer.step)
-            last = trainer.step == settings.steps
-            if trainer.step % measured_at == 0 or last:
+            if trainer.step % measured_at == 0 or trainer.step == settings.steps:
                 psnr = trainer.measure()
                 trainer.seconds = time.monotonic() - began
                 if psnr is not None:
@@ -323,14 +87,11 @@ def train(
                         {"step": trainer.step, "seconds": round(trainer.seconds, 2), "psnr": psnr}
                     )
                     note = f"held-out PSNR {psnr:.2f} dB"
+            last = trainer.finished()
             if trainer.step % 10 == 0 or last:
                 progress.update(
                     trainer.step, f"{len(trainer.parameters)} Gaussians, {note}".rstrip(", ")
                 )
-            if settings.early_stop and trainer.flat():
-                say(f"Stopping at step {trainer.step}: the held-out photos gain no more")
-                settings = dataclasses.replace(settings, steps=trainer.step)
-                last = True
             due = bool(every) and time.monotonic() - saved >= every
             if checkpoints and (keep_last if last else due or asked[0]):
                 trainer.seconds = time.monotonic() - began
@@ -338,17 +99,16 @@ def train(
                 saved = time.monotonic()
             if asked[0] and not last:
                 raise StoppedError
-    frame = trainer.frame
-    gaussians = export(
-        trainer.tensors(), torch.tensor(frame.centre), frame.radius, settings.antialiased
-    )
+    if trainer.step < settings.steps:
+        say(f"Stopped after step {trainer.step}: the held-out photos gained no more")
+    gaussians = trainer.gaussians()
     return Outcome(
         gaussians,
         {
             "device": _device_name(trainer.device),
             "backend": "gsplat" if trainer.device.type == "cuda" else "cpu",
             "steps": trainer.step,
-            "planned_steps": trainer.settings.steps,
+            "planned_steps": settings.steps,
             "photos_at_once": trainer.optimise.at_once,
             "adapted": trainer.adapted,
             "trained_on": len(trainer.split.trained),
