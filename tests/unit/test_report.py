@@ -80,6 +80,27 @@ def test_a_good_capture_reads_as_one(tmp_path: Path) -> None:
     assert text.index("27.0 dB") < text.index("28.0 dB, SSIM") or "28.0 dB" in text
 
 
+def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:
+    stages = stage_values()
+    steps = stages["train"]["steps"]
+    stages["train"].update(
+        planned_steps=steps + 1234,
+        left_out=["IMG_0009.jpg"],
+        adapted=["Out of memory: 1 instead of 2 photos at once"],
+        repeats={"runs": [{}, {}, {}], "psnr_mean": 28.123, "psnr_spread": 0.078},
+    )
+    told = report(tmp_path, stages)
+    for expected in (
+        "Stopped early",
+        "IMG_0009.jpg",
+        "1 instead of 2 photos at once",
+        "28.12 dB, 0.08 dB",
+        "Mean and spread of 3 runs",
+    ):
+        assert expected in told
+    assert "Stopped early" not in report(tmp_path / "plain", stage_values())
+
+
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     text = report(tmp_path, stage_values())
     page = Page(text)

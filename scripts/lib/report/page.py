@@ -371,6 +371,19 @@ def _training(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
     ]
     if (resumed := number(train.get("resumed_from"))) is not None and resumed > 0:
         rows.append(("Continued from a checkpoint at step", grouped(resumed)))
+    planned = number(train.get("planned_steps"))
+    if planned and record.steps and record.steps < planned:
+        rows.append(
+            ("Stopped early", f"nothing was gained any more; {grouped(planned)} were planned")
+        )
+    if left_out := train.get("left_out"):
+        rows.append(("Not trained on, as nearly held-out photos", ", ".join(map(text, left_out))))
+    repeats = train.get("repeats") or {}
+    if (mean := number(repeats.get("psnr_mean"))) is not None:
+        spread = decimals(repeats.get("psnr_spread"), 2, "dB")
+        runs = len(repeats.get("runs", []))
+        rows.append((f"Mean and spread of {runs} runs", f"{mean:.2f} dB, {spread}"))
+    rows += [("Fitted to the machine", text(sentence)) for sentence in train.get("adapted") or []]
     return [(name, value) for name, value in rows if value != DASH]
 
 
