@@ -15,6 +15,7 @@ from scripts.lib.console import UserError
 from scripts.lib.digest import code_digest, source_digest
 from scripts.lib.images import rule_images
 from scripts.lib.progress import RunProgress
+from scripts.lib.remote import check_uri, remote_digest
 from scripts.lib.settings import load_scenes, scene_settings, workflow_settings
 
 
@@ -32,6 +33,19 @@ IMAGES = checked(rule_images, ROOT, SETTINGS["registry"], SETTINGS["train_image"
 
 # Settings of every scene, checked before the first job starts: presets, then config, then the sheet's row.
 SCENE_SETTINGS = {name: checked(scene_settings, SETTINGS, config, row, ROOT) for name, row in SCENES.items()}
+
+
+def stored(uri):
+    """The storage plugin's object for a source `s3://...`."""
+    checked(check_uri, uri)
+    return storage(uri)
+
+
+# Looked up at once, because Snakemake puts a traceback below whatever an input function says.
+REMOTE = {name: stored(row["source"]) for name, row in SCENES.items() if "://" in row["source"]}
+REMOTE_STATES = {
+    name: checked(remote_digest, place.flags["storage_object"]) for name, place in REMOTE.items()
+}
 
 
 # The same pattern as `scene` in config/schemas/scenes.schema.yaml.
@@ -100,10 +114,16 @@ def code(script, *globs):
 
 
 def source(wildcards):
-    """The scene's photos: a path, or an object of a storage plugin for `s3://...`."""
+    """The scene's photos: a path, or the storage plugin's object for `s3://...`."""
     known(wildcards)
-    uri = SCENES[wildcards.scene]["source"]
-    return storage(uri) if "://" in uri else uri
+    return REMOTE.get(wildcards.scene, SCENES[wildcards.scene]["source"])
+
+
+def source_state(wildcards):
+    """Digest of the scene's photos, wherever they lie."""
+    known(wildcards)
+    here = REMOTE_STATES.get(wildcards.scene)
+    return here or source_digest(SCENES[wildcards.scene]["source"])
 
 
 def grow(megabytes):

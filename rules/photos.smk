@@ -31,9 +31,10 @@ rule import_photos:
     params:
         options=options("import_photos"),
         # By wildcards alone: Snakemake leaves out of its comparison what a function takes from `input`.
-        digest=lambda wildcards: source_digest(SCENES[wildcards.scene]["source"]),
+        digest=source_state,
+        name=lambda wildcards: SCENES[wildcards.scene]["source"],
         code=code("import_photos"),
     shell:
-        "python -m scripts.import_photos --source {input.source:q} --options {params.options:q}"
-        " --photos {output.photos:q} --report {output.report:q} --contact {output.contact:q}"
+        "python -m scripts.import_photos --source {input.source:q} --name {params.name:q}"
+        " --options {params.options:q} --photos {output.photos:q} --report {output.report:q} --contact {output.contact:q}"
         " --threads {threads} 2>&1 | tee {log:q}"

@@ -21,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the command line, import, write both files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", required=True, help="folder or .zip of photos, or a video")
+    parser.add_argument(
+        "--name", help="what to call the source, when it was fetched from elsewhere"
+    )
     parser.add_argument("--options", default="{}", help="JSON object, see ImportOptions")
     parser.add_argument("--photos", type=Path, required=True, help="zip to write")
     parser.add_argument("--report", type=Path, required=True, help="JSON to write")
@@ -28,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     args = parser.parse_args(argv)
     options = parse_options(ImportOptions, args.options)
-    report = import_photos(args.source, options, args.photos, args.contact, args.threads)
+    report = import_photos(args.source, options, args.photos, args.contact, args.threads, args.name)
     write_json(args.report, report)
     say(f"Kept {report['kept']} photos of {report['kept'] + report['dropped']}.")
 

@@ -6,10 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,6 +70,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return copy_checkout(tmp_path_factory.mktemp("checkout"))
 
 
+CUT_DOWN_PHOTOS = 14
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy in which the cut-down sample really ran, photos to page: tests look at it, and dry-run in it."""
@@ -84,4 +91,27 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return run
 
 
-CUT_DOWN_PHOTOS = 14
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An S3 bucket of moto's server, found through the environment as on a real machine."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "eu-west-1",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "SNAKEMAKE_AWS_BATCH_JOB_QUEUE": "arn:aws:batch:eu-west-1:123456789012:job-queue/q",
+        "SNAKEMAKE_AWS_BATCH_JOB_ROLE": "arn:aws:iam::123456789012:role/r",
+        "SPLATMAKE_S3_PREFIX": "s3://splats/run",
+    }.items():
+        monkeypatch.setenv(name, value)
+    # moto's backends outlive a server within one process.
+    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()
+    boto3.client("s3").create_bucket(
+        Bucket="splats", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    yield "splats"
+    server.stop()

@@ -35,8 +35,11 @@ def import_photos(
     archive: Path,
     contact: Path | None = None,
     threads: int = 0,
+    name: str | None = None,
 ) -> dict[str, Any]:
     """Write the usable photos of `source` to the stored zip `archive`; return the report (photos.json).
+
+    `name` is what the report and messages call the source, when it is a copy of something elsewhere.
 
     The archive holds NAME.jpg for every kept photo and masks/NAME.jpg.png (one bit, black is
     ignored) where a photo has a mask. `contact` receives the contact sheet. Raises UserError when
@@ -51,12 +54,12 @@ def import_photos(
         photos = [item.photo for item in items]
         for photo in [photo for photo in photos if not photo.kept][:SKIPPED_SHOWN]:
             say(f"Skipped {photo.original}: {photo.reason}")
-        require_photos(source, photos, options.min_photos)
+        require_photos(name or source, photos, options.min_photos)
         with writing_zip(archive) as out:
             _pack(out, items)
         if contact is not None:
             write_bytes(contact, _sheet(items))
-    return report(source, photos, others=others, gcps=_ground_points(points, items))
+    return report(name or source, photos, others=others, gcps=_ground_points(points, items))
 
 
 def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
