@@ -52,8 +52,8 @@ def remote_digest(stored: StoredObject) -> str:
 
     Deletes the plugin's local copy of a prefix when it holds other files than the bucket: the plugin
     leaves the copy behind and writes the next one over it, so a photo deleted in the bucket would
-    stay in the scene. Raises UserError when nothing is there, when it cannot be read, or when a name leads out
-    of the copy's folder.
+    stay in the scene. Raises UserError when nothing is there, when it cannot be read, or when a name
+    leads out of the copy's folder.
     """
     files = _listing(stored)
     below = {key: size for key, size, _ in files if key}

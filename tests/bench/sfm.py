@@ -1,7 +1,7 @@
 """Our path from photos to poses against pycolmap's plain default, same photos, same machine, one run.
 
     python -m tests.bench.sfm FOLDER [--truth truth.json] [--default-from FILE]
-    python -m tests.bench.sfm --synthetic 200
+    python -m tests.bench.sfm --synthetic 200 --layout street
 
 Prints one JSON line a scene: user CPU seconds of each stage, photos registered, reprojection error,
 GPS residuals, and, where the truth is known, the error of the camera positions as a share of the
@@ -167,24 +167,16 @@ def bench_photos(source: Path, truth: Path | None, default_from: Path | None) ->
         return result
 
 
-def bench_synthetic(cameras: int) -> dict[str, Any]:
-    """Mapping alone, on a made-up scene with half a pixel of noise and a tenth of wrong matches."""
+def bench_synthetic(cameras: int, layout: str, seed: int) -> dict[str, Any]:
+    """Mapping alone, both mappers, on a made-up capture in which every camera sees what is near it."""
     from scripts.lib.sfm.mapping import MapOptions, run_mapper
-    from tests.unit.sfm_scene import centres, residuals, synthetic
+    from tests.bench.sfm_world import world
+    from tests.unit.sfm_scene import centres, residuals
 
     with tempfile.TemporaryDirectory(prefix="bench.") as folder:
         database = Path(folder) / "m.db"
-        truth, _ = synthetic(
-            database,
-            frames=cameras,
-            points=1000,
-            noise_px=0.5,
-            track_length=12,
-            inlier_match_ratio=0.9,
-        )
-        places = centres(truth)
-        size = float(np.linalg.norm(np.ptp(np.array(list(places.values())), axis=0)))
-        result: dict[str, Any] = {"scene": f"synthetic {cameras}", "photos": cameras}
+        places, size = world(layout, cameras, database, seed)
+        result: dict[str, Any] = {"scene": f"synthetic {layout}", "photos": cameras, "seed": seed}
         for mapper in ("incremental", "global"):
             before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
             attempt = run_mapper(mapper, database, Path(folder), MapOptions(), -1)
@@ -193,6 +185,7 @@ def bench_synthetic(cameras: int) -> dict[str, Any]:
                 "user_cpu_s": round(after.ru_utime - before.ru_utime, 1),
                 "wall_s": round(time.monotonic() - began, 1),
                 "registered": attempt.registered,
+                "models": attempt.summary()["models"],
                 "reprojection_error_px": attempt.summary()["reprojection_error_px"],
             }
             if attempt.models:
@@ -212,10 +205,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--default-from", type=Path, help="take the default's numbers from this earlier line"
     )
     parser.add_argument("--synthetic", type=int, help="number of cameras of a made-up scene")
+    parser.add_argument("--layout", choices=("flight", "street"), default="flight")
+    parser.add_argument("--seed", type=int, default=0, help="of the made-up scene")
     parser.add_argument("--plain-default", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.synthetic:
-        print(json.dumps(bench_synthetic(args.synthetic)))
+        print(json.dumps(bench_synthetic(args.synthetic, args.layout, args.seed)))
     elif args.source is None:
         parser.error("give a folder of photos, or --synthetic N")
     elif args.plain_default:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -17,7 +17,9 @@ from scripts.lib.console import UserError
 from scripts.lib.jpeg import strip_metadata
 from scripts.lib.photos.masks import pair_masks
 from scripts.lib.photos.names import unique_names
+from scripts.lib.photos.options import RejectedError
 from scripts.lib.photos.positions import lookup, read_positions
+from scripts.lib.photos.source import list_source, read_file
 from scripts.lib.sensors import sensor_width_mm
 from scripts.lib.xmp import read_flight_data
 from tests.unit.photo_files import (
@@ -381,6 +383,48 @@ def test_flipped_bits_in_a_zip(tmp_path: Path) -> None:
     source.write_bytes(bytes(data))
     run = imported(source, tmp_path)
     assert run.kept == ["1.jpg", "2.jpg", "3.jpg"] and "unreadable" in run.reason("0.jpg")
+
+
+def zip_of_photos() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(3):
+            archive.writestr(f"set/{number}.jpg", encoded(picture(number, 64, 48)))
+    return buffer.getvalue()
+
+
+ZIP = zip_of_photos()
+
+
+@given(
+    # Half of the edits hit the directory at the end, which names members, sizes and places.
+    st.lists(
+        st.tuples(st.floats(0, 1) | st.floats(0.95, 1), st.integers(0, 255)), min_size=1, max_size=8
+    ),
+    st.floats(0, 1) | st.just(1.0),
+)
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_damaged_zips_never_crash(
+    tmp_path: Path, edits: list[tuple[float, int]], share: float
+) -> None:
+    """Whatever the bytes: the archive is refused with a sentence, or each member read or refused."""
+    data = bytearray(ZIP)
+    for place, value in edits:
+        data[int(place * (len(data) - 1))] = value
+    (tmp_path / "in.zip").write_bytes(bytes(data[: int(share * len(data))]))
+    try:
+        files = list_source(str(tmp_path / "in.zip"))
+    except UserError as refused:
+        assert "in.zip" in str(refused)
+        return
+    for file in files:
+        assert ".." not in Path(file.name).parts and not Path(file.name).is_absolute()
+        try:
+            assert len(read_file(file)) <= file.size
+        except RejectedError as rejection:
+            assert str(rejection)
 
 
 @given(st.lists(st.text(min_size=1, max_size=12), max_size=12))

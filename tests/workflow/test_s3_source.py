@@ -1,4 +1,4 @@
-"""Photos that lie in S3, against moto's server: a prefix, a .zip, a video, and everything that can be wrong."""
+"""Photos that lie in S3, against moto's server: a prefix, a .zip, a video, and all that can be wrong."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def photo_bytes(sample: Path, count: int) -> list[bytes]:
 
 
 def test_a_prefix_of_photos(yard: Yard, sample: Path) -> None:
-    """Nested folders, the sheet's name in the report; later changes in the bucket are seen, also deletions."""
+    """Nested folders, the sheet's name in the report; changes in the bucket are seen, also deletions."""
     photos = photo_bytes(sample, 5)
     for number, data in enumerate(photos[:4]):
         yard.put(f"trip/yard/{'deep/' if number == 3 else ''}{number}.jpg", data)
