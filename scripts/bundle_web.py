@@ -184,6 +184,9 @@ def write_bundle(
     crate = manifest.ro_crate(title, texts["description"], options.licence, options.credit, entries)
     write_json(output / "ro-crate-metadata.json", crate)
     entries["ro-crate-metadata.json"] = manifest.entry(output / "ro-crate-metadata.json")
+    members = (
+        [] if site is None else site_members(output, page, texts, config, options.url, entries, lod)
+    )
     made = manifest.build_manifest(
         scene=scene,
         title=title,
@@ -191,7 +194,10 @@ def write_bundle(
         stages=stages,
         stage_files=stage_files,
         files=entries,
-        shipped={path.name: manifest.entry(path) for path in shipped},
+        shipped={
+            path.name: manifest.entry(path) for path in (*shipped, *([single] if single else []))
+        },
+        site={name: manifest.entry_of(data) for name, data in members},
         decoded=decoded(output / "scene.sog"),
         images=images or {},
         versions={bundle.PACKAGE: viewer_version},
@@ -199,12 +205,16 @@ def write_bundle(
     )
     manifest.write_manifest(output / "manifest.json", made)
     if site is not None:
-        write_site(site, output, page, texts, config, options.url, entries, lod)
+        with writing_zip(site) as archive:
+            for name, data in (
+                *members,
+                ("manifest.json", (output / "manifest.json").read_bytes()),
+            ):
+                add_to_zip(archive, name, data)
     return made
 
 
-def write_site(
-    site: Path,
+def site_members(
     folder: Path,
     template: str,
     texts: Mapping[str, str],
@@ -212,10 +222,11 @@ def write_site(
     url: str,
     entries: Mapping[str, Any],
     lod: Path | None,
-) -> None:
-    """A zip to unpack on a host: names carry their file's hash, so that caches may keep them for ever.
+) -> list[tuple[str, bytes]]:
+    """Files of a zip to unpack on a host: names carry their file's hash, so that caches keep them for ever.
 
-    A large scene's levels of detail come along, in a folder whose name is a hash too.
+    A large scene's levels of detail come along, in a folder whose name is a hash too. The manifest is
+    missing: it keeps the hashes of these.
     """
     hashed = {
         name: web_page.hashed_name(name, entry["sha256"])
@@ -223,24 +234,24 @@ def write_site(
         if name in config["loads"]
     }
     config = dict(config)
-    with writing_zip(site) as archive:
-        kept = list(hashed.values())
-        if lod is not None:
-            stream = f"lod.{sha256(lod)[:12]}"
-            with reading_zip(lod) as parts:
-                for name in parts.namelist():
-                    add_to_zip(archive, f"{stream}/{name}", parts.read(name))
-                if parts.namelist():
-                    config["stream"] = f"{stream}/lod-meta.json"
-                    kept.append(f"{stream}/*")
-        text = web_page.hosted(template, texts, config, url, hashed)
-        add_to_zip(archive, "index.html", text.encode())
-        for name, address in hashed.items():
-            add_to_zip(archive, address, (folder / name).read_bytes())
-        # Link previews ask for the poster by its plain name.
-        for name in ("poster.jpg", "licences.txt", "ro-crate-metadata.json", "manifest.json"):
-            add_to_zip(archive, name, (folder / name).read_bytes())
-        add_to_zip(archive, "_headers", web_page.headers_file(kept).encode())
+    kept = list(hashed.values())
+    streamed: list[tuple[str, bytes]] = []
+    if lod is not None:
+        stream = f"lod.{sha256(lod)[:12]}"
+        with reading_zip(lod) as parts:
+            streamed = [(f"{stream}/{name}", parts.read(name)) for name in parts.namelist()]
+        if streamed:
+            config["stream"] = f"{stream}/lod-meta.json"
+            kept.append(f"{stream}/*")
+    text = web_page.hosted(template, texts, config, url, hashed)
+    # Link previews ask for the poster by its plain name.
+    plain = [(name, name) for name in ("poster.jpg", "licences.txt", "ro-crate-metadata.json")]
+    return [
+        *streamed,
+        ("index.html", text.encode()),
+        *((address, (folder / name).read_bytes()) for name, address in (*hashed.items(), *plain)),
+        ("_headers", web_page.headers_file(kept).encode()),
+    ]
 
 
 def decoded(sog: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Verify a finished page: every file's hash, the decoded splat, and what lies beside the bundle.
+"""Verify a finished page: every file's hash, the decoded splat, site.zip and what else lies beside it.
 
 python -m scripts.verify results/yard/web
 """
@@ -6,6 +6,8 @@ python -m scripts.verify results/yard/web
 from __future__ import annotations
 
 import argparse
+import io
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,37 +16,76 @@ import numpy as np
 
 from scripts.lib.codecs import sog
 from scripts.lib.console import UserError, run_main, say
-from scripts.lib.files import read_json, sha256
-from scripts.lib.manifest import is_whole
+from scripts.lib.files import add_to_zip, read_json, sha256
+from scripts.lib.manifest import entry_of, is_whole
+from scripts.lib.web_page import hashed_name
 
 
 def problems(folder: Path) -> list[str]:
     """What is wrong with the bundle in `folder`, a sentence each; empty when all is as it was made.
 
-    Raises UserError when there is no manifest to compare with.
+    `folder` is the web folder, with whatever lies beside it still, or site.zip unpacked. Raises
+    UserError when there is no manifest to compare with.
     """
     path = folder / "manifest.json"
     if not path.is_file():
         raise UserError(f"{folder} holds no manifest.json; give the web folder bundle_web made")
-    if not is_whole(path.read_bytes()):
+    whole = path.read_bytes()
+    if not is_whole(whole):
         return ["manifest.json was changed: its bytes do not match the hash it carries"]
     made = read_json(path)
+    site = made.get("site", {})
+    hashed = hashed_name("scene.sog", made["files"].get("scene.sog", {}).get("sha256", ""))
+    unpacked = hashed in site and (folder / hashed).exists()
+    files = site if unpacked else made["files"]
     found = [
         problem
-        for name, entry in made["files"].items()
+        for name, entry in files.items()
         if (problem := compared(folder / name, name, entry))
     ]
     for name, entry in made.get("shipped", {}).items():
         beside = folder.parent / name
         if beside.exists() and (problem := compared(beside, f"../{name}", entry)):
             found.append(problem)
-    known = {*made["files"], "manifest.json"}
+    archive = folder.parent / "site.zip"
+    if site and not unpacked and archive.exists():
+        found += archive_problems(archive, {**site, "manifest.json": entry_of(whole)})
+    known = {*files, "manifest.json"}
     for extra in sorted(p for p in folder.rglob("*") if p.is_file()):
         if extra.relative_to(folder).as_posix() not in known:
             found.append(f"{extra.relative_to(folder)} does not belong to this bundle")
-    if not any("scene.sog" in problem for problem in found):
-        found += splat_problems(folder / "scene.sog", made.get("decoded", {}))
+    scene = hashed if unpacked else "scene.sog"
+    if not any(scene in problem for problem in found):
+        found += splat_problems(folder / scene, made.get("decoded", {}))
     return found
+
+
+def archive_problems(path: Path, entries: dict[str, dict[str, Any]]) -> list[str]:
+    """What differs in the zip for hosts: a member, or else a byte between them."""
+    place = f"../{path.name}"
+    rebuilt = io.BytesIO()
+    try:
+        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(rebuilt, "w") as again:
+            names = archive.namelist()
+            for name in names:
+                try:
+                    data = archive.read(name)
+                except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, OSError):
+                    return [f"{place}: {name} was changed"]
+                if name not in entries:
+                    return [f"{place}: {name} does not belong to this bundle"]
+                if entry_of(data) != entries[name]:
+                    return [f"{place}: {name} was changed"]
+                add_to_zip(again, name, data)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        return [f"{place} was changed: it is no longer a readable zip ({error})"]
+    missing = sorted(set(entries) - set(names))
+    if missing:
+        return [f"{place}: {missing[0]} is missing"]
+    # Names, dates and places of the members: the zip was written by add_to_zip, byte for byte.
+    if rebuilt.getvalue() != path.read_bytes():
+        return [f"{place} was changed: its files are as they were made, the bytes around them not"]
+    return []
 
 
 def compared(path: Path, name: str, entry: dict[str, Any]) -> str:
@@ -87,9 +128,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         say(problem)
     if found:
         raise UserError(f"{folder} is not what was made: {len(found)} problem(s), named above")
-    files = len(read_json(folder / "manifest.json")["files"]) + 1
+    made = read_json(folder / "manifest.json")
+    beside = [name for name in (*made["shipped"], "site.zip") if (folder.parent / name).exists()]
     say(
-        f"{folder}: {files} files are as they were made, and the splat decodes to what was recorded"
+        f"{folder}: {len(made['files']) + 1} files are as they were made, and the splat decodes to what"
+        f" was recorded; so are beside it {', '.join(beside) or 'none'}"
     )
 
 

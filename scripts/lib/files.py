@@ -71,6 +71,7 @@ def add_to_zip(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     info = zipfile.ZipInfo(name, ZIP_DATE)
     info.compress_type = zipfile.ZIP_STORED
     info.external_attr = 0o644 << 16
+    info.create_system = 3  # Unix, wherever it is written
     archive.writestr(info, data)
 
 

@@ -29,6 +29,11 @@ def entry(path: Path) -> dict[str, Any]:
     return {"bytes": Path(path).stat().st_size, "sha256": sha256(path)}
 
 
+def entry_of(data: bytes) -> dict[str, Any]:
+    """The same of bytes that lie in no file of their own."""
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
 def created() -> str:
     """Now in UTC, or SOURCE_DATE_EPOCH when set, so that a build can be repeated byte for byte."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
@@ -91,6 +96,7 @@ def build_manifest(
     stage_files: Mapping[str, Path],
     files: Mapping[str, Any],
     shipped: Mapping[str, Any],
+    site: Mapping[str, Any],
     decoded: Mapping[str, Any],
     images: Mapping[str, str],
     versions: Mapping[str, str],
@@ -99,8 +105,9 @@ def build_manifest(
     """manifest.json: what went in, how it was made, how good it is, and the hash of every file.
 
     `stages` holds the parsed JSON of photos, sfm, georef, train, eval and codecs; `stage_files`
-    their paths; `shipped` entries of the files beside the bundle; `decoded` what the page's splat holds;
-    `images` the pinned containers. Nothing in the result says where on Earth the place is.
+    their paths; `shipped` entries of the files beside the bundle; `site` those of the zip for hosts,
+    its copy of this manifest apart; `decoded` what the page's splat holds; `images` the pinned
+    containers. Nothing in the result says where on Earth the place is.
     """
     photos = stages["photos"].get("photos", [])
     kept = [photo for photo in photos if photo.get("kept")]
@@ -141,6 +148,7 @@ def build_manifest(
         "stages": {name: {"sha256": sha256(path)} for name, path in stage_files.items()},
         "decoded": dict(decoded),
         "shipped": dict(shipped),
+        "site": dict(site),
         "files": {name: dict(files[name]) for name in FILES if name in files},
     }
     return dict(without_places(manifest))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from scripts.bundle_web import write_bundle
@@ -57,6 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shipped=[folder / "splat.ply"],
         images={"web": "docker://example/web@sha256:0"},
         single=folder / "splat.html",
+        site=folder / "site.zip",
     )
     return folder
 
@@ -81,6 +85,67 @@ def test_one_changed_byte_is_found_and_named(
     assert len(found) == 1 and name in found[0], found
     with pytest.raises(UserError, match="is not what was made"):
         main([str(folder)])
+
+
+@pytest.fixture
+def copied(made: Path, tmp_path: Path) -> Path:
+    """The bundle with the one-file page and the zip for hosts beside it."""
+    shutil.copytree(made / "web", tmp_path / "web")
+    for name in ("splat.html", "site.zip"):
+        shutil.copy(made / name, tmp_path / name)
+    return tmp_path
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("where", [0.0, 0.37, 1.0])
+def test_one_changed_byte_of_the_one_file_page(copied: Path, where: float) -> None:
+    assert problems(copied / "web") == []
+    flip(copied / "splat.html", round(where * ((copied / "splat.html").stat().st_size - 1)))
+    assert problems(copied / "web") == ["../splat.html was changed: same size, other bytes"]
+
+
+def test_one_changed_byte_in_each_file_of_the_zip_for_hosts(copied: Path) -> None:
+    whole = (copied / "site.zip").read_bytes()
+    with zipfile.ZipFile(copied / "site.zip") as archive:
+        members = archive.infolist()
+    assert (
+        len(members) == len(bundle.FILES) + 1
+    )  # the poster stands twice: hashed, and for previews
+    for member in members:
+        data = bytearray(whole)
+        data[member.header_offset + 30 + len(member.filename) + member.file_size // 2] ^= 1
+        (copied / "site.zip").write_bytes(data)
+        assert problems(copied / "web") == [f"../site.zip: {member.filename} was changed"]
+
+
+@given(st.floats(0, 1), st.integers(0, 7))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_no_byte_of_the_zip_is_free(made: Path, copied: Path, where: float, bit: int) -> None:
+    """Names, dates and places between the members count too."""
+    data = bytearray((made / "site.zip").read_bytes())
+    start = data.rindex(b"PK\x01\x02") - 2000  # the last members' headers and the directory
+    data[round(start + where * (len(data) - 1 - start))] ^= 1 << bit
+    (copied / "site.zip").write_bytes(data)
+    found = problems(copied / "web")
+    assert len(found) == 1 and found[0].startswith("../site.zip"), found
+
+
+def test_the_zip_unpacked_on_a_host(copied: Path) -> None:
+    with zipfile.ZipFile(copied / "site.zip") as archive:
+        archive.extractall(copied / "host" / "yard")
+    assert problems(copied / "host" / "yard") == []
+    (name,) = (copied / "host" / "yard").glob("page.*.js")
+    flip(name, 10)
+    assert problems(copied / "host" / "yard") == [
+        f"{name.name} was changed: same size, other bytes"
+    ]
 
 
 def test_missing_extra_and_neighbouring_files(made: Path, tmp_path: Path) -> None:
