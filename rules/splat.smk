@@ -139,6 +139,7 @@ rule check_codecs:
             "<results>/{{scene}}/splat.{format}",
             format=["sog", "mobile.sog", "spz", "compressed.ply"],
         ),
+        lod="<results>/{scene}/lod.zip",
         compressed="<results>/{scene}/compress.json",
     output:
         metrics="<results>/{scene}/codecs.json",
@@ -159,7 +160,7 @@ rule check_codecs:
         code=code("check_codecs"),
     shell:
         "python -m scripts.check_codecs --ply {input.ply:q} --scene {input.scene:q}"
-        " --encoded {input.encoded:q} --compressed {input.compressed:q} --options {params.options:q}"
+        " --encoded {input.encoded:q} {input.lod:q} --compressed {input.compressed:q} --options {params.options:q}"
         " --metrics {output.metrics:q} 2>&1 | tee {log:q}"
 
 

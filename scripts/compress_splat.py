@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib import compress
+from scripts.lib import compress, lod
 from scripts.lib.codecs import decode
 from scripts.lib.console import UserError, run_main, say
 from scripts.lib.files import replacing, write_json
@@ -30,6 +30,7 @@ SPZ_BITS = (
     (7, 6),
     (8, 8),
 )  # of harmonics of degree 1 and above, when the usual ones lose too much
+STREAM_EFFORTS = (1.0, 2.0, 4.0)  # factors on the palettes of the levels of detail
 TRAINED_VIEWS = 4  # views of the training that are measured beside the held-out ones
 
 
@@ -40,9 +41,11 @@ def targets(
     options: compress.CompressOptions,
     outputs: dict[str, Path],
     spz: Path | None = None,
+    stream: Path | None = None,
 ) -> dict[str, Any]:
     """Write the SOGs of `outputs` ("desktop", "mobile"), each as light as its limit on the loss allows,
-    and `spz` with as many bits of its harmonics as the desktop's limit takes.
+    `spz` with as many bits of its harmonics as the desktop's limit takes, and the levels of detail
+    `stream` with as large palettes.
 
     Returns what was chosen, every attempt, and the curve of bytes against dB. The last attempt stands
     even when it is above the limit: check_codecs is the gate.
@@ -129,12 +132,14 @@ def targets(
             found["archive"] = archive(
                 gaussians, spz, options, lambda path: loss(quality(decode(path)))
             )
+        if stream is not None:
+            found["stream"] = streamed(gaussians, stream, options, lambda some: loss(quality(some)))
 
     def plain(entry: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in entry.items() if key != "path"}
 
     return {
-        "targets": {name: plain(entry) for name, entry in found.items()},
+        "targets": {name: plain(entry) for name, entry in found.items() if entry},
         "rate": sorted((plain(entry) for entry in tried.values()), key=lambda e: e["bytes"]),
         "psnr": whole[0],
         "held_out": views.held_out,
@@ -166,6 +171,35 @@ def archive(
             "within_limit": within,
         }
         if within:
+            break
+    return tried
+
+
+def streamed(
+    gaussians: Gaussians,
+    path: Path,
+    options: compress.CompressOptions,
+    loss_of: Callable[[Gaussians], float],
+) -> dict[str, Any]:
+    """Write the levels of detail with palettes large enough for the finest one; {} for a small scene."""
+    tried: dict[str, Any] = {}
+    for effort in STREAM_EFFORTS:
+        more = compress.with_effort(options, effort, min(len(gaussians), lod.PART))
+        numbers = compress.write_lod(path, gaussians, more)
+        levels = lod.read(path)
+        if not levels:
+            return {}
+        lost = loss_of(levels[0].gaussians)
+        tried = {
+            **numbers,
+            "gaussians": len(levels[0].gaussians),
+            "sh_degree": gaussians.sh_degree,
+            "effort": effort,
+            "loss_db": lost,
+            "limit_db": options.desktop_loss_db,
+            "within_limit": lost <= options.desktop_loss_db,
+        }
+        if tried["within_limit"]:
             break
     return tried
 
@@ -211,11 +245,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             options,
             {name: path for name, path in wanted.items() if path},
             outputs.pop("spz", None),
+            given.lod,
         )
     formats = {
         name: compress.write(name, path, gaussians, options) for name, path in outputs.items()
     }
-    if given.lod:
+    if given.lod and not given.scene:
         measured["lod"] = compress.write_lod(given.lod, gaussians, options)
     if given.metrics:
         write_json(

@@ -1,5 +1,7 @@
 """A splat in levels of detail, cut into parts that a viewer streams: lod-meta.json and a SOG for each part.
 
+Written, and read back for measuring.
+
 The layout is the one that splat-transform writes and PlayCanvas reads: a tree of boxes whose leaves say,
 for each level, which rows of which SOG are theirs. Level 0 is the splat itself; each further level
 merges neighbours, so that the place is whole from the first moment and sharpens while one looks.
@@ -8,8 +10,10 @@ merges neighbours, so that the place is whole from the first moment and sharpens
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,8 @@ import numpy.typing as npt
 
 from scripts.lib.codecs import sog
 from scripts.lib.codecs.values import logit, morton_order, sigmoid
+from scripts.lib.console import UserError
+from scripts.lib.files import reading_zip
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.occupancy import axes_of
 
@@ -104,6 +110,68 @@ def box_of(gaussians: Gaussians) -> dict[str, list[float]]:
     }
 
 
+def joined(some: list[Gaussians]) -> Gaussians:
+    """Several sets of Gaussians of one degree as one."""
+    arrays = {
+        name: np.concatenate([each.arrays[name] for each in some]) for name in some[0].arrays
+    }
+    return Gaussians(**arrays, antialiased=some[0].antialiased)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of detail as a viewer that loaded all of it would draw it."""
+
+    gaussians: Gaussians
+    bytes: int  # of its SOGs
+
+
+def read(path: Path) -> list[Level]:
+    """The levels of a zip of `files`, finest first; none of a zip that holds nothing.
+
+    Gaussians come by the tree's tables, as a viewer takes them, so that a wrong table shows. Raises
+    UserError when it is damaged or its tables do not fit its parts.
+    """
+    with reading_zip(path) as archive:
+        if not archive.namelist():
+            return []
+        try:
+            meta = json.loads(archive.read("lod-meta.json"))
+            names: list[str] = meta["filenames"]
+            parts = [
+                sog.from_members(path, lambda name, part=part: archive.read(f"{part}/{name}"))
+                for part in (name.removesuffix("/meta.json") for name in names)
+            ]
+            every: list[list[Gaussians]] = [[] for _ in range(meta["lodLevels"])]
+            for leaf in _leaves_of(meta["tree"]):
+                for level, entry in leaf["lods"].items():
+                    rows = np.arange(entry["offset"], entry["offset"] + entry["count"])
+                    every[int(level)].append(parts[entry["file"]].take(rows))
+            levels = [joined(some) for some in every]
+            if [len(some) for some in levels] != meta["counts"]:
+                raise ValueError("its tables name other numbers of Gaussians than it says")
+            sizes = [
+                sum(info.file_size for info in archive.infolist() if info.filename[0] == str(level))
+                for level in range(len(levels))
+            ]
+        except UserError:
+            raise
+        except (*sog.DAMAGE, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{path} holds damaged levels of detail ({error}); run compress_splat again"
+            ) from None
+    return [Level(*pair) for pair in zip(levels, sizes, strict=True)]
+
+
+def _leaves_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Leaves of lod-meta.json's tree."""
+    if "children" not in node:
+        yield node
+        return
+    for child in node["children"]:
+        yield from _leaves_of(child)
+
+
 def files(gaussians: Gaussians, options: sog.SogOptions) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of every file, lod-meta.json last: parts are named before they are described."""
     names: list[str] = []
@@ -121,13 +189,7 @@ def files(gaussians: Gaussians, options: sog.SogOptions) -> Iterator[tuple[str, 
         folder = f"{level}_{parts[level]}"
         parts[level] += 1
         names.append(f"{folder}/meta.json")
-        stacked = Gaussians(
-            **{
-                name: np.concatenate([some.arrays[name] for some in waiting[level]])
-                for name in gaussians.arrays
-            },
-            antialiased=gaussians.antialiased,
-        )
+        stacked = joined(waiting[level])
         waiting[level].clear()
         for name, data in sog.members(stacked, options)[0].items():
             yield f"{folder}/{name}", data

@@ -160,6 +160,52 @@ def test_levels_of_detail_hold_the_same_place(
         assert archive.namelist() == [], "a small scene needs no levels"
 
 
+def test_levels_of_detail_are_measured_like_other_formats(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path
+) -> None:
+    """Chosen by the loss of the finest level, decoded by the tables, and refused when they are wrong."""
+    monkeypatch.setattr(lod, "LEAF", 40)
+    monkeypatch.setattr(lod, "PART", 90)
+    path = tmp_path / "lod.zip"
+    inputs = ["--ply", str(folder / "splat.ply"), "--scene", str(folder / "undistorted.zip")]
+    made = [*inputs, "--spz", str(tmp_path / "x.spz"), "--lod", str(path)]
+    made += ["--metrics", str(tmp_path / "compress.json")]
+    compress_splat.main([*made, "--options", '{"stream_from": 100, "desktop_loss_db": 0.4}'])
+    chosen = read_json(tmp_path / "compress.json")["targets"]["stream"]
+    assert chosen["within_limit"] and chosen["loss_db"] <= 0.4 and chosen["gaussians"] == 250
+    check = [*inputs, "--encoded", str(path), "--metrics", str(tmp_path / "codecs.json")]
+    check_codecs.main(check)
+    found = read_json(tmp_path / "codecs.json")["formats"]["lod"]
+    assert found["bytes"] == path.stat().st_size and found["gaussians"] == 250
+    assert found["delta_psnr"] == found["levels"][0]["delta_psnr"] >= -0.4
+    losses = [-level["delta_psnr"] for level in found["levels"]]
+    assert losses == sorted(losses) and losses[2] > 3, "coarser levels look worse"
+    assert sum(level["bytes"] for level in found["levels"]) < found["bytes"]
+    with pytest.raises(UserError, match=r"lod\.zip loses .* limit of 0\.0 dB"):
+        check_codecs.main([*check, "--options", '{"max_loss_db": 0.0}'])
+
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    meta = json.loads(members["lod-meta.json"])
+
+    def swapped(node: dict) -> None:
+        """Each leaf's finest rows where its coarsest are, and the other way round."""
+        for child in node.get("children", []):
+            swapped(child)
+        if "lods" in node:
+            node["lods"]["0"], node["lods"]["2"] = node["lods"]["2"], node["lods"]["0"]
+
+    swapped(meta["tree"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, json.dumps(meta) if name == "lod-meta.json" else data)
+    with pytest.raises(UserError, match="damaged levels of detail"):
+        check_codecs.main(check)
+    compress.write_lod(path, make_gaussians(50), compress.CompressOptions())
+    check_codecs.main(check)
+    assert set(read_json(tmp_path / "codecs.json")["formats"]) == {"ply"}
+
+
 def test_merging_keeps_place_and_spread() -> None:
     """Two equal round Gaussians a unit apart become one between them, longer by what moments say."""
     two = make_gaussians(2)
