@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,8 +139,8 @@ def read(path: Path) -> list[Level]:
             meta = json.loads(archive.read("lod-meta.json"))
             names: list[str] = meta["filenames"]
             parts = [
-                sog.from_members(path, lambda name, part=part: archive.read(f"{part}/{name}"))
-                for part in (name.removesuffix("/meta.json") for name in names)
+                sog.from_members(path, _reader(archive, name.removesuffix("meta.json")))
+                for name in names
             ]
             every: list[list[Gaussians]] = [[] for _ in range(meta["lodLevels"])]
             for leaf in _leaves_of(meta["tree"]):
@@ -156,11 +156,16 @@ def read(path: Path) -> list[Level]:
             ]
         except UserError:
             raise
-        except (*sog.DAMAGE, zipfile.BadZipFile) as error:
+        except sog.DAMAGE as error:
             raise UserError(
                 f"{path} holds damaged levels of detail ({error}); run compress_splat again"
             ) from None
     return [Level(*pair) for pair in zip(levels, sizes, strict=True)]
+
+
+def _reader(archive: zipfile.ZipFile, folder: str) -> Callable[[str], bytes]:
+    """Reads members of one folder of the archive by their names in it."""
+    return lambda name: archive.read(folder + name)
 
 
 def _leaves_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -29,7 +29,9 @@ class MapOptions:
     """Config section `map_scene`."""
 
     mapper: str = "auto"
-    global_from: int = 150  # photos; `auto` takes the global mapper from here on
+    # Photos; `auto` takes the global mapper from here on. Up to 400 the incremental one, tuned as above,
+    # took a half to a quarter of its time for equal errors (tests/bench/NOTES.md).
+    global_from: int = 1000
     retry_below: float = 0.9  # share of photos registered under which the next rung is tried
     ladder: bool = True  # wider pairs and more features when too few photos are registered
     min_registered_fraction: float = 0.6
