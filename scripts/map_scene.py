@@ -16,6 +16,7 @@ from scripts.lib.console import run_main, say
 from scripts.lib.files import read_json, write_bytes, write_json
 from scripts.lib.options import parse_options
 from scripts.lib.photos.record import read_report
+from scripts.lib.placing import placing
 from scripts.lib.sfm.describe import describe
 from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.sfm.frame import place_model
@@ -78,15 +79,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             for name in MODEL_FILES:
                 write_bytes(args.sparse / name, (Path(written) / name).read_bytes())
     write_json(args.georef, georef)
+    placed = placing(georef)
     say(
         f"{report['registered']} of {report['photos']} photos, {report['points']} points, "
         f"{report['reprojection_error_px']:.2f} px; "
-        + (
-            f"GPS within {georef['rmse_horizontal_m']:.2f} m across, "
-            f"{georef['rmse_vertical_m']:.2f} m up."
-            if georef["georeferenced"]
-            else f"not georeferenced: {georef['reason']}."
-        )
+        + (f"{placed.words}." if placed else f"not georeferenced: {georef['reason']}.")
     )
 
 

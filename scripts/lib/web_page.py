@@ -18,6 +18,7 @@ from string import Template
 from typing import Any
 
 from scripts.lib.console import UserError
+from scripts.lib.placing import placing
 
 VIEWER = Path(__file__).resolve().parents[1] / "viewer"
 # Plain scripts, joined in this order: the first makes `splatmake`, the last starts the page.
@@ -161,29 +162,31 @@ def placed_notes(
     return found
 
 
-def measuring(georef: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, float] | None:
-    """How exact distances are, as {"error": share of a length}; None when units are not metres.
+def measuring(georef: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How exact distances are: {"error": share of a length, "survey": bool}; None without metres.
 
-    GPS errors of single photos average out over the photos, and weigh less the wider they lie.
+    Errors of single photos or surveyed points average out over them, and weigh less the wider the
+    photos lie.
     """
     photos = (view.get("map") or {}).get("photos") or []
-    if georef.get("georeferenced") is not True or len(photos) < 3:
+    placed = placing(georef)
+    if placed is None or len(photos) < 3:
         return None
-    rmse = math.hypot(
-        float(georef.get("rmse_horizontal_m") or 0), float(georef.get("rmse_vertical_m") or 0)
-    )
+    rmse = math.hypot(placed.horizontal or 0.0, placed.vertical or 0.0)
     middle = [sum(photo[i] for photo in photos) / len(photos) for i in range(3)]
     spread = math.sqrt(sum(math.dist(photo[:3], middle) ** 2 for photo in photos) / len(photos))
-    return {"error": rmse / max(spread, 1e-9) / math.sqrt(len(photos))}
+    count = placed.points if placed.survey else len(photos)
+    return {"error": rmse / max(spread, 1e-9) / math.sqrt(count), "survey": placed.survey}
 
 
-def accuracy(measure: Mapping[str, float] | None) -> str:
+def accuracy(measure: Mapping[str, Any] | None) -> str:
     """One sentence on how far to trust a distance; empty where none is offered."""
     if measure is None:
         return ""
     percent = 100 * measure["error"]
     said = "better than 0.1" if percent < 0.1 else f"about {percent:.1g}"
-    return f"In metres, from the photos' GPS: scale right to {said} %, plus how well you aim."
+    source = "surveyed points" if measure["survey"] else "the photos' GPS"
+    return f"In metres, from {source}: scale right to {said} %, plus how well you aim."
 
 
 def hashed_name(name: str, digest: str) -> str:

@@ -78,7 +78,7 @@ def ours(source: Path, home: Path, options: dict[str, dict[str, Any]]) -> dict[s
         result["pairs"] = json.loads((home / "pairs.json").read_text())["pairs"]
     if (home / "georef.json").exists():
         georef = json.loads((home / "georef.json").read_text())
-        if georef["georeferenced"]:
+        if georef["rmse_horizontal_m"] is not None:  # a survey georeferences without GPS
             result["gps_rmse_horizontal_m"] = round(georef["rmse_horizontal_m"], 3)
             result["gps_rmse_vertical_m"] = round(georef["rmse_vertical_m"], 3)
     return result

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,11 @@ from PIL import Image, ImageOps
 
 from scripts.lib.console import UserError
 from scripts.lib.photos.gcp import read_gcp_list, upright_pixel
+from scripts.lib.placing import placing
+from scripts.lib.web_page import accuracy, measuring
 from tests.unit.photo_files import HEIGHT, WIDTH, encoded, exif, imported, picture, write_photos
+from tests.unit.room import FOCAL, SIZE, arc, write_room
+from tests.unit.sfm_stages import run
 
 
 def test_pixels_follow_turning_and_reducing(tmp_path: Path) -> None:
@@ -59,3 +65,43 @@ def test_any_list_is_read_or_refused(lines: list[str]) -> None:
         assert "gcp_list.txt" in str(refused)
     else:
         assert all(abs(p.latitude) <= 90 for p in points)
+
+
+def test_a_survey_without_gps_through_all_stages(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """gcp_list.txt beside photos of a room: metres and north from it, each point met when left out."""
+    shots = arc(9, 90.0)
+    write_room(tmp_path / "in", shots)
+    corner = np.array([450_000.0, 5_550_000.0, 200.0])
+    marks = {
+        "a": (-3, -1, 1),
+        "b": (-3, 1, 2),
+        "c": (-1, -3, 0.7),
+        "d": (-1, -1, 0),
+        "e": (-2, -2, 0),
+    }
+    lines = ["EPSG:32633"]
+    for label, place in marks.items():
+        for number, shot in enumerate(shots):
+            x, y, z = shot.world_to_camera @ np.subtract(place, shot.centre)
+            u, v = FOCAL * x / z + SIZE[0] / 2, FOCAL * y / z + SIZE[1] / 2
+            if z > 0 and 0 < u < SIZE[0] and 0 < v < SIZE[1]:
+                east, north, up = corner + place
+                lines.append(f"{east} {north} {up} {u} {v} {names(tmp_path)[number]} {label}")
+    (tmp_path / "in" / "gcp_list.txt").write_text("\n".join(lines))
+    assert run(tmp_path)["registered"] == 9
+    georef = json.loads((tmp_path / "georef.json").read_text())
+    assert georef["gcp"]["points"] == sorted(marks) and georef["rmse_horizontal_m"] is None
+    assert georef["gcp"]["check_rmse_horizontal_m"] < 0.05
+    assert georef["gcp"]["check_rmse_vertical_m"] < 0.05
+    assert georef["projected"]["easting"] == pytest.approx(corner[0], abs=4)
+    assert "5 surveyed points within 0.0" in capsys.readouterr().out
+    placed = placing(georef)
+    assert placed and placed.survey and {label for label, _ in placed.misses} == set(marks)
+    sentence = accuracy(measuring(georef, {"map": {"photos": [[0, 0, 0], [3, 0, 0], [0, 3, 0]]}}))
+    assert "from surveyed points" in sentence
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "in").glob("*.jpg"))

@@ -123,6 +123,31 @@ def test_no_position_on_earth_gets_into_the_report(tmp_path: Path) -> None:
         assert b"Exif" not in base64.b64decode(picture)
 
 
+def test_a_survey_is_told_point_by_point(tmp_path: Path) -> None:
+    stages = stage_values()
+    stages["georef"].update(
+        rmse_horizontal_m=None,
+        rmse_vertical_m=None,
+        gcp={
+            "points": ["n", "e", "s", "w"],
+            "rmse_horizontal_m": 0.01,
+            "rmse_vertical_m": 0.01,
+            "check_rmse_horizontal_m": 0.27,
+            "check_rmse_vertical_m": 0.11,
+            "check_residuals_m": {
+                "n": [0, 0.3, 0.4],
+                "e": [0, 0, 0.02],
+                "s": [0] * 3,
+                "w": [0] * 3,
+            },
+        },
+    )
+    text = report(tmp_path, stages)
+    assert "± 0.27 m across, ± 0.11 m up" in text
+    assert "From 4 surveyed points" in text and "n 0.50 m, e 0.02 m" in text
+    assert "look again at the surveyed point that is missed most" in text
+
+
 def test_everything_a_person_named_is_escaped(tmp_path: Path) -> None:
     stages = stage_values()
     bad = "<script>alert('x')</script>\"&"
@@ -274,6 +299,10 @@ def test_importing_the_report_needs_no_torch_or_pycolmap() -> None:
         (verdicts.georeferencing(True, 10.0), Level.FAIR),
         (verdicts.georeferencing(True, 11.0), Level.WEAK),
         (verdicts.georeferencing(True, None), Level.UNKNOWN),
+        (verdicts.georeferencing(True, 0.1, survey=True), Level.GOOD),
+        (verdicts.georeferencing(True, 1.0, survey=True), Level.FAIR),
+        (verdicts.georeferencing(True, 1.1, survey=True), Level.WEAK),
+        (verdicts.georeferencing(True, None, survey=True), Level.UNKNOWN),
         (verdicts.georeferencing(False, None), Level.UNKNOWN),
         (verdicts.georeferencing(None, None), Level.UNKNOWN),
         (verdicts.held_out(26.0), Level.GOOD),

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from scripts.lib.console import duration
+from scripts.lib.placing import Placing, placing
 from scripts.lib.report import advice, capture, charts, summary, values, verdicts
 from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.html import render
@@ -210,6 +211,7 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
     placed = DASH
     if record.registered is not None and record.kept:
         placed = f"{record.registered} of {record.kept}"
+    place = placing(files.georef)
     rmse = DASH
     if record.georeferenced:
         rmse = f"± {decimals(record.rmse_horizontal_m, 2)} m across"
@@ -267,8 +269,9 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
                 record.georeferenced,
                 record.rmse_horizontal_m,
                 text(files.georef.get("reason")).rstrip("."),
+                bool(place and place.survey),
             ),
-            "How far the photos' GPS and the camera positions disagree (“RMSE”).",
+            _placed_by(place),
         ),
         Measure(
             "Likeness of new views",
@@ -280,6 +283,17 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
             + (f", compared at {pixels} pixels." if pixels else "."),
         ),
     ]
+
+
+def _placed_by(placed: Placing | None) -> str:
+    """What the figures of scale and place say, and how well each surveyed point is met."""
+    if placed is None or not placed.survey:
+        return "How far the photos' GPS and the camera positions disagree (“RMSE”)."
+    said = f"From {placed.points} surveyed points (gcp_list.txt)"
+    if not placed.misses:
+        return f"{said}; with four or more, each would be checked against the others."
+    each = ", ".join(f"{label} {miss:.2f} m" for label, miss in placed.misses)
+    return f"{said}: how far each one is missed when it is left out: {each}."
 
 
 def _views(files: StageFiles, pictures: Pictures, shown: dict[str, str]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from scripts.lib.placing import placing
 from scripts.lib.report import verdicts
 from scripts.lib.report.formats import read_formats
 from scripts.lib.report.inputs import StageFiles
@@ -25,6 +26,7 @@ class Summary:
     reprojection_error_px: float | None
     track_length: float | None
     georeferenced: bool | None
+    # Of surveyed points left out in turn where there are such, else of the photos' GPS.
     rmse_horizontal_m: float | None
     rmse_vertical_m: float | None
     psnr: float | None
@@ -58,6 +60,7 @@ def summarise(files: StageFiles) -> Summary:
     tracks = number(files.sfm.get("track_length") or files.sfm.get("mean_track_length"))
     models = count(files.sfm.get("models"))
     psnr = number(files.eval.get("psnr"))
+    placed = placing(files.georef)
     record = Summary(
         scene=files.scene,
         verdict="",
@@ -68,8 +71,8 @@ def summarise(files: StageFiles) -> Summary:
         reprojection_error_px=reprojection,
         track_length=tracks,
         georeferenced=_flag(files.georef.get("georeferenced")),
-        rmse_horizontal_m=number(files.georef.get("rmse_horizontal_m")),
-        rmse_vertical_m=number(files.georef.get("rmse_vertical_m")),
+        rmse_horizontal_m=number(placed.horizontal) if placed else None,
+        rmse_vertical_m=number(placed.vertical) if placed else None,
         psnr=psnr,
         ssim=number(files.eval.get("ssim")),
         held_out=_flag(files.eval.get("held_out")),

@@ -40,6 +40,7 @@ TRACK_GOOD, TRACK_FAIR = 4.0, 3.0
 # Metres. A phone's or drone's GPS is right to 2-5 m; more says that single positions are off.
 # Below 0.1 m only RTK gets.
 GPS_RTK, GPS_GOOD, GPS_FAIR = 0.1, 4.0, 10.0
+SURVEY_GOOD, SURVEY_FAIR = 0.1, 1.0  # metres by which a point that was left out is missed
 # dB on views that training never saw. Carefully made benchmark captures reach 27-29; below 21
 # the difference is plain to see without comparing.
 PSNR_GOOD, PSNR_FAIR = 26.0, 21.0
@@ -156,8 +157,10 @@ def overlap(neighbours: float | None) -> Verdict:
     return Verdict(level, texts[level])
 
 
-def georeferencing(georeferenced: bool | None, rmse_m: float | None, reason: str = "") -> Verdict:
-    """Whether distances in the scene are metres, and how well the GPS positions agree with it.
+def georeferencing(
+    georeferenced: bool | None, rmse_m: float | None, reason: str = "", survey: bool = False
+) -> Verdict:
+    """Whether distances in the scene are metres, and how well GPS, or a `survey`, agrees with it.
 
     `reason` is the stage's own word on why the scene is not in metres.
     """
@@ -170,7 +173,17 @@ def georeferencing(georeferenced: bool | None, rmse_m: float | None, reason: str
             " The picture does not suffer from that.",
         )
     if rmse_m is None:
-        return Verdict(Level.UNKNOWN, "In metres; how exact the GPS was is not recorded.")
+        source = "survey" if survey else "GPS"
+        return Verdict(Level.UNKNOWN, f"In metres; how exact the {source} was is not recorded.")
+    if survey:
+        level = _rising(rmse_m, SURVEY_GOOD, SURVEY_FAIR)
+        texts = {
+            Level.GOOD: "In metres: the surveyed points are met to the decimetre.",
+            Level.FAIR: "In metres, roughly: look again at the surveyed point that is missed most.",
+            Level.WEAK: "In metres on paper only: surveyed points contradict each other or the photos."
+            " Check their coordinates, and where they were clicked in the photos.",
+        }
+        return Verdict(level, texts[level])
     if rmse_m <= GPS_RTK:
         return Verdict(Level.GOOD, "In metres, to a few centimetres: survey-grade GPS.")
     level = _rising(rmse_m, GPS_GOOD, GPS_FAIR)
