@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from scripts.lib import compress, lod
-from scripts.lib.codecs import decode
+from scripts.lib.codecs import decode, sog
 from scripts.lib.console import UserError, run_main, say
 from scripts.lib.files import replacing, write_json
 from scripts.lib.gaussians import Gaussians
@@ -30,7 +30,8 @@ SPZ_BITS = (
     (7, 6),
     (8, 8),
 )  # of harmonics of degree 1 and above, when the usual ones lose too much
-STREAM_EFFORTS = (1.0, 2.0, 4.0)  # factors on the palettes of the levels of detail
+# Factors on the palettes of the levels of detail, and the rounding of their other numbers.
+STREAM_TRIES = ((1 / 16, 1), (1 / 4, 1), (1.0, 0), (2.0, 0), (4.0, 0))
 TRAINED_VIEWS = 4  # views of the training that are measured beside the held-out ones
 
 
@@ -80,20 +81,22 @@ def targets(
     importance = visibility.measure(gaussians, scene, trained, device).weight
     whole = quality(gaussians)
     front = budget.explore(gaussians, importance, lambda some: loss(quality(some)))
-    tried: dict[tuple[int, float, float], dict[str, Any]] = {}
+    tried: dict[budget.Try, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
 
-        def encoded(item: budget.Reduction, effort: float) -> dict[str, Any]:
+        def encoded(one: budget.Try) -> dict[str, Any]:
             """Encode one reduction, decode the file, measure it; every one only once."""
-            key = (item.degree, item.keep, effort)
-            if key not in tried:
-                some = budget.reduced(gaussians, importance, item.degree, item.keep)
-                path = Path(folder) / f"sh{item.degree}_{item.keep:g}_{effort:g}.sog"
-                more = compress.with_effort(options, effort, len(some))
-                numbers = compress.write("sog", path, some, more)
+            if one not in tried:
+                some = budget.reduced(gaussians, importance, one.item.degree, one.item.keep)
+                path = (
+                    Path(folder)
+                    / f"{'_'.join(f'{value:g}' for value in one.as_json().values())}.sog"
+                )
+                more = compress.with_effort(options, one.effort, len(some))
+                numbers = compress.write("sog", path, some, more, one.rounding)
                 now = quality(decode(path))
-                tried[key] = {
-                    **budget.chosen_summary(item, effort),
+                tried[one] = {
+                    **one.as_json(),
                     "gaussians": len(some),
                     "bytes": numbers["bytes"],
                     "seconds": numbers["seconds"],
@@ -103,20 +106,28 @@ def targets(
                     "loss_db": loss(now),
                     "path": path,
                 }
-            return tried[key]
+            return tried[one]
 
+        # What two ways of saving cost by themselves, to guess which mixture keeps a limit.
+        roundings = range(len(sog.ROUNDINGS))
+        palette = 0.0
+        if gaussians.sh_degree:
+            palette = encoded(budget.Try(front[-1], budget.EFFORTS[0]))["loss_db"]
+        costs = budget.Costs(
+            [max(0.0, loss(quality(sog.rounded(gaussians, number)))) for number in roundings],
+            max(0.0, palette),
+        )
         found: dict[str, Any] = {}
         limits = {"desktop": options.desktop_loss_db, "mobile": options.mobile_loss_db}
         for target, output in outputs.items():
-            best: dict[str, Any] | None = None
-            for item, effort in budget.attempts(front, limits[target]):
-                now = encoded(item, effort)
-                if best is None or now["loss_db"] < best["loss_db"]:
-                    best = now
-                if best["loss_db"] <= limits[target]:
-                    break
-            if best is None:
-                raise RuntimeError(f"nothing was encoded for {target}")
+            budget.search(front, costs, limits[target], lambda one: float(encoded(one)["loss_db"]))
+            # A try for another target, or to learn what costs what, may be lighter still.
+            able = [entry for entry in tried.values() if entry["loss_db"] <= limits[target]]
+            best = (
+                min(able, key=lambda entry: entry["bytes"])
+                if able
+                else min(tried.values(), key=lambda entry: entry["loss_db"])
+            )
             with replacing(output) as temporary:
                 temporary.write_bytes(best["path"].read_bytes())
             within = best["loss_db"] <= limits[target]
@@ -127,7 +138,7 @@ def targets(
                 + ("" if within else f", which misses the limit of {limits[target]} dB")
             )
         for item in budget.spread(front, options.rate_points):
-            encoded(item, 1)
+            encoded(budget.Try(item))
         if spz is not None:
             found["archive"] = archive(
                 gaussians, spz, options, lambda path: loss(quality(decode(path)))
@@ -183,9 +194,9 @@ def streamed(
 ) -> dict[str, Any]:
     """Write the levels of detail with palettes large enough for the finest one; {} for a small scene."""
     tried: dict[str, Any] = {}
-    for effort in STREAM_EFFORTS:
+    for effort, rounding in STREAM_TRIES:
         more = compress.with_effort(options, effort, min(len(gaussians), lod.PART))
-        numbers = compress.write_lod(path, gaussians, more)
+        numbers = compress.write_lod(path, gaussians, more, rounding)
         levels = lod.read(path)
         if not levels:
             return {}
@@ -195,6 +206,7 @@ def streamed(
             "gaussians": len(levels[0].gaussians),
             "sh_degree": gaussians.sh_degree,
             "effort": effort,
+            "rounding": rounding,
             "loss_db": lost,
             "limit_db": options.desktop_loss_db,
             "within_limit": lost <= options.desktop_loss_db,

@@ -7,7 +7,7 @@ reductions are worth encoding. The files themselves are then decoded and measure
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,12 +16,16 @@ import numpy.typing as npt
 
 from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
 
-KEEPS = (1.0, 0.75, 0.5, 0.35, 0.25)  # shares of the Gaussians, the most seen ones
-# Bytes of a Gaussian in a SOG, for ranking only: 15 for place, shape and colour, and with harmonics
-# 2 for its palette entry plus its share of the palette.
-PLAIN_BYTES, LABEL_BYTES, PALETTE_BYTES = 15.0, 2.0, 0.25
+KEEPS = (1.0, 0.9, 0.75, 0.6, 0.5, 0.35, 0.25)  # shares of the Gaussians, the most seen ones
+# Bytes of a Gaussian in a SOG, for ranking only, as measured on real scenes: 13 for place, shape and
+# colour, and with harmonics its palette entry and its share of the palette, which grows less than its size.
+PLAIN_BYTES, LABEL_BYTES, PALETTE_BYTES, PALETTE_POWER = 13.3, 0.5, 0.47, 0.6
+ROUNDING_SAVES = (0.0, 2.7, 3.6)  # of those 13
 EFFORTS = (1 / 64, 1 / 16, 1 / 4, 1.0)  # shares of the usual palette
-MOST_ATTEMPTS = 6
+# What each loses, as a share of what the smallest does.
+PALETTE_LOSS = {1 / 64: 1.0, 1 / 16: 0.65, 1 / 4: 0.35, 1.0: 0.1}
+MOST_TRIES = 6  # for one target: each costs an encoding
+LEAST_LOSS, MOST_OFF = 0.005, 4.0  # dB that say nothing of the next try; how wrong a guess may be
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Reduction:
 
     def weight(self, effort: float = 1.0) -> float:
         """About how large its file will be, in bytes for each Gaussian of the whole splat."""
-        harmonics = LABEL_BYTES + effort * PALETTE_BYTES * 3 * SH_COEFFICIENTS[self.degree]
+        share = PALETTE_BYTES * effort**PALETTE_POWER
+        harmonics = LABEL_BYTES + share * 3 * SH_COEFFICIENTS[self.degree]
         return self.keep * (PLAIN_BYTES + (harmonics if self.degree else 0.0))
 
 
@@ -83,22 +88,77 @@ def spread(front: list[Reduction], count: int) -> list[Reduction]:
     return [front[place] for place in places]
 
 
-def attempts(front: list[Reduction], limit_db: float) -> Iterator[tuple[Reduction, float]]:
-    """What to encode for a target, lightest first: (reduction, effort), until one is within the limit.
+@dataclass(frozen=True)
+class Try:
+    """A reduction and how its file is written: `effort` on the palette, `rounding` of the other numbers."""
 
-    Effort is the share of the usual palette, below 1, or the factor on palette and k-means passes above.
-    Only reductions that leave a third of the limit to the encoder are worth encoding; at the end the
-    least reduced one gets more and more effort.
+    item: Reduction
+    effort: float = 1.0
+    rounding: int = 0
+
+    def weight(self) -> float:
+        """About how large its file will be, like `Reduction.weight`."""
+        return self.item.weight(self.effort) - self.item.keep * ROUNDING_SAVES[self.rounding]
+
+    def as_json(self) -> dict[str, Any]:
+        """What it is, for compress.json."""
+        return {
+            "sh_degree": self.item.degree,
+            "keep": self.item.keep,
+            "effort": self.effort,
+            "rounding": self.rounding,
+        }
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What writing the whole splat costs in dB: rounding alone, by its number, and the smallest palette."""
+
+    rounding: Sequence[float]
+    palette: float
+
+    def of_writing(self, one: Try) -> float:
+        """The loss of writing alone, as if its parts added up; a larger palette loses less and less."""
+        share = PALETTE_LOSS[one.effort] if one.item.degree else 0.0
+        return self.rounding[one.rounding] + share * self.palette
+
+
+def search(
+    front: list[Reduction], costs: Costs, limit_db: float, encode: Callable[[Try], float]
+) -> None:
+    """Encode lighter and lighter files for a target; `encode` writes a try and returns its loss in dB.
+
+    Each measured loss corrects what is expected of the next try, up or down. When none keeps the limit,
+    the least reduced splat is written with more and more effort. Effort is the share of the usual
+    palette, below 1, or the factor on palette and k-means passes above.
     """
-    able = [item for item in front if item.loss_db <= limit_db * 2 / 3] or front[-1:]
-    every = [(item, effort) for item in able for effort in (EFFORTS if item.degree else (1.0,))]
-    every.sort(key=lambda pair: pair[0].weight(pair[1]))
-    # Some evenly chosen steps of a long list: each costs an encoding.
-    places = np.unique(np.linspace(0, len(every) - 1, min(len(every), MOST_ATTEMPTS)).round())
-    yield from (every[int(place)] for place in places)
-    yield from ((able[-1], effort) for effort in (1.0, 2.0, 4.0))
-
-
-def chosen_summary(item: Reduction, effort: float) -> dict[str, Any]:
-    """A reduction and effort as JSON."""
-    return {"sh_degree": item.degree, "keep": item.keep, "effort": effort}
+    every = [
+        Try(item, effort, rounding)
+        for item in front
+        for effort in (EFFORTS if item.degree else (1.0,))
+        for rounding in range(len(costs.rounding))
+    ]
+    every.sort(key=lambda one: one.weight())
+    factor, tried, best = 1.0, set[Try](), None
+    for _ in range(MOST_TRIES):
+        able = [
+            one
+            for one in every
+            if one not in tried
+            and (best is None or one.weight() < best.weight())
+            and one.item.loss_db + factor * costs.of_writing(one) <= limit_db
+        ]
+        if not able:
+            break
+        one = able[0]
+        tried.add(one)
+        lost = encode(one)
+        if lost <= limit_db:
+            best = one
+        expected = costs.of_writing(one)
+        if expected > LEAST_LOSS:
+            factor = min(max((lost - one.item.loss_db) / expected, 1 / MOST_OFF), MOST_OFF)
+    if best is None:
+        for effort in (1.0, 2.0, 4.0):
+            if encode(Try(front[-1], effort)) <= limit_db:
+                break

@@ -92,9 +92,10 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
     return dataclasses.replace(gaussians, shN=kept)
 
 
-def sog_options(options: CompressOptions) -> sog.SogOptions:
+def sog_options(options: CompressOptions, rounding: int = 0) -> sog.SogOptions:
     """What the SOG encoder needs to know of the section."""
     return sog.SogOptions(
+        rounding=rounding,
         palette=options.palette,
         iterations=options.sh_iterations,
         seed=options.seed,
@@ -102,21 +103,25 @@ def sog_options(options: CompressOptions) -> sog.SogOptions:
     )
 
 
-def write_lod(path: Path, gaussians: Gaussians, options: CompressOptions) -> dict[str, Any]:
+def write_lod(
+    path: Path, gaussians: Gaussians, options: CompressOptions, rounding: int = 0
+) -> dict[str, Any]:
     """The streamed form as a stored zip, empty for a scene too small to need one; returns its size."""
     wanted = options.stream_from and len(gaussians) >= options.stream_from
     count = 0
     with writing_zip(path) as archive:
-        for name, data in lod.files(gaussians, sog_options(options)) if wanted else ():
+        for name, data in lod.files(gaussians, sog_options(options, rounding)) if wanted else ():
             add_to_zip(archive, name, data)
             count += 1
     return {"files": count, "bytes": path.stat().st_size}
 
 
-def encoder(name: str, options: CompressOptions) -> Callable[[Gaussians], Encoded]:
-    """The function that encodes format `name` with these options."""
+def encoder(
+    name: str, options: CompressOptions, rounding: int = 0
+) -> Callable[[Gaussians], Encoded]:
+    """The function that encodes format `name` with these options; `rounding` is a SOG's."""
     if name == "sog":
-        return lambda gaussians: sog.encode(gaussians, sog_options(options))
+        return lambda gaussians: sog.encode(gaussians, sog_options(options, rounding))
     if name == "spz":
         return lambda gaussians: spz.encode(
             gaussians,
@@ -148,14 +153,16 @@ def clip(name: str, gaussians: Gaussians) -> Gaussians:
     return gaussians
 
 
-def write(name: str, path: Path, gaussians: Gaussians, options: CompressOptions) -> dict[str, Any]:
+def write(
+    name: str, path: Path, gaussians: Gaussians, options: CompressOptions, rounding: int = 0
+) -> dict[str, Any]:
     """Encode to `path`, decode that file, compare, and only then let it take its name.
 
     Returns bytes, seconds, errors against the source and counts of clipped values.
     Raises RuntimeError when the decoded file is further off than its format allows.
     """
     began = time.monotonic()
-    encoded = encoder(name, options)(gaussians)
+    encoded = encoder(name, options, rounding)(gaussians)
     seconds = time.monotonic() - began
     with replacing(path) as temporary:
         temporary.write_bytes(encoded.data)

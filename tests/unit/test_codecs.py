@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -424,3 +425,40 @@ def test_a_real_splat_reaches_splat_transform_unchanged(
     decoded, _ = round_trip(name, wolf.take(np.arange(0, len(wolf), 9)), tmp_path)
     path = tmp_path / f"splat{SUFFIX[name]}"
     as_splat_transform_reads(splat_transform, path, tmp_path, decoded)
+
+
+@pytest.mark.parametrize("rounding", range(len(sog.ROUNDINGS)))
+@pytest.mark.parametrize("bands", [0, 3])
+def test_rounded_sogs_keep_their_limits_and_shrink(rounding: int, bands: int) -> None:
+    """Fewer bits where a Gaussian can spare them: read back within the limits told, and lighter each time."""
+    gaussians = random_gaussians(3000, bands)
+    sizes = []
+    for number in (0, rounding):
+        encoded = sog.encode(gaussians, sog.SogOptions(palette=64, rounding=number))
+        decoded = decoded_sog(encoded)
+        found = compare.check(gaussians.take(encoded.order), decoded, encoded.limits)
+        sizes.append(len(encoded.data))
+    assert sizes[1] < 0.92 * sizes[0] if rounding else sizes[1] == sizes[0]
+    if rounding:
+        own = np.exp(np.sort(gaussians.scales.astype(float), axis=1)[:, 1]).max()
+        assert found["mean_max"] <= 0.2 * own + 1e-3
+        # The rounded form that is measured before any file is written is what the file gives back.
+        early = sog.rounded(gaussians, rounding)
+        assert np.array_equal(early.means, decoded.means)
+        assert np.array_equal(early.quats, decoded.quats)
+        assert np.array_equal(early.scales, decoded.scales)
+
+
+def test_a_needles_thickness_takes_no_entries_from_what_is_seen() -> None:
+    gaussians = random_gaussians(2000, 0)
+    thin = gaussians.scales.copy()
+    thin[:, 0] = -20 - 10 * np.random.default_rng(0).random(2000)
+    encoded = sog.encode(dataclasses.replace(gaussians, scales=thin))
+    decoded, source = decoded_sog(encoded), gaussians.take(encoded.order)
+    assert np.abs(decoded.scales[:, 1:] - source.scales[:, 1:]).max() < 0.1
+    assert (decoded.scales[:, 0] < np.sort(decoded.scales[:, 1:], axis=1)[:, 0] - 6).all()
+
+
+def decoded_sog(encoded: Encoded) -> Gaussians:
+    with zipfile.ZipFile(io.BytesIO(encoded.data)) as archive:
+        return sog.from_members(Path("x.sog"), archive.read)

@@ -107,8 +107,32 @@ def test_reductions_are_ordered_and_none_is_senseless() -> None:
     half = budget.reduced(gaussians, importance, 0, 0.5)
     assert len(half) == 50 and half.sh_degree == 0
     assert np.array_equal(half.means, gaussians.means[50:]), "the least important half went"
-    order = [item for item, _ in budget.attempts(front, 0.9)]
-    assert order[0].loss_db <= 0.6 and order[-1] == front[-1]
+
+
+@pytest.mark.parametrize("off", [0.5, 1.0, 2.5])
+def test_the_search_ends_near_the_limit_whatever_the_guess(off: float) -> None:
+    """Writing costs `off` times what was guessed, yet the file found is nearly the lightest that will do."""
+    front = [budget.Reduction(1, keep, 4 * (1 - keep)) for keep in (0.5, 0.75, 0.9, 0.95, 1.0)]
+    costs = budget.Costs([0.0, 0.1, 0.3], 0.2)
+    tried: dict[budget.Try, float] = {}
+
+    def encode(one: budget.Try) -> float:
+        tried[one] = one.item.loss_db + off * costs.of_writing(one)
+        return tried[one]
+
+    budget.search(front, costs, 0.5, encode)
+    assert len(tried) <= budget.MOST_TRIES
+    found = min(one.weight() for one, loss in tried.items() if loss <= 0.5)
+    every = [budget.Try(i, e, r) for i in front for e in budget.EFFORTS for r in range(3)]
+    least = min(one.weight() for one in every if encode(one) <= 0.5)
+    assert found <= 1.02 * least
+
+
+def test_what_no_file_keeps_is_tried_with_more_effort() -> None:
+    front = [budget.Reduction(1, 1.0, 0.0)]
+    tried: list[budget.Try] = []
+    budget.search(front, budget.Costs([0.0], 0.2), 0.0, lambda one: tried.append(one) or 1.0)
+    assert [one.effort for one in tried][-3:] == [1.0, 2.0, 4.0]
 
 
 def test_effort_means_more_palette_and_passes() -> None:

@@ -16,11 +16,14 @@ EVEN_POINTS = 4096
 
 
 def build(
-    values: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None = None
+    values: npt.NDArray[np.floating],
+    weights: npt.NDArray[np.floating] | None = None,
+    entries: int = ENTRIES,
 ) -> Array:
     """Ascending table (256,) that keeps the weighted squared error of `values` (any shape) small.
 
-    Values with at most 256 distinct numbers come back exactly. Sorting once and summing by prefix
+    With fewer `entries` the last is repeated to fill it. Values with at most `entries` distinct numbers
+    come back exactly. Sorting once and summing by prefix
     makes a Lloyd step cost 256 searches, however many values there are; the start places entries
     by the cube root of the density, which is the optimum for a fine table (Panter and Dite, 1951).
     """
@@ -30,7 +33,7 @@ def build(
     order = np.argsort(flat, kind="stable")
     ordered = flat[order].astype(np.float64)
     distinct = ordered[np.concatenate([[True], np.diff(ordered) > 0])]
-    if len(distinct) <= ENTRIES:
+    if len(distinct) <= entries:
         return padded(distinct)
     mass = np.ones_like(ordered)
     if weights is not None:
@@ -41,7 +44,7 @@ def build(
     ordered = np.insert(ordered, places, even)
     count = np.concatenate([[0.0], np.cumsum(mass)])
     total = np.concatenate([[0.0], np.cumsum(mass * ordered)])
-    table = first_guess(ordered, mass)
+    table = first_guess(ordered, mass, entries)
     for _ in range(ITERATIONS):
         edges = np.searchsorted(ordered, 0.5 * (table[1:] + table[:-1]))
         edges = np.concatenate([[0], edges, [len(ordered)]])
@@ -56,7 +59,7 @@ def build(
 
 
 def first_guess(
-    ordered: npt.NDArray[np.float64], mass: npt.NDArray[np.float64]
+    ordered: npt.NDArray[np.float64], mass: npt.NDArray[np.float64], entries: int
 ) -> npt.NDArray[np.float64]:
     """Starting table: quantiles of the cube root of the density, from a histogram."""
     bins = 4096
@@ -64,7 +67,7 @@ def first_guess(
     # A floor of one part in a million of the mean keeps entries in sparse tails.
     root = np.cbrt(density + density.mean() * 1e-6)
     cumulative = np.concatenate([[0.0], np.cumsum(root)])
-    places = (np.arange(ENTRIES) + 0.5) / ENTRIES * cumulative[-1]
+    places = (np.arange(entries) + 0.5) / entries * cumulative[-1]
     return np.interp(places, cumulative, edges)
 
 

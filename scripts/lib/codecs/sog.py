@@ -13,7 +13,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from PIL import Image
 from scripts.lib.codecs import codebook, sog_palette
 from scripts.lib.codecs.compare import Limits
 from scripts.lib.codecs.encoded import Encoded
-from scripts.lib.codecs.rotations import HALF_SQRT, from_smallest_three, smallest_three
+from scripts.lib.codecs.rotations import HALF_SQRT, angles, from_smallest_three, smallest_three
 from scripts.lib.codecs.values import logit, morton_order, sigmoid, to_bytes
 from scripts.lib.console import UserError
 from scripts.lib.files import add_to_zip, reading_zip
@@ -39,13 +39,42 @@ STEPS = 65535
 
 
 @dataclass(frozen=True)
+class Rounding:
+    """How coarsely numbers are kept. What is even compresses: the format's bytes stay, WebP stores fewer.
+
+    place: a centre may move by half this share of its Gaussian's middle size; turn: a rotation by steps
+    that grow as the Gaussian nears a ball, whose turn nobody sees; thinnest: share of its middle size
+    below which nobody sees how thin it is; sizes, colours, alphas: values told apart. The defaults keep
+    all that the format can.
+    """
+
+    place: float = 0.0
+    turn: float = 0.0
+    thinnest: float = 0.001
+    sizes: int = codebook.ENTRIES
+    colours: int = codebook.ENTRIES
+    alphas: int = 255
+
+
+# Measured on the sample at 432 pixels (tests/bench/NOTES.md): the second saves a fifth of the bytes.
+ROUNDINGS = (
+    Rounding(),
+    Rounding(place=0.1, turn=16, thinnest=0.003, sizes=128, colours=64, alphas=31),
+    Rounding(place=0.2, turn=32, thinnest=0.003, sizes=128, colours=48, alphas=31),
+)
+COARSEST_PLACE, COARSEST_TURN = 7, 6  # bits that may go
+
+
+@dataclass(frozen=True)
 class SogOptions:
-    """How to write a SOG. `palette` 0 takes splat-transform's rule; `effort` 0..6 is WebP's."""
+    """How to write a SOG. `palette` 0 takes splat-transform's rule; `effort` 0..6 is WebP's;
+    `rounding` is the number of one of ROUNDINGS."""
 
     palette: int = 0
     iterations: int = 10
     seed: int = 0
     effort: int = 4
+    rounding: int = 0
 
 
 def log_mapped(means: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -97,7 +126,7 @@ def members(
         def store(name: str, pixels: Pixels) -> None:
             pending.append((name, pool.submit(to_webp, pixels, options.effort)))
 
-        meta, limits = store_attributes(inside, store)
+        meta, limits = store_attributes(inside, ROUNDINGS[options.rounding], store)
         if inside.shN.shape[1]:
             meta["shN"], limits["shN"] = store_harmonics(inside, options, store)
         for name, image in sorted(pending, key=lambda item: item[0]):
@@ -106,24 +135,63 @@ def members(
     return {"meta.json": described, **files}, Limits(**limits)
 
 
+def rounded(gaussians: Gaussians, rounding: int) -> Gaussians:
+    """The Gaussians along a Morton curve as a SOG with that rounding gives them back, harmonics untouched."""
+    inside = gaussians.take(morton_order(gaussians.means))
+    bare = replace(inside, shN=inside.shN[:, :0])
+    files, _ = members(bare, SogOptions(effort=0, rounding=rounding))
+    return replace(from_members(Path("rounded.sog"), files.__getitem__), shN=inside.shN)
+
+
+def rounded_steps(
+    steps: npt.NDArray[np.int64], inside: Gaussians, unit: npt.NDArray[np.float64], place: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Places (N, 3) in steps of `unit` world units, less the bits that each Gaussian can spare, and those."""
+    if not place:
+        return steps, np.zeros_like(steps)
+    middle = np.exp(np.sort(inside.scales.astype(np.float64), axis=1)[:, 1:2])
+    spare = np.log2(np.maximum(place * middle / np.maximum(unit, 1e-30), 1)).astype(np.int64)
+    spare = np.minimum(spare, COARSEST_PLACE)
+    half = (1 << spare) >> 1
+    return np.minimum((steps + half) >> spare << spare, STEPS), spare
+
+
+def rounded_turn(
+    three: npt.NDArray[np.float64], inside: Gaussians, turn: float
+) -> npt.NDArray[np.uint8]:
+    """The three stored components (N, 3) of rotations as bytes, coarser the more a Gaussian is a ball."""
+    exact = (three / HALF_SQRT * 0.5 + 0.5) * 255
+    if not turn:
+        return to_bytes(exact)
+    longer = np.exp(np.ptp(inside.scales.astype(np.float64), axis=1)) - 1
+    spare = np.log2(np.maximum(turn / np.maximum(longer, 1e-6), 1)).astype(np.int64)
+    step = (1 << np.minimum(spare, COARSEST_TURN))[:, None]
+    return to_bytes(np.rint((exact - 128) / step) * step + 128)
+
+
 def store_attributes(
-    inside: Gaussians, store: Callable[[str, Pixels], None]
+    inside: Gaussians, rounding: Rounding, store: Callable[[str, Pixels], None]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Store every image but those of the harmonics; returns meta.json's fields and the limits."""
     mapped = log_mapped(inside.means)
     low, high = mapped.min(0), mapped.max(0)
     width = np.where(high > low, high - low, 1.0)
     steps = np.rint((mapped - low) / width * STEPS).astype(np.int64)
+    reach = np.abs(inside.means.astype(np.float64))
+    steps, spare = rounded_steps(steps, inside, (1 + reach) * width / STEPS, rounding.place)
     store("means_l.webp", image_of(steps & 255))
     store("means_u.webp", image_of(steps >> 8))
     largest, three = smallest_three(inside.quats)
-    turned = to_bytes((three / HALF_SQRT * 0.5 + 0.5) * 255)
+    turned = rounded_turn(three, inside, rounding.turn)
     store("quats.webp", image_of(np.column_stack([turned, largest + QUAT_TAG])))
-    scale_table = codebook.build(inside.scales)
-    sizes = codebook.nearest(scale_table, inside.scales)
+    # Trained discs are as thin as rounding errors let them be, and would take up most of the table.
+    middle = np.sort(inside.scales, axis=1)[:, 1:2]
+    lengths = np.maximum(inside.scales, middle + np.float32(np.log(rounding.thinnest)))
+    scale_table = codebook.build(lengths, entries=rounding.sizes)
+    sizes = codebook.nearest(scale_table, lengths)
     store("scales.webp", image_of(sizes))
-    colour_table = codebook.build(inside.sh0)
-    alphas = to_bytes(sigmoid(inside.opacities) * 255)
+    colour_table = codebook.build(inside.sh0, entries=rounding.colours)
+    alphas = to_bytes(np.rint(sigmoid(inside.opacities) * rounding.alphas) * 255 / rounding.alphas)
     colours = codebook.nearest(colour_table, inside.sh0)
     store("sh0.webp", image_of(np.column_stack([colours, alphas])))
     meta: dict[str, Any] = {
@@ -141,12 +209,17 @@ def store_attributes(
     }
     if inside.antialiased:
         meta["model"] = ANTIALIASED
-    reach = np.abs(inside.means.astype(np.float64))
+    back = (turned / 255.0 - 0.5) * 2 * HALF_SQRT
     limits = {
-        "mean": (1 + reach) * np.expm1(0.501 * width / STEPS) + reach * 5e-7 + 1e-7,
-        "angle": 1.2,
+        # Half a step, or, rounded to the table's last place, up to a whole one.
+        "mean": (1 + reach) * np.expm1(np.where(spare, 1.001, 0.501) * (1 << spare) * width / STEPS)
+        + reach * 5e-7
+        + 1e-7,
+        "angle": max(
+            1.2, float(angles(inside.quats, from_smallest_three(largest, back)).max()) + 0.1
+        ),
         "log_scale": largest_error(inside.scales, scale_table[sizes]),
-        "alpha": 0.51 / 255,
+        "alpha": 0.51 / rounding.alphas + (0.0 if rounding.alphas == 255 else 0.51 / 255),
         "sh0": largest_error(inside.sh0, colour_table[colours]),
         "shN": 0.0,
     }

@@ -106,4 +106,5 @@ def read_rate(codecs: dict[str, Any]) -> list[tuple[str, float, float]]:
         and (size := number(item.get("bytes")))
         and (psnr := number(item.get("psnr"))) is not None
         and number(item.get("effort")) == 1
+        and not number(item.get("rounding"))
     ]
