@@ -17,6 +17,7 @@ from scripts.lib.files import read_json, write_bytes, write_json
 from scripts.lib.options import parse_options
 from scripts.lib.photos.record import read_report
 from scripts.lib.placing import placing
+from scripts.lib.sfm.coverage import ground_coverage
 from scripts.lib.sfm.describe import describe
 from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.sfm.frame import place_model
@@ -78,8 +79,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             model.write_binary(written)
             for name in MODEL_FILES:
                 write_bytes(args.sparse / name, (Path(written) / name).read_bytes())
-    write_json(args.georef, georef)
     placed = placing(georef)
+    report["coverage"] = ground_coverage(model, placed is not None)
+    write_json(args.metrics, report)
+    write_json(args.georef, georef)
     say(
         f"{report['registered']} of {report['photos']} photos, {report['points']} points, "
         f"{report['reprojection_error_px']:.2f} px; "

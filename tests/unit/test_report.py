@@ -123,6 +123,21 @@ def test_no_position_on_earth_gets_into_the_report(tmp_path: Path) -> None:
         assert b"Exif" not in base64.b64decode(picture)
 
 
+def test_ground_is_told_by_compass_and_photos(tmp_path: Path) -> None:
+    stages = stage_values()
+    stages["sfm"]["coverage"] = {
+        "photographed": 12000.0,
+        "thin": {"share": 0.39, "side": "south-east", "photos": ["IMG_0001.jpg", "IMG_0002.jpg"]},
+        "bare": {"share": 0.19, "side": "", "photos": []},
+    }
+    text = report(tmp_path, stages)
+    assert "39 % of the ground in the photos is seen by one or two of them only" in text
+    assert "most of it along the south-eastern edge (see IMG_0001.JPG and IMG_0002.JPG)" in text
+    assert "19 % of the ground is seen by three photos or more" in text
+    stages["sfm"]["coverage"]["thin"]["share"] = stages["sfm"]["coverage"]["bare"]["share"] = 0.04
+    assert "of the ground" not in report(tmp_path, stages)
+
+
 def test_a_survey_is_told_point_by_point(tmp_path: Path) -> None:
     stages = stage_values()
     stages["georef"].update(

@@ -17,6 +17,20 @@ WEAK_VIEW_DROP_DB = 3.0
 LISTED = 6  # names in one sentence; a longer list is in the table
 
 
+# Shares of the photographed ground that are worth a word. Every flight has a rim of thin cover.
+THIN_GROUND, BARE_GROUND = 0.2, 0.05
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A part of the ground that a capture from above covers badly: its share (0 to 1), the compass side
+    where most of it lies ("" when unknown or all round), and the photos that show most of it."""
+
+    share: float
+    side: str
+    photos: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Capture:
     """What advice is made of. Names are in the order of the capture (sorted by file name)."""
@@ -31,6 +45,8 @@ class Capture:
     models: int | None
     reprojection_px: float | None
     damaged: Sequence[str]
+    thin: Ground | None = None  # seen by one or two photos
+    bare: Ground | None = None  # seen by three or more, yet without a spot that could be placed
 
 
 def listed(items: Sequence[str]) -> str:
@@ -113,6 +129,39 @@ def weak_views(capture: Capture) -> list[str]:
     ]
 
 
+def ground(capture: Capture) -> list[str]:
+    """Sentences on ground at the rim and on ground that could not be placed, by compass and photos."""
+    found = []
+    thin, bare = capture.thin, capture.bare
+    if thin is not None and thin.share > THIN_GROUND:
+        edge = f"along the {adjective(thin.side)} edge" if thin.side else "all along the edge"
+        reach = "on that side" if thin.side else "on every side"
+        found.append(
+            f"{100 * thin.share:.0f} % of the ground in the photos is seen by one or two of them only, "
+            f"most of it {edge}{shown_by(thin)}: the scene frays out there. Next time fly (or walk) one "
+            f"line more beyond the part you want to keep, {reach}."
+        )
+    if bare is not None and bare.share > BARE_GROUND:
+        where = f", most of it in the {bare.side}" if bare.side else ""
+        found.append(
+            f"{100 * bare.share:.0f} % of the ground is seen by three photos or more, yet no spot on it "
+            f"could be placed{where}{shown_by(bare)}: trees, grass and water look different in each "
+            "photo. Photograph that part from higher up, each photo showing four fifths of the one "
+            "before, on a still day; or end the scene where it begins."
+        )
+    return found
+
+
+def adjective(side: str) -> str:
+    """`south-east` -> `south-eastern`."""
+    return f"{side}ern"
+
+
+def shown_by(part: Ground) -> str:
+    """The photos of a part of the ground, in brackets."""
+    return f" (see {listed(part.photos)})" if part.photos else ""
+
+
 def advise(capture: Capture) -> list[str]:
     """Advice for the next visit, most useful first. Empty when nothing is weak."""
     found = unplaced(capture)
@@ -146,6 +195,7 @@ def advise(capture: Capture) -> list[str]:
             "Camera positions fit badly: keep one zoom and one focus setting, hold still for each "
             "photo, and leave out photos with people or cars filling the picture."
         )
+    found += ground(capture)
     found += weak_views(capture)
     if soft := soft_photos(capture.sharpness):
         found.append(

@@ -170,7 +170,19 @@ def _capture(files: StageFiles, record: Summary, shown: dict[str, str]) -> advic
         models=record.models,
         reprojection_px=record.reprojection_error_px,
         damaged=damaged,
+        thin=_ground(files, "thin", shown),
+        bare=_ground(files, "bare", shown),
     )
+
+
+def _ground(files: StageFiles, part: str, shown: dict[str, str]) -> advice.Ground | None:
+    """A part of sfm.json's coverage; None where the stage did not look at the ground."""
+    coverage = files.sfm.get("coverage")
+    found = coverage.get(part) if isinstance(coverage, dict) else None
+    if not isinstance(found, dict) or (share := number(found.get("share"))) is None:
+        return None
+    photos = [shown.get(name, name) for name in names(found.get("photos"))]
+    return advice.Ground(share, text(found.get("side")), photos)
 
 
 def _taken(files: StageFiles) -> str:
