@@ -48,6 +48,11 @@ class Capture:
     thin: Ground | None = None  # seen by one or two photos
     bare: Ground | None = None  # seen by three or more, yet without a spot that could be placed
 
+    @property
+    def from_above(self) -> bool:
+        """Whether the photos look down: only then is ground measured."""
+        return self.thin is not None
+
 
 def listed(items: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`, and `a, b, c and 4 more` when there are many."""
@@ -179,9 +184,14 @@ def advise(capture: Capture) -> list[str]:
             "together."
         )
     if verdicts.photo_count(len(capture.kept)).level in (Level.FAIR, Level.WEAK):
+        how = (
+            "Fly parallel lines, each photo showing four fifths of the one before and each line two "
+            "thirds of the line beside it, and go once round with the camera tilted"
+            if capture.from_above
+            else "Walk once around at eye level and once higher, one photo every two steps"
+        )
         found.append(
-            f"{len(capture.kept)} photos are few. Walk (or fly) once around at eye level and once "
-            f"higher, one photo every two steps: {2 * verdicts.PHOTOS_GOOD} or more make the "
+            f"{len(capture.kept)} photos are few. {how}: {2 * verdicts.PHOTOS_GOOD} or more make the "
             "difference."
         )
     if verdicts.track_length(capture.track_length).level in (Level.FAIR, Level.WEAK):

@@ -219,10 +219,13 @@ def rate_curve(
         for said, x, y in tried:
             if x not in sizes:  # what ships has a name of its own
                 _name(chart, said, x, y, below=True, size=7.5)
-        for said, x, y in shipped:
+        together: dict[tuple[float, float], list[str]] = {}
+        for said, x, y in shipped:  # a scene may need no other file for phones
+            together.setdefault((x, y), []).append(said)
+        for (x, y), names in together.items():
             chart.axes.plot([x], [y], "D", color=ACCENT, markersize=6)
             chart.axes.annotate(
-                said,
+                " = ".join(names),
                 (x, y),
                 xytext=(1, 6),
                 textcoords="offset points",

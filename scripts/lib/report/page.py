@@ -17,6 +17,7 @@ from scripts.lib.report.summary import Summary
 from scripts.lib.report.values import DASH, count, decimals, grouped, names, number, objects, text
 from scripts.lib.report.verdicts import Verdict
 
+MACHINE = {"system": "System", "architecture": "Architecture", "python": "Python", "cpus": "CPUs"}
 # What the stages do, in the words of someone who waits for them.
 STAGES = {
     "import_photos": "reading the photos",
@@ -83,7 +84,8 @@ def build_report(files: StageFiles, pictures: Pictures, price_per_hour: float = 
     """
     record = summary.summarise(files)
     shown = _shown_names(files)
-    advices = advice.advise(_capture(files, record, shown))
+    photographed = _capture(files, record, shown)
+    advices = advice.advise(photographed)
     formats = read_formats(files.codecs)
     return render(
         "report.html.j2",
@@ -97,6 +99,7 @@ def build_report(files: StageFiles, pictures: Pictures, price_per_hour: float = 
         taken=_taken(files),
         tiles=_tiles(record),
         advice=advices,
+        from_above=photographed.from_above,
         measures=_measures(record, files),
         photos=capture.photos(files, shown),
         plan=capture.plan(files),
@@ -377,7 +380,12 @@ def _cleaning(files: StageFiles) -> dict[str, Any] | None:
     change = None
     first, last = number(files.clean.get("psnr_before")), number(files.clean.get("psnr_after"))
     if first is not None and last is not None:
-        change = f"{last - first:+.2f} dB"
+        step = last - first
+        change = (
+            f"which changed the test views by {step:+.2f} dB"
+            if abs(step) >= 0.005
+            else "without any change of the test views"
+        )
     return {
         "out": grouped(before - after),
         "before": grouped(before),
@@ -453,7 +461,9 @@ def _facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         if not isinstance(manifest.get(key), dict | list):
             rows.append((key.replace("_", " ").capitalize(), text(manifest.get(key))))
     for source in (manifest, files.sfm, files.train, files.eval, files.codecs):
-        for key in ("machine", "versions", "software", "images"):
+        machine = values.settings(source.get("machine"))
+        rows += [(MACHINE.get(name, name), value) for name, value in machine]
+        for key in ("versions", "software", "images"):
             rows += values.settings(source.get(key))
     unique = dict(reversed([row for row in rows if row[1]]))  # the manifest's word comes first
     return list(reversed(unique.items()))

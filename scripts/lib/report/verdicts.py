@@ -96,7 +96,7 @@ def registration(registered: float | None, kept: float | None) -> Verdict:
     level = _falling(registered / kept, REGISTERED_GOOD, REGISTERED_FAIR)
     missing = int(kept - registered)
     if missing <= 0:
-        return Verdict(Level.GOOD, "Every photo found its place: the overlap is good everywhere.")
+        return Verdict(Level.GOOD, "Every photo found its place among the others.")
     lost = f"{missing} photo{'s' if missing > 1 else ''}"
     texts = {
         Level.GOOD: f"Only {lost} could not be placed; the scene does not suffer.",
