@@ -112,9 +112,7 @@ def box_of(gaussians: Gaussians) -> dict[str, list[float]]:
 
 def joined(some: list[Gaussians]) -> Gaussians:
     """Several sets of Gaussians of one degree as one."""
-    arrays = {
-        name: np.concatenate([each.arrays[name] for each in some]) for name in some[0].arrays
-    }
+    arrays = {name: np.concatenate([each.arrays[name] for each in some]) for name in some[0].arrays}
     return Gaussians(**arrays, antialiased=some[0].antialiased)
 
 
