@@ -134,6 +134,10 @@ def test_ground_is_told_by_compass_and_photos(tmp_path: Path) -> None:
     assert "39 % of the ground in the photos is seen by one or two of them only" in text
     assert "most of it along the south-eastern edge (see IMG_0001.JPG and IMG_0002.JPG)" in text
     assert "19 % of the ground is seen by three photos or more" in text
+    stages["photos"]["photos"] = stages["photos"]["photos"][:18]
+    assert "18 photos are few. Fly parallel lines" in report(tmp_path, stages)
+    stages["sfm"]["coverage"]["photographed"] = 20.0  # a table
+    assert "18 photos are few. Walk once around" in report(tmp_path, stages)
     stages["sfm"]["coverage"]["thin"]["share"] = stages["sfm"]["coverage"]["bare"]["share"] = 0.04
     assert "of the ground" not in report(tmp_path, stages)
 

@@ -47,11 +47,7 @@ class Capture:
     damaged: Sequence[str]
     thin: Ground | None = None  # seen by one or two photos
     bare: Ground | None = None  # seen by three or more, yet without a spot that could be placed
-
-    @property
-    def from_above(self) -> bool:
-        """Whether the photos look down: only then is ground measured."""
-        return self.thin is not None
+    flown: bool = False  # from the air, over more than a garden
 
 
 def listed(items: Sequence[str]) -> str:
@@ -139,12 +135,12 @@ def ground(capture: Capture) -> list[str]:
     found = []
     thin, bare = capture.thin, capture.bare
     if thin is not None and thin.share > THIN_GROUND:
-        edge = f"along the {adjective(thin.side)} edge" if thin.side else "all along the edge"
+        edge = f"most of it along the {thin.side}ern edge" if thin.side else "all along the edge"
         reach = "on that side" if thin.side else "on every side"
         found.append(
             f"{100 * thin.share:.0f} % of the ground in the photos is seen by one or two of them only, "
-            f"most of it {edge}{shown_by(thin)}: the scene frays out there. Next time fly (or walk) one "
-            f"line more beyond the part you want to keep, {reach}."
+            f"{edge}{shown_by(thin)}: the scene frays out there. Next time take one row of photos more, "
+            f"beyond the part you want to keep, {reach}."
         )
     if bare is not None and bare.share > BARE_GROUND:
         where = f", most of it in the {bare.side}" if bare.side else ""
@@ -155,11 +151,6 @@ def ground(capture: Capture) -> list[str]:
             "before, on a still day; or end the scene where it begins."
         )
     return found
-
-
-def adjective(side: str) -> str:
-    """`south-east` -> `south-eastern`."""
-    return f"{side}ern"
 
 
 def shown_by(part: Ground) -> str:
@@ -187,7 +178,7 @@ def advise(capture: Capture) -> list[str]:
         how = (
             "Fly parallel lines, each photo showing four fifths of the one before and each line two "
             "thirds of the line beside it, and go once round with the camera tilted"
-            if capture.from_above
+            if capture.flown
             else "Walk once around at eye level and once higher, one photo every two steps"
         )
         found.append(

@@ -17,6 +17,7 @@ from scripts.lib.report.summary import Summary
 from scripts.lib.report.values import DASH, count, decimals, grouped, names, number, objects, text
 from scripts.lib.report.verdicts import Verdict
 
+GARDEN = 500.0  # square metres: who photographs more from above has flown
 MACHINE = {"system": "System", "architecture": "Architecture", "python": "Python", "cpus": "CPUs"}
 # What the stages do, in the words of someone who waits for them.
 STAGES = {
@@ -99,7 +100,7 @@ def build_report(files: StageFiles, pictures: Pictures, price_per_hour: float = 
         taken=_taken(files),
         tiles=_tiles(record),
         advice=advices,
-        from_above=photographed.from_above,
+        flown=photographed.flown,
         measures=_measures(record, files),
         photos=capture.photos(files, shown),
         plan=capture.plan(files),
@@ -175,13 +176,20 @@ def _capture(files: StageFiles, record: Summary, shown: dict[str, str]) -> advic
         damaged=damaged,
         thin=_ground(files, "thin", shown),
         bare=_ground(files, "bare", shown),
+        flown=files.georef.get("georeferenced") is True
+        and (number(_coverage(files).get("photographed")) or 0.0) > GARDEN,
     )
+
+
+def _coverage(files: StageFiles) -> dict[str, Any]:
+    """sfm.json's coverage of the ground; {} where the photos do not look down."""
+    found = files.sfm.get("coverage")
+    return found if isinstance(found, dict) else {}
 
 
 def _ground(files: StageFiles, part: str, shown: dict[str, str]) -> advice.Ground | None:
     """A part of sfm.json's coverage; None where the stage did not look at the ground."""
-    coverage = files.sfm.get("coverage")
-    found = coverage.get(part) if isinstance(coverage, dict) else None
+    found = _coverage(files).get(part)
     if not isinstance(found, dict) or (share := number(found.get("share"))) is None:
         return None
     photos = [shown.get(name, name) for name in names(found.get("photos"))]
