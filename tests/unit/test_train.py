@@ -504,3 +504,11 @@ def test_chosen_photos_are_kept_from_training(scene_zip: Path, tmp_path: Path) -
     assert note is not None and note.held_out == (names[3], names[5])
     views = evaluate.choose_views(tmp_path / "splat.ply", scene_zip)
     assert views.indices == [3, 5] and views.held_out
+
+
+def test_a_note_of_a_later_version_is_read(tmp_path: Path) -> None:
+    ply = tmp_path / "splat.ply"
+    words = {"resolution": 640, "holdout": 8, "invented_later": [1]}
+    ply.write_bytes(f"ply\ncomment splatmake {json.dumps(words)}\nend_header\n".encode())
+    note = read_note(ply)
+    assert note is not None and (note.resolution, note.held_out) == (640, ())

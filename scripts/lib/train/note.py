@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 TAG = "splatmake "
@@ -32,7 +32,9 @@ def read_note(ply: Path) -> TrainingNote | None:
         for line in iter(lambda: handle.readline(LONGEST), b""):
             if line.startswith(start):
                 values = json.loads(line[len(start) :])
-                return TrainingNote(**values | {"held_out": tuple(values.get("held_out", ()))})
+                # A later version may say more, which this one need not know.
+                known = {f.name: values[f.name] for f in fields(TrainingNote) if f.name in values}
+                return TrainingNote(**known | {"held_out": tuple(known.get("held_out", ()))})
             if line.strip() == b"end_header":
                 break
     return None
