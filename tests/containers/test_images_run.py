@@ -24,6 +24,7 @@ from tests.containers.machine import ROOT, Machine, UnavailableError
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(5400)]
 
 IMAGES = ("sfm", "web", "train-cpu", "runner")
+SOURCES = ("Snakefile", "rules", "scripts", "config", "envs", "containers")
 PHOTOS = 8  # enough to be registered and to hold one back
 # PyTorch's own index, unless pip takes torch without CUDA from a folder.
 TORCH = (
@@ -119,10 +120,12 @@ def test_locked_versions_are_inside(machine: Machine, built: dict[str, Built], n
 def test_a_worker_can_read_the_workflow(
     machine: Machine, built: dict[str, Built], name: str
 ) -> None:
-    """A job on AWS Batch starts Snakemake inside its image, which reads the whole workflow first."""
+    """A job on AWS Batch starts Snakemake in a folder of its image to which the sources were brought: it reads
+    the whole workflow first."""
+    sources = " ".join(f"{ROOT}/{name}" for name in SOURCES)
     printed = machine.execute(
         built[name].sandbox,
-        f"cd /work && snakemake -s {ROOT}/Snakefile --configfile {ROOT}/config/config.yaml --list-rules",
+        f"cd /work && cp -r {sources} . && snakemake --list-rules",
         "--bind", f"{ROOT}", "--writable-tmpfs", "--env", "HOME=/tmp",
     )  # fmt: skip
     assert "train_splat" in printed.split()
