@@ -120,7 +120,7 @@ def test_locked_versions_are_inside(machine: Machine, built: dict[str, Built], n
 def test_a_worker_can_read_the_workflow(
     machine: Machine, built: dict[str, Built], name: str
 ) -> None:
-    """A job on AWS Batch starts Snakemake in a folder of its image to which the sources were brought: it reads
+    """A job on AWS Batch starts Snakemake in a folder to which the sources were brought: it reads
     the whole workflow first."""
     sources = " ".join(f"{ROOT}/{name}" for name in SOURCES)
     printed = machine.execute(
