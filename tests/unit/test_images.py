@@ -230,13 +230,13 @@ def test_a_trial_goes_through_every_image(
     program.main(words)
     calls = (tmp_path / "calls").read_text().splitlines()
     images = [match[1] for call in calls if (match := re.search(r"r\.io/([\w-]+):", call))]
-    assert images == ["runner", "sfm", "train-cpu", "web", "train-cpu", "web"]
+    assert images == ["runner", "sfm", "train-cpu", "web"]
     assert len(list((folder / "in" / "photos").iterdir())) == program.TRIAL_PHOTOS
     assert (folder / "in" / "scenes.tsv").read_text().endswith("trial\t/input/photos\n")
     (tmp_path / "calls").unlink()
     program.main([*words[:1], "train", *words[1:], "--", "--gpus", "all"])
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert sum("--gpus all" in call and "r.io/train:" in call for call in calls) == 2
+    assert sum("--gpus all" in call and "r.io/train:" in call for call in calls) == 1
     with pytest.raises(UserError, match="buildah only builds"):
         fake_engine(tools, "buildah", "")
         program.main([*words, "--engine", "buildah"])
@@ -265,3 +265,36 @@ def test_mistakes_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         program.main(["build", "web"])
     with pytest.raises(UserError, match="podman is not on PATH"):
         program.main(["push", "web", "--engine", "podman"])
+
+
+def made_by(root: Path) -> dict[str, tuple[str, str, set[str]]]:
+    """{a scene's file: (rule, image, files of the scene that it needs)}, read from the rules."""
+    found: dict[str, tuple[str, str, set[str]]] = {}
+    for path in sorted((root / "rules").glob("*.smk")):
+        for body in path.read_text(encoding="utf-8").split("\nrule ")[1:]:
+            name, image = body.split(":")[0], re.search(r'IMAGES\["([\w-]+)"\]', body)
+            if not image or "    output:" not in body or "    input:" not in body:
+                continue
+            before, after = body.split("    output:", 1)
+            files = re.compile(r'"<results>/\{scene\}/([^"]+)"')
+            needs = set(files.findall(before))
+            for made in files.findall(after.split("    log:", 1)[0]):
+                found[made] = (name, image[1], needs)
+    return found
+
+
+def test_each_image_finds_what_it_needs_in_a_trial(root: Path) -> None:
+    """Started one after the other, no image is asked for the work of another one's rules."""
+    rules, done = made_by(root), set[str]()
+
+    def work(file: str) -> set[tuple[str, str]]:
+        if file not in rules or rules[file][0] in done:
+            return set()
+        rule, image, needs = rules[file]
+        return {(rule, image)}.union(*map(work, needs))
+
+    assert {"undistorted.zip", "codecs.json", "report.html"} <= set(rules)
+    for stage, files in engine.TRIALS:
+        steps = set().union(*map(work, files))
+        assert steps and {image for _, image in steps} == {stage}, (stage, steps)
+        done |= {rule for rule, _ in steps}
