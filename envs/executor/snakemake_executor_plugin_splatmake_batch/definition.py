@@ -1,0 +1,109 @@
+"""What AWS Batch is asked for: from a job's resources to a job definition. Plain values in, plain values out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+# What Batch itself tries again, on the same queue: the machine was taken away, or never got the job going.
+RECLAIMED = "Host EC2*"
+START_FAILURES = ("CannotPullContainerError*", "DockerTimeoutError*", "ResourceInitializationError*")
+OUT_OF_MEMORY = "OutOfMemoryError"
+SPOT_TRIES = 2  # interruptions before a job goes to a machine that stays
+MEMORY_GROWTH = 1.5
+
+
+@dataclass(frozen=True)
+class Request:
+    """One job as Batch sees it. Memory in MiB, time in seconds."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    role: str
+    vcpus: int
+    memory: int
+    gpus: int
+    shared_memory: int
+    timeout: int
+    queue: str
+    log_group: str
+    tags: Mapping[str, str]
+
+    def with_more_memory(self) -> Request:
+        """The same job with half as much memory again."""
+        return replace(self, memory=int(self.memory * MEMORY_GROWTH))
+
+
+def image_name(container: str) -> str:
+    """A name as Batch takes it, from a rule's `container:`. Raises ValueError when it is no docker image."""
+    if "://" in container and not container.startswith("docker://"):
+        raise ValueError(f"{container} is not an image that AWS Batch can pull; use docker://...")
+    return container.removeprefix("docker://")
+
+
+def job_name(rules: Iterable[str], scene: str, identity: Any) -> str:
+    """A name that a second submitter would give the same job, and no other: Batch allows 128 characters."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
+    words = "-".join(part for part in [*rules, scene] if part)
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', words)[:100]}-{digest[:20]}"
+
+
+def requirements(resources: Mapping[str, Any]) -> tuple[int, int, int]:
+    """(vCPUs, MiB of memory, GPUs) of a job's resources; `gpu` or the upstream `_gpus` asks for GPUs."""
+    gpus = max(int(resources.get("gpu", 0) or 0), int(resources.get("_gpus", 0) or 0))
+    memory = resources.get("mem_mib") or resources.get("mem_mb") or 2048
+    return max(1, int(resources.get("_cores", 1))), max(4, int(memory)), gpus
+
+
+def job_definition(request: Request) -> dict[str, Any]:
+    """Arguments of `register_job_definition`. Unprivileged, memory as asked, retried only when reclaimed."""
+    needs = [("VCPU", request.vcpus), ("MEMORY", request.memory)]
+    needs += [("GPU", request.gpus)] if request.gpus else []
+    container: dict[str, Any] = {
+        "image": request.image,
+        "command": list(request.command),
+        "environment": [{"name": k, "value": v} for k, v in sorted(request.environment.items())],
+        "jobRoleArn": request.role,
+        "privileged": False,
+        "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in needs],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {"awslogs-group": request.log_group},
+        },
+    }
+    if request.shared_memory:
+        container["linuxParameters"] = {"sharedMemorySize": request.shared_memory}
+    retried = [{"onStatusReason": RECLAIMED, "action": "RETRY"}]
+    retried += [{"onReason": reason, "action": "RETRY"} for reason in START_FAILURES]
+    return {
+        "jobDefinitionName": request.name,
+        "type": "container",
+        "containerProperties": container,
+        # Batch refuses less than a minute.
+        "timeout": {"attemptDurationSeconds": max(60, request.timeout)},
+        "retryStrategy": {
+            "attempts": SPOT_TRIES,
+            "evaluateOnExit": [*retried, {"onReason": "*", "action": "EXIT"}],
+        },
+        "platformCapabilities": ["EC2"],
+        "propagateTags": True,
+        "tags": dict(request.tags),
+    }
+
+
+def parse_tags(text: str | None) -> dict[str, str]:
+    """`project=splats,team=maps` as a dict. Raises ValueError on anything else."""
+    pairs = [part.strip() for part in (text or "").split(",") if part.strip()]
+    tags = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(f"the tag {pair!r} is not of the form KEY=VALUE")
+        tags[key.strip()] = value.strip()
+    return tags

@@ -1,0 +1,91 @@
+"""What became of a Batch job, read from its description: the next move, and words for a person."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+from .definition import OUT_OF_MEMORY, RECLAIMED
+
+TERMINATED = "terminated by snakemake"
+CAUSE = "Error: "  # how the scripts of the workflow begin their one sentence
+
+
+class Move(Enum):
+    """What to do about a job."""
+
+    WAIT = "wait"
+    DONE = "done"
+    ON_DEMAND = "again on a machine that stays"
+    MORE_MEMORY = "again with more memory"
+    AGAIN = "again"
+    FAIL = "fail"
+
+
+def next_move(job: dict[str, Any], *, on_spot: bool, may_grow: bool, adopted: bool) -> Move:
+    """What a job's description asks for.
+
+    `on_spot`: there is another queue to try; `may_grow`: more memory has not been tried too often;
+    `adopted`: the job was found running, so whoever started it may have stopped it since.
+    """
+    status = job.get("status")
+    if status == "SUCCEEDED":
+        return Move.DONE
+    if status != "FAILED":
+        return Move.WAIT
+    why = job.get("statusReason") or ""
+    if adopted and why == TERMINATED:
+        return Move.AGAIN
+    if fnmatch.fnmatch(why, RECLAIMED) and on_spot:
+        return Move.ON_DEMAND
+    reason = job.get("container", {}).get("reason") or ""
+    if may_grow and (reason.startswith(OUT_OF_MEMORY) or why.startswith(OUT_OF_MEMORY)):
+        return Move.MORE_MEMORY
+    return Move.FAIL
+
+
+def failure_message(job: dict[str, Any], log: Sequence[str]) -> str:
+    """What a person needs to know of a failed job: the cause first, then where and the last lines."""
+    container = job.get("container", {})
+    why = "; ".join(filter(None, [job.get("statusReason"), container.get("reason")]))
+    causes = [line[line.index(CAUSE) + len(CAUSE) :] for line in log if CAUSE in line]
+    code = container.get("exitCode")
+    head = f"AWS Batch job {job.get('jobName')} ({job.get('jobId')}) failed"
+    head += f" with exit code {code}" if code is not None else ""
+    head += f": {why or 'Batch gives no reason'}."
+    lines = ([f"Cause: {causes[0]}"] if causes else []) + [head]
+    stream = container.get("logStreamName")
+    if stream:
+        lines.append(f"Log stream: {stream}")
+    if log:
+        lines += ["Last lines of its log:", *(f"    {line}" for line in log)]
+    return "\n".join(lines)
+
+
+def ledger_entry(job: dict[str, Any], rule: str, scene: str, instance_type: str) -> dict[str, Any]:
+    """What one Batch job used, for the bill: every attempt counts, also those that were taken away."""
+    attempts = job.get("attempts") or [job]
+    seconds = [
+        max(0.0, (attempt["stoppedAt"] - attempt["startedAt"]) / 1000)
+        for attempt in attempts
+        if attempt.get("startedAt") and attempt.get("stoppedAt")
+    ]
+    needs = {
+        need["type"].lower(): float(need["value"])
+        for need in job.get("container", {}).get("resourceRequirements", [])
+    }
+    return {
+        "rule": rule,
+        "scene": scene,
+        "job": job.get("jobId"),
+        "queue": str(job.get("jobQueue", "")).rpartition("/")[2],
+        "status": job.get("status"),
+        "instance_type": instance_type,
+        "attempts": len(seconds),
+        "seconds": round(sum(seconds), 1),
+        "vcpus": needs.get("vcpu"),
+        "memory_mib": needs.get("memory"),
+        "gpus": needs.get("gpu", 0.0),
+    }
