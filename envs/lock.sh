@@ -35,8 +35,15 @@ compile() {
 universal() { # universal NAME [OPTIONS]: NAME.in -> NAME.txt
     local name=$1
     shift
+    sed -i '/^-e /d' "$name.txt"
     compile --universal --python-version 3.11 "${cuda[@]/#/--no-emit-package=}" "$name.in" -o "$name.txt" "$@"
     stamp "$name.txt" "$name.in"
+}
+own() { # own NAME...: the executor plugin of this checkout, by its path from the checkout's root
+    local name
+    for name in "$@"; do
+        echo "-e ./envs/executor" >> "$name.txt"
+    done
 }
 universal dev
 for stage in sfm train web worker runner local; do
@@ -68,6 +75,7 @@ grep -q '^torch==.*+cpu' images/train-cpu.txt || {
     echo "envs/lock.sh: no torch without CUDA was found; unset PIP_FIND_LINKS to take it from PyTorch's index" >&2
     exit 1
 }
+own dev local runner
 
 cd ..
 python -m scripts.conda_envs

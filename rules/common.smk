@@ -16,6 +16,7 @@ from scripts.lib.digest import code_digest, source_digest
 from scripts.lib.images import rule_images
 from scripts.lib.progress import RunProgress
 from scripts.lib.remote import check_uri, remote_digest
+from scripts.lib.records import RunRecords
 from scripts.lib.settings import load_scenes, scene_settings, workflow_settings
 
 
@@ -54,6 +55,8 @@ wildcard_constraints:
 
 
 RESULTS = Path(SETTINGS["results"]).as_posix()
+# Where results go instead of this machine's disk: s3://BUCKET/RUN, or empty.
+RUN_PREFIX = workflow.storage_settings.default_storage_prefix or ""
 
 
 pathvars:
@@ -63,7 +66,13 @@ pathvars:
 
 
 # A line after each job with the time left, and progress.json for whoever wants to poll.
-PROGRESS = RunProgress(Path(RESULTS) / "progress.json", Path(RESULTS) / "benchmarks")
+# A run in a bucket takes its records along, so that a fresh clone sees what has changed since.
+RECORDS = RunRecords(RUN_PREFIX, Path(".snakemake")) if RUN_PREFIX and not workflow.remote_exec else None
+if RECORDS:
+    checked(RECORDS.fetch)
+PROGRESS = RunProgress(
+    Path(RESULTS) / "progress.json", Path(RESULTS) / "benchmarks", after=RECORDS and RECORDS.store
+)
 
 
 onstart:
@@ -124,6 +133,17 @@ def source_state(wildcards):
     known(wildcards)
     here = REMOTE_STATES.get(wildcards.scene)
     return here or source_digest(SCENES[wildcards.scene]["source"])
+
+
+def checkpoints(wildcards):
+    """Where a scene's training leaves its checkpoints: beside its results, or in the run's bucket.
+
+    There under a prefix of their own, which the bucket's lifecycle empties.
+    """
+    if not RUN_PREFIX.startswith("s3://"):
+        return f"{RESULTS}/{wildcards.scene}/checkpoints"
+    bucket, _, run = RUN_PREFIX.removeprefix("s3://").partition("/")
+    return f"s3://{bucket}/checkpoints/{run}/{wildcards.scene}"
 
 
 def grow(megabytes):

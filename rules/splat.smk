@@ -29,11 +29,11 @@ rule train_splat:
     params:
         options=options("train_splat"),
         # Checkpoints are no output: Snakemake deletes those of a failed job, and these must survive it.
-        folder=subpath(output.ply, parent=True),
+        checkpoints=checkpoints,
         code=code("train_splat"),
     shell:
         "python -m scripts.train_splat --scene {input.scene:q} --options {params.options:q}"
-        " --ply {output.ply:q} --metrics {output.metrics:q} --checkpoints {params.folder:q}/checkpoints"
+        " --ply {output.ply:q} --metrics {output.metrics:q} --checkpoints {params.checkpoints:q}"
         " --threads {threads} 2>&1 | tee {log:q}"
 
 

@@ -21,7 +21,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--options", default="{}", help="JSON object, see TrainOptions")
     parser.add_argument("--ply", type=Path, required=True, help="splat to write")
     parser.add_argument("--metrics", type=Path, required=True, help="train.json to write")
-    parser.add_argument("--checkpoints", type=Path, help="folder; default: beside the splat")
+    parser.add_argument(
+        "--checkpoints", help="folder or s3://BUCKET/PREFIX; default: a folder beside the splat"
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     args = parser.parse_args(argv)
     use_threads(args.threads)  # before torch and numba are imported

@@ -44,8 +44,10 @@ class RunProgress(logging.Handler):
         benchmarks: Path,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        after: Callable[[Path], None] | None = None,
     ) -> None:
         super().__init__()
+        self.after = after  # what else to do with each new progress.json
         self.path, self.benchmarks, self.clock = Path(path), Path(benchmarks), clock
         self.stream = stream or sys.stderr
         self.jobs: dict[int, Job] = {}
@@ -165,6 +167,8 @@ class RunProgress(logging.Handler):
     def write(self) -> None:
         """Write progress.json, whole at any moment."""
         write_json(self.path, self.as_json())
+        if self.after:
+            self.after(self.path)
 
 
 def earlier_seconds(benchmarks: Path) -> dict[str, float]:

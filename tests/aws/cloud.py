@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import logging
 import os
 import queue
 import shutil
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from moto.batch import models as batch_models
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
@@ -36,6 +38,8 @@ STACK = "splats"
 BUCKET = "splats-bucket"
 QUEUES = ("cpu-spot", "cpu-on-demand", "gpu-spot", "gpu-on-demand")
 SLOTS = 2  # machines: jobs at once
+OBSERVER = "splatmake-tests"  # requests of the tests' own, not of what they test
+KERNELS = "scripts/lib/kernels/__pycache__"
 GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL; Batch gives 30
 
 
@@ -83,6 +87,7 @@ class Cloud:
     url: str = ""
     executions: list[Execution] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)  # of S3, by method
+    photo_requests: int = 0  # of them about single photos
     faults: Faults = field(default_factory=Faults)
     job_environment: dict[str, str] = field(default_factory=dict)
     slots: queue.Queue[Path] = field(default_factory=queue.Queue)
@@ -106,6 +111,7 @@ class Cloud:
             region_name=REGION,
             aws_access_key_id="test",
             aws_secret_access_key="test",
+            config=Config(user_agent_extra=OBSERVER),
         )
 
     def keys(self, prefix: str = "") -> set[str]:
@@ -142,10 +148,13 @@ def _middleware(cloud: Cloud, app: Any) -> Callable[..., Any]:
     lock = threading.Lock()
 
     def serve(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
-        if "/s3/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
+        ours = OBSERVER in environ.get("HTTP_USER_AGENT", "")
+        if ours or "/s3/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
             return app(environ, start)
         with lock:
             cloud.requests[environ["REQUEST_METHOD"]] += 1
+            if "/photos/" in environ["PATH_INFO"]:
+                cloud.photo_requests += 1
             status = cloud.faults.take(sum(cloud.requests.values()))
         if status is None:
             return app(environ, start)
@@ -173,8 +182,16 @@ def _retried(job: Any, attempt: int, reason: str, why: str) -> bool:
 
 def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, str, str]:
     """One attempt of a job: (succeeded, the container's reason, the job's status reason)."""
+    # Compiled kernels stay on a machine: to compile them anew for each job would take most of the tests' time.
+    kernels, kept = folder / KERNELS, folder.parent / f"{folder.name}-kernels"
+    if kernels.is_dir():
+        shutil.rmtree(kept, ignore_errors=True)
+        kernels.rename(kept)
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if kept.is_dir():
+        kernels.parent.mkdir(parents=True)
+        kept.rename(kernels)
     properties = job.job_definition.container_properties
     overrides = job.container_overrides
     home = folder.parent / f"{folder.name}-home"
@@ -290,6 +307,7 @@ def running_cloud(folder: Path) -> Iterator[Cloud]:
         slot = folder / f"machine-{number}"
         slot.mkdir(parents=True)
         cloud.slots.put(slot)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     app = _middleware(cloud, DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=True)
     cloud.url = f"http://127.0.0.1:{server.port}"
@@ -298,7 +316,6 @@ def running_cloud(folder: Path) -> Iterator[Cloud]:
     batch_models.Job.run = lambda job: _run(cloud, job)
     thread.start()
     try:
-        boto3.client("s3", endpoint_url=cloud.url, region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b")
         _reset(cloud)
         _furnish(cloud)
         yield cloud

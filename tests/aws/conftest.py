@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws.cloud import Cloud, running_cloud
+from tests.aws.cloud import Cloud, Faults, running_cloud
 from tests.aws.submitter import Submitter, fake_checkout
 
 
@@ -23,6 +23,8 @@ def cloud(account: Cloud) -> Cloud:
     """The account, with nothing counted yet."""
     account.executions.clear()
     account.requests.clear()
+    account.photo_requests = 0
+    account.faults = Faults()
     return account
 
 

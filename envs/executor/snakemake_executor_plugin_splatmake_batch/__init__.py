@@ -288,7 +288,9 @@ class Executor(ReleasedExecutor):
         """Leave what a finished job used in .snakemake/ledger; never a reason to fail."""
         single = next(iter(info.job.jobs)) if info.job.is_group() else info.job
         scene = str(getattr(single.wildcards, "scene", ""))
-        entry = ledger_entry(job, single.rule.name, scene, self._instance_type(job))
+        run = self.workflow.storage_settings.default_storage_prefix
+        request = info.aux["submitted"].request
+        entry = ledger_entry(job, request, run, single.rule.name, scene, self._instance_type(job))
         path = LEDGER / f"{job['jobId']}.json"
         try:
             LEDGER.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-from .definition import OUT_OF_MEMORY, RECLAIMED
+from .definition import OUT_OF_MEMORY, RECLAIMED, Request
 
 TERMINATED = "terminated by snakemake"
 CAUSE = "Error: "  # how the scripts of the workflow begin their one sentence
@@ -64,7 +64,9 @@ def failure_message(job: dict[str, Any], log: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def ledger_entry(job: dict[str, Any], rule: str, scene: str, instance_type: str) -> dict[str, Any]:
+def ledger_entry(
+    job: dict[str, Any], request: Request, run: str, rule: str, scene: str, instance_type: str
+) -> dict[str, Any]:
     """What one Batch job used, for the bill: every attempt counts, also those that were taken away."""
     attempts = job.get("attempts") or [job]
     seconds = [
@@ -72,11 +74,8 @@ def ledger_entry(job: dict[str, Any], rule: str, scene: str, instance_type: str)
         for attempt in attempts
         if attempt.get("startedAt") and attempt.get("stoppedAt")
     ]
-    needs = {
-        need["type"].lower(): float(need["value"])
-        for need in job.get("container", {}).get("resourceRequirements", [])
-    }
     return {
+        "run": run,
         "rule": rule,
         "scene": scene,
         "job": job.get("jobId"),
@@ -85,7 +84,7 @@ def ledger_entry(job: dict[str, Any], rule: str, scene: str, instance_type: str)
         "instance_type": instance_type,
         "attempts": len(seconds),
         "seconds": round(sum(seconds), 1),
-        "vcpus": needs.get("vcpu"),
-        "memory_mib": needs.get("memory"),
-        "gpus": needs.get("gpu", 0.0),
+        "vcpus": request.vcpus,
+        "memory_mib": request.memory,
+        "gpus": request.gpus,
     }

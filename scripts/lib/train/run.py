@@ -29,10 +29,11 @@ from scripts.lib.train.options import (
 
 
 def run(
-    scene_path: Path, options_text: str, ply: Path, metrics_path: Path, checkpoints: Path
+    scene_path: Path, options_text: str, ply: Path, metrics_path: Path, checkpoints: Path | str
 ) -> dict[str, Any]:
     """Train on `scene_path`, write `ply` and `metrics_path`, return the metrics.
 
+    `checkpoints` is a folder, or `s3://BUCKET/PREFIX`.
     Raises UserError on bad input or options, `loop.StoppedError` after SIGTERM.
     """
     options = parse_options(TrainOptions, options_text)
@@ -51,9 +52,10 @@ def run(
     for run_settings, store in zip(runs, stores, strict=True):
         kept = store if options.checkpoint_every else None
         # A finished run of several is kept as its last checkpoint until all are done.
-        outcomes.append(
-            train(scene, run_settings, kept, options.checkpoint_every, keep_last=len(runs) > 1)
-        )
+        with store:
+            outcomes.append(
+                train(scene, run_settings, kept, options.checkpoint_every, keep_last=len(runs) > 1)
+            )
     note = TrainingNote(int(scene.sizes.max()), settings.holdout, settings.held_out)
     write_ply(ply, outcomes[0].gaussians, (note.comment(),))
     metrics = outcomes[0].metrics | {"resolution": note.resolution, "options": as_dict(settings)}

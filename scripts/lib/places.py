@@ -1,0 +1,146 @@
+"""Where a run keeps files that are no outputs: a local folder, or a prefix of an S3 bucket.
+
+Checkpoints and the records of a run go through here, and nothing else in the workflow speaks to S3:
+outputs and inputs are Snakemake's business.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from scripts.lib.console import UserError
+from scripts.lib.files import replacing
+
+SCHEME = "s3://"
+
+
+class Place(Protocol):
+    """Named files in one place. A name appears with its whole content or not at all."""
+
+    def names(self) -> list[str]:
+        """Names of the files here, sorted; [] when there is no such place yet."""
+
+    def put(self, name: str, source: Path) -> None:
+        """Take the local file `source` in under `name`; `source` is gone or stays, as is cheaper."""
+
+    @contextmanager
+    def fetched(self, name: str) -> Iterator[Path]:
+        """A local file with the content of `name`, to read only. Raises UserError when there is none."""
+
+    def remove(self, name: str) -> None:
+        """Forget a file; nothing happens when it is not here."""
+
+
+class Folder:
+    """A local folder, made when the first file comes and removed with the last."""
+
+    remote = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def names(self) -> list[str]:
+        """Names of the files here, sorted; unfinished ones left out."""
+        if not self.path.is_dir():
+            return []
+        return sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
+
+    def put(self, name: str, source: Path) -> None:
+        """Move `source` here; copied first when it lies on another disk, then renamed."""
+        with replacing(self.path / name) as temporary:
+            shutil.move(source, temporary)
+
+    @contextmanager
+    def fetched(self, name: str) -> Iterator[Path]:
+        """The file itself."""
+        if not (self.path / name).is_file():
+            raise UserError(f"{self.path / name} does not exist")
+        yield self.path / name
+
+    def remove(self, name: str) -> None:
+        """Delete a file, and the folder when nothing else is in it."""
+        (self.path / name).unlink(missing_ok=True)
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+
+class Bucket:
+    """A prefix of an S3 bucket. An upload replaces the object at once, so nobody sees half of one."""
+
+    remote = True
+
+    def __init__(self, uri: str) -> None:
+        bucket, _, prefix = uri.removeprefix(SCHEME).partition("/")
+        if not bucket:
+            raise UserError(f"{uri!r} names no bucket; it must be s3://BUCKET/PREFIX")
+        self.bucket, self.prefix = bucket, prefix.strip("/") + "/" if prefix.strip("/") else ""
+        self._client: Any = None
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
+
+    def client(self) -> Any:
+        """S3 through the environment's credentials; patient, because throttling passes."""
+        if self._client is None:
+            import boto3
+            from botocore.config import Config
+
+            patient = Config(retries={"mode": "standard", "max_attempts": 10})
+            self._client = boto3.client("s3", config=patient)
+        return self._client
+
+    def names(self) -> list[str]:
+        """Names directly under the prefix, sorted. Raises UserError when S3 refuses."""
+        pages = self.client().get_paginator("list_objects_v2")
+        with self._explained("list"):
+            found = [
+                item["Key"].removeprefix(self.prefix)
+                for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix)
+                for item in page.get("Contents", [])
+            ]
+        return sorted(name for name in found if name and "/" not in name)
+
+    def put(self, name: str, source: Path) -> None:
+        """Upload; a large file in parts, which become visible together. Raises UserError when S3 refuses."""
+        with self._explained(f"take {name}"):
+            self.client().upload_file(str(source), self.bucket, self.prefix + name)
+
+    @contextmanager
+    def fetched(self, name: str) -> Iterator[Path]:
+        """Download to a temporary file."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            with self._explained(f"give {name}"):
+                self.client().download_file(self.bucket, self.prefix + name, str(path))
+            yield path
+
+    def remove(self, name: str) -> None:
+        """Delete an object. Raises UserError when S3 refuses."""
+        with self._explained(f"delete {name}"):
+            self.client().delete_object(Bucket=self.bucket, Key=self.prefix + name)
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn AWS's many errors into one sentence."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (Boto3Error, BotoCoreError, ClientError) as error:
+            raise UserError(
+                f"{self} did not {what} ({error}); check the name, the credentials and the role's rights"
+            ) from None
+
+
+def place(text: str) -> Folder | Bucket:
+    """The place that `text` names: `s3://BUCKET/PREFIX`, or a folder."""
+    return Bucket(text) if text.startswith(SCHEME) else Folder(Path(text))

@@ -1,0 +1,157 @@
+"""The cut-down sample on the small AWS: photos in the bucket, the real profile, the web bundle in the bucket.
+
+In the middle of it the machine that trains is taken away. The tests after it look at what came out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.lib.images import read_lock
+from scripts.lib.node import node_modules
+from scripts.verify import problems
+from tests.aws.cloud import BUCKET, Cloud, Execution
+from tests.aws.submitter import Submitter, under_git
+from tests.workflow.conftest import copy_checkout
+from tests.workflow.test_end_to_end import AFTER_COMPRESSION
+
+RUN = "runs/main"
+PHOTOS = 10
+STEPS = 500
+CONFIG = f"""\
+scenes: scenes.tsv
+preset: draft
+import_photos: {{max_side: 800}}
+train_splat: {{steps: {STEPS}, resolution: 160, cap: 3000, checkpoint_every: 0.3}}
+render_tour: {{width: 160, fps: 4}}
+"""
+
+
+def checkout(folder: Path) -> Path:
+    """A clone of the project with a sheet whose photos lie in the bucket only."""
+    copy_checkout(folder)
+    (folder / "config" / "config.yaml").write_text(CONFIG)
+    (folder / "scenes.tsv").write_text("scene\tsource\ncut\tphotos\n")
+    under_git(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run when it was over, and what was seen on the way."""
+
+    cloud: Cloud
+    output: str
+    executions: tuple[Execution, ...]
+    requests: Counter[str]
+    photo_requests: int
+    checkpoint: int  # step of the newest checkpoint in the bucket when the machine was taken away
+
+    def stage(self, name: str) -> Any:
+        """A stage's JSON, from the bucket."""
+        key = f"{RUN}/results/cut/{name}.json"
+        return json.loads(self.cloud.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+
+@pytest.fixture(scope="module")
+def finished(account: Cloud, tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Finished:
+    """One run from photos to bundle, the training machine reclaimed after its first checkpoint."""
+    account.executions.clear()
+    account.requests.clear()
+    account.photo_requests = 0
+    account.job_environment["SPLATMAKE_NODE_MODULES"] = str(node_modules())
+    s3 = account.client("s3")
+    for photo in sorted((sample / "photos").glob("*.jpg"))[:PHOTOS]:
+        s3.upload_file(str(photo), BUCKET, f"{RUN}/photos/{photo.name}")
+    run = Submitter(checkout(tmp_path_factory.mktemp("main") / "checkout"), account, RUN)
+    process = run.start()
+    training = account.wait_for(lambda: account.running("train_splat"), 180)
+    names = account.wait_for(lambda: account.keys(f"checkpoints/{RUN}/cut/"), 120)
+    account.reclaim(training)
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output[-8000:]
+    steps = [int(name.removesuffix(".pt").rpartition("-")[2]) for name in names]
+    return Finished(
+        account,
+        output,
+        tuple(account.executions),
+        Counter(account.requests),
+        account.photo_requests,
+        max(steps),
+    )
+
+
+def test_the_bundle_is_in_the_bucket_and_verifies(finished: Finished, tmp_path: Path) -> None:
+    prefix = f"{RUN}/results/cut/web/"
+    for key in finished.cloud.keys(prefix):
+        path = tmp_path / "web" / key.removeprefix(prefix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        finished.cloud.client("s3").download_file(BUCKET, key, str(path))
+    assert problems(tmp_path / "web") == []
+    manifest = json.loads((tmp_path / "web" / "manifest.json").read_text())
+    assert manifest["scene"] == "cut"
+
+
+def test_reclaimed_training_went_on_from_its_checkpoint(finished: Finished) -> None:
+    first, second = (e for e in finished.executions if e.rule == "train_splat")
+    assert first.reclaimed and first.exit_code != 0
+    assert second.exit_code == 0 and second.job_id == first.job_id  # Batch's own second try
+    train = finished.stage("train")
+    assert finished.checkpoint <= train["resumed_from"] < STEPS == train["steps"]
+    assert train["curve"][-1]["step"] == STEPS
+    # Nothing of the finished run is kept.
+    assert finished.cloud.keys(f"checkpoints/{RUN}/cut/") == set()
+
+
+def test_every_other_job_ran_once(finished: Finished) -> None:
+    runs = Counter(e.rule for e in finished.executions)
+    assert runs.pop("train_splat") == 2
+    assert set(runs.values()) == {1} and len(runs) == 14
+
+
+def test_stages_go_to_their_queue_and_image(finished: Finished, root: Path) -> None:
+    images = {name: image.pinned("ghcr.io/splatmake") for name, image in read_lock(root).items()}
+    for execution in finished.executions:
+        stage = next(name for name, image in images.items() if image == execution.image)
+        wanted = "gpu-spot" if stage == "train" else "cpu-spot"
+        assert execution.queue == wanted, execution.rule
+    assert {e.image for e in finished.executions} == {images[n] for n in ("sfm", "train", "web")}
+
+
+def test_progress_can_be_polled(finished: Finished) -> None:
+    body = finished.cloud.client("s3").get_object(Bucket=BUCKET, Key=f"{RUN}/progress.json")["Body"]
+    progress = json.loads(body.read())
+    assert progress["state"] == "done" and progress["percent"] == 100
+    assert {s["rule"] for s in progress["scenes"]["cut"]["stages"]} >= {"train_splat", "bundle_web"}
+
+
+def test_requests_to_s3_stay_few(finished: Finished) -> None:
+    """One archive a stage: only import_photos asks for single photos, at most three times each.
+
+    The figures of config/aws/README.md for 200 photos come from these.
+    """
+    per_photo = finished.photo_requests / PHOTOS
+    rest = sum(finished.requests.values()) - finished.photo_requests
+    print(f"S3: {rest} requests and {per_photo} for each photo; {dict(finished.requests)}")
+    assert per_photo <= 3
+    assert rest < 2200
+
+
+def test_a_fresh_clone_finds_everything_done(finished: Finished, tmp_path: Path) -> None:
+    again = Submitter(checkout(tmp_path / "clone"), finished.cloud, RUN)
+    before = len(finished.cloud.executions)
+    result = again.run()
+    assert result.returncode == 0 and "Nothing to be done" in result.stdout, result.stdout
+    assert len(finished.cloud.executions) == before
+    assert (tmp_path / "clone" / ".snakemake" / "metadata").is_dir()
+    # One changed option, and only what follows from it is planned.
+    plan = again.run("-n", "--config", "compress_splat={seed: 7}").stdout
+    table = plan.split("Job stats:")[1].split("total")[0].splitlines()[3:]
+    assert {row.split()[0] for row in table if row.strip()} - {"all"} >= AFTER_COMPRESSION
+    assert "train_splat" not in plan.split("Job stats:")[1].split("total")[0]
