@@ -18,6 +18,7 @@ include: "rules/photos.smk"
 include: "rules/sfm.smk"
 include: "rules/splat.smk"
 include: "rules/web.smk"
+include: "rules/publish.smk"
 include: "rules/report.smk"
 
 
@@ -29,3 +30,4 @@ rule all:
         reports=collect("<results>/{scene}/report.html", scene=SCENES),
         films=collect("<results>/{scene}/tour.mp4", scene=SCENES),
         index="<results>/index.html",
+        published=collect("<results>/{scene}/published.json", scene=PUBLISHED),

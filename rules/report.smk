@@ -1,7 +1,7 @@
 """What a person reads: one report per scene, one index over all.
 
 Needs  every stage's JSON, renders.zip, the page's manifest
-Leaves <results>/{scene}/report.html, <results>/summary.tsv, <results>/index.html
+Leaves <results>/{scene}/cost.json, report.html, <results>/summary.tsv, <results>/index.html
 """
 
 TIMED = [
@@ -19,6 +19,31 @@ TIMED = [
     "render_tour",
     "bundle_web",
 ]
+
+
+rule cost_scene:
+    """Sum up what the stages used, in seconds, dollars and kWh; where the submitter keeps the ledger."""
+    input:
+        benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
+    output:
+        cost="<results>/{scene}/cost.json",
+    log:
+        "<logs>/{scene}/cost_scene.log",
+    localrule: True
+    conda:
+        "../envs/web.yaml"
+    container:
+        IMAGES["web"]
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        options=options("cost_scene"),
+        run=RUN_PREFIX,
+        code=code("cost_scene", "config/aws/prices.yaml"),
+    shell:
+        "python -m scripts.cost_scene --scene {wildcards.scene:q} --benchmarks {input.benchmarks:q}"
+        " --options {params.options:q} --run {params.run:q} --output {output.cost:q} 2>&1 | tee {log:q}"
 
 
 rule report_scene:
@@ -39,6 +64,7 @@ rule report_scene:
         stops="<results>/{scene}/stops.jpg",
         manifest="<results>/{scene}/web/manifest.json",
         benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
+        cost="<results>/{scene}/cost.json",
     output:
         report=report(
             "<results>/{scene}/report.html",
@@ -67,7 +93,7 @@ rule report_scene:
         " --pairs {input.pairs:q} --sfm {input.sfm:q} --georef {input.georef:q} --train {input.train:q}"
         " --eval {input.eval:q} --clean {input.clean:q} --codecs {input.codecs:q} --renders {input.renders:q}"
         " --poster {input.poster:q} --view {input.view:q} --stops {input.stops:q}"
-        " --manifest {input.manifest:q} --benchmarks {input.benchmarks:q}"
+        " --manifest {input.manifest:q} --benchmarks {input.benchmarks:q} --cost {input.cost:q}"
         " --options {params.options:q} --output {output.report:q} 2>&1 | tee {log:q}"
 
 
@@ -80,6 +106,7 @@ rule summarise:
         codecs=collect("<results>/{scene}/codecs.json", scene=SCENES),
         posters=collect("<results>/{scene}/poster.jpg", scene=SCENES),
         benchmarks=collect("<benchmarks>/{scene}/{rule}.tsv", scene=SCENES, rule=TIMED),
+        costs=collect("<results>/{scene}/cost.json", scene=SCENES),
     output:
         table=report(
             "<results>/summary.tsv",
@@ -106,10 +133,9 @@ rule summarise:
         mem_mb=grow(2000),
     params:
         scenes=list(SCENES),
-        price=SETTINGS["report_scene"]["price_per_hour"],
         code=code("summarise", "scripts/lib/report/templates/*"),
     shell:
         "python -m scripts.summarise --scenes {params.scenes:q} --sfm {input.sfm:q} --train {input.train:q}"
         " --eval {input.eval:q} --codecs {input.codecs:q} --posters {input.posters:q}"
-        " --benchmarks {input.benchmarks:q} --price-per-hour {params.price}"
+        " --benchmarks {input.benchmarks:q} --costs {input.costs:q}"
         " --tsv {output.table:q} --html {output.index:q} 2>&1 | tee {log:q}"

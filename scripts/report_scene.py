@@ -22,7 +22,6 @@ class ReportOptions:
 
     max_views: int = 12  # held-out views shown as pictures, the worst ones; the rest as figures
     picture_side: int = 640  # pixels of the longer side; three of them stand side by side
-    price_per_hour: float = 0.0  # of the machine, in dollars; 0 leaves money out
 
 
 CONTACT_SIDE = 1600  # pixels of the contact sheet's longer side
@@ -48,7 +47,7 @@ def report_scene(
     sheet = file_uri(contact, CONTACT_SIDE) if contact else ""
     strip = file_uri(stops, CONTACT_SIDE) if stops else ""
     pictures = Pictures(file_uri(poster, 2 * options.picture_side), views, sheet, strip)
-    write_bytes(output, build_report(files, pictures, options.price_per_hour).encode())
+    write_bytes(output, build_report(files, pictures).encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -66,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--poster", type=Path, required=True, help="poster.jpg")
     parser.add_argument("--manifest", type=Path, help="the page's manifest.json")
     parser.add_argument("--benchmarks", type=Path, nargs="*", default=[], help="one TSV per rule")
+    parser.add_argument("--cost", type=Path, help="cost.json")
     parser.add_argument("--options", default="{}", help="config section report_scene as JSON")
     parser.add_argument("--output", type=Path, required=True, help="the report.html to write")
     given = parser.parse_args(argv)
@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         manifest=read_object(given.manifest),
         clean=read_object(given.clean),
         view=read_object(given.view),
+        cost=read_object(given.cost),
         benchmarks=tuple(read_benchmark(path) for path in given.benchmarks),
     )
     options = parse_options(ReportOptions, given.options)

@@ -51,19 +51,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--results", type=Path, help="folder of the scenes' folders; default: that of --html"
     )
-    parser.add_argument(
-        "--price-per-hour", type=float, default=0.0, help="of the machine, in dollars; 0: no cost"
-    )
+    parser.add_argument("--costs", type=Path, nargs="*", default=[], help="cost.json")
     parser.add_argument("--tsv", type=Path, required=True, help="the table to write")
     parser.add_argument("--html", type=Path, required=True, help="the index to write")
     given = parser.parse_args(argv)
-    lists = {stage: getattr(given, stage) for stage in (*STAGES, "posters")}
+    lists = {stage: getattr(given, stage) for stage in (*STAGES, "posters", "costs")}
     results = given.results or given.html.parent
     rows = []
     for scene, paths in zip(given.scenes, by_scene(given.scenes, lists), strict=True):
         files = StageFiles(
             scene=scene,
             **{stage: read_object(paths.get(stage)) for stage in STAGES},
+            cost=read_object(paths.get("costs")),
             pairs={},
             manifest={},
             benchmarks=benchmarks_of(scene, given.benchmarks),
@@ -73,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = Path(os.path.relpath(results / scene, given.html.parent)).as_posix()
         rows.append(Row(summarise(files), folder, thumbnail, tuple(read_rate(files.codecs))))
     write_bytes(given.tsv, summary_table([row.record for row in rows]).encode())
-    write_bytes(given.html, build_index(rows, given.price_per_hour).encode())
+    write_bytes(given.html, build_index(rows).encode())
     say(f"Summary of {len(rows)} scene{'s' if len(rows) != 1 else ''}: {given.html}, {given.tsv}")
 
 

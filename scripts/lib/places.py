@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,8 +25,11 @@ class Place(Protocol):
     def names(self) -> list[str]:
         """Names of the files here, sorted; [] when there is no such place yet."""
 
-    def put(self, name: str, source: Path) -> None:
-        """Take the local file `source` in under `name`; `source` is gone or stays, as is cheaper."""
+    def put(self, name: str, source: Path, headers: Mapping[str, str] | None = None) -> None:
+        """Take the local file `source` in under `name`; `source` is gone or stays, as is cheaper.
+
+        `headers` are what a web server should say of it, where the place can keep that.
+        """
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
@@ -53,7 +56,7 @@ class Folder:
             return []
         return sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
 
-    def put(self, name: str, source: Path) -> None:
+    def put(self, name: str, source: Path, headers: Mapping[str, str] | None = None) -> None:
         """Move `source` here; copied first when it lies on another disk, then renamed."""
         with replacing(self.path / name) as temporary:
             shutil.move(source, temporary)
@@ -108,10 +111,14 @@ class Bucket:
             ]
         return sorted(name for name in found if name and "/" not in name)
 
-    def put(self, name: str, source: Path) -> None:
-        """Upload; a large file in parts, which become visible together. Raises UserError when S3 refuses."""
+    def put(self, name: str, source: Path, headers: Mapping[str, str] | None = None) -> None:
+        """Upload; a large file in parts, which become visible together. Raises UserError when S3 refuses.
+
+        `headers`: Content-Type, Content-Encoding and Cache-Control.
+        """
+        extra = {name.replace("-", ""): value for name, value in (headers or {}).items()}
         with self._explained(f"take {name}"):
-            self.client().upload_file(str(source), self.bucket, self.prefix + name)
+            self.client().upload_file(str(source), self.bucket, self.prefix + name, ExtraArgs=extra)
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:

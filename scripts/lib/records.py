@@ -25,7 +25,7 @@ METADATA, LEDGER = "metadata", "ledger"
 
 
 def record_key(name: str) -> str:
-    """The file that a record of Snakemake is about, from the record's path: base64, cut where names get long."""
+    """The file that a record of Snakemake is about: its path is base64, cut where names get long."""
     parts = [part.removeprefix("@") for part in PurePosixPath(name).parts]
     try:
         return base64.urlsafe_b64decode("".join(parts)).decode()

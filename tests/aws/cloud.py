@@ -116,13 +116,21 @@ class Cloud:
 
     def keys(self, prefix: str = "") -> set[str]:
         """Names of the objects in the bucket under a prefix."""
-        pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        pages = (
+            self.client("s3")
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=BUCKET, Prefix=prefix)
+        )
         return {item["Key"] for page in pages for item in page.get("Contents", [])}
 
     def active_jobs(self) -> list[str]:
         """Names of the jobs that Batch would still run."""
         backend = batch_models.batch_backends[ACCOUNT][REGION]
-        return [job.job_name for job in backend._jobs.values() if job.status not in ("SUCCEEDED", "FAILED")]
+        return [
+            job.job_name
+            for job in backend._jobs.values()
+            if job.status not in ("SUCCEEDED", "FAILED")
+        ]
 
     def running(self, rule: str) -> Execution | None:
         """The execution of a rule that is going on now."""
@@ -182,7 +190,7 @@ def _retried(job: Any, attempt: int, reason: str, why: str) -> bool:
 
 def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, str, str]:
     """One attempt of a job: (succeeded, the container's reason, the job's status reason)."""
-    # Compiled kernels stay on a machine: to compile them anew for each job would take most of the tests' time.
+    # Compiled kernels stay on a machine: to compile them for each job would take most of the time.
     kernels, kept = folder / KERNELS, folder.parent / f"{folder.name}-kernels"
     if kernels.is_dir():
         shutil.rmtree(kept, ignore_errors=True)
@@ -251,7 +259,11 @@ def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, 
     execution.ended = time.monotonic()
     (folder.parent / "logs").mkdir(exist_ok=True)
     (folder.parent / "logs" / f"{job.job_name}-{attempt}.log").write_text("".join(lines))
-    group = properties.get("logConfiguration", {}).get("options", {}).get("awslogs-group", "/aws/batch/job")
+    group = (
+        properties.get("logConfiguration", {})
+        .get("options", {})
+        .get("awslogs-group", "/aws/batch/job")
+    )
     job._log_group = group
     job._log_backend.ensure_log_group(group)
     job._log_backend.ensure_log_stream(group, job.log_stream_name)
@@ -341,7 +353,9 @@ def _furnish(cloud: Cloud) -> None:
     s3, iam, ec2, batch = (cloud.client(name) for name in ("s3", "iam", "ec2", "batch"))
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket=BUCKET, Key="KEEP", Body=b"")
-    role = iam.create_role(RoleName=f"{STACK}-service", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    role = iam.create_role(RoleName=f"{STACK}-service", AssumeRolePolicyDocument="{}")["Role"][
+        "Arn"
+    ]
     iam.create_instance_profile(InstanceProfileName=f"{STACK}-instance")
     subnet = ec2.describe_subnets()["Subnets"][0]
     group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]

@@ -29,7 +29,9 @@ def cloud(account: Cloud) -> Cloud:
 
 
 @pytest.fixture
-def submitter(cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Submitter]:
+def submitter(
+    cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest
+) -> Callable[..., Submitter]:
     """`submitter(config)` is a new checkout of the small workflow, its run named after the test."""
 
     def make(config: str = "", prefix: str = "") -> Submitter:

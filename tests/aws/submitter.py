@@ -13,8 +13,8 @@ from tests.conftest import ROOT
 
 PROFILE = ROOT / "config" / "profiles" / "aws-batch"
 
-# Three stages and two scenes; what they do is set by the config, and `slow` waits for a file in the bucket's place.
-FAKE = '''
+# Three stages and two scenes; what the middle one does is set by the config.
+FAKE = """
 configfile: "config.yaml"
 
 wildcard_constraints:
@@ -65,7 +65,7 @@ rule last:
         mem_mb=100,
     shell:
         "cp {input} {output}"
-'''
+"""
 
 
 @dataclass(frozen=True)

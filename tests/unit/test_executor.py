@@ -26,6 +26,8 @@ from snakemake_executor_plugin_splatmake_batch.outcome import (
 )
 from snakemake_interface_common.exceptions import WorkflowError
 
+from scripts.lib.jobs.aws import run_mark
+
 RECLAIM = "Host EC2 (instance i-0abc) terminated."
 REQUEST = Request(
     name="train_splat-yard-0123",
@@ -49,9 +51,17 @@ def test_upstream_still_lacks_what_this_plugin_brings() -> None:
     assert version("snakemake-executor-plugin-aws-batch") == "0.2.1"
     text = "".join(
         inspect.getsource(module)
-        for module in (released, __import__(f"{released.__name__}.batch_job_builder", fromlist=["x"]))
+        for module in (
+            released,
+            __import__(f"{released.__name__}.batch_job_builder", fromlist=["x"]),
+        )
     )
-    for name in ("aws_batch_container_image", "batch_queue", "shared_memory_size_mb", "retryStrategy"):
+    for name in (
+        "aws_batch_container_image",
+        "batch_queue",
+        "shared_memory_size_mb",
+        "retryStrategy",
+    ):
         assert name not in text, f"the released executor knows {name} now"
 
 
@@ -93,12 +103,14 @@ def test_requirements(resources: dict[str, int], needs: tuple[int, int, int]) ->
 
 
 def test_names_tell_jobs_apart_and_are_the_same_from_any_machine() -> None:
-    name = job_name(["train_splat"], "yard", ["s3://b/run", ["a"]])
-    assert name == job_name(["train_splat"], "yard", ["s3://b/run", ["a"]])
-    assert name.startswith("train_splat-yard-")
-    assert name != job_name(["train_splat"], "yard", ["s3://b/other", ["a"]])
-    assert len(job_name(["x" * 200], "ü y", [])) <= 128
-    assert job_name(["a"], "ü y", []).isascii()
+    run = "s3://b/run"
+    name = job_name(["train_splat"], "yard", run, [run, ["a"]])
+    assert name == job_name(["train_splat"], "yard", run, [run, ["a"]])
+    assert name != job_name(["train_splat"], "yard", run, [run, ["b"]])
+    # By this the API finds all jobs of a run.
+    assert name.startswith(f"train_splat-yard-{run_mark(run)}-")
+    assert len(job_name(["x" * 200], "ü y", run, [])) <= 128
+    assert job_name(["a"], "ü y", run, []).isascii()
 
 
 def test_images_are_dockers() -> None:
@@ -131,7 +143,11 @@ def failed(why: str = "", reason: str = "") -> dict[str, Any]:
         ({"status": "RUNNABLE"}, {}, Move.WAIT),
         (failed(RECLAIM), {}, Move.ON_DEMAND),
         (failed(RECLAIM), {"on_spot": False}, Move.FAIL),
-        (failed("", "OutOfMemoryError: Container killed due to memory usage"), {}, Move.MORE_MEMORY),
+        (
+            failed("", "OutOfMemoryError: Container killed due to memory usage"),
+            {},
+            Move.MORE_MEMORY,
+        ),
         (failed("", "OutOfMemoryError: ..."), {"may_grow": False}, Move.FAIL),
         (failed("terminated by snakemake"), {"adopted": True}, Move.AGAIN),
         (failed("terminated by snakemake"), {}, Move.FAIL),

@@ -10,6 +10,7 @@ import pytest
 
 from scripts.check_codecs import CheckOptions
 from scripts.config_manual import manual
+from scripts.cost_scene import CostOptions
 from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.bundle import WebOptions
 from scripts.lib.clean import CleanOptions
@@ -31,6 +32,7 @@ from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.train.options import TrainOptions
+from scripts.publish_web import PublishOptions
 from scripts.render_tour import TourOptions
 from scripts.report_scene import ReportOptions
 
@@ -49,6 +51,8 @@ OPTIONS = {
     "check_codecs": CheckOptions,
     "render_tour": TourOptions,
     "bundle_web": WebOptions,
+    "publish_web": PublishOptions,
+    "cost_scene": CostOptions,
     "report_scene": ReportOptions,
 }
 

@@ -23,6 +23,7 @@ PER_SCENE = {
     "render_poster",
     "render_tour",
     "bundle_web",
+    "cost_scene",
     "report_scene",
 }
 

@@ -17,7 +17,8 @@ from scripts.lib.gaussians import read_ply
 from scripts.verify import problems
 from tests.workflow.conftest import CUT_DOWN_PHOTOS, Checkout, copy_checkout
 
-AFTER_COMPRESSION = {"compress_splat", "check_codecs", "bundle_web", "report_scene", "summarise"}
+AFTER_COMPRESSION = {"compress_splat", "check_codecs", "bundle_web", "cost_scene"}
+AFTER_COMPRESSION |= {"report_scene", "summarise"}
 AFTER_CLEANING = AFTER_COMPRESSION | {"render_poster", "render_tour"}
 AFTER_TRAINING = AFTER_CLEANING | {"train_splat", "evaluate_splat", "clean_splat"}
 

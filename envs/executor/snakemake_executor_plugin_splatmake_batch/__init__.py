@@ -9,7 +9,6 @@ on failure, jobs of a submitter that died are taken over instead of run twice, s
 an end to polling when AWS stays unreachable, no pip in workers, and a ledger of what each job used.
 """
 
-
 import json
 import os
 import time
@@ -44,14 +43,19 @@ def _setting(help_text: str, default: Any = None, **metadata: Any) -> Any:
 
 @dataclass
 class ExecutorSettings(ExecutorSettingsBase):
-    """Options on the command line and in profiles, `--splatmake-batch-...`."""
+    """Options on the command line and in profiles, `--splatmake-batch-...`.
+
+    Snakemake makes argparse types of the annotations and knows `Optional[str]`, not `str | None`.
+    """
 
     region: Optional[str] = _setting("AWS region")
     job_queue: Optional[str] = _setting("Queue of jobs without a GPU, spot", required=True)
     gpu_queue: Optional[str] = _setting("Queue of jobs with a GPU, spot; default: job_queue")
     on_demand_queue: Optional[str] = _setting("Queue for CPU jobs interrupted twice on spot")
     gpu_on_demand_queue: Optional[str] = _setting("Queue for GPU jobs interrupted twice on spot")
-    job_role: Optional[str] = _setting("Role of jobs: its ARN, or its name in this account", required=True)
+    job_role: Optional[str] = _setting(
+        "Role of jobs: its ARN, or its name in this account", required=True
+    )
     tags: Optional[str] = _setting("Tags of all jobs: KEY=VALUE,KEY=VALUE")
     task_timeout: Optional[int] = _setting("Seconds after which Batch ends a job", 3600)
     log_group: Optional[str] = _setting("CloudWatch log group of the jobs", LOG_GROUP)
@@ -85,7 +89,10 @@ class Executor(ReleasedExecutor):
                     f"{name} is {value!r}: an environment variable in it is not set;"
                     " config/aws/README.md lists those to set"
                 )
-        client = {"region_name": settings.region, "config": Config(retries={"mode": "adaptive", "max_attempts": 8})}
+        client = {
+            "region_name": settings.region,
+            "config": Config(retries={"mode": "adaptive", "max_attempts": 8}),
+        }
         self.batch_client.client = boto3.client("batch", **client)
         self._logs = boto3.client("logs", **client)
         self._ecs = boto3.client("ecs", **client)
@@ -108,7 +115,9 @@ class Executor(ReleasedExecutor):
         found = self._running_job(request)
         submitted = Submitted(request, adopted=found is not None)
         if found:
-            self.logger.info(f"Taking over AWS Batch job {request.name} ({found}) of an earlier run")
+            self.logger.info(
+                f"Taking over AWS Batch job {request.name} ({found}) of an earlier run"
+            )
         else:
             found = self._submit(submitted)
         self.report_job_submission(
@@ -127,8 +136,9 @@ class Executor(ReleasedExecutor):
         )
         scene = str(getattr(singles[0].wildcards, "scene", ""))
         rules = sorted({single.rule.name for single in singles})
+        run = self.workflow.storage_settings.default_storage_prefix or ""
         identity = [
-            self.workflow.storage_settings.default_storage_prefix,
+            run,
             sorted(str(path) for path in job.output),
             [[single.rule.name, str(single.params)] for single in singles],
         ]
@@ -137,7 +147,7 @@ class Executor(ReleasedExecutor):
         except ValueError as error:
             raise WorkflowError(f"rule {rules[0]}: {error}") from None
         return Request(
-            name=job_name(rules, scene, identity),
+            name=job_name(rules, scene, run, identity),
             image=image,
             command=("/bin/bash", "-c", self.format_job_exec(job)),
             environment=dict(self.envvars()),
@@ -325,4 +335,6 @@ class Executor(ReleasedExecutor):
             self._deregister_job(info)
 
 
-assert TERMINATED == "terminated by snakemake"  # what the released `_terminate_job` gives as its reason
+assert (
+    TERMINATED == "terminated by snakemake"
+)  # what the released `_terminate_job` gives as its reason

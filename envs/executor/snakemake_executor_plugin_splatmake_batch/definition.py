@@ -1,4 +1,4 @@
-"""What AWS Batch is asked for: from a job's resources to a job definition. Plain values in, plain values out."""
+"""What AWS Batch is asked for: from a job's resources to a job definition, plain values both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from typing import Any
 
 # What Batch itself tries again, on the same queue: the machine was taken away, or never got the job going.
 RECLAIMED = "Host EC2*"
-START_FAILURES = ("CannotPullContainerError*", "DockerTimeoutError*", "ResourceInitializationError*")
+START_FAILURES = (
+    "CannotPullContainerError*",
+    "DockerTimeoutError*",
+    "ResourceInitializationError*",
+)
 OUT_OF_MEMORY = "OutOfMemoryError"
 SPOT_TRIES = 2  # interruptions before a job goes to a machine that stays
 MEMORY_GROWTH = 1.5
@@ -47,11 +51,15 @@ def image_name(container: str) -> str:
     return container.removeprefix("docker://")
 
 
-def job_name(rules: Iterable[str], scene: str, identity: Any) -> str:
-    """A name that a second submitter would give the same job, and no other: Batch allows 128 characters."""
+def job_name(rules: Iterable[str], scene: str, run: str, identity: Any) -> str:
+    """A name that a second submitter would give the same job, and no other: Batch allows 128 characters.
+
+    Before the job's own digest stands that of the run's prefix, by which all jobs of a run are found.
+    """
+    mark = hashlib.sha256(run.encode()).hexdigest()[:8]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
     words = "-".join(part for part in [*rules, scene] if part)
-    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', words)[:100]}-{digest[:20]}"
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', words)[:90]}-{mark}-{digest[:16]}"
 
 
 def requirements(resources: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ from scripts.lib.console import duration
 from scripts.lib.report import charts, summary, verdicts
 from scripts.lib.report.html import render
 from scripts.lib.report.summary import Summary
+from scripts.lib.report.values import dollars
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,16 @@ def _cell(value: Any) -> str:
     return " ".join(str(value).split())
 
 
-def build_index(rows: Sequence[Row], price_per_hour: float = 0.0) -> str:
-    """The index of all scenes as one self-contained HTML document.
-
-    `price_per_hour` of the machine, in dollars; 0 leaves money out of it.
-    """
+def build_index(rows: Sequence[Row]) -> str:
+    """The index of all scenes as one self-contained HTML document."""
     records = [row.record for row in rows]
     good = sum(record.verdict == verdicts.Level.GOOD for record in records)
     return render(
         "index.html.j2",
         rows=[_shown(row) for row in rows],
         good=good,
-        charts=_charts(rows, price_per_hour),
+        charts=_charts(rows),
+        priced=any(record.cost_usd is not None for record in records),
     )
 
 
@@ -72,10 +71,11 @@ def _shown(row: Row) -> dict[str, Any]:
         "verdict": summary.judge(record),
         "time": None if seconds is None else duration(seconds),
         "whole_time": record.total_seconds is not None,
+        "cost": dollars(record.cost_usd),
     }
 
 
-def _charts(rows: Sequence[Row], price_per_hour: float) -> list[Any]:
+def _charts(rows: Sequence[Row]) -> list[Any]:
     """Likeness against size, time and cost over all scenes; settings of a scene as trails."""
     measured = [row for row in rows if row.record.psnr is not None]
     drawn = []
@@ -94,7 +94,7 @@ def _charts(rows: Sequence[Row], price_per_hour: float) -> list[Any]:
     times = points(lambda record: (record.total_seconds or record.train_seconds or 0) / 60)
     if len(times) > 1:
         drawn.append(charts.pareto("times", "time, minutes", times))
-        if price_per_hour > 0:
-            costs = [(name, x / 60 * price_per_hour, y) for name, x, y in times]
-            drawn.append(charts.pareto("costs", "cost, dollars", costs))
+    costs = points(lambda record: record.cost_usd)
+    if len(costs) > 1:
+        drawn.append(charts.pareto("costs", "cost, dollars", costs))
     return drawn

@@ -38,6 +38,7 @@ class StageFiles:
     manifest: Json
     clean: Json = field(default_factory=dict)
     view: Json = field(default_factory=dict)
+    cost: Json = field(default_factory=dict)
     benchmarks: tuple[Benchmark, ...] = ()
 
 

@@ -14,7 +14,17 @@ from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.html import render
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
-from scripts.lib.report.values import DASH, count, decimals, grouped, names, number, objects, text
+from scripts.lib.report.values import (
+    DASH,
+    count,
+    decimals,
+    dollars,
+    grouped,
+    names,
+    number,
+    objects,
+    text,
+)
 from scripts.lib.report.verdicts import Verdict
 
 GARDEN = 500.0  # square metres: who photographs more from above has flown
@@ -78,11 +88,8 @@ class Measure:
     meaning: str
 
 
-def build_report(files: StageFiles, pictures: Pictures, price_per_hour: float = 0.0) -> str:
-    """The report of one scene as one self-contained HTML document.
-
-    `price_per_hour` of the machine, in dollars; 0 leaves money out of it.
-    """
+def build_report(files: StageFiles, pictures: Pictures) -> str:
+    """The report of one scene as one self-contained HTML document."""
     record = summary.summarise(files)
     shown = _shown_names(files)
     photographed = _capture(files, record, shown)
@@ -113,8 +120,8 @@ def build_report(files: StageFiles, pictures: Pictures, price_per_hour: float = 
         training=_training(files, record),
         formats=[(item, verdicts.format_loss(item.loss_db)) for item in formats],
         rate_chart=_rate_chart(files, formats),
-        stages=_stages(files, price_per_hour),
-        cost=_money(record.total_seconds, price_per_hour),
+        stages=_stages(files),
+        cost=_cost(files),
         time_chart=_time_chart(files),
         total=None if record.total_seconds is None else duration(record.total_seconds),
         facts=_facts(files, record),
@@ -429,15 +436,25 @@ def _training(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
     return [(name, value) for name, value in rows if value != DASH]
 
 
-def _money(seconds: float | None, price_per_hour: float) -> str:
-    """What `seconds` of the machine cost; empty when it has no price."""
-    if seconds is None or price_per_hour <= 0:
-        return ""
-    dollars = seconds / 3600 * price_per_hour
-    return f"${dollars:.2f}" if dollars >= 0.995 else f"{100 * dollars:.2g} ¢"
+def _cost(files: StageFiles) -> dict[str, str]:
+    """What the scene cost and by what it was counted, in words; {} when no price was known."""
+    cost = files.cost
+    if all(stage.get("usd") is None for stage in objects(cost.get("stages"))):
+        return {}
+    prices = cost.get("prices") or {}
+    counted = f"by {text(cost.get('basis'))}"
+    if prices:
+        counted += f", prices of {text(prices.get('region'))} as of {text(prices.get('date'))}"
+    kwh = number(cost.get("kwh"))
+    return {
+        "total": dollars(cost.get("usd")),
+        "counted": counted,
+        "energy": "" if kwh is None else decimals(kwh, 2, "kWh"),
+    }
 
 
-def _stages(files: StageFiles, price_per_hour: float = 0.0) -> list[dict[str, str]]:
+def _stages(files: StageFiles) -> list[dict[str, str]]:
+    spent = {text(stage.get("rule")): stage for stage in objects(files.cost.get("stages"))}
     order = list(STAGES)
     found = sorted(
         files.benchmarks,
@@ -449,7 +466,8 @@ def _stages(files: StageFiles, price_per_hour: float = 0.0) -> list[dict[str, st
             "name": STAGES.get(item.rule, item.rule.replace("_", " ")),
             "seconds": duration(item.seconds),
             "memory": decimals(item.memory_mb, 0, "MB"),
-            "cost": _money(item.seconds, price_per_hour),
+            "cost": dollars(spent.get(item.rule, {}).get("usd")),
+            "machine": text(spent.get(item.rule, {}).get("machine")),
         }
         for item in found
     ]

@@ -39,6 +39,7 @@ class Summary:
     sog_loss_db: float | None
     train_seconds: float | None
     total_seconds: float | None
+    cost_usd: float | None
     device: str
     seed: int | None
 
@@ -83,6 +84,7 @@ def summarise(files: StageFiles) -> Summary:
         sog_loss_db=sog.loss_db if sog else None,
         train_seconds=number(files.train.get("seconds")),
         total_seconds=total,
+        cost_usd=number(files.cost.get("usd")),
         device=text(files.train.get("device")),
         seed=count(files.train.get("seed")),
     )

@@ -92,3 +92,11 @@ def settings(value: Any, prefix: str = "") -> list[tuple[str, str]]:
         else:
             rows.append((name, text(item)))
     return rows
+
+
+def dollars(value: Any) -> str:
+    """A sum of money: dollars, or cents where it is less than one; a dash when it is not known."""
+    found = number(value)
+    if found is None:
+        return DASH
+    return f"${found:.2f}" if found >= 0.995 else f"{100 * found:.2g} ¢"

@@ -123,9 +123,7 @@ class Checkpoints:
                 with self.place.fetched(name) as path:
                     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # torch raises many kinds on a damaged file
-                say(
-                    f"Ignoring the damaged checkpoint {self.place}/{name} ({type(error).__name__})"
-                )
+                say(f"Ignoring the damaged checkpoint {self.place}/{name} ({type(error).__name__})")
                 continue
             say(f"Continuing after step {step} from {self.place}/{name}")
             return state

@@ -1,0 +1,57 @@
+"""What a scene cost: from the ledger of its jobs on AWS Batch, or from this machine's seconds.
+
+Needs  the benchmark of every stage; on AWS the ledger that the executor keeps
+Leaves cost.json: seconds, dollars and kWh, by stage and together
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.lib.console import run_main, say
+from scripts.lib.cost import cloud_cost, local_cost, read_prices
+from scripts.lib.files import write_json
+from scripts.lib.options import parse_options
+from scripts.lib.records import read_ledger
+from scripts.lib.report.inputs import read_benchmark
+
+PRICES = Path(__file__).resolve().parents[1] / "config" / "aws" / "prices.yaml"
+
+
+@dataclass(frozen=True)
+class CostOptions:
+    """Config section `cost_scene`; on AWS the price list counts instead."""
+
+    price_per_hour: float = 0.0  # of the machine, in dollars; 0 leaves money out
+    watts: float = 0.0  # what the machine draws at work; 0 leaves energy out
+    price_per_kwh: float = 0.0  # dollars
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.cost_scene", description=__doc__)
+    parser.add_argument("--scene", required=True, help="the scene's name")
+    parser.add_argument("--benchmarks", type=Path, nargs="+", required=True, help="a TSV per rule")
+    parser.add_argument("--options", default="{}", help="config section cost_scene as JSON")
+    parser.add_argument("--run", default="", help="s3://BUCKET/PREFIX of a run on AWS")
+    parser.add_argument("--ledger", type=Path, default=Path(".snakemake"), help="folder of ledger/")
+    parser.add_argument("--prices", type=Path, default=PRICES, help="the price list of AWS")
+    parser.add_argument("--output", type=Path, required=True, help="cost.json to write")
+    args = parser.parse_args(argv)
+    options = parse_options(CostOptions, args.options)
+    seconds = {b.rule: b.seconds for b in map(read_benchmark, args.benchmarks)}
+    entries = read_ledger(args.ledger, args.run) if args.run else []
+    if entries:
+        cost = cloud_cost(args.scene, seconds, entries, read_prices(args.prices))
+    else:
+        rates = (options.price_per_hour, options.watts, options.price_per_kwh)
+        cost = local_cost(args.scene, seconds, *rates)
+    write_json(args.output, cost)
+    money = "no price known" if cost["usd"] is None else f"${cost['usd']:.2f}"
+    say(f"{args.output}: {cost['seconds']:.0f} s on {cost['basis']}, {money}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,205 @@
+"""What a scene costs: predicted from measured seconds, and summed up from what its jobs really used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.console import UserError
+from scripts.lib.settings import read_yaml
+
+SECONDS_AN_HOUR = 3600
+JOULES_A_KWH = 3.6e6
+GPU_STAGES = (
+    "train_splat",
+    "evaluate_splat",
+    "clean_splat",
+    "compress_splat",
+    "check_codecs",
+    "render_poster",
+    "render_tour",
+)
+CPU_MACHINE = "c7i.2xlarge"  # what the CPU queues take first
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An instance type; prices in dollars an hour."""
+
+    name: str
+    vcpus: int
+    memory_gib: float
+    on_demand: float
+    spot: float
+    gpu: str = ""
+    slower: float = 1.0  # than the GPU that training was measured on
+
+
+@dataclass(frozen=True)
+class Prices:
+    """config/aws/prices.yaml."""
+
+    date: str
+    region: str
+    machines: Mapping[str, Machine]
+    stages: Mapping[str, Mapping[str, float]]
+    job_overhead_seconds: float
+    start_seconds: Mapping[str, float]
+    other_usd: float
+    replaced: Mapping[str, float]
+
+
+def read_prices(path: Path) -> Prices:
+    """Read the price list. Raises UserError when it is missing, not YAML, or lacks something."""
+    content = read_yaml(path)
+    try:
+        machines = {name: Machine(name, **values) for name, values in content["machines"].items()}
+        return Prices(
+            date=str(content["date"]),
+            region=content["region"],
+            machines=machines,
+            stages=content["stages"],
+            job_overhead_seconds=float(content["job_overhead_seconds"]),
+            start_seconds=content["start_seconds"],
+            other_usd=float(content["other_usd"]),
+            replaced=content["replaced"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not a price list as it should be ({error})") from None
+
+
+def share(machine: Machine, vcpus: float, memory_mib: float, gpus: float) -> float:
+    """The part of a machine that a job holds, 0 to 1: others may use the rest."""
+    if machine.gpu and gpus:
+        return 1.0
+    parts = (vcpus / machine.vcpus, memory_mib / 1024 / machine.memory_gib)
+    return min(1.0, max(parts))
+
+
+def job_usd(entry: Mapping[str, Any], prices: Prices) -> float | None:
+    """What one entry of the ledger costs; None when the machine is unknown or has no price."""
+    machine = prices.machines.get(entry.get("instance_type") or "")
+    if machine is None:
+        return None
+    hourly = machine.spot if "spot" in str(entry["queue"]) else machine.on_demand
+    part = share(machine, entry["vcpus"], entry["memory_mib"], entry["gpus"])
+    return float(entry["seconds"]) / SECONDS_AN_HOUR * hourly * part
+
+
+def cloud_cost(
+    scene: str, benchmarks: Mapping[str, float], ledger: Iterable[Mapping[str, Any]], prices: Prices
+) -> dict[str, Any]:
+    """cost.json of a scene on AWS: what each stage's jobs used, interruptions and overhead included.
+
+    `benchmarks` ({rule: seconds}) names the stages; the ledger has a stage's jobs more than once when it was
+    run again. The total is None as long as a stage's machine or price is unknown.
+    """
+    stages = []
+    entries = [entry for entry in ledger if entry["scene"] == scene]
+    for rule in benchmarks:
+        own = [entry for entry in entries if entry["rule"] == rule]
+        costs = [job_usd(entry, prices) for entry in own]
+        known = [cost for cost in costs if cost is not None]
+        stages.append(
+            {
+                "rule": rule,
+                "seconds": round(sum(entry["seconds"] for entry in own), 1),
+                "machine": ", ".join(sorted({e["instance_type"] or "unknown" for e in own})),
+                "queue": ", ".join(sorted({e["queue"] for e in own})),
+                "attempts": sum(entry["attempts"] for entry in own),
+                "usd": round(sum(known), 5) if known and len(known) == len(costs) else None,
+            }
+        )
+    return _ledger_json(scene, "jobs of AWS Batch", stages) | {
+        "prices": {"date": prices.date, "region": prices.region}
+    }
+
+
+def local_cost(
+    scene: str,
+    benchmarks: Mapping[str, float],
+    price_per_hour: float,
+    watts: float,
+    price_per_kwh: float,
+) -> dict[str, Any]:
+    """cost.json of a scene on a machine of one's own: seconds, dollars by the hour, and energy.
+
+    `watts` is what the machine draws at work; 0 leaves energy out, as 0 leaves out money.
+    """
+    stages = []
+    for rule, seconds in benchmarks.items():
+        kwh = seconds * watts / JOULES_A_KWH
+        usd = seconds / SECONDS_AN_HOUR * price_per_hour + kwh * price_per_kwh
+        priced = price_per_hour > 0 or (watts > 0 and price_per_kwh > 0)
+        stages.append(
+            {
+                "rule": rule,
+                "seconds": round(seconds, 1),
+                "kwh": round(kwh, 5) if watts > 0 else None,
+                "usd": round(usd, 5) if priced else None,
+            }
+        )
+    return _ledger_json(scene, "this machine", stages)
+
+
+def _ledger_json(scene: str, basis: str, stages: list[dict[str, Any]]) -> dict[str, Any]:
+    """The ledger of a scene with its sums; a sum is None unless every part is known."""
+
+    def total(key: str) -> float | None:
+        values = [stage[key] for stage in stages if stage.get(key) is not None]
+        return round(sum(values), 4) if values and len(values) == len(stages) else None
+
+    return {
+        "scene": scene,
+        "currency": "USD",
+        "basis": basis,
+        "seconds": round(sum(stage["seconds"] for stage in stages), 1),
+        "usd": total("usd"),
+        "kwh": total("kwh"),
+        "stages": stages,
+    }
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a scene will take on one kind of GPU machine."""
+
+    machine: str
+    usd_spot: float
+    usd_on_demand: float
+    hours: float
+
+
+def stage_seconds(prices: Prices, rule: str, photos: int, machine: Machine) -> float:
+    """Seconds that a stage will take on this machine, the worker's overhead included."""
+    stage = prices.stages[rule]
+    cores = min(stage.get("cores", machine.vcpus), machine.vcpus)
+    core_seconds = stage.get("core_seconds", 0.0) * photos + stage.get("core_seconds_fixed", 0.0)
+    gpu_seconds = stage.get("gpu_seconds", 0.0) * machine.slower
+    return core_seconds / cores + gpu_seconds + prices.job_overhead_seconds
+
+
+def predict(prices: Prices, photos: int, gpu_machine: str) -> Prediction:
+    """Cost and time of one scene of `photos` photos, its stages one after another.
+
+    Raises UserError when the price list has no such machine with a GPU.
+    """
+    machine = prices.machines.get(gpu_machine)
+    if machine is None or not machine.gpu:
+        raise UserError(f"config/aws/prices.yaml has no machine with a GPU named {gpu_machine!r}")
+    cpu = prices.machines[CPU_MACHINE]
+    busy = {"cpu": prices.start_seconds["cpu"], "gpu": prices.start_seconds["gpu"]}
+    for rule in prices.stages:
+        kind, runs_on = ("gpu", machine) if rule in GPU_STAGES else ("cpu", cpu)
+        busy[kind] += stage_seconds(prices, rule, photos, runs_on)
+    hours = {kind: seconds / SECONDS_AN_HOUR for kind, seconds in busy.items()}
+    return Prediction(
+        gpu_machine,
+        usd_spot=hours["cpu"] * cpu.spot + hours["gpu"] * machine.spot + prices.other_usd,
+        usd_on_demand=hours["cpu"] * cpu.on_demand
+        + hours["gpu"] * machine.on_demand
+        + prices.other_usd,
+        hours=sum(hours.values()),
+    )

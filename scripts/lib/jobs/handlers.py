@@ -1,0 +1,117 @@
+"""The Lambda function behind the API: four routes, each a small function of the account and the request.
+
+Who may call is API Gateway's business (config/aws/stack.yaml: signatures or tokens, never open); what may be
+asked for is checked here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.jobs.aws import Account
+from scripts.lib.jobs.request import RefusedError, parse_request, parse_upload
+from scripts.lib.jobs.status import describe_run
+
+ROOT = Path(__file__).resolve().parents[3]
+STOPPED = "stopped by DELETE /jobs"
+Event = Mapping[str, Any]
+
+
+def run_folder(job: str) -> str:
+    """Where everything of a run lies in the bucket."""
+    return f"runs/{job}"
+
+
+def _known(account: Account, event: Event) -> tuple[str, dict[str, Any]]:
+    """(id, request) of the run that an address names. Raises RefusedError when there is none."""
+    job = str(event.get("pathParameters", {}).get("id", ""))
+    request = account.read(f"{run_folder(job)}/request.json") if job.isalnum() else None
+    if request is None:
+        raise RefusedError(404, f"there is no job {job!r}")
+    return job, request
+
+
+def upload(account: Account, event: Event) -> tuple[int, dict[str, Any]]:
+    """`POST /uploads`: where and how to upload one archive of photos or a video."""
+    name, size = parse_upload(event.get("body"))
+    key = f"uploads/{secrets.token_hex(8)}/{name}"
+    form = account.upload_form(key, size)
+    return 200, {**form, "source": f"s3://{account.bucket}/{key}"}
+
+
+def submit(account: Account, event: Event) -> tuple[int, dict[str, Any]]:
+    """`POST /jobs`: start a run; its request is kept before anything is started."""
+    request = parse_request(event.get("body"), account.bucket, ROOT)
+    job = secrets.token_hex(6)
+    account.write(f"{run_folder(job)}/request.json", asdict(request))
+    batch_job = account.start_coordinator(job)
+    account.write(f"{run_folder(job)}/batch.json", {"job": batch_job})
+    return 202, {"id": job, "status": f"/jobs/{job}"}
+
+
+def status(account: Account, event: Event) -> tuple[int, dict[str, Any]]:
+    """`GET /jobs/{id}`: stage, percent, time left, and links once there is something to see."""
+    job, request = _known(account, event)
+    folder = run_folder(job)
+    batch = account.read(f"{folder}/batch.json") or {}
+    outcome = account.read(f"{folder}/outcome.json")
+    answer = describe_run(
+        job,
+        request["scene"],
+        account.describe(batch["job"]) if batch else {"status": "SUBMITTED"},
+        account.read(f"{folder}/progress.json"),
+        outcome,
+        account.read(f"{folder}/stop.json") is not None,
+    )
+    results = f"{folder}/results/{request['scene']}"
+    links = {}
+    if answer["state"] == "done":
+        links = {name: account.link(f"{results}/{name}") for name in ("report.html", "splat.html")}
+    if outcome and outcome.get("url"):
+        links["page"] = outcome["url"]
+    return 200, answer | {"links": links}
+
+
+def stop(account: Account, event: Event) -> tuple[int, dict[str, Any]]:
+    """`DELETE /jobs/{id}`: stop the coordinator first, so that it starts no more, then what it started."""
+    job, _ = _known(account, event)
+    folder = run_folder(job)
+    account.write(f"{folder}/stop.json", {"reason": STOPPED})
+    batch = account.read(f"{folder}/batch.json") or {}
+    if batch:
+        account.terminate(batch["job"], STOPPED)
+    jobs = account.jobs_of(f"s3://{account.bucket}/{folder}")
+    for batch_job in jobs:
+        account.terminate(batch_job, STOPPED)
+    return 202, {"id": job, "state": "stopped", "terminated": len(jobs)}
+
+
+ROUTES: dict[str, Callable[[Account, Event], tuple[int, dict[str, Any]]]] = {
+    "POST /uploads": upload,
+    "POST /jobs": submit,
+    "GET /jobs/{id}": status,
+    "DELETE /jobs/{id}": stop,
+}
+
+
+def handle(event: Event, context: object = None) -> dict[str, Any]:
+    """The function that Lambda calls, with an event of API Gateway's HTTP APIs (payload 2.0)."""
+    account = Account(os.environ["SPLATMAKE_STACK"], os.environ["SPLATMAKE_BUCKET"])
+    route = ROUTES.get(str(event.get("routeKey")))
+    try:
+        if route is None:
+            raise RefusedError(404, f"there is nothing under {event.get('routeKey')!r}")
+        code, answer = route(account, event)
+    except RefusedError as error:
+        code, answer = error.status, {"error": str(error)}
+    return {
+        "statusCode": code,
+        "headers": {"Content-Type": "application/json"},
+        "body": json.dumps(answer),
+    }

@@ -1,0 +1,90 @@
+"""Put a scene's page where visitors find it: a web bucket's prefix, or a folder that a server shows.
+
+Needs  site.zip
+Leaves published.json: the page's address, and every file with how long caches may keep it
+Names that carry a hash are kept for ever; the page itself, whose address stays the same, is asked for anew
+each time. It is put there last, so that a visitor never meets half of a new version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import mimetypes
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from scripts.lib.console import UserError, run_main, say
+from scripts.lib.files import reading_zip, write_json
+from scripts.lib.options import parse_options
+from scripts.lib.places import place
+
+HASHED = re.compile(r"\.[0-9a-f]{12}(\.|/|$)")  # as web_page.hashed_name writes it
+FOR_EVER = "public, max-age=31536000, immutable"
+ASK_AGAIN = "no-cache"
+PAGE = "index.html"
+ONLY_FOR_OTHER_HOSTS = "_headers"
+TYPES = {".sog": "application/octet-stream", ".js": "text/javascript", ".webp": "image/webp"}
+
+
+@dataclass(frozen=True)
+class PublishOptions:
+    """Config section `publish_web`."""
+
+    to: str = ""  # s3://BUCKET/PREFIX or a folder; empty publishes nothing
+    url: str = ""  # address under which visitors see `to`
+    name: str = ""  # of the page below it; empty takes the scene's
+
+
+def headers_of(name: str) -> dict[str, str]:
+    """What a web server should say of a file: its type, encoding, and how long it may be kept."""
+    path = PurePosixPath(name)
+    headers = {"Cache-Control": FOR_EVER if HASHED.search(name) else ASK_AGAIN}
+    if path.suffix == ".gz":
+        headers["Content-Encoding"] = "gzip"
+        path = path.with_suffix("")
+    guessed = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
+    if guessed and guessed.startswith("text/"):
+        guessed += "; charset=utf-8"
+    return headers | {"Content-Type": guessed or "application/octet-stream"}
+
+
+def publish(site: Path, options: PublishOptions, scene: str) -> dict[str, Any]:
+    """Put every file of `site` (site.zip) below `options.to`; what published.json says.
+
+    Raises UserError when nothing is to be published, or the place refuses.
+    """
+    if not options.to:
+        raise UserError("publish_web.to is empty; set it to s3://BUCKET/PREFIX or a folder")
+    name = options.name or scene
+    there = place(f"{options.to.rstrip('/')}/{name}")
+    kept = []
+    with reading_zip(site) as archive, tempfile.TemporaryDirectory() as folder:
+        members = [n for n in archive.namelist() if n not in (PAGE, ONLY_FOR_OTHER_HOSTS)]
+        for member in [*sorted(members), PAGE]:
+            headers = headers_of(member)
+            path = Path(archive.extract(member, folder))
+            size = path.stat().st_size
+            there.put(member, path, headers)
+            kept.append({"file": member, "bytes": size, "headers": headers})
+    address = f"{options.url.rstrip('/')}/{name}/{PAGE}" if options.url else f"{there}/{PAGE}"
+    return {"scene": scene, "url": address, "place": str(there), "files": kept}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.publish_web", description=__doc__)
+    parser.add_argument("--scene", required=True, help="the scene's name")
+    parser.add_argument("--site", type=Path, required=True, help="site.zip")
+    parser.add_argument("--options", default="{}", help="config section publish_web as JSON")
+    parser.add_argument("--output", type=Path, required=True, help="published.json to write")
+    args = parser.parse_args(argv)
+    published = publish(args.site, parse_options(PublishOptions, args.options), args.scene)
+    write_json(args.output, published)
+    say(f"{args.scene} is published: {published['url']}")
+
+
+if __name__ == "__main__":
+    run_main(main)

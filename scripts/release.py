@@ -1,0 +1,93 @@
+"""Bring the workflow's sources and the API's code into the stack's bucket, and say how to deploy them.
+
+Both are zips named after their content, so a running coordinator keeps the sources that it started with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from scripts.lib.console import UserError, run_main, say
+from scripts.lib.digest import code_files
+from scripts.lib.files import add_to_zip, writing_zip
+from scripts.lib.images import read_lock
+from scripts.lib.places import Bucket
+
+ROOT = Path(__file__).resolve().parents[1]
+API = "lib/jobs/handlers"  # below scripts/
+API_PACKAGES = ("jsonschema", "PyYAML")  # boto3 is Lambda's own
+SCHEMAS = ("config", "job", "scenes")
+
+
+def workflow_files() -> list[Path]:
+    """What git tracks, without the tests: all that a coordinator needs."""
+    command = ["git", "ls-files"]
+    listed = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    names = [name for name in listed.splitlines() if not name.startswith("tests/")]
+    return [Path(name) for name in names if (ROOT / name).is_file()]
+
+
+def api_files() -> list[Path]:
+    """The handlers, what they import of this project, and the schemas."""
+    code = [path.relative_to(ROOT) for path in code_files(ROOT, API)]
+    packages = {parent / "__init__.py" for path in code for parent in path.parents}
+    inits = [path for path in packages if (ROOT / path).is_file()]
+    schemas = [Path(f"config/schemas/{name}.schema.yaml") for name in SCHEMAS]
+    return sorted({*code, *inits, *schemas})
+
+
+def write_zip(target: Path, files: Iterable[Path], packages: Path | None = None) -> None:
+    """Zip files of the checkout and, at its top, whatever lies in the folder `packages`."""
+    with writing_zip(target) as archive:
+        for path in files:
+            add_to_zip(archive, path.as_posix(), (ROOT / path).read_bytes())
+        for path in sorted(packages.rglob("*")) if packages else []:
+            if path.is_file():
+                add_to_zip(
+                    archive, path.relative_to(packages or path).as_posix(), path.read_bytes()
+                )
+
+
+def install_packages(folder: Path) -> None:
+    """Install what the API needs for Lambda's Python on x86, in the versions of envs/dev.txt."""
+    command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder)]
+    command += ["--platform", "manylinux2014_x86_64", "--python-version", "3.13"]
+    command += ["--only-binary=:all:", "-c", str(ROOT / "envs" / "local.txt"), *API_PACKAGES]
+    result = subprocess.run(command, text=True, capture_output=True)
+    if result.returncode:
+        last = (result.stderr.splitlines() or ["no message"])[-1]
+        raise UserError(f"pip could not fetch {', '.join(API_PACKAGES)} for the API: {last}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.release", description=__doc__)
+    parser.add_argument("--bucket", required=True, help="the stack's bucket")
+    args = parser.parse_args(argv)
+    there = Bucket(f"s3://{args.bucket}/releases")
+    keys = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        install_packages(folder / "packages")
+        write_zip(folder / "workflow.zip", workflow_files())
+        write_zip(folder / "api.zip", api_files(), folder / "packages")
+        for kind in ("workflow", "api"):
+            path = folder / f"{kind}.zip"
+            name = f"{kind}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.zip"
+            there.put(name, path)
+            keys[kind] = f"{there.prefix}{name}"
+    tag = read_lock(ROOT)["runner"].tag
+    say(
+        "Deploy the stack with --parameter-overrides"
+        f" WorkflowCode={keys['workflow']} ApiCode={keys['api']} RunnerTag={tag}"
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)
