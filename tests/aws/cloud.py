@@ -40,7 +40,7 @@ QUEUES = ("cpu-spot", "cpu-on-demand", "gpu-spot", "gpu-on-demand")
 SLOTS = 2  # machines: jobs at once
 OBSERVER = "splatmake-tests"  # requests of the tests' own, not of what they test
 KERNELS = "scripts/lib/kernels/__pycache__"
-GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL; Batch gives 30
+GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL; Batch gives 30
 
 
 @dataclass
@@ -249,11 +249,12 @@ def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, 
         timed_out = timed_out or now - execution.began > duration
         if (job.stop or timed_out) and asked is None:
             asked = now
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()  # only a container's first process hears of it
         if asked is not None and now - asked > GRACE_SECONDS:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # a container ends with its first process
     reader.join(timeout=10)
     execution.exit_code = process.returncode
     execution.ended = time.monotonic()

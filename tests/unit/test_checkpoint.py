@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -139,3 +141,59 @@ def test_checkpoint_of_nothing(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path / "none", "b" * 16).load() is None
     with pytest.raises(UserError):
         run_key(tmp_path / "none.zip", {})
+
+
+def test_a_bucket_keeps_the_last_two_and_resumes(
+    s3: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new machine finds them; a damaged one is left aside, another run's is not touched."""
+    key = "c" * 16
+    s3.put_object(Bucket="bkt", Key=f"ck/yard/{'d' * 16}-00000009.pt", Body=b"another's")
+    with Checkpoints("s3://bkt/ck/yard", key) as store:
+        for step in (1, 2, 3):
+            store.save(step, {"step": step})
+    names = [item["Key"] for item in s3.list_objects_v2(Bucket="bkt")["Contents"]]
+    assert [name.rpartition("-")[2] for name in names if key in name] == [
+        "00000002.pt",
+        "00000003.pt",
+    ]
+    with Checkpoints("s3://bkt/ck/yard", key) as other:
+        assert other.load() == {"step": 3}
+        s3.put_object(Bucket="bkt", Key=f"ck/yard/{key}-00000003.pt", Body=b"half a file")
+        assert other.load() == {"step": 2}
+        other.clear()
+        assert other.load() is None
+    told = capsys.readouterr().out
+    assert "Continuing after step 3 from s3://bkt/ck/yard/" in told and "damaged" in told
+    assert len(s3.list_objects_v2(Bucket="bkt")["Contents"]) == 1
+
+
+def test_training_goes_on_while_a_checkpoint_is_uploaded(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`save` returns before the upload has ended; the end of the run waits for it."""
+    store = Checkpoints("s3://bkt/ck", "e" * 16)
+    may_upload, put = threading.Event(), store.place.put
+
+    def slow(*arguments: Any) -> None:
+        assert may_upload.wait(60)
+        put(*arguments)
+
+    monkeypatch.setattr(store.place, "put", slow)
+    state = {"rows": torch.arange(3)}
+    with store:
+        store.save(5, state)
+        state["rows"] += 1  # what training does meanwhile must not get into the checkpoint
+        assert store.place.names() == []
+        may_upload.set()
+    loaded = Checkpoints("s3://bkt/ck", "e" * 16).load()
+    assert loaded is not None and loaded["rows"].tolist() == [0, 1, 2]
+
+
+def test_a_refused_upload_costs_only_the_checkpoint(
+    s3: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Checkpoints("s3://nowhere/ck", "f" * 16) as store:
+        store.save(5, {"step": 5})
+        store.save(6, {"step": 6})
+    assert capsys.readouterr().out.count("A checkpoint was not kept") == 2

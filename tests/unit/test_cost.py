@@ -1,0 +1,117 @@
+"""What a scene costs: by the ledger, by one's own machine, and predicted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import cost_scene
+from scripts.lib.console import UserError
+from scripts.lib.cost import (
+    GPU_STAGES,
+    Machine,
+    cloud_cost,
+    job_usd,
+    local_cost,
+    predict,
+    read_prices,
+    share,
+)
+from tests.conftest import ROOT
+from tests.workflow.test_containers import rules
+
+PRICES = read_prices(ROOT / "config" / "aws" / "prices.yaml")
+
+
+def entry(**changed: Any) -> dict[str, Any]:
+    """A job of the ledger: an hour of training on a spot L4."""
+    values = {"run": "s3://b/r", "rule": "train_splat", "scene": "yard", "queue": "s-gpu-spot"}
+    values |= {"instance_type": "g6.xlarge", "seconds": 3600.0, "attempts": 1}
+    return {**values, "vcpus": 4, "memory_mib": 13352, "gpus": 1} | changed
+
+
+def test_a_job_costs_its_part_of_the_machine() -> None:
+    machine = PRICES.machines["c7i.4xlarge"]
+    assert share(machine, 8, 1000, 0) == 0.5
+    assert share(machine, 1, 32 * 1024, 0) == 1.0
+    assert share(PRICES.machines["g6.xlarge"], 1, 100, 1) == 1.0  # nobody else can have its GPU
+    assert job_usd(entry(), PRICES) == pytest.approx(PRICES.machines["g6.xlarge"].spot)
+    dear = job_usd(entry(queue="s-gpu-on-demand"), PRICES)
+    assert dear == pytest.approx(PRICES.machines["g6.xlarge"].on_demand)
+    assert job_usd(entry(instance_type="x9.huge"), PRICES) is None
+
+
+def test_the_ledger_sums_up_what_was_lost_too() -> None:
+    ledger = [entry(), entry(seconds=1800.0, attempts=2), entry(scene="roof", seconds=9e9)]
+    cost = cloud_cost("yard", {"train_splat": 1200.0}, ledger, PRICES)
+    (stage,) = cost["stages"]
+    assert stage["seconds"] == 5400 and stage["attempts"] == 3
+    assert cost["usd"] == pytest.approx(1.5 * PRICES.machines["g6.xlarge"].spot, abs=1e-4)
+    assert cost["prices"]["region"] == PRICES.region
+
+
+def test_an_unknown_machine_makes_no_sum() -> None:
+    cost = cloud_cost("yard", {"train_splat": 1.0}, [entry(instance_type="")], PRICES)
+    assert cost["usd"] is None and cost["stages"][0]["machine"] == "unknown"
+
+
+def test_a_machine_of_ones_own() -> None:
+    cost = local_cost("yard", {"a": 1800.0, "b": 1800.0}, 0.5, 400.0, 0.25)
+    assert cost["seconds"] == 3600 and cost["kwh"] == pytest.approx(0.4)
+    assert cost["usd"] == pytest.approx(0.5 + 0.4 * 0.25)
+    free = local_cost("yard", {"a": 10.0}, 0.0, 0.0, 0.0)
+    assert free["usd"] is None and free["kwh"] is None and free["seconds"] == 10
+
+
+def test_predictions_beat_what_is_replaced_and_grow_with_the_scene() -> None:
+    for machine in ("g6.xlarge", "g5.xlarge", "g4dn.xlarge"):
+        found = predict(PRICES, 200, machine)
+        assert 0 < found.usd_spot < found.usd_on_demand < PRICES.replaced["usd"]
+        assert found.hours < PRICES.replaced["hours"]
+        assert predict(PRICES, 400, machine).usd_spot > found.usd_spot
+    with pytest.raises(UserError, match="no machine with a GPU named 'c7i.2xlarge'"):
+        predict(PRICES, 200, "c7i.2xlarge")
+
+
+def test_the_price_list_knows_every_stage_and_machine() -> None:
+    """The stages of the workflow that cost something, and the machines of the stack."""
+    bodies = rules()
+    on_gpu = {name for name, body in bodies.items() if "gpu=1" in body}
+    assert set(GPU_STAGES) == on_gpu
+    assert set(PRICES.stages) <= bodies.keys() and on_gpu <= PRICES.stages.keys()
+    stack = (ROOT / "config" / "aws" / "stack.yaml").read_text()
+    for name, machine in PRICES.machines.items():
+        assert name in stack and 0 < machine.spot < machine.on_demand
+    assert isinstance(PRICES.machines["g5.xlarge"], Machine)
+
+
+def test_a_broken_price_list_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text("machines: {a: {vcpus: 1}}\n")
+    with pytest.raises(UserError, match="not a price list as it should be"):
+        read_prices(path)
+
+
+def test_the_script_reads_benchmarks_and_ledger(tmp_path: Path) -> None:
+    bench = tmp_path / "yard" / "train_splat.tsv"
+    bench.parent.mkdir()
+    bench.write_text("s\tmax_rss\n3600.0\t10\n")
+    arguments = [
+        "--scene",
+        "yard",
+        "--benchmarks",
+        str(bench),
+        "--output",
+        str(tmp_path / "c.json"),
+    ]
+    options = ["--options", '{"price_per_hour": 2.0}']
+    cost_scene.main([*arguments, *options])
+    assert json.loads((tmp_path / "c.json").read_text())["usd"] == 2.0
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger" / "1.json").write_text(json.dumps(entry()))
+    cost_scene.main([*arguments, "--run", "s3://b/r", "--ledger", str(tmp_path)])
+    cost = json.loads((tmp_path / "c.json").read_text())
+    assert cost["basis"] == "jobs of AWS Batch" and cost["usd"] == pytest.approx(0.36)
