@@ -208,14 +208,14 @@ def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, 
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
         "LANG": "C.UTF-8",
-        **cloud.environment(),
+        # What is a submitter's is not a job's.
+        **{k: v for k, v in cloud.environment().items() if not k.startswith("SPLATMAKE_")},
         **cloud.job_environment,
         **{item["name"]: item["value"] for item in properties["environment"]},
         **{item["name"]: item["value"] for item in overrides.get("environment", [])},
         "AWS_BATCH_JOB_ID": job.job_id,
         "AWS_BATCH_JOB_ATTEMPT": str(attempt),
     }
-    environment.pop("SPLATMAKE_STACK")  # a submitter's, not a job's
     job.log_stream_name = f"{job._stream_name}/{attempt}"
     job.job_started_at = datetime.now()
     job._start_attempt()

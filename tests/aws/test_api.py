@@ -1,0 +1,302 @@
+"""The job API against moto: its handlers as Lambda calls them, and runs by the real coordinator."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from scripts.lib.jobs import handlers
+from scripts.lib.jobs.request import MOST_UPLOAD_BYTES
+from scripts.lib.jobs.status import describe_run
+from tests.aws.cloud import ACCOUNT, BUCKET, REGION, STACK, Cloud
+from tests.aws.test_stack import RESOURCES
+from tests.conftest import ROOT
+
+Call = Callable[..., tuple[int, dict[str, Any]]]
+SOURCE = f"s3://{BUCKET}/uploads/0123/yard.zip"
+
+# The project's own shared rules, with three short stages in place of the fifteen.
+SNAKEFILE = """
+configfile: "config/config.yaml"
+
+include: "rules/common.smk"
+
+rule all:
+    default_target: True
+    input:
+        collect("<results>/{scene}/report.html", scene=SCENES),
+
+rule train_splat:
+    output:
+        "<results>/{scene}/splat.ply",
+    log:
+        "<logs>/{scene}/train_splat.log",
+    container:
+        IMAGES["train"]
+    params:
+        options=options("train_splat"),
+    resources:
+        gpu=1,
+    shell:
+        "(sleep 2; test $(echo {params.options:q} | grep -c '77') = 0 || sleep 100; echo splat) > {output:q}"
+
+rule bundle_web:
+    input:
+        "<results>/{scene}/splat.ply",
+    output:
+        "<results>/{scene}/web/manifest.json",
+    container:
+        IMAGES["web"]
+    shell:
+        "echo '{{}}' > {output:q}"
+
+rule report_scene:
+    input:
+        "<results>/{scene}/web/manifest.json",
+    output:
+        "<results>/{scene}/report.html",
+    container:
+        IMAGES["web"]
+    shell:
+        "echo 'Error: the report has no ink; fill it up'; exit 1"
+"""
+
+
+@pytest.fixture
+def call(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`call("POST /jobs", body, id)`: what the Lambda function answers, (status, body)."""
+    for name, value in cloud.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SPLATMAKE_BUCKET", BUCKET)
+
+    def invoke(route: str, body: Any = None, job: str = "") -> tuple[int, dict[str, Any]]:
+        text = body if isinstance(body, str) or body is None else json.dumps(body)
+        event = {"routeKey": route, "body": text, "pathParameters": {"id": job}}
+        answer = handlers.handle(event)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def coordinator(account: Cloud) -> Cloud:
+    """The template's job definition of the coordinator, and the small workflow as its sources."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as sources:
+        for folder in ("scripts", "config", "rules", "containers"):
+            for path in (ROOT / folder).rglob("*"):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    sources.write(path, path.relative_to(ROOT).as_posix())
+        sources.writestr("Snakefile", SNAKEFILE)
+        sources.writestr(".gitignore", ".snakemake/\n__pycache__/\n")
+    account.client("s3").put_object(
+        Bucket=BUCKET, Key="releases/workflow.zip", Body=archive.getvalue()
+    )
+    account.client("s3").put_object(Bucket=BUCKET, Key="uploads/0123/yard.zip", Body=b"PK")
+    topic = account.client("sns").create_topic(Name=f"{STACK}-runs")["TopicArn"]
+    template = RESOURCES["Coordinator"]["Properties"]
+    command = [
+        part
+        if isinstance(part, str)
+        else part["Fn::Sub"]
+        .replace("${Bucket}", BUCKET)
+        .replace("${WorkflowCode}", "releases/workflow.zip")
+        for part in template["ContainerProperties"]["Command"]
+    ]
+    account.client("batch").register_job_definition(
+        jobDefinitionName=f"{STACK}-coordinator",
+        type="container",
+        retryStrategy={
+            "attempts": template["RetryStrategy"]["Attempts"],
+            "evaluateOnExit": [
+                {key[0].lower() + key[1:]: value for key, value in rule.items()}
+                for rule in template["RetryStrategy"]["EvaluateOnExit"]
+            ],
+        },
+        containerProperties={
+            "image": "runner",
+            "command": command,
+            "resourceRequirements": [
+                {"type": "VCPU", "value": "1"},
+                {"type": "MEMORY", "value": "2048"},
+            ],
+            "environment": [
+                {"name": "SPLATMAKE_STACK", "value": STACK},
+                {"name": "SPLATMAKE_BUCKET", "value": BUCKET},
+                {"name": "SPLATMAKE_TOPIC", "value": topic},
+                # Not verified at SES, so that this mail is refused.
+                {"name": "SPLATMAKE_SENDER", "value": "nobody@example.org"},
+            ],
+        },
+    )
+    return account
+
+
+def mails(cloud: Cloud) -> list[str]:
+    """Texts that went to the stack's topic."""
+    from moto.sns.models import sns_backends
+
+    topic = next(iter(sns_backends[ACCOUNT][REGION].topics.values()))
+    return [message[1] for message in topic.sent_notifications]
+
+
+def training(cloud: Cloud) -> None:
+    """Wait until the run trains; at once an error when its coordinator has ended before."""
+    found = cloud.wait_for(
+        lambda: (
+            cloud.running("train_splat")
+            or next((e for e in cloud.executions if e.rule == "run" and e.ended), None)
+        ),
+        240,
+    )
+    log = next((cloud.folder / "logs").glob("run-*.log"), None)
+    assert found.rule == "train_splat", log and log.read_text()
+
+
+def test_a_run_from_request_to_mail(coordinator: Cloud, call: Call) -> None:
+    """Its report fails and a mail is refused: the model is there, nothing is repeated, both are told."""
+    request = {"source": SOURCE, "scene": "yard", "email": "me@example.org"}
+    code, started = call("POST /jobs", request)
+    assert code == 202
+    job = started["id"]
+    assert call("GET /jobs/{id}", job=job)[1]["state"] in ("queued", "running")
+    training(coordinator)
+    seen = coordinator.wait_for(
+        lambda: (s := call("GET /jobs/{id}", job=job)[1])["stage"] and s, 60
+    )
+    assert seen["state"] == "running" and seen["stage"] == "train_splat"
+    assert 0 <= seen["percent"] < 100
+    done = coordinator.wait_for(
+        lambda: (
+            (s := call("GET /jobs/{id}", job=job)[1])["state"] not in ("queued", "running") and s
+        ),
+        240,
+    )
+    assert done["state"] == "done"
+    assert any("the report has no ink" in trouble for trouble in done["trouble"])
+    assert any("a mail could not be sent" in trouble for trouble in done["trouble"])
+    assert done["links"]["splat.html"].startswith(coordinator.url)
+    assert [e.rule for e in coordinator.executions].count("train_splat") == 1
+    assert [e.rule for e in coordinator.executions].count("run") == 1
+    (mail,) = [text for text in mails(coordinator) if f"Run {job}" in text]
+    assert "scene yard: done" in mail and "the report has no ink; fill it up" in mail
+    assert "last lines of the log" in mail
+
+
+def test_stopping_stops_everything(coordinator: Cloud, call: Call) -> None:
+    options = {"train_splat": {"steps": 77}}  # which this workflow takes a hundred seconds for
+    request = {"source": SOURCE, "scene": "yard", "options": options}
+    job = call("POST /jobs", request)[1]["id"]
+    training(coordinator)
+    code, answer = call("DELETE /jobs/{id}", job=job)
+    assert code == 202 and answer["state"] == "stopped"
+    coordinator.wait_for(lambda: not coordinator.active_jobs(), 60)
+    assert call("GET /jobs/{id}", job=job)[1]["state"] == "stopped"
+    assert all(e.ended for e in coordinator.executions)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "sentence"),
+    [
+        ("{", 400, "the body is not JSON"),
+        ([], 400, "must be a JSON object"),
+        ({"scene": "yard"}, 400, "'source' is a required property"),
+        ({"source": SOURCE, "scene": "../yard"}, 400, "letters, digits, - and _"),
+        ({"source": SOURCE, "scene": "yard", "sceen": "x"}, 400, "did you mean 'scene'?"),
+        ({"source": SOURCE, "scene": "yard", "email": "me"}, 400, "who is told"),
+        (
+            {"source": SOURCE, "scene": "yard", "options": {"preset": "best"}},
+            400,
+            "'preset' is 'best'; allowed: draft, standard, high",
+        ),
+        (
+            {"source": SOURCE, "scene": "yard", "options": {"results": "/etc"}},
+            400,
+            "'results' is set by the service",
+        ),
+        ({"source": "s3://other/uploads/a.zip", "scene": "yard"}, 403, "must lie in s3://"),
+        ({"source": f"s3://{BUCKET}/runs/a.zip", "scene": "yard"}, 403, "must lie in s3://"),
+        ({"source": f"s3://{BUCKET}/uploads/../runs/a", "scene": "yard"}, 400, "'..'"),
+        ({"source": SOURCE, "scene": "yard", "options": {"a": "x" * 70_000}}, 413, "larger than"),
+    ],
+)
+def test_bad_requests_are_refused(call: Call, body: Any, code: int, sentence: str) -> None:
+    got, answer = call("POST /jobs", body)
+    assert got == code and sentence in answer["error"]
+
+
+def test_nothing_is_started_for_a_refused_request(cloud: Cloud, call: Call) -> None:
+    before = cloud.keys("runs/")
+    call("POST /jobs", {"source": "s3://other/uploads/a.zip", "scene": "yard"})
+    assert cloud.keys("runs/") == before and cloud.active_jobs() == []
+
+
+def test_unknown_jobs_and_routes(call: Call) -> None:
+    assert call("GET /jobs/{id}", job="0" * 12)[0] == 404
+    assert call("DELETE /jobs/{id}", job="../../x")[0] == 404
+    assert call("PUT /jobs")[0] == 404
+
+
+def test_an_upload_is_for_one_file_of_that_size(cloud: Cloud, call: Call) -> None:
+    code, form = call("POST /uploads", {"name": "yard.zip", "bytes": 10})
+    assert code == 200 and form["source"].startswith(f"s3://{BUCKET}/uploads/")
+    answer = requests.post(
+        form["url"], data=form["fields"], files={"file": b"0123456789"}, timeout=30
+    )
+    assert answer.status_code in (200, 204)
+    key = form["source"].removeprefix(f"s3://{BUCKET}/")
+    assert cloud.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"0123456789"
+    # moto does not look at the policy; S3 does.
+    policy = json.loads(base64.b64decode(form["fields"]["policy"]))
+    assert ["content-length-range", 1, 10] in policy["conditions"] and {"key": key} in policy[
+        "conditions"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"name": "../yard.zip", "bytes": 1}, 400),
+        ({"name": "yard.exe", "bytes": 1}, 400),
+        ({"name": "yard.zip"}, 400),
+        ({"name": "yard.zip", "bytes": True}, 400),
+        ({"name": "yard.zip", "bytes": MOST_UPLOAD_BYTES + 1}, 413),
+    ],
+)
+def test_bad_uploads_are_refused(call: Call, body: Any, code: int) -> None:
+    assert call("POST /uploads", body)[0] == code
+
+
+def test_a_coordinator_that_vanished_is_a_failure() -> None:
+    batch = {"status": "FAILED", "statusReason": "Task failed to start"}
+    answer = describe_run("1", "yard", batch, None, None, False)
+    assert answer["state"] == "failed" and answer["cause"] == "Task failed to start"
+    assert answer["percent"] is None and answer["eta_seconds"] is None
+
+
+def test_the_functions_zip_holds_what_it_imports(tmp_path: Path) -> None:
+    """Only these files and the packages that scripts.release installs are there on Lambda."""
+    import subprocess
+    import sys
+
+    from scripts.release import api_files
+
+    for path in api_files():
+        target = tmp_path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, target)
+    code = "from scripts.lib.jobs.handlers import handle; print(handle({'routeKey': 'x'}))"
+    environment = {"SPLATMAKE_STACK": "s", "SPLATMAKE_BUCKET": "b", "PATH": "/usr/bin"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert "'statusCode': 404" in result.stdout, result.stderr
