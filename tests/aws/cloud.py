@@ -29,6 +29,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from moto.batch import models as batch_models
+from moto.ecs.models import ecs_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
@@ -36,6 +37,7 @@ REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 STACK = "splats"
 BUCKET = "splats-bucket"
+MACHINES = {"cpu": "c7i.2xlarge", "gpu": "g6.xlarge"}  # what each kind of queue runs on
 QUEUES = ("cpu-spot", "cpu-on-demand", "gpu-spot", "gpu-on-demand")
 SLOTS = 2  # machines: jobs at once
 OBSERVER = "splatmake-tests"  # requests of the tests' own, not of what they test
@@ -91,6 +93,7 @@ class Cloud:
     faults: Faults = field(default_factory=Faults)
     job_environment: dict[str, str] = field(default_factory=dict)
     slots: queue.Queue[Path] = field(default_factory=queue.Queue)
+    machines: dict[str, str] = field(default_factory=dict)  # ARN at ECS, by kind
 
     def environment(self) -> dict[str, str]:
         """What anyone needs to reach this account."""
@@ -312,6 +315,12 @@ def _run(cloud: Cloud, job: Any) -> None:
         cloud.slots.put(folder)
 
 
+def _on_machine(cloud: Cloud, job: Any, details: dict[str, Any]) -> dict[str, Any]:
+    """What Batch says of a job's container, with the machine that moto leaves out."""
+    kind = job.job_queue.name.removeprefix(f"{STACK}-").split("-")[0]
+    return details | {"containerInstanceArn": cloud.machines.get(kind, "")}
+
+
 @contextlib.contextmanager
 def running_cloud(folder: Path) -> Iterator[Cloud]:
     """An empty account with a bucket, the roles and the queues of config/aws/stack.yaml."""
@@ -325,8 +334,9 @@ def running_cloud(folder: Path) -> Iterator[Cloud]:
     server = make_server("127.0.0.1", 0, app, threaded=True)
     cloud.url = f"http://127.0.0.1:{server.port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
-    original = batch_models.Job.run
+    run, details = batch_models.Job.run, batch_models.Job._container_details
     batch_models.Job.run = lambda job: _run(cloud, job)
+    batch_models.Job._container_details = lambda job: _on_machine(cloud, job, details(job))
     thread.start()
     try:
         _reset(cloud)
@@ -338,7 +348,7 @@ def running_cloud(folder: Path) -> Iterator[Cloud]:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(execution.process.pid, signal.SIGKILL)
         server.shutdown()
-        batch_models.Job.run = original
+        batch_models.Job.run, batch_models.Job._container_details = run, details
 
 
 def _reset(cloud: Cloud) -> None:
@@ -350,8 +360,18 @@ def _reset(cloud: Cloud) -> None:
 
 
 def _furnish(cloud: Cloud) -> None:
-    """Bucket with its sentinel, roles, and queues."""
-    s3, iam, ec2, batch = (cloud.client(name) for name in ("s3", "iam", "ec2", "batch"))
+    """Bucket with its sentinel, machines at ECS, roles, and queues."""
+    s3, iam, ec2, batch, ecs = map(cloud.client, ("s3", "iam", "ec2", "batch", "ecs"))
+    ecs.create_cluster(clusterName="machines")
+    for kind, instance_type in MACHINES.items():
+        image = ec2.describe_images()["Images"][0]["ImageId"]
+        (machine,) = ec2.run_instances(
+            ImageId=image, InstanceType=instance_type, MinCount=1, MaxCount=1
+        )["Instances"]
+        registered = ecs_backends[ACCOUNT][REGION].register_container_instance(
+            "machines", machine["InstanceId"]
+        )
+        cloud.machines[kind] = registered.container_instance_arn
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket=BUCKET, Key="KEEP", Body=b"")
     role = iam.create_role(RoleName=f"{STACK}-service", AssumeRolePolicyDocument="{}")["Role"][

@@ -110,6 +110,7 @@ def coordinator(account: Cloud) -> Cloud:
         else part["Fn::Sub"]
         .replace("${Bucket}", BUCKET)
         .replace("${WorkflowCode}", "releases/workflow.zip")
+        + " --splatmake-batch-poll-seconds 1"
         for part in template["ContainerProperties"]["Command"]
     ]
     account.client("batch").register_job_definition(
@@ -145,7 +146,8 @@ def mails(cloud: Cloud) -> list[str]:
     """Texts that went to the stack's topic."""
     from moto.sns.models import sns_backends
 
-    topic = next(iter(sns_backends[ACCOUNT][REGION].topics.values()))
+    topics = sns_backends[ACCOUNT][REGION].topics
+    topic = next(topic for arn, topic in topics.items() if arn.endswith(f":{STACK}-runs"))
     return [message[1] for message in topic.sent_notifications]
 
 

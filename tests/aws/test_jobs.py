@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -55,6 +56,15 @@ def test_each_job_gets_what_its_rule_asks_for(cloud: Cloud, submitter: Make) -> 
     assert first["jobQueue"].endswith(f"/{STACK}-cpu-spot")
     assert "pip install" not in first["container"]["command"][-1]
     assert definition["status"] == "INACTIVE"  # nothing is left behind
+    # The bill: each job with its machine.
+    ledger = [json.loads(p.read_text()) for p in run.folder.glob(".snakemake/ledger/*.json")]
+    assert len(ledger) == 6
+    assert {(e["rule"], e["instance_type"]) for e in ledger} == {
+        ("first", "c7i.2xlarge"),
+        ("middle", "g6.xlarge"),
+        ("last", "c7i.2xlarge"),
+    }
+    assert all(e["seconds"] > 0 and e["status"] == "SUCCEEDED" for e in ledger)
 
 
 def test_a_failure_is_explained_and_the_other_scene_goes_on(cloud: Cloud, submitter: Make) -> None:

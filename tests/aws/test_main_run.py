@@ -16,10 +16,12 @@ import pytest
 from scripts.lib.images import read_lock
 from scripts.lib.node import node_modules
 from scripts.verify import problems
-from tests.aws.cloud import BUCKET, Cloud, Execution
+from tests.aws.cloud import BUCKET, MACHINES, Cloud, Execution
 from tests.aws.submitter import Submitter, under_git
 from tests.workflow.conftest import copy_checkout
 from tests.workflow.test_end_to_end import AFTER_COMPRESSION
+
+pytestmark = pytest.mark.timeout(1500)  # other work may keep this machine busy
 
 RUN = "runs/main"
 PHOTOS = 10
@@ -122,6 +124,21 @@ def test_stages_go_to_their_queue_and_image(finished: Finished, root: Path) -> N
         wanted = "gpu-spot" if stage == "train" else "cpu-spot"
         assert execution.queue == wanted, execution.rule
     assert {e.image for e in finished.executions} == {images[n] for n in ("sfm", "train", "web")}
+
+
+def test_the_bill_counts_the_lost_attempt_too(finished: Finished) -> None:
+    cost = finished.stage("cost")
+    stages = {stage["rule"]: stage for stage in cost["stages"]}
+    assert stages["train_splat"]["attempts"] == 2
+    assert stages["train_splat"]["machine"] == MACHINES["gpu"]
+    assert stages["map_scene"]["machine"] == MACHINES["cpu"]
+    spent = sum(
+        e.ended - e.began for e in finished.executions if e.ended and e.rule == "train_splat"
+    )
+    assert stages["train_splat"]["seconds"] == pytest.approx(spent, abs=2)
+    assert 0 < cost["usd"] < 1 and cost["usd"] == pytest.approx(
+        sum(stage["usd"] for stage in stages.values()), abs=1e-3
+    )
 
 
 def test_progress_can_be_polled(finished: Finished) -> None:
