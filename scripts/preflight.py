@@ -14,6 +14,7 @@ from scripts.lib.console import UserError, run_main, say
 from scripts.lib.cost import predict, read_prices
 from scripts.lib.images import read_lock
 from scripts.lib.jobs.checks import Finding, all_findings
+from scripts.lib.settings import read_yaml, workflow_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIABLES = ("AWS_REGION", "SPLATMAKE_STACK", "SPLATMAKE_S3_PREFIX")
@@ -50,7 +51,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.preflight", description=__doc__)
     parser.add_argument("--photos", type=int, default=200, help="photos of a scene")
     parser.add_argument("--scenes", type=int, default=1, help="scenes of the run")
-    parser.add_argument("--registry", default="", help="where the images lie; default: the stack's")
+    parser.add_argument(
+        "--registry", default="", help="where the images lie; default: the configuration's"
+    )
     parser.add_argument("--cost-only", action="store_true", help="ask AWS nothing")
     args = parser.parse_args(argv)
     if args.photos < 1 or args.scenes < 1:
@@ -64,7 +67,9 @@ def main(argv: list[str] | None = None) -> None:
         stack, prefix = os.environ["SPLATMAKE_STACK"], os.environ["SPLATMAKE_S3_PREFIX"]
         prices = read_prices(ROOT / "config" / "aws" / "prices.yaml")
         spot = {name: prices.machines[name].spot for name in GPU_MACHINES}
-        good = report(all_findings(stack, prefix, images, spot))
+        config = read_yaml(ROOT / "config" / "config.yaml")
+        registry = args.registry or workflow_settings(config, ROOT)["registry"]
+        good = report(all_findings(stack, prefix, registry, images, spot))
     for line in cost_lines(args.photos, args.scenes):
         say(line)
     if not good:

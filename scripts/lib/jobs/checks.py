@@ -70,20 +70,25 @@ def queues(account: Account) -> Finding:
     return Finding("queues", True, ", ".join(names))
 
 
-def images(account: Account, tags: Mapping[str, str]) -> Finding:
-    """Every stage's image lies in the stack's registry, under the tag of its recipe."""
+def images(account: Account, registry: str, tags: Mapping[str, str]) -> Finding:
+    """Every stage's image lies in the registry under the tag of its recipe; only an ECR is looked into."""
     from botocore.exceptions import ClientError
 
+    host, _, path = registry.partition("/")
+    if ".dkr.ecr." not in host:
+        return Finding("images", True, f"in {registry}, which is not looked into")
     missing = []
     for name, tag in tags.items():
         try:
             account.client("ecr").describe_images(
-                repositoryName=f"{account.stack}/{name}", imageIds=[{"imageTag": tag}]
+                repositoryName=f"{path}/{name}", imageIds=[{"imageTag": tag}]
             )
         except ClientError:
             missing.append(f"{name}:{tag}")
     if missing:
-        said = f"{', '.join(missing)} not in ECR; `python -m scripts.images build` and `push`"
+        said = (
+            f"{', '.join(missing)} not in {registry}; `python -m scripts.images build` and `push`"
+        )
         return Finding("images", False, said)
     return Finding("images", True, ", ".join(f"{name}:{tag}" for name, tag in tags.items()))
 
@@ -148,7 +153,7 @@ def _answered(what: str, look: Callable[[], Any]) -> list[Finding]:
 
 
 def all_findings(
-    stack: str, prefix: str, tags: Mapping[str, str], spot: Mapping[str, float]
+    stack: str, prefix: str, registry: str, tags: Mapping[str, str], spot: Mapping[str, float]
 ) -> list[Finding]:
     """Everything, in the order in which one needs the other; without credentials the rest is not asked."""
     account = Account(stack, Bucket(prefix).bucket)
@@ -159,7 +164,7 @@ def all_findings(
         *first,
         *_answered("bucket", lambda: bucket(account, prefix)),
         *_answered("queues", lambda: queues(account)),
-        *_answered("images", lambda: images(account, tags)),
+        *_answered("images", lambda: images(account, registry, tags)),
         *_answered("quotas", lambda: quotas(account)),
         *_answered("spot prices", lambda: spot_prices(account, spot)),
     ]
