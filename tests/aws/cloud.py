@@ -42,6 +42,7 @@ QUEUES = ("cpu-spot", "cpu-on-demand", "gpu-spot", "gpu-on-demand")
 SLOTS = 2  # machines: jobs at once
 OBSERVER = "splatmake-tests"  # requests of the tests' own, not of what they test
 KERNELS = "scripts/lib/kernels/__pycache__"
+START_SECONDS = 0.7  # before a job starts at the earliest; Batch takes longer
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL; Batch gives 30
 
 
@@ -154,6 +155,11 @@ class Cloud:
         raise AssertionError(f"{what} did not come true within {seconds:.0f} s")
 
 
+def hear_interrupts() -> None:
+    """For a new process: what a shell starts in the background would ignore SIGINT, and so its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _middleware(cloud: Cloud, app: Any) -> Callable[..., Any]:
     """Count what is asked of S3, and now and then answer like an overloaded S3."""
     lock = threading.Lock()
@@ -230,6 +236,7 @@ def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        preexec_fn=hear_interrupts,
     )
     execution = Execution(
         job.job_id,
@@ -289,6 +296,7 @@ def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, 
 def _run(cloud: Cloud, job: Any) -> None:
     """Take a job through its states; in place of moto's own `Job.run`, which wants Docker."""
     job.status = "RUNNABLE"
+    time.sleep(START_SECONDS)
     folder: Path | None = None
     while folder is None and not job.stop:
         with contextlib.suppress(queue.Empty):

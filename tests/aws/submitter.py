@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.aws.cloud import BUCKET, Cloud
+from tests.aws.cloud import BUCKET, Cloud, hear_interrupts
 from tests.conftest import ROOT
 
 PROFILE = ROOT / "config" / "profiles" / "aws-batch"
@@ -97,6 +97,7 @@ class Submitter:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=hear_interrupts,
         )
 
     def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:

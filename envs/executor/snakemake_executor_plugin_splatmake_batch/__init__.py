@@ -110,19 +110,30 @@ class Executor(ReleasedExecutor):
     # -- submission --------------------------------------------------------------------------------------
 
     def run_job(self, job: Any) -> None:
-        """Submit a job, or take over one that an earlier submitter left running."""
+        """Submit a job, or take over one that another submitter has running."""
         request = self._request(job)
-        found = self._running_job(request)
-        submitted = Submitted(request, adopted=found is not None)
-        if found:
-            self.logger.info(
-                f"Taking over AWS Batch job {request.name} ({found}) of an earlier run"
-            )
+        running = self._running_jobs(request)
+        submitted = Submitted(request, adopted=bool(running))
+        if running:
+            self.logger.info(f"Taking over AWS Batch job {request.name} ({running[0]})")
         else:
-            found = self._submit(submitted)
+            running = [self._submit(submitted)]
+            self._yield_to_older(submitted, running)
         self.report_job_submission(
-            SubmittedJobInfo(job=job, external_jobid=found, aux={"submitted": submitted})
+            SubmittedJobInfo(job=job, external_jobid=running[0], aux={"submitted": submitted})
         )
+
+    def _yield_to_older(self, submitted: Submitted, own: list[str]) -> None:
+        """When another submitter was faster by a blink, stop the own job and take over the older one.
+
+        Batch starts no machine within that time. `own` holds the id, and gets the other's.
+        """
+        oldest = next(iter(self._running_jobs(submitted.request)), own[0])
+        if oldest != own[0]:
+            self.batch_client.terminate_job(jobId=own[0], reason=TERMINATED)
+            self.logger.info(f"Taking over AWS Batch job {submitted.request.name} ({oldest})")
+            submitted.adopted = True
+            own[0] = oldest
 
     def _request(self, job: Any) -> Request:
         """What this job asks Batch for."""
@@ -199,10 +210,10 @@ class Executor(ReleasedExecutor):
         }.get(first)
         return [first, later] if later else [first]
 
-    def _running_job(self, request: Request) -> str | None:
-        """Id of a job of this name that is active, or ended well since this run began; None if none."""
+    def _running_jobs(self, request: Request) -> list[str]:
+        """Ids of the jobs of this name that are active, or ended well since this run began, oldest first."""
+        found: list[dict[str, Any]] = []
         for queue in self._queues(request.queue):
-            found: list[dict[str, Any]] = []
             pages = self.batch_client.client.get_paginator("list_jobs").paginate(
                 jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [request.name]}]
             )
@@ -211,11 +222,13 @@ class Executor(ReleasedExecutor):
                     found += page["jobSummaryList"]
             except (BotoCoreError, ClientError) as error:
                 raise WorkflowError(f"AWS Batch does not list the queue {queue}: {error}") from None
-            for job in found:
-                fresh = job.get("stoppedAt", 0) / 1000 >= self._began
-                if job["status"] in ACTIVE or (job["status"] == "SUCCEEDED" and fresh):
-                    return str(job["jobId"])
-        return None
+        kept = [
+            job
+            for job in found
+            if job["status"] in ACTIVE
+            or (job["status"] == "SUCCEEDED" and job.get("stoppedAt", 0) / 1000 >= self._began)
+        ]
+        return [str(j["jobId"]) for j in sorted(kept, key=lambda j: (j["createdAt"], j["jobId"]))]
 
     # -- watching ----------------------------------------------------------------------------------------
 
