@@ -21,7 +21,8 @@ GPU_STAGES = (
     "render_poster",
     "render_tour",
 )
-CPU_MACHINE = "c7i.2xlarge"  # what the CPU queues take first
+CPU_MACHINE, GPU_MACHINE = "c7i.2xlarge", "g6.xlarge"  # what the queues take first
+ASSUMED_PHOTOS = 200
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,23 @@ def stage_seconds(prices: Prices, rule: str, photos: int, machine: Machine) -> f
     core_seconds = stage.get("core_seconds", 0.0) * photos + stage.get("core_seconds_fixed", 0.0)
     gpu_seconds = stage.get("gpu_seconds", 0.0) * machine.slower
     return core_seconds / cores + gpu_seconds + prices.job_overhead_seconds
+
+
+def forecast(prices: Prices, photos: Mapping[str, int]) -> str:
+    """One sentence before a run on AWS: what its scenes ({scene: photos, 0 for unknown}) will cost in all.
+
+    A scene of unknown size counts as one of `ASSUMED_PHOTOS`. Finished stages are not taken off.
+    """
+    sizes = [count or ASSUMED_PHOTOS for count in photos.values()]
+    found = [predict(prices, count, GPU_MACHINE) for count in sizes]
+    scenes = f"{len(sizes)} scene{'s' if len(sizes) != 1 else ''} of {sum(sizes)} photos"
+    if 0 in photos.values():
+        scenes += f" ({ASSUMED_PHOTOS} assumed where it is not known)"
+    return (
+        f"Predicted from scratch, {scenes} on {GPU_MACHINE}: ${sum(p.usd_spot for p in found):.2f} on spot,"
+        f" ${sum(p.usd_on_demand for p in found):.2f} on demand, {max(p.hours for p in found):.1f} h for the"
+        f" longest (prices of {prices.region}, {prices.date})"
+    )
 
 
 def predict(prices: Prices, photos: int, gpu_machine: str) -> Prediction:

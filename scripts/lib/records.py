@@ -75,6 +75,12 @@ class RunRecords:
         self._stored: dict[str, bytes] = {}
         self._troubled = False
 
+    def photos_of(self, source: str) -> int:
+        """How many files lie under a source that is a folder of the run; 0 when that cannot be told."""
+        if "://" in source or Path(source).is_absolute():
+            return 0
+        return len(Bucket(f"{self.run.rstrip('/')}/{source}").names())
+
     def _remote(self) -> dict[str, bytes]:
         """What lies in the bucket; {} when nothing does. Raises UserError when the archive is damaged."""
         if ARCHIVE not in self.place.names():

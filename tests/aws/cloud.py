@@ -127,6 +127,13 @@ class Cloud:
         )
         return {item["Key"] for page in pages for item in page.get("Contents", [])}
 
+    def definition(self, job_id: str) -> dict[str, Any]:
+        """The job definition that a job was started with."""
+        batch = self.client("batch")
+        name = batch.describe_jobs(jobs=[job_id])["jobs"][0]["jobDefinition"]
+        (found,) = batch.describe_job_definitions(jobDefinitions=[name])["jobDefinitions"]
+        return dict(found)
+
     def active_jobs(self) -> list[str]:
         """Names of the jobs that Batch would still run."""
         backend = batch_models.batch_backends[ACCOUNT][REGION]

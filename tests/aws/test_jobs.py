@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,12 @@ def end(process: subprocess.Popen[str], seconds: float = 120) -> str:
     return output
 
 
+def memory_of(cloud: Cloud, job: str) -> int:
+    """MiB that a job asked for."""
+    needs = cloud.definition(job)["containerProperties"]["resourceRequirements"]
+    return next(int(need["value"]) for need in needs if need["type"] == "MEMORY")
+
+
 def test_each_job_gets_what_its_rule_asks_for(cloud: Cloud, submitter: Make) -> None:
     """And S3 answers 503 and 500 in between, which nobody but the retries notices."""
     cloud.faults = Faults(every=7, limit=40)
@@ -41,9 +48,7 @@ def test_each_job_gets_what_its_rule_asks_for(cloud: Cloud, submitter: Make) -> 
     batch = cloud.client("batch")
     jobs = batch.describe_jobs(jobs=[e.job_id for e in cloud.executions])["jobs"]
     middle = next(job for job in jobs if job["jobName"].startswith("middle-yard-"))
-    (definition,) = batch.describe_job_definitions(jobDefinitions=[middle["jobDefinition"]])[
-        "jobDefinitions"
-    ]
+    definition = cloud.definition(middle["jobId"])
     container = definition["containerProperties"]
     needs = {need["type"]: need["value"] for need in container["resourceRequirements"]}
     # 60000 MB are not a Fargate size; the released plugin would have asked for 8192.
@@ -81,6 +86,18 @@ def test_a_failure_is_explained_and_the_other_scene_goes_on(cloud: Cloud, submit
     key = f"{run.prefix}/out/logs/yard/middle.log"
     body = cloud.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
     assert b"DSC_1.jpg" in body
+
+
+def test_a_job_killed_for_memory_gets_more(cloud: Cloud, submitter: Make, tmp_path: Path) -> None:
+    """The kernel kills the program, and Snakemake in the container ends with 1."""
+    seen = tmp_path / "seen"
+    script = f"test -e {seen} || (touch {seen}; bash -c 'kill -9 $$')"
+    run = submitter(f'commands: {{yard: "{script}"}}\n')
+    result = run.run("out/yard/middle.txt")
+    assert result.returncode == 0, result.stdout
+    assert "runs again with more memory" in result.stdout
+    jobs = [e.job_id for e in cloud.executions if e.rule == "middle"]
+    assert [memory_of(cloud, job) for job in jobs] == [57221, int(57221 * 1.5)]
 
 
 def test_two_interruptions_then_a_machine_that_stays(cloud: Cloud, submitter: Make) -> None:

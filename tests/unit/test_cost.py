@@ -14,6 +14,7 @@ from scripts.lib.cost import (
     GPU_STAGES,
     Machine,
     cloud_cost,
+    forecast,
     job_usd,
     local_cost,
     predict,
@@ -74,6 +75,14 @@ def test_predictions_beat_what_is_replaced_and_grow_with_the_scene() -> None:
         assert predict(PRICES, 400, machine).usd_spot > found.usd_spot
     with pytest.raises(UserError, match="no machine with a GPU named 'c7i.2xlarge'"):
         predict(PRICES, 200, "c7i.2xlarge")
+
+
+def test_a_forecast_says_what_it_assumes() -> None:
+    one = predict(PRICES, 50, "g6.xlarge").usd_spot
+    assert f"1 scene of 50 photos on g6.xlarge: ${one:.2f} on spot" in forecast(PRICES, {"a": 50})
+    two = one + predict(PRICES, 200, "g6.xlarge").usd_spot
+    text = forecast(PRICES, {"a": 50, "b": 0})
+    assert f"${two:.2f} on spot" in text and "200 assumed where it is not known" in text
 
 
 def test_the_price_list_knows_every_stage_and_machine() -> None:

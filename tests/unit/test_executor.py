@@ -23,6 +23,7 @@ from snakemake_executor_plugin_splatmake_batch.outcome import (
     failure_message,
     ledger_entry,
     next_move,
+    ran_out_of_memory,
 )
 from snakemake_interface_common.exceptions import WorkflowError
 
@@ -167,6 +168,14 @@ def test_a_failure_names_its_cause_first() -> None:
     assert "train_splat-yard-0123 (17) failed with exit code 1" in text
     assert text.endswith("    exit")
     assert "Batch gives no reason" in failure_message(failed(), [])
+
+
+def test_a_killed_program_is_told_from_a_failed_one() -> None:
+    killed = (
+        "/bin/bash: line 1:  4242 Killed                  python -m scripts.train_splat | tee x"
+    )
+    assert ran_out_of_memory(["steps", killed])
+    assert not ran_out_of_memory(["Error: Killed Bill.jpg is no photo", "exit 1"])
 
 
 def test_more_memory_is_half_as_much_again() -> None:

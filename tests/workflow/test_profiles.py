@@ -61,6 +61,8 @@ def test_aws_batch(checkout: Checkout, bucket: str) -> None:
     for photo in sorted((checkout.path / "tests/data/sample/photos").glob("*.jpg"))[:3]:
         key = f"run/{photo.relative_to(checkout.path).as_posix()}"
         s3.upload_file(str(photo), bucket, key)
+    result = checkout.snakemake("-n", "--profile", "config/profiles/aws-batch")
+    assert "1 scene of 3 photos on g6.xlarge: $" in result.stdout
     plan = checkout.planned("--profile", "config/profiles/aws-batch")
     assert plan["train_splat"] == 1 and plan["bundle_web"] == 1
     shutil.rmtree(checkout.path / ".snakemake", ignore_errors=True)

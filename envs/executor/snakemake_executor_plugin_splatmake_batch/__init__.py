@@ -27,12 +27,20 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
 
 from .definition import Request, image_name, job_definition, job_name, parse_tags, requirements
-from .outcome import TERMINATED, Move, failure_message, ledger_entry, next_move
+from .outcome import (
+    TERMINATED,
+    Move,
+    failure_message,
+    ledger_entry,
+    next_move,
+    ran_out_of_memory,
+)
 
 ACTIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 DESCRIBED_AT_ONCE = 100  # by describe_jobs
 LOG_GROUP = "/aws/batch/job"
-LOG_LINES = 25
+LOG_LINES = 40
+MORE_MEMORY_TRIES = 2
 POLLS_WITHOUT_ANSWER = 20
 LEDGER = Path(".snakemake/ledger")
 
@@ -266,10 +274,16 @@ class Executor(ReleasedExecutor):
         submitted: Submitted = info.aux["submitted"]
         queues = self._queues(submitted.request.queue)
         move = next_move(
-            job, on_spot=len(queues) > 1, may_grow=submitted.grown < 2, adopted=submitted.adopted
+            job,
+            on_spot=len(queues) > 1,
+            may_grow=submitted.grown < MORE_MEMORY_TRIES,
+            adopted=submitted.adopted,
         )
         if move is Move.WAIT:
             return True
+        log = self._last_lines(job) if move is Move.FAIL else []
+        if submitted.grown < MORE_MEMORY_TRIES and ran_out_of_memory(log):
+            move = Move.MORE_MEMORY
         self._note(info, job)
         info.aux["job_definition_arn"] = submitted.definition or job.get("jobDefinition")
         self._deregister_job(info)
@@ -277,7 +291,7 @@ class Executor(ReleasedExecutor):
             self.report_job_success(info)
             return False
         if move is Move.FAIL:
-            self.report_job_error(info, msg=failure_message(job, self._last_lines(job)) + "\n")
+            self.report_job_error(info, msg=failure_message(job, log) + "\n")
             return False
         if move is Move.ON_DEMAND:
             submitted.request = replace(submitted.request, queue=queues[1])

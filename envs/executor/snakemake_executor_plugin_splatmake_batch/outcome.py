@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from .definition import OUT_OF_MEMORY, RECLAIMED, Request
 
 TERMINATED = "terminated by snakemake"
+KILLED = re.compile(r"line \d+: +\d+ Killed\b")  # bash of a program that got SIGKILL
 CAUSE = "Error: "  # how the scripts of the workflow begin their one sentence
 
 
@@ -44,6 +46,15 @@ def next_move(job: dict[str, Any], *, on_spot: bool, may_grow: bool, adopted: bo
     if may_grow and (reason.startswith(OUT_OF_MEMORY) or why.startswith(OUT_OF_MEMORY)):
         return Move.MORE_MEMORY
     return Move.FAIL
+
+
+def ran_out_of_memory(log: Sequence[str]) -> bool:
+    """Whether the shell of a rule tells that its program was killed.
+
+    Out of memory the kernel kills the rule's program, not the container's first process, which is Snakemake:
+    it ends with code 1 like after any failure, and Batch may give no reason.
+    """
+    return any(KILLED.search(line) for line in log)
 
 
 def failure_message(job: dict[str, Any], log: Sequence[str]) -> str:
