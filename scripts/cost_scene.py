@@ -35,7 +35,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scene", required=True, help="the scene's name")
     parser.add_argument("--benchmarks", type=Path, nargs="+", required=True, help="a TSV per rule")
     parser.add_argument("--options", default="{}", help="config section cost_scene as JSON")
-    parser.add_argument("--run", default="", help="s3://BUCKET/PREFIX of a run on AWS")
+    # With nothing after it on a machine of one's own: Snakemake writes an empty value so.
+    parser.add_argument(
+        "--run", nargs="?", default="", const="", help="s3://BUCKET/PREFIX of a run on AWS"
+    )
     parser.add_argument("--ledger", type=Path, default=Path(".snakemake"), help="folder of ledger/")
     parser.add_argument("--prices", type=Path, default=PRICES, help="the price list of AWS")
     parser.add_argument("--output", type=Path, required=True, help="cost.json to write")

@@ -12,15 +12,6 @@ from scripts.lib.settings import read_yaml
 
 SECONDS_AN_HOUR = 3600
 JOULES_A_KWH = 3.6e6
-GPU_STAGES = (
-    "train_splat",
-    "evaluate_splat",
-    "clean_splat",
-    "compress_splat",
-    "check_codecs",
-    "render_poster",
-    "render_tour",
-)
 CPU_MACHINE, GPU_MACHINE = "c7i.2xlarge", "g6.xlarge"  # what the queues take first
 ASSUMED_PHOTOS = 200
 
@@ -209,8 +200,8 @@ def predict(prices: Prices, photos: int, gpu_machine: str) -> Prediction:
         raise UserError(f"config/aws/prices.yaml has no machine with a GPU named {gpu_machine!r}")
     cpu = prices.machines[CPU_MACHINE]
     busy = {"cpu": prices.start_seconds["cpu"], "gpu": prices.start_seconds["gpu"]}
-    for rule in prices.stages:
-        kind, runs_on = ("gpu", machine) if rule in GPU_STAGES else ("cpu", cpu)
+    for rule, stage in prices.stages.items():
+        kind, runs_on = ("gpu", machine) if "gpu_seconds" in stage else ("cpu", cpu)
         busy[kind] += stage_seconds(prices, rule, photos, runs_on)
     hours = {kind: seconds / SECONDS_AN_HOUR for kind, seconds in busy.items()}
     return Prediction(
