@@ -229,6 +229,7 @@ def test_stopping_stops_everything(coordinator: Cloud, call: Call) -> None:
         ({"source": f"s3://{BUCKET}/runs/a.zip", "scene": "yard"}, 403, "must lie in s3://"),
         ({"source": f"s3://{BUCKET}/uploads/../runs/a", "scene": "yard"}, 400, "'..'"),
         ({"source": SOURCE, "scene": "yard", "options": {"a": "x" * 70_000}}, 413, "larger than"),
+        ({"source": SOURCE, "scene": "yard\n"}, 400, "cannot be printed"),
     ],
 )
 def test_bad_requests_are_refused(call: Call, body: Any, code: int, sentence: str) -> None:

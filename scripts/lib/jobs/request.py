@@ -14,7 +14,6 @@ from scripts.lib.settings import check, load_schema
 
 MOST_REQUEST_BYTES = 64_000
 MOST_UPLOAD_BYTES = 20 * 10**9
-SCENE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ARCHIVES = (".zip", ".mp4", ".mov", ".avi", ".mkv", ".webm")
 
 
@@ -58,6 +57,10 @@ def parse_request(body: str | None, bucket: str, root: Path) -> RunRequest:
         check(options, load_schema(root, "config"), "options")
     except UserError as error:
         raise RefusedError(400, str(error)) from None
+    for key in ("source", "scene", "email"):
+        # `$` of a pattern forgives a line break at the end; the sheet has one line for a scene.
+        if not value.get(key, "").isprintable():
+            raise RefusedError(400, f"{key!r} holds a character that cannot be printed")
     if not value["source"].startswith(f"s3://{bucket}/uploads/"):
         raise RefusedError(403, f"the source must lie in s3://{bucket}/uploads/; upload it there")
     if ".." in PurePosixPath(value["source"]).parts:
