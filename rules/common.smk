@@ -43,10 +43,13 @@ def stored(uri):
     return storage(uri)
 
 
-# Looked up at once, because Snakemake puts a traceback below whatever an input function says.
+# Looked up at once, because Snakemake puts a traceback below whatever an input function says. Not by the workers of
+# AWS Batch: they compare nothing, and only the role of import_photos may read uploads.
 REMOTE = {name: stored(row["source"]) for name, row in SCENES.items() if "://" in row["source"]}
 REMOTE_STATES = {
-    name: checked(remote_digest, place.flags["storage_object"]) for name, place in REMOTE.items()
+    name: checked(remote_digest, place.flags["storage_object"])
+    for name, place in REMOTE.items()
+    if not workflow.remote_exec
 }
 
 

@@ -103,8 +103,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "eu-west-1",
         "AWS_DEFAULT_REGION": "eu-west-1",
-        "SNAKEMAKE_AWS_BATCH_JOB_QUEUE": "arn:aws:batch:eu-west-1:123456789012:job-queue/q",
-        "SNAKEMAKE_AWS_BATCH_JOB_ROLE": "arn:aws:iam::123456789012:role/r",
+        "SPLATMAKE_STACK": "splats",
         "SPLATMAKE_S3_PREFIX": "s3://splats/run",
     }.items():
         monkeypatch.setenv(name, value)
