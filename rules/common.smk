@@ -15,6 +15,7 @@ from scripts.lib.console import UserError
 from scripts.lib.cost import forecast, read_prices
 from scripts.lib.digest import code_digest, source_digest
 from scripts.lib.images import rule_images
+from scripts.lib.places import checkpoint_place
 from scripts.lib.progress import RunProgress
 from scripts.lib.remote import check_uri, remote_digest
 from scripts.lib.records import RunRecords
@@ -139,17 +140,6 @@ def source_state(wildcards):
     known(wildcards)
     here = REMOTE_STATES.get(wildcards.scene)
     return here or source_digest(SCENES[wildcards.scene]["source"])
-
-
-def checkpoints(wildcards):
-    """Where a scene's training leaves its checkpoints: beside its results, or in the run's bucket.
-
-    There under a prefix of their own, which the bucket's lifecycle empties.
-    """
-    if not RUN_PREFIX.startswith("s3://"):
-        return f"{RESULTS}/{wildcards.scene}/checkpoints"
-    bucket, _, run = RUN_PREFIX.removeprefix("s3://").partition("/")
-    return f"s3://{bucket}/checkpoints/{run}/{wildcards.scene}"
 
 
 def grow(megabytes):

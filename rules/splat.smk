@@ -29,7 +29,7 @@ rule train_splat:
     params:
         options=options("train_splat"),
         # Checkpoints are no output: Snakemake deletes those of a failed job, and these must survive it.
-        checkpoints=checkpoints,
+        checkpoints=lambda wildcards: checkpoint_place(RUN_PREFIX, RESULTS, wildcards.scene),
         code=code("train_splat"),
     shell:
         "python -m scripts.train_splat --scene {input.scene:q} --options {params.options:q}"

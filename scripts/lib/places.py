@@ -148,6 +148,17 @@ class Bucket:
             ) from None
 
 
+def checkpoint_place(run: str, results: str, scene: str) -> str:
+    """Where a scene's training leaves its checkpoints: beside its results, or in the bucket of the run `run`.
+
+    There under a prefix of their own, which the bucket's lifecycle empties.
+    """
+    if not run.startswith(SCHEME):
+        return f"{results}/{scene}/checkpoints"
+    bucket, _, prefix = run.removeprefix(SCHEME).partition("/")
+    return f"{SCHEME}{bucket}/checkpoints/{prefix}/{scene}"
+
+
 def place(text: str) -> Folder | Bucket:
     """The place that `text` names: `s3://BUCKET/PREFIX`, or a folder."""
     return Bucket(text) if text.startswith(SCHEME) else Folder(Path(text))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.console import UserError
-from scripts.lib.places import Bucket, Folder, place
+from scripts.lib.places import Bucket, Folder, checkpoint_place, place
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -61,6 +61,12 @@ def test_headers_reach_s3(s3: Any, tmp_path: Path) -> None:
     head = s3.head_object(Bucket="bkt", Key="web/index.html")
     assert head["CacheControl"] == "no-cache"
     assert head["ContentType"] == "text/html; charset=utf-8"
+
+
+def test_checkpoints_lie_where_the_lifecycle_looks() -> None:
+    assert checkpoint_place("", "out", "yard") == "out/yard/checkpoints"
+    where = checkpoint_place("s3://bkt/runs/one", "out", "yard")
+    assert where == "s3://bkt/checkpoints/runs/one/yard"
 
 
 def test_what_s3_refuses_is_one_sentence(s3: Any, tmp_path: Path) -> None:
