@@ -169,8 +169,8 @@ def stage_seconds(prices: Prices, rule: str, photos: int, machine: Machine) -> f
     stage = prices.stages[rule]
     cores = min(stage.get("cores", machine.vcpus), machine.vcpus)
     core_seconds = stage.get("core_seconds", 0.0) * photos + stage.get("core_seconds_fixed", 0.0)
-    gpu_seconds = stage.get("gpu_seconds", 0.0) * machine.slower
-    return core_seconds / cores + gpu_seconds + prices.job_overhead_seconds
+    gpu_seconds = stage.get("gpu_seconds", 0.0) * photos + stage.get("gpu_seconds_fixed", 0.0)
+    return core_seconds / cores + gpu_seconds * machine.slower + prices.job_overhead_seconds
 
 
 def forecast(prices: Prices, photos: Mapping[str, int]) -> str:
@@ -201,7 +201,7 @@ def predict(prices: Prices, photos: int, gpu_machine: str) -> Prediction:
     cpu = prices.machines[CPU_MACHINE]
     busy = {"cpu": prices.start_seconds["cpu"], "gpu": prices.start_seconds["gpu"]}
     for rule, stage in prices.stages.items():
-        kind, runs_on = ("gpu", machine) if "gpu_seconds" in stage else ("cpu", cpu)
+        kind, runs_on = ("gpu", machine) if "gpu_seconds_fixed" in stage else ("cpu", cpu)
         busy[kind] += stage_seconds(prices, rule, photos, runs_on)
     hours = {kind: seconds / SECONDS_AN_HOUR for kind, seconds in busy.items()}
     return Prediction(

@@ -88,7 +88,7 @@ def test_the_price_list_knows_every_stage_and_machine() -> None:
     """The stages of the workflow that cost something, and the machines of the stack."""
     bodies = rules()
     on_gpu = {name for name, body in bodies.items() if "gpu=1" in body}
-    assert {rule for rule, stage in PRICES.stages.items() if "gpu_seconds" in stage} == on_gpu
+    assert {rule for rule, stage in PRICES.stages.items() if "gpu_seconds_fixed" in stage} == on_gpu
     assert set(PRICES.stages) <= bodies.keys()
     stack = (ROOT / "config" / "aws" / "stack.yaml").read_text()
     for name, machine in PRICES.machines.items():

@@ -13,7 +13,7 @@ from scripts.lib.console import UserError
 from scripts.lib.settings import check, load_schema
 
 MOST_REQUEST_BYTES = 64_000
-MOST_UPLOAD_BYTES = 20 * 10**9
+MOST_UPLOAD_BYTES = 5 * 10**9  # the most that S3 takes in one upload from a form
 ARCHIVES = (".zip", ".mp4", ".mov", ".avi", ".mkv", ".webm")
 
 
