@@ -23,6 +23,7 @@ window.splatmake = (() => {
         config: JSON.parse(element('config').textContent),
         parameters: new URLSearchParams(location.search),
         viewer: null, // the viewer's handle, once it exists
+        failed: false, // whether a load has failed before
         cameras: null, // its camera manager
         picker: null,
         get state() {

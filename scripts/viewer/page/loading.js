@@ -24,7 +24,8 @@
         if (here) return here;
         let response;
         try {
-            response = await fetch(url, { signal });
+            // What failed once may lie in the browser's cache: another try asks the server itself.
+            response = await fetch(url, { signal, cache: page.failed ? 'reload' : 'default' });
         } catch {
             throw new Told(`${what} could not be downloaded. Check your connection and try again.`);
         }

@@ -57,6 +57,7 @@
         page.viewer?.destroy();
         page.viewer = page.cameras = page.picker = null;
         pickers.length = frames.length = 0;
+        page.failed = true;
         page.state = 'error';
     };
 
