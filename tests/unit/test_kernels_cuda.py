@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -194,3 +195,18 @@ def test_drop_and_noise(tmp_path: Path, root: Path) -> None:
     wanted = 2.0 * torch.exp(torch.tensor([-12.0, -4.0])) * gate
     assert torch.allclose(along.std(dim=0), wanted, rtol=0.1)
     assert (along.mean(dim=0).abs() < 0.1 * wanted).all()
+
+
+def test_adam(tmp_path: Path, root: Path) -> None:
+    """The plain kernel steps as the CPU's does, a rate for each column."""
+    from scripts.lib.kernels.adam import adam
+
+    torch.manual_seed(5)
+    tensors = [torch.randn(300, 4) for _ in range(3)]
+    tensors.append(torch.rand(300, 4))  # the second moment
+    rates = np.array([0.1, 0.2, 0.3, 0.4])
+    module = "scripts.lib.kernels.adam_cuda"
+    answer = call(root, tmp_path, module, "adam", *tensors, rates, 4, ADAM)
+    adam(*tensors, rates, 4, **ADAM)
+    for found, wanted in zip(answer[1:5], tensors, strict=True):
+        assert torch.allclose(found, wanted, atol=1e-6)

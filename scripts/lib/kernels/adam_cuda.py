@@ -15,14 +15,19 @@ BLOCK = 1024
 
 
 @triton.jit
-def adam_update(value, gradient, first, second, rate, beta1, beta2, root, epsilon):  # type: ignore[no-untyped-def]
-    """One Adam step of whole blocks: (value, first moment, second moment) afterwards.
+def adam_update(value, gradient, first, second, mask, rate, beta1, beta2, root, epsilon):  # type: ignore[no-untyped-def]
+    """The values of a block after one Adam step; the moments behind the pointers are brought forward.
 
-    `rate` is the learning rate over 1 - beta1^t, `root` 1 / sqrt(1 - beta2^t).
+    first, second: pointers to the block's moments; mask: which of them there are. `rate` is the learning
+    rate over 1 - beta1^t, `root` 1 / sqrt(1 - beta2^t).
     """
-    m = first + (gradient - first) * (1 - beta1)
-    v = second * beta2 + gradient * gradient * (1 - beta2)
-    return value - rate * m / (tl.sqrt(v) * root + epsilon), m, v
+    m = tl.load(first, mask=mask, other=0.0)
+    v = tl.load(second, mask=mask, other=0.0)
+    m += (gradient - m) * (1 - beta1)
+    v = v * beta2 + gradient * gradient * (1 - beta2)
+    tl.store(first, m, mask=mask)
+    tl.store(second, v, mask=mask)
+    return value - rate * m / (tl.sqrt(v) * root + epsilon)
 
 
 @triton.jit
@@ -43,13 +48,11 @@ def _adam(  # type: ignore[no-untyped-def]
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < total
     g = tl.load(gradient + place, mask=inside, other=0.0)
-    m = tl.load(first + place, mask=inside, other=0.0)
-    v = tl.load(second + place, mask=inside, other=0.0)
     rate = tl.load(rates + place % columns, mask=inside, other=0.0)
     value = tl.load(values + place, mask=inside, other=0.0)
-    value, m, v = adam_update(value, g, m, v, rate, beta1, beta2, root, epsilon)
-    tl.store(first + place, m, mask=inside)
-    tl.store(second + place, v, mask=inside)
+    value = adam_update(
+        value, g, first + place, second + place, inside, rate, beta1, beta2, root, epsilon
+    )
     tl.store(values + place, value, mask=inside)
 
 

@@ -107,12 +107,11 @@ def _geometry(  # type: ignore[no-untyped-def]
     kept = _kept(seed, row, drop)
     slope = tl.where(opacity * kept < 0.9999, slope * kept, 0.0)
     slope = (slope + opacity_cost) * opacity * (1 - opacity)
-    m = tl.load(opacities1 + row, mask=inside, other=0.0)
-    v = tl.load(opacities2 + row, mask=inside, other=0.0)
-    raw, m, v = adam_update(raw, slope, m, v, opacities_rate, beta1, beta2, root, epsilon)
+    first, second = opacities1 + row, opacities2 + row
+    raw = adam_update(
+        raw, slope, first, second, inside, opacities_rate, beta1, beta2, root, epsilon
+    )
     tl.store(opacities + row, raw, mask=inside)
-    tl.store(opacities1 + row, m, mask=inside)
-    tl.store(opacities2 + row, v, mask=inside)
     gate = 1 / (1 + tl.exp(100 * (1 / (1 + tl.exp(-raw)) - 0.005)))
     # Scales.
     widest = tl.zeros([BLOCK], tl.float32)
@@ -123,12 +122,11 @@ def _geometry(  # type: ignore[no-untyped-def]
         scale = tl.exp(raw)
         widest = tl.maximum(widest, scale)
         slope = (tl.load(v_scales + at, mask=inside, other=0.0) + scale_cost) * scale
-        m = tl.load(scales1 + at, mask=inside, other=0.0)
-        v = tl.load(scales2 + at, mask=inside, other=0.0)
-        raw, m, v = adam_update(raw, slope, m, v, scales_rate, beta1, beta2, root, epsilon)
+        first, second = scales1 + at, scales2 + at
+        raw = adam_update(
+            raw, slope, first, second, inside, scales_rate, beta1, beta2, root, epsilon
+        )
         tl.store(scales + at, raw, mask=inside)
-        tl.store(scales1 + at, m, mask=inside)
-        tl.store(scales2 + at, v, mask=inside)
         square = tl.exp(2 * raw)
         if axis == 0:
             square0 = square
@@ -142,12 +140,9 @@ def _geometry(  # type: ignore[no-untyped-def]
         at = 4 * row + axis
         q = tl.load(quats + at, mask=inside, other=0.0)
         slope = tl.load(v_quats + at, mask=inside, other=0.0)
-        m = tl.load(quats1 + at, mask=inside, other=0.0)
-        v = tl.load(quats2 + at, mask=inside, other=0.0)
-        q, m, v = adam_update(q, slope, m, v, quats_rate, beta1, beta2, root, epsilon)
+        first, second = quats1 + at, quats2 + at
+        q = adam_update(q, slope, first, second, inside, quats_rate, beta1, beta2, root, epsilon)
         tl.store(quats + at, q, mask=inside)
-        tl.store(quats1 + at, m, mask=inside)
-        tl.store(quats2 + at, v, mask=inside)
         if axis == 0:
             w = q
         elif axis == 1:
@@ -176,13 +171,12 @@ def _geometry(  # type: ignore[no-untyped-def]
         value = tl.load(means + at, mask=inside, other=0.0)
         slope = tl.load(v_means + at, mask=inside, other=0.0)
         total += slope * slope
-        m = tl.load(means1 + at, mask=inside, other=0.0)
-        v = tl.load(means2 + at, mask=inside, other=0.0)
-        value, m, v = adam_update(value, slope, m, v, means_rate, beta1, beta2, root, epsilon)
+        first, second = means1 + at, means2 + at
+        value = adam_update(
+            value, slope, first, second, inside, means_rate, beta1, beta2, root, epsilon
+        )
         value += a if axis == 0 else (b if axis == 1 else c)
         tl.store(means + at, value, mask=inside)
-        tl.store(means1 + at, m, mask=inside)
-        tl.store(means2 + at, v, mask=inside)
     tl.store(strain + row, tl.sqrt(total) * widest, mask=inside)
 
 

@@ -21,30 +21,15 @@ BLOCK = 32
 @triton.jit
 def _direction(means, world_to_camera, row, inside):  # type: ignore[no-untyped-def]
     """Unit vector (x, y, z) from the camera's centre to the means, and their distance."""
-    r00, r01, r02 = (
-        tl.load(world_to_camera),
-        tl.load(world_to_camera + 1),
-        tl.load(world_to_camera + 2),
-    )
-    r10, r11, r12 = (
-        tl.load(world_to_camera + 4),
-        tl.load(world_to_camera + 5),
-        tl.load(world_to_camera + 6),
-    )
-    r20, r21, r22 = (
-        tl.load(world_to_camera + 8),
-        tl.load(world_to_camera + 9),
-        tl.load(world_to_camera + 10),
-    )
-    t0, t1, t2 = (
-        tl.load(world_to_camera + 3),
-        tl.load(world_to_camera + 7),
-        tl.load(world_to_camera + 11),
-    )
-    # The centre is -R^T t.
-    x = tl.load(means + 3 * row, mask=inside, other=0.0) + (r00 * t0 + r10 * t1 + r20 * t2)
-    y = tl.load(means + 3 * row + 1, mask=inside, other=0.0) + (r01 * t0 + r11 * t1 + r21 * t2)
-    z = tl.load(means + 3 * row + 2, mask=inside, other=0.0) + (r02 * t0 + r12 * t1 + r22 * t2)
+    x = tl.load(means + 3 * row, mask=inside, other=0.0)
+    y = tl.load(means + 3 * row + 1, mask=inside, other=0.0)
+    z = tl.load(means + 3 * row + 2, mask=inside, other=0.0)
+    for axis in tl.static_range(3):  # the centre is -R^T t
+        line = world_to_camera + 4 * axis
+        shift = tl.load(line + 3)
+        x += tl.load(line) * shift
+        y += tl.load(line + 1) * shift
+        z += tl.load(line + 2) * shift
     length = tl.sqrt(x * x + y * y + z * z) + 1e-20
     return x / length, y / length, z / length, length
 
@@ -235,12 +220,10 @@ def _harmonics(  # type: ignore[no-untyped-def]
         tl.store(to + 1, tl.load(to + 1, mask=inside, other=0.0) + v_y, mask=inside)
         tl.store(to + 2, tl.load(to + 2, mask=inside, other=0.0) + v_z, mask=inside)
     rates = tl.where(k == 0, rate, rest_rate)
-    m = tl.load(first + at, mask=use, other=0.0)
-    v = tl.load(second + at, mask=use, other=0.0)
-    value, m, v = adam_update(value, slope, m, v, rates, beta1, beta2, root, epsilon)
+    value = adam_update(
+        value, slope, first + at, second + at, use, rates, beta1, beta2, root, epsilon
+    )
     tl.store(sh + at, value, mask=use)
-    tl.store(first + at, m, mask=use)
-    tl.store(second + at, v, mask=use)
 
 
 def step_harmonics(
