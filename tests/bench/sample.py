@@ -34,11 +34,13 @@ def main() -> None:
     scene = load_scene(args.results / "undistorted.zip", resolution)
     sim3, distances = align(scene, truth)
     gaussians = read_ply(args.results / "splat.ply")
-    values = []
+    values, views = [], []
     for name, pose, K, photo in heldback(sample, truth, sim3, resolution):
         size = (photo.shape[1], photo.shape[0])
         picture = render(gaussians, pose, K, size, (0.0, 0.0, 0.0))
-        values.append({"name": name, "psnr": psnr(picture, photo), "ssim": ssim(picture, photo)})
+        found = {"psnr": psnr(picture, photo), "ssim": ssim(picture, photo)}
+        values.append(found)
+        views.append({"name": name} | {key: round(value, 3) for key, value in found.items()})
     diagonal = truth["cameras_diagonal_m"]
     codecs = read_json(args.results / "codecs.json")
     print(
@@ -53,9 +55,7 @@ def main() -> None:
                 "gaussians": len(gaussians),
                 "heldback_psnr": round(float(np.mean([v["psnr"] for v in values])), 3),
                 "heldback_ssim": round(float(np.mean([v["ssim"] for v in values])), 4),
-                "views": [
-                    {**v, "psnr": round(v["psnr"], 2), "ssim": round(v["ssim"], 3)} for v in values
-                ],
+                "views": views,
                 "sog_delta_psnr": codecs.get("formats", codecs).get("sog", {}).get("delta_psnr"),
                 "training_seconds": read_json(args.results / "train.json")["seconds"],
             }

@@ -59,8 +59,9 @@ def main() -> None:
     import numpy as np
     import torch
 
-    from scripts.lib.rasterise import rasterise
     from scripts.lib.train.options import TrainOptions, resolve
+    from scripts.lib.train.parameters import NAMES
+    from scripts.lib.train.step import render
     from scripts.lib.train.trainer import Trainer
     from scripts.lib.train.views import Stack
     from tests.bench.cloud import make_scene
@@ -74,11 +75,10 @@ def main() -> None:
             trainer.step = 50_000  # past the coarse part, every band in use, densification on
             steps = timed(trainer.advance, args.seconds)
         p, view = trainer.parameters, trainer.photos.stacks[0].one(0)
-        leaves = [p["means"], p["quats"], p["scales"].exp(), p["opacities"].sigmoid(), p["sh"]]
-        leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+        leaves = {name: p[name].detach().requires_grad_() for name in NAMES}
 
-        def both(leaves: list[torch.Tensor] = leaves, view: Stack = view) -> None:
-            colour, _ = rasterise(*leaves, view.world_to_camera, view.K, view.size)
+        def both(leaves: dict[str, torch.Tensor] = leaves, view: Stack = view) -> None:
+            colour = render(leaves, view, degree=2, antialiased=False)
             colour.sum().backward()
 
         result[str(count)] = {"step": steps, "rasterise": timed(both, args.seconds)}
@@ -86,12 +86,9 @@ def main() -> None:
     if args.against:
         older = of_revision(args.against, args.threads, args.seconds)
         result["against"] = args.against
-        for count in map(str, COUNTS):
-            times = [found[count]["step"]["cpu_ms"] for found in (older, result)]
-            result[count]["older_cpu_ms"], result[count]["faster"] = (
-                times[0],
-                round(times[0] / times[1], 2),
-            )
+        for number in map(str, COUNTS):
+            before, now = (found[number]["step"]["cpu_ms"] for found in (older, result))
+            result[number] |= {"older_cpu_ms": before, "faster": round(before / now, 2)}
     print(json.dumps(result))
 
 

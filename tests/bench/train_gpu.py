@@ -37,12 +37,10 @@ REFERENCE_STEPS = 30_000
 CURVE_EVERY = 5000  # steps between the reference's held-out figures
 
 
-def compared(
-    scene: Scene, gaussians: Gaussians, antialiased: bool = False
-) -> list[dict[str, float]]:
+def compared(scene: Scene, gaussians: Gaussians, device: str = "cuda") -> list[dict[str, float]]:
     """PSNR and SSIM of each held-out photo at the scene's full size."""
-    views = Views(scene, held_out(scene.names, HOLDOUT), True, antialiased)
-    renders = render_views(gaussians, views, "cuda")
+    views = Views(scene, held_out(scene.names, HOLDOUT), held_out=True)
+    renders = render_views(gaussians, views, device)
     pairs = zip(views.indices, renders, strict=True)
     return [likeness(render, photo_of(views, index)) for index, render in pairs]
 
@@ -98,7 +96,7 @@ def reference(scene: Scene, steps: int, seed: int) -> Run:
             packed=False,
         )
         strategy.step_pre_backward(params, optimisers, state, step, info)
-        photo_loss(image[0], view.photos[0], 0.2, view.mask(0)).backward()
+        photo_loss(image[0], view.photo(0), 0.2, view.mask(0)).backward()
         for optimiser in optimisers.values():
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
@@ -126,19 +124,14 @@ def ours(scene: Scene, settings: Settings) -> Run:
 
 
 def measured(
-    scene: Scene,
-    recipe: str,
-    seed: int,
-    run: Callable[[], Run],
-    antialiased: bool,
-    keep: Path | None,
+    scene: Scene, recipe: str, seed: int, run: Callable[[], Run], keep: Path | None
 ) -> dict[str, Any]:
     """Do `run`, measure its splat on the held-out photos, print and return one line."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     gaussians, numbers = run()
     peak = torch.cuda.max_memory_allocated() / 2**20
-    found = compared(scene, gaussians, antialiased)
+    found = compared(scene, gaussians)
     line = {
         "bench": "train_gpu",
         "scene": scene.path.stem,
@@ -215,12 +208,12 @@ def main() -> None:
         for seed in map(int, (seeds or "0").split(",")):
             changes = {"steps": args.reference_steps} if recipe == "reference" else {}
             run = _run(scene, recipe, seed, changes)
-            lines.append(measured(scene, recipe, seed, *run, args.keep))
+            lines.append(measured(scene, recipe, seed, run, args.keep))
     for text in args.set:
         name, *pairs = text.split(",")
         changes = {k: json.loads(v) for k, v in (pair.split("=") for pair in pairs)}
         run = _run(scene, changes.pop("preset", "standard"), 0, changes)
-        lines.append(measured(scene, name, 0, *run, args.keep))
+        lines.append(measured(scene, name, 0, run, args.keep))
     print(json.dumps(ratios(lines)))
 
 
@@ -238,15 +231,13 @@ def _settings(scene: Scene, preset: str, seed: int) -> Settings:
     return resolve(options, "cuda", Capture.of(sizes[split_scene(scene, HOLDOUT).trained]))
 
 
-def _run(
-    scene: Scene, recipe: str, seed: int, changes: dict[str, Any]
-) -> tuple[Callable[[], Run], bool]:
-    """The run of a recipe, not yet started, and whether its splat must be rendered antialiased."""
+def _run(scene: Scene, recipe: str, seed: int, changes: dict[str, Any]) -> Callable[[], Run]:
+    """The run of a recipe, not yet started."""
     if recipe == "reference":
-        return lambda: reference(scene, changes["steps"], seed), False
+        return lambda: reference(scene, changes["steps"], seed)
     settings = dataclasses.replace(_settings(scene, recipe, seed), **changes)
     trained = load_scene(scene.path, settings.resolution)
-    return lambda: ours(trained, settings), settings.antialiased
+    return lambda: ours(trained, settings)
 
 
 if __name__ == "__main__":

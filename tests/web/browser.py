@@ -197,7 +197,7 @@ def drawn(page: Any) -> Picture:
 
     def look() -> Picture:
         image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-        return np.asarray(image, np.float32) / 255
+        return np.asarray(image, np.float32) / np.float32(255)
 
     before = look()
     for _ in range(20):
