@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from scripts.lib.geo import utm_epsg
 from scripts.lib.sfm.frame import place_model
 from scripts.lib.sfm.gravity import up_direction
+from scripts.lib.start_view import look_at
 from tests.unit.sfm_scene import centres, synthetic
 
 ORIGIN = (50.1, 14.4, 250.0)
@@ -161,6 +162,41 @@ def test_gps_takes_part_in_the_adjustment(tmp_path: Path, claimed: float | None)
     assert report["adjustment"]["reprojection_after_px"] < 0.05
     assert np.linalg.norm(moved(model, places), axis=1).mean() < 0.5
     assert report["rmse_horizontal_m"] == pytest.approx(0.5 * np.sqrt(2), rel=0.35)
+
+
+def street(folder: Path) -> tuple[pycolmap.Reconstruction, list[dict[str, Any]]]:
+    """A walk of 100 m along a line, cameras level, houses ahead; fixes two metres off."""
+    model, photos = synthetic(folder / "street.db", frames=20, noise_px=0.0)
+    random = np.random.default_rng(2)
+    ahead = np.array([np.cos(0.3), np.sin(0.3), 0.0])
+    for point in model.points3D.values():
+        aside = np.array([-ahead[1], ahead[0], 0.0]) * random.uniform(-40, 40)
+        point.xyz = ahead * random.uniform(120, 200) + aside + [0.0, 0.0, random.uniform(-2, 12)]
+    for number, photo in enumerate(sorted(photos, key=lambda photo: str(photo["file"]))):
+        image = model.find_image_with_name(photo["file"])
+        place = 5.0 * number * ahead + [0.0, 0.0, 0.02 * random.normal()]
+        pose = look_at(place, place + ahead + [0.0, 0.0, 0.05 * np.sin(number)])
+        image.frame.rig_from_world = pycolmap.Rigid3d(
+            pycolmap.Rotation3d(pose[:3, :3]), pose[:3, 3]
+        )
+        for feature in image.points2D:
+            if feature.has_point3D():
+                xyz = model.point3D(feature.point3D_id).xyz
+                feature.xy = image.project_point(xyz)
+        row = geodetic((place + random.normal(size=3) * [2.0, 2.0, 1.0])[None])[0]
+        photo.update(latitude=row[0], longitude=row[1], altitude=row[2])
+    return model, photos
+
+
+def test_a_straight_street_stays_level(tmp_path: Path) -> None:
+    """Fixes along a line cannot tell the turn about it: how the cameras are held does, also after the
+    adjustment."""
+    model, photos = street(tmp_path)
+    model, report = place_model(model, photos, adjust=True)
+    assert report["upright_only"] and report["adjustment"]["used"]
+    downs = [image.cam_from_world().rotation.matrix()[1] for image in model.images.values()]
+    assert np.degrees(np.arccos(-np.mean(downs, axis=0)[2])) < 3.0
+    assert report["rmse_horizontal_m"] < 4.0
 
 
 def test_an_adjustment_repairs_a_bent_model(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Array
+from scripts.lib.geo import Array, Sim3, fit_sim3_upright
 
 # A change of the fit to the photos beyond this means that the positions are wrong, not the cameras.
 WORST_GROWTH, SLACK_PX = 1.05, 0.05
@@ -31,11 +31,16 @@ class Prior:
 
 
 def adjust_with_positions(
-    model: pycolmap.Reconstruction, priors: Mapping[str, Prior], seed: int
+    model: pycolmap.Reconstruction,
+    priors: Mapping[str, Prior],
+    seed: int,
+    *,
+    upright: bool = False,
 ) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
     """The adjusted model (already in the priors' frame), and what the report says of it.
 
-    The given model comes back when the photos would fit clearly worse.
+    upright: the positions cannot tell which way is up (they lie along a line), so the model's own up, its
+    +Z, is kept. The given model comes back when the photos would fit clearly worse.
     """
     adjusted = pycolmap.Reconstruction(model)
     adjusted.update_point_3d_errors()
@@ -77,4 +82,31 @@ def adjust_with_positions(
         "reprojection_before_px": round(before, 4),
         "reprojection_after_px": round(after, 4),
     }
+    if usable and upright:
+        _raise_again(adjusted, model, priors)
     return (adjusted if usable else model), report
+
+
+def _raise_again(
+    adjusted: pycolmap.Reconstruction,
+    model: pycolmap.Reconstruction,
+    priors: Mapping[str, Prior],
+) -> None:
+    """Give `adjusted` the up that `model` has, and place it on the positions again.
+
+    The adjuster first aligns the model to the positions by a free similarity, which along a street leaves
+    the turn about the street to the noise of the positions.
+    """
+    turns, found, wanted = [], [], []
+    for number in adjusted.reg_image_ids():
+        image = adjusted.image(number)
+        before = model.image(number).cam_from_world().rotation.matrix()
+        turns.append(before.T @ image.cam_from_world().rotation.matrix())
+        if image.name in priors:
+            found.append(image.projection_center())
+            wanted.append(priors[image.name].position)
+    # Cameras that moved against each other have no common turn: the mean's nearest rotation.
+    u, _, vt = np.linalg.svd(np.mean(turns, axis=0))
+    back = Sim3(1.0, u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt, np.zeros(3))
+    placed = fit_sim3_upright(back.apply(found), wanted).after(back)
+    adjusted.transform(pycolmap.Sim3d(placed.matrix()[:3]))

@@ -65,7 +65,9 @@ def place_model(
     model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
     adjustment = None
     if adjust and control is None and located is not None:
-        model, adjustment = adjust_with_positions(model, priors(model, located, gps), seed)
+        model, adjustment = adjust_with_positions(
+            model, priors(model, located, gps), seed, upright=gps.facts["upright_only"]
+        )
     ground = _ground(_points(model))
     model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), np.array([0.0, 0.0, -ground])))
     lowered = Sim3(placed.scale, placed.rotation, placed.translation - [0.0, 0.0, ground])
