@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,11 @@ class Scene:
         """Camera centres (V, 3) in world units."""
         R, t = self.world_to_camera[:, :3, :3], self.world_to_camera[:, :3, 3]
         return -np.einsum("vji,vj->vi", R, t)
+
+    def at_most(self, resolution: int) -> Scene:
+        """The same scene with photos whose long side is at most `resolution` pixels."""
+        sizes = [fit(int(width), int(height), resolution) for width, height in self.sizes]
+        return replace(self, sizes=np.array(sizes, np.int64), K=rescaled(self.K, self.sizes, sizes))
 
     def photos(self, indices: Sequence[int]) -> list[Bytes]:
         """Decode the photos at `indices`, each (H, W, 3) uint8 at this scene's resolution.
@@ -92,6 +97,18 @@ def fit(width: int, height: int, resolution: int) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
+def rescaled(
+    K: npt.NDArray[np.float64], old: npt.ArrayLike, new: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """Intrinsics (V, 3, 3) of pictures of the sizes `old` (V, 2) for the sizes `new`.
+
+    Pixel centres lie at +0.5, so scaling the axes scales the principal point exactly.
+    """
+    factors = np.ones((len(K), 3, 1))
+    factors[:, :2, 0] = np.asarray(new, float) / np.asarray(old, float)
+    return K * factors
+
+
 def load_scene(path: Path, resolution: int = 0) -> Scene:
     """Open an `undistorted.zip` at a long side of at most `resolution` pixels (0: as it is).
 
@@ -106,17 +123,13 @@ def load_scene(path: Path, resolution: int = 0) -> Scene:
 
 def scene_from_model(path: Path, model: Model, resolution: int = 0) -> Scene:
     """The scene of an already read COLMAP model, cameras scaled to `resolution`."""
-    sizes, intrinsics = [], []
-    for view in model.views:
-        width, height = fit(view.width, view.height, resolution)
-        # Pixel centres lie at +0.5, so scaling the axes scales the principal point exactly.
-        intrinsics.append(np.diag([width / view.width, height / view.height, 1.0]) @ view.K)
-        sizes.append((width, height))
+    own = [(view.width, view.height) for view in model.views]
+    sizes = [fit(width, height, resolution) for width, height in own]
     return Scene(
         path=path,
         names=tuple(view.name for view in model.views),
         sizes=np.array(sizes, np.int64),
-        K=np.array(intrinsics),
+        K=rescaled(np.array([view.K for view in model.views]), own, sizes),
         world_to_camera=np.array([view.world_to_camera for view in model.views]),
         points=model.points,
         colours=model.colours,

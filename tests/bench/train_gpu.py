@@ -13,14 +13,14 @@ import argparse
 import dataclasses
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from scripts.lib.evaluate import Views, likeness, mean, photo_of, render_views
+from scripts.lib.evaluate import Picture, Views, likeness, mean, photo_of, psnr, render_views
 from scripts.lib.gaussians import Gaussians, write_ply
 from scripts.lib.losses import photo_loss
 from scripts.lib.scene import Scene, load_scene
@@ -37,12 +37,12 @@ REFERENCE_STEPS = 30_000
 CURVE_EVERY = 5000  # steps between the reference's held-out figures
 
 
-def compared(scene: Scene, gaussians: Gaussians, device: str = "cuda") -> list[dict[str, float]]:
-    """PSNR and SSIM of each held-out photo at the scene's full size."""
+def compared(scene: Scene, gaussians: Gaussians) -> Iterator[tuple[Picture, Picture]]:
+    """Render and photo of each held-out photo at the scene's full size."""
     views = Views(scene, held_out(scene.names, HOLDOUT), held_out=True)
-    renders = render_views(gaussians, views, device)
-    pairs = zip(views.indices, renders, strict=True)
-    return [likeness(render, photo_of(views, index)) for index, render in pairs]
+    renders = render_views(gaussians, views, "cuda")
+    for index, render in zip(views.indices, renders, strict=True):
+        yield render, photo_of(views, index)
 
 
 def reference(scene: Scene, steps: int, seed: int) -> Run:
@@ -107,7 +107,8 @@ def reference(scene: Scene, steps: int, seed: int) -> Run:
             stopped = time.monotonic()
             gaussians = splat()
             point = {"step": step + 1, "seconds": round(stopped - began, 2)}
-            curve.append(point | {"psnr": mean(compared(scene, gaussians), "psnr")})
+            figures = [psnr(*pair) for pair in compared(scene, gaussians)]
+            curve.append(point | {"psnr": float(np.mean(figures))})
             print(json.dumps({"reference": curve[-1], "gaussians": len(gaussians)}), flush=True)
             began += time.monotonic() - stopped  # measuring is not training
     seconds = curve[-1]["seconds"]
@@ -131,7 +132,7 @@ def measured(
     torch.cuda.reset_peak_memory_stats()
     gaussians, numbers = run()
     peak = torch.cuda.max_memory_allocated() / 2**20
-    found = compared(scene, gaussians)
+    found = [likeness(*pair) for pair in compared(scene, gaussians)]
     line = {
         "bench": "train_gpu",
         "scene": scene.path.stem,

@@ -76,11 +76,16 @@ def write_scene(path: Path, gaussians: Gaussians, views: list[View]) -> Model:
     """Write an `undistorted.zip` of photos of `gaussians`, its points their centres."""
     colours = np.clip(gaussians.sh0 * SH_C0 + 0.5, 0, 1) * 255
     model = Model(tuple(views), gaussians.means.astype(float), colours.astype(np.uint8))
+    write_photos(path, model, [photograph(gaussians, view) for view in views])
+    return model
+
+
+def write_photos(path: Path, model: Model, photos: list[np.ndarray]) -> None:
+    """Write an `undistorted.zip` of a model whose views show `photos` (H, W, 3) uint8."""
     with writing_zip(path) as archive:
-        for view in views:
+        for view, photo in zip(model.views, photos, strict=True):
             buffer = io.BytesIO()
-            Image.fromarray(photograph(gaussians, view)).save(buffer, "JPEG", quality=97)
+            Image.fromarray(photo).save(buffer, "JPEG", quality=97)
             add_to_zip(archive, f"images/{view.name}", buffer.getvalue())
         for member, data in model_members(model).items():
             add_to_zip(archive, member, data)
-    return model

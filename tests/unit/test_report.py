@@ -85,6 +85,7 @@ def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:
     steps = stages["train"]["steps"]
     stages["train"].update(
         planned_steps=steps + 1234,
+        sky_photos=7,
         left_out=["IMG_0009.jpg"],
         adapted=["Out of memory: 1 instead of 2 photos at once"],
         repeats={"runs": [{}, {}, {}], "psnr_mean": 28.123, "psnr_spread": 0.078},
@@ -93,6 +94,7 @@ def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:
     for expected in (
         "Stopped early",
         "IMG_0009.jpg",
+        "show the sky",
         "1 instead of 2 photos at once",
         "28.12 dB, 0.08 dB",
         "Mean and spread of 3 runs",

@@ -425,6 +425,8 @@ def _training(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         rows.append(
             ("Stopped early", f"nothing was gained any more; {grouped(planned)} were planned")
         )
+    if sky := number(train.get("sky_photos")):
+        rows.append(("Photos that show the sky, which was put far behind", grouped(sky)))
     if left_out := train.get("left_out"):
         rows.append(("Not trained on, as nearly held-out photos", ", ".join(map(text, left_out))))
     repeats = train.get("repeats") or {}

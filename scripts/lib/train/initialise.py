@@ -61,6 +61,15 @@ def _at_most(count: int, points: Float, colours: Float, seed: int) -> tuple[Floa
     return points[chosen], colours[chosen]
 
 
+def _spacing(points: Float) -> Float:
+    """Root mean square distance (N,) from each point (N, 3) to its three nearest others."""
+    neighbours = min(4, len(points))
+    if neighbours < 2:
+        return np.full(len(points), 0.1)
+    distances = cKDTree(points).query(points, k=neighbours)[0].reshape(len(points), -1)[:, 1:]
+    return np.sqrt((distances**2).mean(axis=1))
+
+
 def _topped_up(points: Float, colours: Float, fewest: int, seed: int) -> tuple[Float, Float]:
     """Add jittered copies of `points` (frame units), or grey ones in the unit ball when none exist."""
     missing = fewest - len(points)
@@ -89,17 +98,27 @@ def initial_tensors(
     points, colours = frame.points(scene.points), scene.colours / 255.0
     points, colours = _at_most(cap, points, colours, seed)
     points, colours = _topped_up(points, colours, round(cap * start_share), seed)
-    neighbours = min(4, len(points))
-    distances = cKDTree(points).query(points, k=neighbours)[0].reshape(len(points), -1)[:, 1:]
-    width = np.sqrt((distances**2).mean(axis=1)) if neighbours > 1 else np.full(len(points), 0.1)
+    width = _spacing(points)
     # Duplicated points must not become infinitely thin, nor a lone one cover the view.
     width = np.clip(width, 1e-5, np.quantile(width, 0.99) + 1e-5)
-    count = len(points)
+    return raw_tensors(points, colours, width, OPACITY, sh_degree, device)
+
+
+def raw_tensors(
+    means: Float,
+    colours: Float,
+    widths: Float,
+    opacity: float,
+    sh_degree: int,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Raw parameters by name of N round Gaussians: means (N, 3), colours (N, 3) in 0..1, widths (N,)."""
+    count = len(means)
     tensors = {
-        "means": points,
+        "means": means,
         "quats": np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)),
-        "scales": np.log(np.repeat(width[:, None], 3, axis=1)),
-        "opacities": np.full(count, np.log(OPACITY / (1 - OPACITY))),
+        "scales": np.log(np.repeat(widths[:, None], 3, axis=1)),
+        "opacities": np.full(count, np.log(opacity / (1 - opacity))),
         "sh": np.concatenate(
             [((colours - 0.5) / SH_C0)[:, None], np.zeros((count, SH_COEFFICIENTS[sh_degree], 3))],
             axis=1,

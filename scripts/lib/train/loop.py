@@ -113,6 +113,7 @@ def train(
             "adapted": trainer.adapted,
             "trained_on": len(trainer.split.trained),
             "left_out": [scene.names[index] for index in trainer.split.left_out],
+            "sky_photos": trainer.sky_photos,
             "seconds": round(trainer.seconds, 2),
             "gaussians": len(gaussians),
             "peak_memory_mb": _peak_memory(trainer.device),

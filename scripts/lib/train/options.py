@@ -28,6 +28,7 @@ class TrainOptions:
     antialiased: bool = False  # footprints dimmed by what the 0.3 pixel blur added
     exposure: bool = False  # learn a gain and an offset of each photo's colours
     refine_poses: bool = False  # let the cameras move a little
+    sky: bool = True  # put sky that the photos show far behind, keep the air before it clear
     ssim_weight: float = 0.2  # of the loss; the rest is L1
     holdout: int = 8  # every n-th photo by name is kept for measuring; 0 trains on all
     held_out: str = ""  # names of the photos to keep instead, separated by commas
@@ -130,6 +131,7 @@ class Settings(Common):
     antialiased: bool
     exposure: bool
     refine_poses: bool
+    sky: bool
     ssim_weight: float
     holdout: int
     held_out: tuple[str, ...]
@@ -182,6 +184,7 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         antialiased=options.antialiased,
         exposure=options.exposure,
         refine_poses=options.refine_poses,
+        sky=options.sky,
         ssim_weight=options.ssim_weight,
         holdout=options.holdout,
         held_out=chosen_names(options.held_out),

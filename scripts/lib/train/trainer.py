@@ -9,6 +9,7 @@ import torch
 from scripts.lib.console import UserError, say
 from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
 from scripts.lib.scene import Scene
+from scripts.lib.sky import find_sky
 from scripts.lib.split import split_scene
 from scripts.lib.train import densify
 from scripts.lib.train.cameras import Exposures, Poses
@@ -17,6 +18,7 @@ from scripts.lib.train.memory import FEWEST, Need, Place, fit, free_bytes
 from scripts.lib.train.options import Settings
 from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters, export
 from scripts.lib.train.photos import Photos
+from scripts.lib.train.sky import Clearing, distance, sky_tensors
 from scripts.lib.train.step import Adjustments, AutogradStep, StepPlan, render
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the r
 FLAT, GAIN = 3, 0.02  # measurements, dB: a curve that gains less over the last ones is flat
 GROWTH = 1.1  # factor a round at most
 GROW_UNTIL = 0.75  # share of the steps that growth may go on for
+CLEARINGS = 20  # in a run
+DEAD_LOGIT = -8.0  # an opacity well below what counts as dead
 FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
@@ -80,17 +84,8 @@ class Trainer:
         )
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
         self.optimise = step_for(self.device, fits.at_once, need.pixels)
-        self.parameters = Parameters(
-            initial_tensors(
-                scene,
-                self.frame,
-                cap=self.cap,
-                sh_degree=settings.sh_degree,
-                seed=settings.seed,
-                device=self.device,
-            ),
-            self.cap,
-        )
+        self.clearing: Clearing | None = None
+        self.parameters = Parameters(self._start(scene), self.cap)
         self.pull = torch.zeros(len(self.parameters), device=self.device)
         photos = len(self.split.trained)
         self.adjust = Adjustments(
@@ -100,6 +95,28 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.curve: list[dict[str, float]] = []
+
+    def _start(self, scene: Scene) -> dict[str, torch.Tensor]:
+        """The Gaussians to begin with, the sky's last."""
+        settings, device, sky = self.settings, self.device, dict[str, torch.Tensor]()
+        views = find_sky(scene, self.split.trained) if settings.sky else []
+        self.sky_photos = len(views)
+        if views:
+            away = distance(scene, self.frame)
+            sky = sky_tensors(views, away, self.cap, settings.sh_degree, device)
+            self.clearing = Clearing(views, self.frame, away, device)
+            say(
+                f"{len(views)} photos show sky: {len(sky['means'])} Gaussians far behind stand for it"
+            )
+        start = initial_tensors(
+            scene,
+            self.frame,
+            cap=self.cap - (len(sky["means"]) if sky else 0),
+            sh_degree=settings.sh_degree,
+            seed=settings.seed,
+            device=device,
+        )
+        return {name: torch.cat([start[name], sky[name]]) if sky else start[name] for name in start}
 
     def _adapt(self, sentence: str) -> None:
         """Say what was changed to fit the machine, and remember it for the metrics."""
@@ -175,6 +192,7 @@ class Trainer:
                 f"Out of memory: {self.optimise.at_once} instead of {together} photos at once"
             )
         self.step += 1
+        self._clear_the_air()
         try:
             self._densify()
         except torch.cuda.OutOfMemoryError:
@@ -212,6 +230,14 @@ class Trainer:
             return False
         figures = [point["psnr"] for point in self.curve]
         return max(figures[-FLAT:]) < max(figures[:-FLAT]) + GAIN
+
+    def _clear_the_air(self) -> None:
+        """Make dead what hangs before the sky; the next round of growth moves it to where it is needed."""
+        every = max(1, self.settings.steps // CLEARINGS)
+        if self.clearing and (self.step % every == 0 or self.step == self.settings.steps):
+            p = self.parameters
+            rows = torch.nonzero(self.clearing.misplaced(p["means"], p["sh"][:, 0]))[:, 0]
+            p.replace_rows(rows, {"opacities": torch.full_like(p["opacities"][rows], DEAD_LOGIT)})
 
     def _densify(self) -> None:
         """Relocate and grow at every hundredth of the run, from 3 % of it to 75 %."""

@@ -1,0 +1,83 @@
+"""The sky in training: Gaussians far away that show it, and none before it.
+
+Left to itself, training paints the sky on whatever is near: a shell of blue floaters over the street that
+falls apart as soon as one walks. So the sky's own Gaussians stand behind everything from the first step, and
+what hangs before the sky in the sky's colour is taken out from time to time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scripts.lib.gaussians import SH_C0
+from scripts.lib.scene import Scene
+from scripts.lib.sky import SkyView, sky_directions
+from scripts.lib.train.initialise import Frame, raw_tensors
+
+FAR = 20.0  # times the cameras' or the points' reach, whichever is farther
+REACH = 0.9  # quantile of the points' distances
+SHARE = 0.05  # of the cap at most
+WIDTH = 0.6  # of the spacing between two
+OPACITY = 0.9
+VOTES = 2  # photos that see a Gaussian before the sky
+STRAY = 1.5  # times the sky's distance
+SKY_COLOUR = 0.2  # difference to the photo's there, from 0 to 1, below which it passes for sky
+
+
+def distance(scene: Scene, frame: Frame) -> float:
+    """How far from the frame's centre the sky is put, in frame units."""
+    away = np.linalg.norm(frame.points(scene.points), axis=1)
+    return FAR * max(1.0, float(np.quantile(away, REACH)) if len(away) else 1.0)
+
+
+def sky_tensors(
+    views: Sequence[SkyView], away: float, cap: int, sh_degree: int, device: torch.device
+) -> dict[str, Tensor]:
+    """Raw parameters, at most SHARE of `cap` rows, of Gaussians at the distance `away` that show the sky."""
+    directions, colours, spacing = sky_directions(views, max(1, int(SHARE * cap)))
+    width = np.full(len(directions), WIDTH * spacing * away)
+    return raw_tensors(directions * away, colours, width, OPACITY, sh_degree, device)
+
+
+class Clearing:
+    """Finds Gaussians that are where nothing is: in the air before the sky, or behind it."""
+
+    def __init__(
+        self, views: Sequence[SkyView], frame: Frame, away: float, device: torch.device
+    ) -> None:
+        def tensor(values: np.ndarray) -> Tensor:
+            return torch.tensor(values, dtype=torch.float32, device=device)
+
+        poses = frame.cameras(np.stack([view.world_to_camera for view in views]))
+        self.away = away
+        self.views = [
+            (
+                tensor(view.K @ pose[:3]),
+                torch.from_numpy(view.sky).to(device),
+                torch.from_numpy(view.colours).to(device),
+            )
+            for view, pose in zip(views, poses, strict=True)
+        ]
+
+    @torch.no_grad()
+    def misplaced(self, means: Tensor, sh0: Tensor) -> Tensor:
+        """Which Gaussians (N,), means (N, 3) in the frame, sh0 (N, 3), stand nearer than the sky, in its
+        colour, where VOTES photos show sky; or were shaken out of the sky to far behind it."""
+        colours = 0.5 + SH_C0 * sh0
+        votes = torch.zeros(len(means), dtype=torch.int32, device=means.device)
+        for projection, sky, photo in self.views:
+            projected = means @ projection[:, :3].T + projection[:, 3]
+            depth = projected[:, 2]
+            column = torch.floor(projected[:, 0] / depth).long()
+            row = torch.floor(projected[:, 1] / depth).long()
+            height, width = sky.shape
+            inside = (depth > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            column, row = column.clamp(0, width - 1), row.clamp(0, height - 1)
+            near = (photo[row, column] / 255 - colours).abs().amax(dim=1) < SKY_COLOUR
+            votes += (inside & near & sky[row, column]).int()
+        away = means.norm(dim=1)
+        return ((votes >= VOTES) & (away < self.away / 2)) | (away > STRAY * self.away)
