@@ -36,6 +36,7 @@ def clean(
     from scripts.lib import evaluate, visibility
     from scripts.lib.scene import load_scene
     from scripts.lib.train.device import choose_device
+    from scripts.lib.train.sky import sky_begins
 
     device = choose_device(options.device)
     views = evaluate.choose_views(ply, scene_path)
@@ -49,7 +50,14 @@ def clean(
     unseen = set(views.indices) if views.held_out else set()
     trained = [index for index in range(len(scene)) if index not in unseen]
     seen = visibility.measure(gaussians, scene, trained, device)
-    masks = suspects(gaussians, seen, scene.centres[trained], scene.points, options)
+    masks = suspects(
+        gaussians,
+        seen,
+        scene.centres[trained],
+        scene.points,
+        options,
+        sky_begins(scene, trained),
+    )
     inside = cropped(gaussians.means.astype(float), options.crop)
     if not inside.any():
         raise UserError(

@@ -58,18 +58,21 @@ def suspects(
     centres: Float,
     points: Float,
     options: CleanOptions,
+    sky_from: float = np.inf,
 ) -> dict[str, Mask]:
     """For each of FILTERS the Gaussians (N,) it would leave out.
 
-    `visibility` over the training views, V = centres (V, 3); points (P, 3) of the sparse model.
+    `visibility` over the training views, V = centres (V, 3); points (P, 3) of the sparse model. What stands
+    farther than `sky_from` from the cameras' middle, in world units, is the sky: far on purpose.
     """
     middle, reach = reach_of(centres, points)
     sigma = np.sort(np.exp(gaussians.scales.astype(np.float64)), axis=1)
     away = np.linalg.norm(gaussians.means - middle, axis=1)
+    from_cameras = np.linalg.norm(gaussians.means - centres.mean(axis=0), axis=1)
     return {
         "transparent": sigmoid(gaussians.opacities) < options.min_opacity,
         "unseen": visibility.views < min(options.min_views, len(centres)),
-        "far": away > options.far * reach,
+        "far": (away > options.far * reach) & (from_cameras < sky_from),
         "needle": (sigma[:, 2] > NEEDLE_RATIO * sigma[:, 1])
         & (sigma[:, 2] > NEEDLE_LENGTH * reach),
         "sheet": (sigma[:, 1] > SHEET_WIDTH * reach) & (away < options.far * reach),

@@ -129,5 +129,9 @@ def test_sheets_and_the_far_are_told_apart() -> None:
     centres = np.array([[2.0, 0, 0], [-2, 0, 0], [0, 2, 0]])
     masks = suspects(some, seen, centres, gaussians.means.astype(float), CleanOptions())
     assert masks["far"].tolist() == [True, False, False, False, False]
+    under_sky = suspects(
+        some, seen, centres, gaussians.means.astype(float), CleanOptions(), sky_from=20.0
+    )
+    assert not under_sky["far"].any()  # it is the sky
     assert masks["sheet"].tolist() == [False, True, False, False, False]
     assert not masks["unseen"].any() and not masks["needle"].any()

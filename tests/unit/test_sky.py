@@ -16,7 +16,7 @@ from scripts.lib.sky import find_sky, sky_directions, sphere
 from scripts.lib.train.initialise import frame_of
 from scripts.lib.train.options import TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES
-from scripts.lib.train.sky import SHARE, STRAY, Clearing, distance, sky_tensors
+from scripts.lib.train.sky import SHARE, STRAY, Clearing, distance, sky_begins, sky_tensors
 from scripts.lib.train.step import render
 from scripts.lib.train.trainer import Trainer
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
@@ -138,6 +138,15 @@ def test_the_sky_stands_behind_everything(street: Path) -> None:
     directions = (tensors["means"] / away).double().numpy()
     colours = 0.5 + SH_C0 * tensors["sh"][:, 0].numpy()
     assert np.abs(colours - sky_colour(directions)).mean() < 0.1
+
+
+def test_cleaning_knows_where_the_sky_begins(street: Path, tmp_path: Path) -> None:
+    scene = load_scene(street)
+    begins = sky_begins(scene, range(8))
+    away = distance(scene, frame_of(scene)) * frame_of(scene).radius
+    assert np.linalg.norm(scene.points - scene.centres.mean(axis=0), axis=1).max() < begins < away
+    write_street(tmp_path / "room.zip", walk(), room=True)
+    assert sky_begins(load_scene(tmp_path / "room.zip"), range(8)) == np.inf
 
 
 def test_what_hangs_in_the_air_is_told_from_walls_and_wires(street: Path) -> None:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from scripts.lib.gaussians import SH_C0
 from scripts.lib.scene import Scene
-from scripts.lib.sky import SkyView, sky_directions
-from scripts.lib.train.initialise import Frame, raw_tensors
+from scripts.lib.sky import SkyView, find_sky, sky_directions
+from scripts.lib.train.initialise import Frame, frame_of, raw_tensors
 
 FAR = 20.0  # times the cameras' or the points' reach, whichever is farther
 REACH = 0.9  # quantile of the points' distances
@@ -24,7 +24,7 @@ SHARE = 0.05  # of the cap at most
 WIDTH = 0.6  # of the spacing between two
 OPACITY = 0.9
 VOTES = 2  # photos that see a Gaussian before the sky
-STRAY = 1.5  # times the sky's distance
+HALF_WAY, STRAY = 0.5, 1.5  # times the sky's distance: the scene ends, the sky ends
 SKY_COLOUR = 0.2  # difference to the photo's there, from 0 to 1, below which it passes for sky
 
 
@@ -32,6 +32,15 @@ def distance(scene: Scene, frame: Frame) -> float:
     """How far from the frame's centre the sky is put, in frame units."""
     away = np.linalg.norm(frame.points(scene.points), axis=1)
     return FAR * max(1.0, float(np.quantile(away, REACH)) if len(away) else 1.0)
+
+
+def sky_begins(scene: Scene, indices: Sequence[int]) -> float:
+    """Distance from the cameras' middle, world units, beyond which only the sky stands; infinite without sky.
+
+    `indices` of the photos trained on.
+    """
+    frame = frame_of(scene)
+    return distance(scene, frame) * frame.radius * HALF_WAY if find_sky(scene, indices) else np.inf
 
 
 def sky_tensors(
@@ -80,4 +89,4 @@ class Clearing:
             near = (photo[row, column] / 255 - colours).abs().amax(dim=1) < SKY_COLOUR
             votes += (inside & near & sky[row, column]).int()
         away = means.norm(dim=1)
-        return ((votes >= VOTES) & (away < self.away / 2)) | (away > STRAY * self.away)
+        return ((votes >= VOTES) & (away < HALF_WAY * self.away)) | (away > STRAY * self.away)
