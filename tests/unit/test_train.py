@@ -27,6 +27,7 @@ from scripts.lib.train.initialise import (
     Frame,
     frame_of,
     initial_tensors,
+    topped_up,
 )
 from scripts.lib.train.note import read_note
 from scripts.lib.train.options import PRESETS, Capture, TrainOptions, resolve
@@ -305,6 +306,28 @@ def test_initial_gaussians_respect_the_cap(scene_zip: Path) -> None:
         )
         assert round(cap * START_SHARE) <= len(tensors["means"]) <= cap
         assert all(torch.isfinite(values).all() for values in tensors.values())
+
+
+def test_copies_keep_to_the_walls_of_a_street() -> None:
+    """Where a scene is long, half of the copies stay in its surfaces; of a compact one none needs to."""
+    random = np.random.default_rng(0)
+    side = random.choice([-4.0, 4.0], 1500)
+    street = np.stack([random.uniform(-400, 400, 1500), side, random.uniform(0, 6, 1500)], 1)
+    slanted = street @ np.array([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, 1]])
+    ball = random.normal(0, 1, (1500, 3))
+
+    def copies(points: np.ndarray) -> np.ndarray:
+        made, colours = topped_up(points, points, 6000, 0)
+        assert len(made) == len(colours) == 6000 and np.array_equal(made[:1500], points)
+        return made[1500:]
+
+    from_wall = np.abs(np.abs(copies(slanted) @ [-0.6, 0.8, 0]) - 4)
+    assert 0.4 < (from_wall < 1e-6).mean() < 0.6
+    others = copies(ball)
+    spread = np.linalg.norm(others[:, None] - ball[None], axis=2).min(axis=1)
+    assert (spread > 1e-6).all()
+    for few in (1, 2, 5):
+        assert np.isfinite(topped_up(ball[:few], ball[:few], 50, 0)[0]).all()
 
 
 def test_copies_look_like_the_one_they_came_from() -> None:

@@ -18,6 +18,11 @@ Float = npt.NDArray[np.float64]
 # points: Gaussians that are there from the first step end better than late ones.
 START_SHARE = 0.9
 OPACITY = 0.1
+# Copies lie about their point by the scene's size over the cube root of its points. Where that is more than
+# WIDE_FROM times the usual distance between points, and all the more from WIDE on, some of the copies, up
+# to MOST_BESIDE, lie between the NEIGHBOURS of their point instead: BESIDE of the way to two of them.
+WIDE_FROM, WIDE, MOST_BESIDE = 2.0, 4.0, 0.5
+NEIGHBOURS, BESIDE = 8, 0.7
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,8 @@ def _spacing(points: Float) -> Float:
     return np.sqrt((distances**2).mean(axis=1))
 
 
-def _topped_up(points: Float, colours: Float, fewest: int, seed: int) -> tuple[Float, Float]:
-    """Add jittered copies of `points` (frame units), or grey ones in the unit ball when none exist."""
+def topped_up(points: Float, colours: Float, fewest: int, seed: int) -> tuple[Float, Float]:
+    """Add copies of `points` (frame units) near them, or grey ones in the unit ball when none exist."""
     missing = fewest - len(points)
     if missing <= 0:
         return points, colours
@@ -81,7 +86,32 @@ def _topped_up(points: Float, colours: Float, fewest: int, seed: int) -> tuple[F
     spread = np.maximum(points.std(axis=0), 1e-3) / max(len(points), 8) ** (1 / 3)
     picks = rng.integers(0, len(points), missing)
     extra = points[picks] + rng.normal(0, 1, (missing, 3)) * spread
+    beside = round(_share_beside(points, spread) * missing)
+    extra[:beside] = _beside(points, picks[:beside], rng)
     return np.concatenate([points, extra]), np.concatenate([colours, colours[picks]])
+
+
+def _share_beside(points: Float, spread: Float) -> float:
+    """Share of the copies that keep to their point's neighbours.
+
+    `spread` (3,), from the size of the whole, is right for a compact scene. Of a long street it makes metres,
+    and most copies hang in the air before the cameras.
+    """
+    ratio = float(np.sqrt((spread**2).mean()) / max(np.median(_spacing(points)), 1e-9))
+    return float(np.clip((ratio - WIDE_FROM) / (WIDE - WIDE_FROM), 0, 1)) * MOST_BESIDE
+
+
+def _beside(points: Float, picks: npt.NDArray[np.int64], rng: np.random.Generator) -> Float:
+    """For each of `picks` (M,) a place (3,) in the surface that its neighbours span."""
+    count = min(NEIGHBOURS, len(points) - 1)
+    places = points[picks]
+    if not len(picks) or not count:
+        return places
+    around = cKDTree(points).query(points, k=count + 1)[1][:, 1:]
+    for _ in range(2):
+        other = points[around[picks, rng.integers(0, count, len(picks))]]
+        places = places + BESIDE * rng.normal(0, 1, (len(picks), 1)) * (other - points[picks])
+    return places
 
 
 def initial_tensors(
@@ -97,7 +127,7 @@ def initial_tensors(
     """Raw parameter tensors by name, at most `cap` rows and at least `start_share` of it, in `frame`."""
     points, colours = frame.points(scene.points), scene.colours / 255.0
     points, colours = _at_most(cap, points, colours, seed)
-    points, colours = _topped_up(points, colours, round(cap * start_share), seed)
+    points, colours = topped_up(points, colours, round(cap * start_share), seed)
     width = _spacing(points)
     # Duplicated points must not become infinitely thin, nor a lone one cover the view.
     width = np.clip(width, 1e-5, np.quantile(width, 0.99) + 1e-5)
