@@ -67,14 +67,18 @@ def _pixels(
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A photo with its regions that look like sky, numbered from 1; `directions` (H, W, 3) of its pixels."""
+    """A photo (H, W, 3) with its regions (H, W) that look like sky, numbered from 1, and where points of
+    structure from motion lie: `seen` (H, W)."""
 
-    colours: Float
-    directions: Float
-    regions: npt.NDArray[np.int64]
-    seen: Mask  # pixels with a point of structure from motion
+    photo: npt.NDArray[np.uint8]
+    regions: npt.NDArray[np.uint16]
+    seen: Mask
     K: Float
     world_to_camera: Float
+
+    def colours(self, at: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | Mask) -> Float:
+        """Colours (., 3) from 0 to 1 of some pixels."""
+        return self.photo[at] / 255.0
 
 
 def find_sky(scene: Scene, indices: Sequence[int]) -> list[SkyView]:
@@ -96,31 +100,36 @@ def find_sky(scene: Scene, indices: Sequence[int]) -> list[SkyView]:
             if _is_sky(candidate, mask, candidates):
                 sky |= mask
         if sky.any():
-            pixels = (candidate.colours * 255).astype(np.uint8)
-            views.append(SkyView(pixels, sky, candidate.K, candidate.world_to_camera))
+            views.append(SkyView(candidate.photo, sky, candidate.K, candidate.world_to_camera))
     return views if len(views) >= FEWEST_VIEWS else []
 
 
 def _looks_up(scene: Scene, index: int) -> bool:
     """Whether a corner of the photo lies above the horizon."""
     width, height = scene.sizes[index]
-    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], float)
-    rays = corners @ np.linalg.inv(scene.K[index]).T @ scene.world_to_camera[index, :3, :3]
+    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], float)
+    rays = _directions(corners, scene.K[index], scene.world_to_camera[index])
     return bool((rays @ UP > 0).any())
+
+
+def _directions(spots: Float, K: Float, world_to_camera: Float) -> Float:
+    """World directions (..., 3) of places in a picture, column and row (..., 2)."""
+    rays = np.concatenate([spots, np.ones_like(spots[..., :1])], axis=-1)
+    rays = rays @ np.linalg.inv(K).T @ world_to_camera[:3, :3]
+    return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 
 
 def _candidate(scene: Scene, index: int) -> _Candidate:
     """What of a photo looks like sky and reaches its upper edge."""
-    photo, masked = scene.photos([index])[0] / 255.0, scene.masks([index])[0]
+    photo, masked = scene.photos([index])[0], scene.masks([index])[0]
     K, pose = scene.K[index], scene.world_to_camera[index]
     height, width = photo.shape[:2]
-    column, row = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    rays = np.stack([column, row, np.ones_like(column)], -1) @ np.linalg.inv(K).T @ pose[:3, :3]
-    directions = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
-    blue = photo[..., 2]
+    spots = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
+    colours = photo / 255.0
+    blue = colours[..., 2]
     looks = (
-        (directions @ UP > 0)
-        & (blue >= photo[..., :2].max(axis=-1) - WARMEST)
+        (_directions(spots, K, pose) @ UP > 0)
+        & (blue >= colours[..., :2].max(axis=-1) - WARMEST)
         & (blue > DARKEST)
         & (ndimage.gaussian_gradient_magnitude(blue, 1.0) < STEEPEST)
     )
@@ -130,12 +139,12 @@ def _candidate(scene: Scene, index: int) -> _Candidate:
     regions, _ = ndimage.label(looks)
     upper = np.unique(regions[_upper_edge(pose, regions.shape) & looks])
     wanted = [n for n in upper if (regions == n).mean() >= LEAST_AREA]
-    numbers = np.zeros(int(regions.max(initial=0)) + 1, np.int64)
+    numbers = np.zeros(int(regions.max(initial=0)) + 1, np.uint16)
     numbers[wanted] = np.arange(1, len(wanted) + 1)
     seen = np.zeros(looks.shape, bool)
     _, places = _pixels(scene.points - scene.centres[index], K, pose, looks.shape)
     seen[places[:, 0], places[:, 1]] = True
-    return _Candidate(photo, directions, numbers[regions], seen, K, pose)
+    return _Candidate(photo, numbers[regions], seen, K, pose)
 
 
 def _upper_edge(world_to_camera: Float, shape: tuple[int, ...]) -> Mask:
@@ -156,7 +165,7 @@ def _upper_edge(world_to_camera: Float, shape: tuple[int, ...]) -> Mask:
 
 def _is_sky(candidate: _Candidate, mask: Mask, others: Sequence[_Candidate]) -> bool:
     """Whether a region (H, W) of a photo has the sky's colour, no points, and looks so from elsewhere too."""
-    red, _, blue = np.median(candidate.colours[mask], axis=0)
+    red, _, blue = np.median(candidate.colours(mask), axis=0)
     if blue - red < BLUE and blue < BRIGHT:
         return False
     if candidate.seen[mask].mean() > MOST_POINTS * candidate.seen.mean():
@@ -164,14 +173,16 @@ def _is_sky(candidate: _Candidate, mask: Mask, others: Sequence[_Candidate]) -> 
     rows, columns = np.nonzero(mask)
     picks = np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).astype(int)
     rows, columns = rows[picks], columns[picks]
-    directions, colours = candidate.directions[rows, columns], candidate.colours[rows, columns]
+    colours = candidate.colours((rows, columns))
+    spots = np.stack([columns, rows], axis=1) + 0.5
+    directions = _directions(spots, candidate.K, candidate.world_to_camera)
     alike = compared = 0
     for other in others:
         if other is candidate:
             continue
         inside, places = _pixels(directions, other.K, other.world_to_camera, other.regions.shape)
         at = places[:, 0], places[:, 1]
-        near = np.abs(other.colours[at] - colours[inside]).max(axis=1) < SAME_COLOUR
+        near = np.abs(other.colours(at) - colours[inside]).max(axis=1) < SAME_COLOUR
         alike += int((near & (other.regions[at] > 0)).sum())
         compared += len(places)
     return compared > 0 and alike >= AGREEING * compared
