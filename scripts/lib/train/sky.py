@@ -66,8 +66,8 @@ class Clearing:
         self.views = [
             (
                 tensor(view.K @ pose[:3]),
-                torch.from_numpy(view.sky).to(device),
-                torch.from_numpy(view.colours).to(device),
+                torch.tensor(view.sky, device=device),
+                torch.tensor(view.colours, device=device),
             )
             for view, pose in zip(views, poses, strict=True)
         ]
