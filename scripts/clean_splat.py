@@ -36,7 +36,7 @@ def clean(
     from scripts.lib import evaluate, visibility
     from scripts.lib.scene import load_scene
     from scripts.lib.train.device import choose_device
-    from scripts.lib.train.sky import sky_begins
+    from scripts.lib.train.note import read_note
 
     device = choose_device(options.device)
     views = evaluate.choose_views(ply, scene_path)
@@ -50,13 +50,14 @@ def clean(
     unseen = set(views.indices) if views.held_out else set()
     trained = [index for index in range(len(scene)) if index not in unseen]
     seen = visibility.measure(gaussians, scene, trained, device)
+    note = read_note(ply)
     masks = suspects(
         gaussians,
         seen,
         scene.centres[trained],
         scene.points,
         options,
-        sky_begins(scene, trained),
+        note.sky_from if note else None,
     )
     inside = cropped(gaussians.means.astype(float), options.crop)
     if not inside.any():

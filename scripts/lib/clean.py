@@ -58,12 +58,12 @@ def suspects(
     centres: Float,
     points: Float,
     options: CleanOptions,
-    sky_from: float = np.inf,
+    sky_from: float | None = None,
 ) -> dict[str, Mask]:
     """For each of FILTERS the Gaussians (N,) it would leave out.
 
     `visibility` over the training views, V = centres (V, 3); points (P, 3) of the sparse model. What stands
-    farther than `sky_from` from the cameras' middle, in world units, is the sky: far on purpose.
+    farther than `sky_from` from the cameras' middle, world units, is the sky, far on purpose; None: no sky.
     """
     middle, reach = reach_of(centres, points)
     sigma = np.sort(np.exp(gaussians.scales.astype(np.float64)), axis=1)
@@ -72,7 +72,8 @@ def suspects(
     return {
         "transparent": sigmoid(gaussians.opacities) < options.min_opacity,
         "unseen": visibility.views < min(options.min_views, len(centres)),
-        "far": (away > options.far * reach) & (from_cameras < sky_from),
+        "far": (away > options.far * reach)
+        & (from_cameras < (np.inf if sky_from is None else sky_from)),
         "needle": (sigma[:, 2] > NEEDLE_RATIO * sigma[:, 1])
         & (sigma[:, 2] > NEEDLE_LENGTH * reach),
         "sheet": (sigma[:, 1] > SHEET_WIDTH * reach) & (away < options.far * reach),

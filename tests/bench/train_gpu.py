@@ -228,7 +228,7 @@ def warm_up(scene: Scene, with_reference: bool) -> None:
 
 def _settings(scene: Scene, preset: str, seed: int) -> Settings:
     options = TrainOptions(preset=preset, holdout=HOLDOUT, seed=seed)
-    sizes = load_scene(scene.path, resolution_for(options, "cuda")).sizes
+    sizes = scene.at_most(resolution_for(options, "cuda")).sizes
     return resolve(options, "cuda", Capture.of(sizes[split_scene(scene, HOLDOUT).trained]))
 
 
@@ -237,7 +237,7 @@ def _run(scene: Scene, recipe: str, seed: int, changes: dict[str, Any]) -> Calla
     if recipe == "reference":
         return lambda: reference(scene, changes["steps"], seed)
     settings = dataclasses.replace(_settings(scene, recipe, seed), **changes)
-    trained = load_scene(scene.path, settings.resolution)
+    trained = scene.at_most(settings.resolution)
     return lambda: ours(trained, settings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,17 @@ def test_rubbish_goes_and_the_scene_stays(folder: Path, tmp_path: Path) -> None:
     assert len(kept) >= 0.95 * TRUE, "more than rubbish was left out"
     assert numbers["psnr_after"] >= numbers["psnr_before"] - 0.05
     assert read_note(tmp_path / "clean.ply") == TrainingNote(64, 4)
+
+
+def test_what_training_called_sky_is_not_too_far(folder: Path, tmp_path: Path) -> None:
+    """The note in the PLY says where the sky begins; the ten far ones stand 50 units away."""
+    for begins, count in ((45.0, 0), (60.0, 10)):
+        note = TrainingNote(64, 4, sky_from=begins)
+        write_ply(tmp_path / "splat.ply", read_ply(folder / "splat.ply"), (note.comment(),))
+        shutil.copy(folder / "undistorted.zip", tmp_path)
+        _, numbers = run(tmp_path, tmp_path, min_views=0)  # or they went as unseen
+        assert numbers["filters"]["far"]["count"] == count
+        assert read_note(tmp_path / "clean.ply") == note
 
 
 def test_a_filter_that_hurts_is_not_applied(folder: Path, tmp_path: Path) -> None:

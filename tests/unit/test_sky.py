@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from scripts.lib.gaussians import SH_C0
 from scripts.lib.scene import load_scene
 from scripts.lib.sky import find_sky, sky_directions, sphere
 from scripts.lib.train.initialise import frame_of
+from scripts.lib.train.note import read_note
 from scripts.lib.train.options import TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES
-from scripts.lib.train.sky import SHARE, STRAY, Clearing, distance, sky_begins, sky_tensors
+from scripts.lib.train.run import run
+from scripts.lib.train.sky import SHARE, STRAY, Clearing, distance, sky_tensors
 from scripts.lib.train.step import render
 from scripts.lib.train.trainer import Trainer
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
@@ -30,6 +33,7 @@ from tests.unit.street_scene import (
 )
 
 CPU = torch.device("cpu")
+OPTIONS = {"device": "cpu", "steps": 120, "cap": 3000, "resolution": 0, "early_stop": False}
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +144,19 @@ def test_the_sky_stands_behind_everything(street: Path) -> None:
     assert np.abs(colours - sky_colour(directions)).mean() < 0.1
 
 
-def test_cleaning_knows_where_the_sky_begins(street: Path, tmp_path: Path) -> None:
+def test_the_splat_tells_cleaning_where_the_sky_begins(street: Path, tmp_path: Path) -> None:
     scene = load_scene(street)
-    begins = sky_begins(scene, range(8))
+    options = json.dumps(OPTIONS | {"steps": 2})
+    metrics = run(street, options, tmp_path / "splat.ply", tmp_path / "train.json", tmp_path / "c")
+    note = read_note(tmp_path / "splat.ply")
+    assert note is not None and note.sky_from is not None
+    begins = note.sky_from
+    assert metrics["sky_from"] == begins and metrics["sky_photos"] == 7
     away = distance(scene, frame_of(scene)) * frame_of(scene).radius
     assert np.linalg.norm(scene.points - scene.centres.mean(axis=0), axis=1).max() < begins < away
     write_street(tmp_path / "room.zip", walk(), room=True)
-    assert sky_begins(load_scene(tmp_path / "room.zip"), range(8)) == np.inf
+    room = Trainer(load_scene(tmp_path / "room.zip"), resolve(TrainOptions(**OPTIONS), "cpu"))
+    assert room.sky_from is None
 
 
 def test_what_hangs_in_the_air_is_told_from_walls_and_wires(street: Path) -> None:
@@ -166,9 +176,6 @@ def test_what_hangs_in_the_air_is_told_from_walls_and_wires(street: Path) -> Non
     sh0 = (np.array(colours) - 0.5) / SH_C0
     found = clearing.misplaced(torch.tensor(means).float(), torch.tensor(sh0).float())
     assert found.tolist() == expected
-
-
-OPTIONS = {"device": "cpu", "steps": 120, "cap": 3000, "resolution": 0, "early_stop": False}
 
 
 def near_share(trainer: Trainer) -> float:

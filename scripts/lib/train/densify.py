@@ -15,6 +15,7 @@ from torch import Tensor
 from scripts.lib.train.parameters import NAMES, Parameters
 
 DEAD = 0.005  # opacity below which a Gaussian is moved elsewhere
+KILLED = -8.0  # logit of an opacity well below that
 MOST_COPIES = 51  # the sum below is tabulated this far; more copies in one round count as this many
 
 
@@ -55,6 +56,12 @@ def split_off(parameters: Parameters, sources: Tensor) -> dict[str, Tensor]:
     }
     parameters.replace_rows(sources, values)
     return {name: parameters[name][sources] for name in NAMES}
+
+
+def kill(parameters: Parameters, rows: Tensor) -> None:
+    """Make the Gaussians of `rows` (M,) so faint that they are dead; the next relocation moves them."""
+    values = torch.full_like(parameters["opacities"][rows], KILLED)
+    parameters.replace_rows(rows, {"opacities": values})
 
 
 @torch.no_grad()

@@ -114,6 +114,7 @@ def train(
             "trained_on": len(trainer.split.trained),
             "left_out": [scene.names[index] for index in trainer.split.left_out],
             "sky_photos": trainer.sky_photos,
+            "sky_from": trainer.sky_from,
             "seconds": round(trainer.seconds, 2),
             "gaussians": len(gaussians),
             "peak_memory_mb": _peak_memory(trainer.device),

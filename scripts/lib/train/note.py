@@ -12,11 +12,13 @@ LONGEST = 1 << 16  # bytes of a header line: many held-out names make a long one
 
 @dataclass(frozen=True)
 class TrainingNote:
-    """Long side of the training photos in pixels, and the held-out rhythm (0: none) or names."""
+    """Long side of the training photos in pixels, the held-out rhythm (0: none) or names, and how far from
+    the cameras' middle the sky begins, in world units (None: there is none)."""
 
     resolution: int
     holdout: int
     held_out: tuple[str, ...] = ()
+    sky_from: float | None = None
 
     def comment(self) -> str:
         """The header line, without the word `comment`."""

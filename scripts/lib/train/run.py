@@ -56,9 +56,12 @@ def run(
             outcomes.append(
                 train(scene, run_settings, kept, options.checkpoint_every, keep_last=len(runs) > 1)
             )
-    note = TrainingNote(int(scene.sizes.max()), settings.holdout, settings.held_out)
-    write_ply(ply, outcomes[0].gaussians, (note.comment(),))
-    metrics = outcomes[0].metrics | {"resolution": note.resolution, "options": as_dict(settings)}
+    first = outcomes[0]
+    note = TrainingNote(
+        int(scene.sizes.max()), settings.holdout, settings.held_out, first.metrics["sky_from"]
+    )
+    write_ply(ply, first.gaussians, (note.comment(),))
+    metrics = first.metrics | {"resolution": note.resolution, "options": as_dict(settings)}
     if len(runs) > 1:
         metrics["repeats"] = repeats([outcome.metrics for outcome in outcomes])
     write_json(metrics_path, metrics)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from scripts.lib.gaussians import SH_C0
 from scripts.lib.scene import Scene
-from scripts.lib.sky import SkyView, find_sky, sky_directions
-from scripts.lib.train.initialise import Frame, frame_of, raw_tensors
+from scripts.lib.sky import SkyView, sky_directions
+from scripts.lib.train.initialise import Frame, raw_tensors
 
 FAR = 20.0  # times the cameras' or the points' reach, whichever is farther
 REACH = 0.9  # quantile of the points' distances
@@ -34,15 +34,6 @@ def distance(scene: Scene, frame: Frame) -> float:
     return FAR * max(1.0, float(np.quantile(away, REACH)) if len(away) else 1.0)
 
 
-def sky_begins(scene: Scene, indices: Sequence[int]) -> float:
-    """Distance from the cameras' middle, world units, beyond which only the sky stands; infinite without sky.
-
-    `indices` of the photos trained on.
-    """
-    frame = frame_of(scene)
-    return distance(scene, frame) * frame.radius * HALF_WAY if find_sky(scene, indices) else np.inf
-
-
 def sky_tensors(
     views: Sequence[SkyView], away: float, cap: int, sh_degree: int, device: torch.device
 ) -> dict[str, Tensor]:
@@ -53,7 +44,10 @@ def sky_tensors(
 
 
 class Clearing:
-    """Finds Gaussians that are where nothing is: in the air before the sky, or behind it."""
+    """Finds Gaussians that are where nothing is: in the air before the sky, or behind it.
+
+    `away` from the frame's middle stands the sky; nearer than `begins` is the scene, both in frame units.
+    """
 
     def __init__(
         self, views: Sequence[SkyView], frame: Frame, away: float, device: torch.device
@@ -62,7 +56,7 @@ class Clearing:
             return torch.tensor(values, dtype=torch.float32, device=device)
 
         poses = frame.cameras(np.stack([view.world_to_camera for view in views]))
-        self.away = away
+        self.away, self.begins = away, HALF_WAY * away
         self.views = [
             (
                 tensor(view.K @ pose[:3]),
@@ -89,4 +83,4 @@ class Clearing:
             near = (photo[row, column] / 255 - colours).abs().amax(dim=1) < SKY_COLOUR
             votes += (inside & near & sky[row, column]).int()
         away = means.norm(dim=1)
-        return ((votes >= VOTES) & (away < HALF_WAY * self.away)) | (away > STRAY * self.away)
+        return ((votes >= VOTES) & (away < self.begins)) | (away > STRAY * self.away)

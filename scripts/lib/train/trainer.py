@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from scripts.lib.console import UserError, say
 from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
 from scripts.lib.scene import Scene
-from scripts.lib.sky import find_sky
+from scripts.lib.sky import SkyView, find_sky
 from scripts.lib.split import split_scene
 from scripts.lib.train import densify
 from scripts.lib.train.cameras import Exposures, Poses
@@ -34,7 +35,6 @@ FLAT, GAIN = 3, 0.02  # measurements, dB: a curve that gains less over the last 
 GROWTH = 1.1  # factor a round at most
 GROW_UNTIL = 0.75  # share of the steps that growth may go on for
 CLEARINGS = 20  # in a run
-DEAD_LOGIT = -8.0  # an opacity well below what counts as dead
 FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
@@ -84,8 +84,11 @@ class Trainer:
         )
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
         self.optimise = step_for(self.device, fits.at_once, need.pixels)
-        self.clearing: Clearing | None = None
-        self.parameters = Parameters(self._start(scene), self.cap)
+        sky = find_sky(scene, self.split.trained) if settings.sky else []
+        self.clearing = (
+            Clearing(sky, self.frame, distance(scene, self.frame), self.device) if sky else None
+        )
+        self.parameters = Parameters(self._start(scene, sky), self.cap)
         self.pull = torch.zeros(len(self.parameters), device=self.device)
         photos = len(self.split.trained)
         self.adjust = Adjustments(
@@ -96,15 +99,21 @@ class Trainer:
         self.seconds = 0.0
         self.curve: list[dict[str, float]] = []
 
-    def _start(self, scene: Scene) -> dict[str, torch.Tensor]:
-        """The Gaussians to begin with, the sky's last."""
+    @property
+    def sky_photos(self) -> int:
+        """How many photos the sky was found in."""
+        return len(self.clearing.views) if self.clearing else 0
+
+    @property
+    def sky_from(self) -> float | None:
+        """Distance from the cameras' middle beyond which only sky stands, world units; None without sky."""
+        return self.clearing.begins * self.frame.radius if self.clearing else None
+
+    def _start(self, scene: Scene, views: Sequence[SkyView]) -> dict[str, torch.Tensor]:
+        """The Gaussians to begin with, those of the sky in `views` last."""
         settings, device, sky = self.settings, self.device, dict[str, torch.Tensor]()
-        views = find_sky(scene, self.split.trained) if settings.sky else []
-        self.sky_photos = len(views)
-        if views:
-            away = distance(scene, self.frame)
-            sky = sky_tensors(views, away, self.cap, settings.sh_degree, device)
-            self.clearing = Clearing(views, self.frame, away, device)
+        if self.clearing:
+            sky = sky_tensors(views, self.clearing.away, self.cap, settings.sh_degree, device)
             say(
                 f"{len(views)} photos show sky: {len(sky['means'])} Gaussians far behind stand for it"
             )
@@ -236,8 +245,7 @@ class Trainer:
         every = max(1, self.settings.steps // CLEARINGS)
         if self.clearing and (self.step % every == 0 or self.step == self.settings.steps):
             p = self.parameters
-            rows = torch.nonzero(self.clearing.misplaced(p["means"], p["sh"][:, 0]))[:, 0]
-            p.replace_rows(rows, {"opacities": torch.full_like(p["opacities"][rows], DEAD_LOGIT)})
+            densify.kill(p, torch.nonzero(self.clearing.misplaced(p["means"], p["sh"][:, 0]))[:, 0])
 
     def _densify(self) -> None:
         """Relocate and grow at every hundredth of the run, from 3 % of it to 75 %."""
