@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pycolmap
+from scipy.spatial.transform import Rotation
 
 from scripts.lib.geo import Array, Sim3, fit_sim3_upright
 
@@ -105,8 +106,7 @@ def _raise_again(
         if image.name in priors:
             found.append(image.projection_center())
             wanted.append(priors[image.name].position)
-    # Cameras that moved against each other have no common turn: the mean's nearest rotation.
-    u, _, vt = np.linalg.svd(np.mean(turns, axis=0))
-    back = Sim3(1.0, u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt, np.zeros(3))
+    # Cameras that moved against each other have no common turn, but a mean one.
+    back = Sim3(1.0, Rotation.from_matrix(turns).mean().as_matrix(), np.zeros(3))
     placed = fit_sim3_upright(back.apply(found), wanted).after(back)
     adjusted.transform(pycolmap.Sim3d(placed.matrix()[:3]))
