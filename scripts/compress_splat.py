@@ -10,7 +10,7 @@ import argparse
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,19 @@ def targets(
     }
 
 
+def first_within(limit_db: float, tries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The first of `tries` whose loss_db keeps the limit, else the last, and whether it does; {} of none.
+
+    Each try writes the file anew when it is asked for, so that what comes back is what lies there.
+    """
+    tried: dict[str, Any] = {}
+    for entry in tries:
+        tried = entry | {"limit_db": limit_db, "within_limit": entry["loss_db"] <= limit_db}
+        if tried["within_limit"]:
+            break
+    return tried
+
+
 def archive(
     gaussians: Gaussians,
     path: Path,
@@ -166,24 +179,18 @@ def archive(
     """Write the SPZ: the reference encoder's few bits of harmonics where they do, else more of them."""
     bits = (options.spz_sh1_bits, options.spz_sh_rest_bits)
     ladder = [bits] + [more for more in SPZ_BITS if more > bits and gaussians.sh_degree]
-    tried: dict[str, Any] = {}
-    for first, rest in ladder:
+
+    def written(first: int, rest: int) -> dict[str, Any]:
         more = dataclasses.replace(options, spz_sh1_bits=first, spz_sh_rest_bits=rest)
-        numbers = compress.write("spz", path, gaussians, more)
-        lost = loss_of(path)
-        within = lost <= options.desktop_loss_db
-        tried = {
-            "bytes": numbers["bytes"],
+        return {
+            "bytes": compress.write("spz", path, gaussians, more)["bytes"],
             "gaussians": len(gaussians),
             "sh_degree": gaussians.sh_degree,
             "sh_bits": [first, rest],
-            "loss_db": lost,
-            "limit_db": options.desktop_loss_db,
-            "within_limit": within,
+            "loss_db": loss_of(path),
         }
-        if within:
-            break
-    return tried
+
+    return first_within(options.desktop_loss_db, (written(*pair) for pair in ladder))
 
 
 def streamed(
@@ -193,27 +200,24 @@ def streamed(
     loss_of: Callable[[Gaussians], float],
 ) -> dict[str, Any]:
     """Write the levels of detail with palettes large enough for the finest one; {} for a small scene."""
-    tried: dict[str, Any] = {}
-    for effort, rounding in STREAM_TRIES:
-        more = compress.with_effort(options, effort, min(len(gaussians), lod.PART))
-        numbers = compress.write_lod(path, gaussians, more, rounding)
-        levels = lod.read(path)
-        if not levels:
-            return {}
-        lost = loss_of(levels[0].gaussians)
-        tried = {
-            **numbers,
-            "gaussians": len(levels[0].gaussians),
-            "sh_degree": gaussians.sh_degree,
-            "effort": effort,
-            "rounding": rounding,
-            "loss_db": lost,
-            "limit_db": options.desktop_loss_db,
-            "within_limit": lost <= options.desktop_loss_db,
-        }
-        if tried["within_limit"]:
-            break
-    return tried
+
+    def tries() -> Iterator[dict[str, Any]]:
+        for effort, rounding in STREAM_TRIES:
+            more = compress.with_effort(options, effort, min(len(gaussians), lod.PART))
+            numbers = compress.write_lod(path, gaussians, more, rounding)
+            levels = lod.read(path)
+            if not levels:
+                return
+            yield {
+                **numbers,
+                "gaussians": len(levels[0].gaussians),
+                "sh_degree": gaussians.sh_degree,
+                "effort": effort,
+                "rounding": rounding,
+                "loss_db": loss_of(levels[0].gaussians),
+            }
+
+    return first_within(options.desktop_loss_db, tries())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
