@@ -12,7 +12,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake was started
 
 from scripts.lib.console import UserError
-from scripts.lib.cost import forecast, read_prices
+from scripts.lib.cost import PRICES, forecast, read_prices
 from scripts.lib.digest import code_digest, source_digest
 from scripts.lib.images import rule_images
 from scripts.lib.places import checkpoint_place
@@ -76,7 +76,7 @@ RECORDS = RunRecords(RUN_PREFIX, Path(".snakemake")) if RUN_PREFIX and not workf
 if RECORDS:
     checked(RECORDS.fetch)
     PHOTOS_THERE = {name: checked(RECORDS.photos_of, row["source"]) for name, row in SCENES.items()}
-    logger.info(forecast(checked(read_prices, ROOT / "config" / "aws" / "prices.yaml"), PHOTOS_THERE))
+    logger.info(forecast(checked(read_prices, PRICES), PHOTOS_THERE))
 PROGRESS = RunProgress(
     Path(RESULTS) / "progress.json", Path(RESULTS) / "benchmarks", after=RECORDS and RECORDS.store
 )

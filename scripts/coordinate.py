@@ -19,7 +19,7 @@ from typing import Any
 
 from scripts.lib.console import run_main, say
 from scripts.lib.files import write_bytes, write_json
-from scripts.lib.jobs.aws import Account
+from scripts.lib.jobs.aws import Account, run_folder
 from scripts.lib.jobs.outcome import Outcome, letter, outcome_of
 
 PROFILE = "config/profiles/aws-batch"
@@ -93,7 +93,7 @@ def coordinate(environment: Mapping[str, str], arguments: list[str]) -> int:
     """Run one request to its end; the exit code: 0 when the model and its page are there."""
     job, bucket = environment["SPLATMAKE_JOB"], environment["SPLATMAKE_BUCKET"]
     account = Account(environment["SPLATMAKE_STACK"], bucket)
-    folder = f"runs/{job}"
+    folder = run_folder(job)
     request = account.read(f"{folder}/request.json")
     if request is None:
         say(f"there is no s3://{bucket}/{folder}/request.json")

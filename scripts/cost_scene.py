@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.console import run_main, say
-from scripts.lib.cost import cloud_cost, local_cost, read_prices
+from scripts.lib.cost import PRICES, cloud_cost, local_cost, read_prices
 from scripts.lib.files import write_json
 from scripts.lib.options import parse_options
 from scripts.lib.records import read_ledger
 from scripts.lib.report.inputs import read_benchmark
-
-PRICES = Path(__file__).resolve().parents[1] / "config" / "aws" / "prices.yaml"
 
 
 @dataclass(frozen=True)

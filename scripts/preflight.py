@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from scripts.lib.console import UserError, run_main, say
-from scripts.lib.cost import predict, read_prices
+from scripts.lib.cost import PRICES, Prices, predict, read_prices
 from scripts.lib.images import read_lock
 from scripts.lib.jobs.checks import Finding, all_findings
 from scripts.lib.settings import read_yaml, workflow_settings
@@ -22,9 +22,8 @@ GPU_MACHINES = ("g6.xlarge", "g5.xlarge", "g4dn.xlarge")
 STAGE_IMAGES = ("sfm", "train", "web", "runner")
 
 
-def cost_lines(photos: int, scenes: int) -> list[str]:
+def cost_lines(prices: Prices, photos: int, scenes: int) -> list[str]:
     """What `scenes` scenes of `photos` photos will cost on each kind of GPU machine, a line each."""
-    prices = read_prices(ROOT / "config" / "aws" / "prices.yaml")
     lines = [
         f"Predicted for {scenes} scene{'s' if scenes != 1 else ''} of {photos} photos"
         f" (prices of {prices.region}, {prices.date}; the system before: ${prices.replaced['usd']}"
@@ -58,19 +57,18 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.photos < 1 or args.scenes < 1:
         raise UserError("--photos and --scenes must be at least 1")
-    good = True
+    good, prices = True, read_prices(PRICES)
     if not args.cost_only:
         missing = [name for name in VARIABLES if not os.environ.get(name)]
         if missing:
             raise UserError(f"{missing[0]} is not set; config/aws/README.md says to what")
         images = {name: i.tag for name, i in read_lock(ROOT).items() if name in STAGE_IMAGES}
         stack, prefix = os.environ["SPLATMAKE_STACK"], os.environ["SPLATMAKE_S3_PREFIX"]
-        prices = read_prices(ROOT / "config" / "aws" / "prices.yaml")
         spot = {name: prices.machines[name].spot for name in GPU_MACHINES}
         config = read_yaml(ROOT / "config" / "config.yaml")
         registry = args.registry or workflow_settings(config, ROOT)["registry"]
         good = report(all_findings(stack, prefix, registry, images, spot))
-    for line in cost_lines(args.photos, args.scenes):
+    for line in cost_lines(prices, args.photos, args.scenes):
         say(line)
     if not good:
         raise SystemExit(1)

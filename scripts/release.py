@@ -6,7 +6,6 @@ Both are zips named after their content, so a running coordinator keeps the sour
 from __future__ import annotations
 
 import argparse
-import hashlib
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from scripts.lib.console import UserError, run_main, say
 from scripts.lib.digest import code_files
-from scripts.lib.files import add_to_zip, writing_zip
+from scripts.lib.files import add_to_zip, sha256, writing_zip
 from scripts.lib.images import read_lock
 from scripts.lib.places import Bucket
 
@@ -55,7 +54,7 @@ def write_zip(target: Path, files: Iterable[Path], packages: Path | None = None)
 
 
 def install_packages(folder: Path) -> None:
-    """Install what the API needs for Lambda's Python on x86, in the versions of envs/dev.txt."""
+    """Install what the API needs for Lambda's Python on x86, in the versions of envs/local.txt."""
     command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder)]
     command += ["--platform", "manylinux2014_x86_64", "--python-version", "3.13"]
     command += ["--only-binary=:all:", "-c", str(ROOT / "envs" / "local.txt"), *API_PACKAGES]
@@ -79,7 +78,7 @@ def main(argv: list[str] | None = None) -> None:
         write_zip(folder / "api.zip", api_files(), folder / "packages")
         for kind in ("workflow", "api"):
             path = folder / f"{kind}.zip"
-            name = f"{kind}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.zip"
+            name = f"{kind}-{sha256(path)[:16]}.zip"
             there.put(name, path)
             keys[kind] = f"{there.prefix}{name}"
     tag = read_lock(ROOT)["runner"].tag

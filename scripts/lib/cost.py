@@ -10,6 +10,7 @@ from typing import Any
 from scripts.lib.console import UserError
 from scripts.lib.settings import read_yaml
 
+PRICES = Path(__file__).resolve().parents[2] / "config" / "aws" / "prices.yaml"
 SECONDS_AN_HOUR = 3600
 JOULES_A_KWH = 3.6e6
 CPU_MACHINE, GPU_MACHINE = "c7i.2xlarge", "g6.xlarge"  # what the queues take first

@@ -49,11 +49,16 @@ def local_records(folder: Path, run: str) -> dict[str, bytes]:
         name = path.relative_to(folder / METADATA).as_posix()
         if path.is_file() and record_key(name).startswith(run.rstrip("/") + "/"):
             found[f"{METADATA}/{name}"] = path.read_bytes()
-    for path in sorted(folder.glob(f"{LEDGER}/*.json")):
-        data = path.read_bytes()
-        if json.loads(data).get("run") == run:
-            found[f"{LEDGER}/{path.name}"] = data
-    return found
+    return found | _local_ledger(folder, run)
+
+
+def _local_ledger(folder: Path, run: str) -> dict[str, bytes]:
+    """The part of `local_records` that the executor wrote."""
+    return {
+        f"{LEDGER}/{path.name}": data
+        for path in sorted(folder.glob(f"{LEDGER}/*.json"))
+        if json.loads(data := path.read_bytes()).get("run") == run
+    }
 
 
 def newest(*layers: dict[str, bytes]) -> dict[str, bytes]:
@@ -137,5 +142,4 @@ class RunRecords:
 
 def read_ledger(folder: Path, run: str) -> list[dict[str, Any]]:
     """Entries of what the jobs of a run used, by the executor's notes under `folder`/ledger."""
-    entries = local_records(Path(folder), run)
-    return [json.loads(data) for name, data in entries.items() if name.startswith(f"{LEDGER}/")]
+    return [json.loads(data) for data in _local_ledger(Path(folder), run).values()]

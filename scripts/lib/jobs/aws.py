@@ -118,6 +118,11 @@ class Account:
         )
 
 
+def run_folder(job: str) -> str:
+    """Where everything of a run lies in the bucket."""
+    return f"runs/{job}"
+
+
 def run_mark(run: str) -> str:
     """Eight hex digits that stand in the names of a run's jobs; the executor plugin makes the same."""
     return hashlib.sha256(run.encode()).hexdigest()[:8]

@@ -14,18 +14,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.jobs.aws import Account
+from scripts.lib.jobs.aws import Account, run_folder
 from scripts.lib.jobs.request import RefusedError, parse_request, parse_upload
 from scripts.lib.jobs.status import describe_run
 
 ROOT = Path(__file__).resolve().parents[3]
 STOPPED = "stopped by DELETE /jobs"
 Event = Mapping[str, Any]
-
-
-def run_folder(job: str) -> str:
-    """Where everything of a run lies in the bucket."""
-    return f"runs/{job}"
 
 
 def _known(account: Account, event: Event) -> tuple[str, dict[str, Any]]:
