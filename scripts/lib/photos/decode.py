@@ -13,10 +13,10 @@ from PIL import Image, ImageCms, ImageOps
 
 from scripts.lib.exif import ORIENTATION, orientation
 from scripts.lib.jpeg import strip_metadata
-from scripts.lib.photos.options import RejectedError
+from scripts.lib.photos.options import Cause, RejectedError
 
 pillow_heif.register_heif_opener()
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "HEIF", "AVIF")
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "HEIF", "AVIF", "BMP")
 # 400 megapixels is beyond every camera; a header that claims more is damaged or hostile.
 MAX_PIXELS = 400_000_000
 # Checked by hand after reading the header: Pillow's own check only warns up to twice its limit, and
@@ -46,23 +46,24 @@ def decode(data: bytes, min_side: int, max_side: int) -> Picture:
     `min_side` pixels are needed on the shorter side; a longer side above `max_side` is reduced (0:
     never).
     """
-    source = _open(data)
+    source = open_picture(data)
     stored_size = source.size
     if min(stored_size) < min_side:
         raise RejectedError(
-            f"too small: {source.width} x {source.height} pixels, at least {min_side} needed"
+            f"too small: {source.width} x {source.height} pixels, at least {min_side} needed",
+            Cause.SMALL,
         )
     exif, xmp = source.getexif(), _xmp(source)
     turn = orientation(exif)
     changes: list[str] = []
     upright = source
     if turn != 1:
-        upright = _guarded(lambda: ImageOps.exif_transpose(source))
+        upright = guarded(lambda: ImageOps.exif_transpose(source))
         changes.append("rotated")
     mask = _alpha(upright)
     if mask is not None:
         changes.append("transparency became a mask")
-    image = _guarded(lambda: _to_srgb(upright, source, changes))
+    image = guarded(lambda: _to_srgb(upright, source, changes))
     if source.format not in ("JPEG", "MPO") and not changes:
         changes.append(f"converted from {source.format}")
     if max_side and max(image.size) > max_side:
@@ -98,8 +99,8 @@ def encode(picture: Picture, data: bytes, quality: int, keep_metadata: bool) -> 
     raise RejectedError(f"could not be converted to JPEG ({reason})")
 
 
-def _open(data: bytes) -> Image.Image:
-    """The decoded picture as it is stored."""
+def open_picture(data: bytes) -> Image.Image:
+    """The decoded picture as it is stored. Raises RejectedError with a reason a person understands."""
     if not data:
         raise RejectedError("empty file")
     try:
@@ -112,12 +113,12 @@ def _open(data: bytes) -> Image.Image:
         raise RejectedError(
             f"claims {image.width} x {image.height} pixels, above {MAX_PIXELS // 10**6} megapixels"
         )
-    _guarded(image.load)
+    guarded(image.load)
     return image
 
 
-def _guarded(step: Callable[[], Result]) -> Result:
-    """Run a step of decoding; whatever a damaged file raises becomes a reason."""
+def guarded(step: Callable[[], Result]) -> Result:
+    """Run a step of decoding; whatever a damaged file raises becomes a RejectedError with a reason."""
     try:
         return step()
     except RejectedError:
@@ -139,7 +140,7 @@ def _alpha(image: Image.Image) -> Image.Image | None:
     """A mask from transparency: white where the picture is; None when it is opaque everywhere."""
     if not ("A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info):
         return None
-    alpha = _guarded(lambda: image.convert("RGBA").getchannel("A"))
+    alpha = guarded(lambda: image.convert("RGBA").getchannel("A"))
     low, _ = alpha.getextrema()
     if isinstance(low, tuple) or low >= OPAQUE:
         return None

@@ -1,8 +1,9 @@
-"""The config section `import_photos`, and the reason a file is refused."""
+"""The config section `import_photos`, and why a file is left out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True)
@@ -26,5 +27,31 @@ class ImportOptions:
     )
 
 
+class Cause(StrEnum):
+    """What a file that is left out is, in the words that photos.json and the console count it by."""
+
+    LIVE = "films of Live Photos"
+    EDIT = "edited copies"
+    DEPTH = "depth maps"
+    PREVIEW = "thumbnails and previews"
+    DELETED = "deleted files"
+    HIDDEN = "hidden files"
+    SIDE = "side files"
+    RAW = "camera raw files"
+    SPHERE = "360 degree pictures"
+    MASK = "masks without a photo"
+    MASKED = "photos hidden by their masks"
+    DAMAGED = "damaged files"
+    SMALL = "small pictures"
+    COPY = "copies"
+    BLURRED = "blurred photos"
+    EXPOSURE = "badly exposed photos"
+    OTHER = "other files"
+
+
 class RejectedError(Exception):
     """This file cannot be used; the message is the reason for photos.json."""
+
+    def __init__(self, reason: str, cause: Cause = Cause.DAMAGED) -> None:
+        super().__init__(reason)
+        self.cause = cause

@@ -13,9 +13,13 @@ from scripts.lib.photos.options import RejectedError
 
 PHOTO_SUFFIXES = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp"),
-    *(".heic", ".heif", ".hif", ".avif"),
+    *(".heic", ".heif", ".hif", ".avif", ".bmp"),
 }
-VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mts", ".m2ts", ".3gp"}
+VIDEO_SUFFIXES = {
+    *(".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mts", ".m2ts", ".3gp", ".3g2"),
+    *(".mpg", ".mpeg", ".mpe", ".m2v", ".vob", ".ts", ".mod", ".tod"),
+    *(".wmv", ".asf", ".flv", ".ogv", ".mxf", ".dv"),
+}
 PANORAMA_SUFFIXES = {".360", ".insv", ".insp"}
 RAW_SUFFIXES = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"}
 KINDS = "JPEG, PNG, TIFF, WebP or HEIC photos, or videos"
