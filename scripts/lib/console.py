@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -18,13 +19,29 @@ def run_main(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         sys.stdout.flush()
-        print(f"Error: {error}", file=sys.stderr, flush=True)
+        print(printable(f"Error: {error}"), file=sys.stderr, flush=True)
         raise SystemExit(1) from None
+
+
+# What Python puts for bytes of a file name that are not UTF-8, and halves of pairs out of JSON or a zip.
+SURROGATES = re.compile("[\ud800-\udfff]")
+ESCAPED_BYTE = 0xDC00
+
+
+def printable(text: str) -> str:
+    """`text` as any terminal or file takes it: a name that is not UTF-8 shows its bytes, Stra\\xdfe.jpg."""
+
+    def escape(found: re.Match[str]) -> str:
+        number = ord(found[0])
+        byte = number - ESCAPED_BYTE
+        return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else f"\\u{number:04x}"
+
+    return SURROGATES.sub(escape, text)
 
 
 def say(message: str) -> None:
     """Print one line at once: the log is followed live through `tee` or CloudWatch."""
-    print(message, flush=True)
+    print(printable(message), flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
+
+from scripts.lib.source_files import list_folder
 
 HEAD_BYTES = 65536  # enough to tell two photos of one size apart without reading gigabytes
 
 
-def _imported(path: Path, root: Path) -> set[Path]:
-    """Files under scripts/ that `path` imports by name, at any depth of its functions."""
-    found: set[Path] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        names: list[str] = []
+@functools.cache
+def _imported_names(source: bytes) -> tuple[str, ...]:
+    """Names that a module may import from scripts/, at any depth of its functions.
+
+    Kept by content, because seventeen rules ask about the same files.
+    """
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            if not name.startswith("scripts."):
-                continue
-            base = root.joinpath(*name.split("."))
-            candidates = [base.with_suffix(".py"), base / "__init__.py"]
-            found.update(candidate for candidate in candidates if candidate.is_file())
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in names if name.startswith("scripts."))
+
+
+def _imported(path: Path, root: Path) -> set[Path]:
+    """Files under scripts/ that `path` imports by name."""
+    found: set[Path] = set()
+    for name in _imported_names(path.read_bytes()):
+        base = root.joinpath(*name.split("."))
+        candidates = [base.with_suffix(".py"), base / "__init__.py"]
+        found.update(candidate for candidate in candidates if candidate.is_file())
     return found
 
 
@@ -56,16 +67,19 @@ def code_digest(root: Path, script: str, globs: Iterable[str] = ()) -> str:
 def source_digest(source: str) -> str:
     """Short hash of a folder of photos or one archive: names, sizes and the first 64 kB of each file.
 
-    A missing source hashes to "missing": import_photos says what is wrong with it.
+    Files that the import does not look at do not count. A missing source hashes to "missing".
     """
     path = Path(source)
     if not path.exists():
         return "missing"
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    files = list_folder(path).files if path.is_dir() else {"": path}
     digest = hashlib.sha256()
-    for file in files:
-        name = file.relative_to(path).as_posix() if file != path else ""
-        digest.update(f"{name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as handle:
-            digest.update(handle.read(HEAD_BYTES))
+    for name, file in files.items():
+        try:
+            size = file.stat().st_size
+            with file.open("rb") as handle:
+                head = handle.read(HEAD_BYTES)
+        except OSError:  # the import says which file cannot be read
+            size, head = -1, b""
+        digest.update(os.fsencode(name) + f"\0{size}\0".encode() + head)
     return digest.hexdigest()[:12]

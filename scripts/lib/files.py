@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.console import UserError
+from scripts.lib.console import SURROGATES, UserError, printable
 
 # A fixed date in every archive member, so that the same input gives the same bytes.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -42,6 +42,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically. Raises ValueError on NaN or infinity: JSON has none."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # A file name that is not UTF-8 is kept as `printable` shows it, its backslash escaped as JSON wants.
+    text = SURROGATES.sub(lambda found: json.dumps(printable(found[0]))[1:-1], text)
     write_bytes(path, text.encode())
 
 

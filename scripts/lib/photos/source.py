@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from scripts.lib.console import UserError
+from scripts.lib.console import UserError, say
 from scripts.lib.photos.options import RejectedError
+from scripts.lib.source_files import hidden, list_folder
 
 PHOTO_SUFFIXES = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp"),
@@ -102,18 +103,14 @@ def read_file(file: SourceFile) -> bytes:
         raise RejectedError(f"unreadable ({error})") from None
 
 
-def _hidden(name: str) -> bool:
-    """Whether the system, not the photographer, put this file there."""
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
-
-
 def _list_folder(folder: Path) -> list[SourceFile]:
-    found = []
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and not _hidden(name):
-            found.append(SourceFile(name, path.stat().st_size, path.read_bytes, path))
-    return sorted(found, key=lambda file: file.name)
+    listing = list_folder(folder)
+    for part in listing.left_out:
+        say(f"Left out {part}")
+    return [
+        SourceFile(name, path.stat().st_size, path.read_bytes, path)
+        for name, path in listing.files.items()
+    ]
 
 
 def _list_zip(path: Path) -> list[SourceFile]:
@@ -123,7 +120,7 @@ def _list_zip(path: Path) -> list[SourceFile]:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise UserError(f"{path} is not a readable zip ({error}); make it again") from None
     members = [
-        info for info in archive.infolist() if not info.is_dir() and not _hidden(_inside(info))
+        info for info in archive.infolist() if not info.is_dir() and not hidden(_inside(info))
     ]
     return sorted((_member(archive, info) for info in members), key=lambda file: file.name)
 

@@ -1,0 +1,140 @@
+"""Which files of a source count: not the system's hidden ones, nor this project's results among the photos.
+
+The import and the digest that notices a changed source both go by this list.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+# What a run leaves directly in its results folder; the rest are folders named after scenes.
+RUN_FILES = {"progress.json", "index.html", "summary.tsv"}
+RUN_FOLDERS = {"logs", "benchmarks"}
+# What the stages leave in a scene's folder. Two of these names together are no coincidence.
+SCENE_FILES = {
+    *("photos.zip", "photos.json", "features.db", "matches.db", "pairs.json", "sfm.json"),
+    *("georef.json", "undistorted.zip", "train.json", "splat.ply", "eval.json", "renders.zip"),
+    *("splat.clean.ply", "clean.json", "codecs.json", "splat.sog", "view.json", "site.zip"),
+}
+ENOUGH = 2
+# Of bundle.FILES those that keep their names in site.zip. Not imported, or every change there would import anew.
+PAGE_FILES = {"poster.jpg", "licences.txt", "ro-crate-metadata.json", "index.html"}
+
+
+@dataclass
+class Listing:
+    """Files of a folder as {name with slashes: path}, by name; and one sentence for each part left out."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+
+def hidden(name: str) -> bool:
+    """Whether the system, not the photographer, put this file there."""
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+
+
+def list_folder(folder: Path) -> Listing:
+    """Every file below `folder` that counts. Linked folders are read once and never around in a circle."""
+    found = Listing()
+    names: dict[str, Path] = {}
+    folders = {_identity(folder)}
+    waiting, links = [(Path(folder), "")], list[tuple[Path, str]]()
+    while waiting or links:
+        if not waiting:
+            path, name = links.pop(0)
+            if _identity(path) in folders:
+                continue
+            if _leads_up(path):
+                found.left_out.append(f"{name}: a link to a folder that it lies in")
+                continue
+            folders.add(_identity(path))
+            waiting.append((path, name))
+        path, name = waiting.pop()
+        try:
+            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        except OSError as error:
+            found.left_out.append(f"{name or path}: {error.strerror}")
+            continue
+        for entry in entries:
+            inner = f"{name}/{entry.name}" if name else entry.name
+            if hidden(entry.name):
+                continue
+            here = path / entry.name
+            try:
+                is_folder, is_file = here.is_dir(), here.is_file()
+            except OSError as error:
+                found.left_out.append(f"{inner}: {error.strerror}")
+                continue
+            if is_folder and entry.is_symlink():
+                links.append((here, inner))
+            elif is_folder and _identity(here) not in folders:
+                folders.add(_identity(here))
+                waiting.append((here, inner))
+                names[f"{inner}/"] = here
+            elif is_file:
+                names[inner] = here
+            elif entry.is_symlink():
+                found.left_out.append(f"{inner}: a link to a file that is not there")
+    for own in own_results(names):
+        found.left_out.append(f"{own}: results of splatmake, not photos")
+        names = {n: path for n, path in names.items() if n != own and not n.startswith(f"{own}/")}
+    found.files = {name: names[name] for name in sorted(names) if not name.endswith("/")}
+    return found
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What two names of one folder have in common; nothing for a folder that cannot be asked."""
+    try:
+        state = path.stat()
+    except OSError:
+        return (-1, -1)
+    return (state.st_dev, state.st_ino)
+
+
+def _leads_up(link: Path) -> bool:
+    """Whether a link names a folder that the link itself lies in."""
+    target = link.resolve()
+    return target in (link.parent.resolve(), *link.parent.resolve().parents)
+
+
+def own_results(names: Iterable[str]) -> list[str]:
+    """Of files and folders (names that end in a slash) those that this project made, the outermost of each.
+
+    A results folder is told by its progress.json and logs, a scene's by the names in it, a page by its parts.
+    """
+    content: dict[str, set[str]] = {}
+    for name in names:
+        parts = PurePosixPath(name).parts
+        for depth, part in enumerate(parts):
+            is_folder = depth < len(parts) - 1 or name.endswith("/")
+            content.setdefault("/".join(parts[:depth]), set()).add(part + "/" * is_folder)
+    own = set[str]()
+    for folder, inside in content.items():
+        if folder and (_is_run(inside) or _is_scene(inside) or _is_page(inside)):
+            own.add(folder)
+    if _is_run(content.get("", set())):  # results right among the photos
+        own |= {name for name in RUN_FILES if name in content[""]}
+        own |= {name for name in RUN_FOLDERS if f"{name}/" in content[""]}
+    return sorted(
+        name
+        for name in own
+        if not any(parent.as_posix() in own for parent in PurePosixPath(name).parents)
+    )
+
+
+def _is_run(inside: set[str]) -> bool:
+    return "progress.json" in inside and any(f"{name}/" in inside for name in RUN_FOLDERS)
+
+
+def _is_scene(inside: set[str]) -> bool:
+    return len(inside & SCENE_FILES) >= ENOUGH
+
+
+def _is_page(inside: set[str]) -> bool:
+    """As bundle_web leaves it, or as site.zip holds it: there the splat's name carries a hash."""
+    splat = any(name.startswith("scene.") and name.endswith(".sog") for name in inside)
+    return splat and len(inside & PAGE_FILES) >= ENOUGH
