@@ -20,7 +20,7 @@ SCENE_FILES = {
     *("splat.clean.ply", "clean.json", "codecs.json", "splat.sog", "view.json", "site.zip"),
 }
 ENOUGH = 2
-# Of bundle.FILES those that keep their names in site.zip. Not imported, or every change there would import anew.
+# Of bundle.FILES those that keep their names in site.zip. Not imported: a change there would import all anew.
 PAGE_FILES = {"poster.jpg", "licences.txt", "ro-crate-metadata.json", "index.html"}
 
 
