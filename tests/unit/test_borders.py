@@ -33,6 +33,12 @@ def test_only_two_subjects_speak_to_aws(path: Path) -> None:
         assert path.relative_to(LIB).as_posix() in SPEAKS_TO_AWS
 
 
+def test_pycolmap_is_loaded_by_one_package() -> None:
+    """Its import order matters, see scripts/lib/sfm/__init__.py."""
+    outside = [path for path in (ROOT / "scripts").rglob("*.py") if path.parent.name != "sfm"]
+    assert not [path for path in outside if "pycolmap" in imports(path)]
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda p: p.name)
 def test_programs_use_the_library_alone(path: Path) -> None:
     """And never each other, nor AWS by themselves."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from scripts.lib.jpeg import strip_metadata
 from scripts.lib.scene import load_scene
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.sfm.undistort import undistort as undistort_photos
+from tests.conftest import ROOT
 from tests.unit.photo_files import encoded, exif, imported, jpeg
 from tests.unit.room import FOCAL, SIZE, arc, write_room
 from tests.unit.sfm_scene import position_errors
@@ -94,6 +98,36 @@ def test_masks_are_honoured_and_travel(finished: Path) -> None:
     assert mask.shape == photo.shape[:2]
     share = (mask == 0).mean(axis=0)
     assert share[:90].min() == 1 and share[110:-3].max() < 0.05
+
+
+MANY_MASKS = """
+import scripts.undistort
+import numpy as np
+from scripts.lib.sfm.masks import encode_mask
+blocks = np.random.default_rng(0).random((50, 60)) > 0.5
+mask = np.kron(blocks, np.ones((20, 20))) > 0
+print(len([encode_mask(np.roll(mask, shift)) for shift in range(60)]))
+"""
+
+
+def in_process_of_its_own(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code as a stage runs, killed where the process would hang for ever."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_many_large_masks_are_written() -> None:
+    """pycolmap has a zlib of its own, which must not get between Pillow and the system's."""
+    done = in_process_of_its_own(MANY_MASKS)
+    assert (done.returncode, done.stdout) == (0, "60\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGABRT", "SIGTERM"])
+def test_a_signal_ends_the_process_at_once(name: str) -> None:
+    """pycolmap's handler prints a stack trace first, and may wait for ever on a damaged heap."""
+    number = getattr(signal, name)
+    done = in_process_of_its_own(f"import scripts.undistort, os; os.kill(os.getpid(), {number})")
+    assert (done.returncode, done.stderr) == (-number, "")
 
 
 def test_nothing_personal_travels(finished: Path) -> None:

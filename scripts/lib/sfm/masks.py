@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pycolmap
 from PIL import Image
 
@@ -30,6 +31,11 @@ def undistort_mask(path: Path, camera: pycolmap.Camera, pinhole: pycolmap.Camera
         band = np.zeros(len(rays), bool)
         band[inside] = mask[y[inside].astype(int), x[inside].astype(int)]
         rows.append(band.reshape(-1, width))
+    return encode_mask(np.concatenate(rows))
+
+
+def encode_mask(mask: npt.NDArray[np.bool_]) -> bytes:
+    """A mask (height, width), False where ignored, as a one-bit PNG."""
     buffer = io.BytesIO()
-    Image.fromarray(np.concatenate(rows)).save(buffer, "PNG", optimize=True)
+    Image.fromarray(mask).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
