@@ -7,13 +7,12 @@ Leaves: sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.console import run_main, say
-from scripts.lib.files import read_json, write_bytes, write_json
+from scripts.lib.files import read_json, scratch_folder, write_bytes, write_json
 from scripts.lib.options import parse_options
 from scripts.lib.photos.record import read_report
 from scripts.lib.placing import placing
@@ -75,10 +74,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             gcps=content.get("gcps") or [],
             seed=options.seed,
         )
-        with tempfile.TemporaryDirectory(prefix=".sparse.", dir=folder) as written:
+        with scratch_folder(folder, "sparse") as written:
             model.write_binary(written)
             for name in MODEL_FILES:
-                write_bytes(args.sparse / name, (Path(written) / name).read_bytes())
+                write_bytes(args.sparse / name, (written / name).read_bytes())
     placed = placing(georef)
     report["coverage"] = ground_coverage(model, placed is not None)
     write_json(args.metrics, report)

@@ -6,7 +6,10 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
+
+from scripts.lib import faults
 
 
 class UserError(Exception):
@@ -14,13 +17,25 @@ class UserError(Exception):
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Run a script's `main`; print a `UserError` as one clear line and exit 1, without a traceback."""
+    """Run a script's `main`; print a `UserError` as one clear line and exit 1, without a traceback.
+
+    So are faults of the machine told: a full disk, missing rights, a network share that went away.
+    """
     try:
         main()
     except UserError as error:
+        told: str | None = str(error)
+    except OSError as error:
+        told = faults.sentence(error)
+        if told is None:
+            raise
+    else:
+        return
+    with suppress(OSError):  # the log may lie on the disk that is full
         sys.stdout.flush()
-        print(printable(f"Error: {error}"), file=sys.stderr, flush=True)
-        raise SystemExit(1) from None
+    with suppress(OSError):
+        print(printable(f"Error: {told}"), file=sys.stderr, flush=True)
+    raise SystemExit(1)
 
 
 # What Python puts for bytes of a file name that are not UTF-8, and halves of pairs out of JSON or a zip.

@@ -2,35 +2,136 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
+import secrets
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.console import SURROGATES, UserError, printable
+from scripts.lib.faults import RIGHTS, is_fault, naming
 
 # A fixed date in every archive member, so that the same input gives the same bytes.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+LONGEST_STEM = (
+    200  # bytes: with what is added, a temporary name stays below the 255 of file systems
+)
+
+
+@contextmanager
+def part_file(folder: Path, stem: str, suffix: str = "") -> Iterator[Path]:
+    """Yield a new empty file `.STEM.RANDOM.part.SUFFIX` in `folder`, removed at the end unless renamed.
+
+    It is locked meanwhile. One that nobody holds was left by a killed process and is removed first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(os.fsencode(stem)) > LONGEST_STEM:
+        stem = hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]
+    remove_parts(folder, glob.escape(stem), suffix)
+    while True:
+        path = folder / f".{stem}.{secrets.token_hex(4)}.part{suffix}"
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        try:
+            _try_lock(handle)
+            # Somebody who found it before it was locked has taken it for one left behind.
+            if not path.exists():
+                continue
+            yield path
+            return
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(handle)
+
+
+@contextmanager
+def scratch_folder(folder: Path, stem: str) -> Iterator[Path]:
+    """Yield a new folder `.STEM.RANDOM.part` in `folder`, removed at the end; left ones as in `part_file`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_parts(folder, glob.escape(stem))
+    with tempfile.TemporaryDirectory(prefix=f".{stem}.", suffix=".part", dir=folder) as name:
+        handle = os.open(name, os.O_RDONLY)
+        try:
+            _try_lock(handle)
+            yield Path(name)
+        finally:
+            os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    """Lock an open file or folder; False when another holds it, or there are no locks (some NFS)."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def remove_parts(folder: Path, stem: str, suffix: str = "") -> None:
+    """Remove what killed processes left in `folder`: parts and scratch folders that none holds any more.
+
+    `stem` is a pattern of glob.
+    """
+    for path in folder.glob(f".{stem}.{'[0-9a-z_]' * 8}.part{glob.escape(suffix)}"):
+        try:
+            handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        except OSError:
+            continue  # gone meanwhile, or another user's
+        try:
+            if _try_lock(handle):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+        finally:
+            os.close(handle)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path`; on success it is renamed to `path`, on error removed.
 
-    The sibling keeps the suffix, because encoders choose the format by it.
+    The sibling keeps the suffix, because encoders choose the format by it. Its bytes are on the disk
+    before the name is, so that a power failure leaves the old file or the new one, never an empty one.
+    Raises OSError with the name of `path` when the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    with ExitStack() as stack:
+        try:
+            temporary = stack.enter_context(part_file(path.parent, path.stem, path.suffix))
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+            _sync(path.parent)
+        except UserError:
+            raise
+        except Exception as error:
+            told = naming(error, path)
+            if told is error:
+                raise
+            raise told from error
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or a folder's names are on the disk, where its file system can tell."""
     try:
-        yield temporary
-        os.replace(temporary, path)
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return  # a folder that may be written but not read
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if is_fault(error) and error.errno not in RIGHTS:
+            raise  # the disk was full or failed after all, as network file systems only say now
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

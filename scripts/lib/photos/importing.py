@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scripts.lib.console import Progress, say
-from scripts.lib.files import add_to_zip, write_bytes, writing_zip
+from scripts.lib.files import add_to_zip, scratch_folder, write_bytes, writing_zip
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.decode import decode
 from scripts.lib.photos.gcp import GCP_FILE, GroundPoint, read_gcp_list, upright_pixel
@@ -47,9 +47,9 @@ def import_photos(
     """
     files = list_source(source)
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".import.", dir=archive.parent) as folder:
+    with scratch_folder(archive.parent, "import") as folder:
         points = _read_ground_points(files)
-        items, others = _read_all(files, options, Path(folder), threads)
+        items, others = _read_all(files, options, folder, threads)
         items = judge(items, options)
         photos = [item.photo for item in items]
         for photo in [photo for photo in photos if not photo.kept][:SKIPPED_SHOWN]:

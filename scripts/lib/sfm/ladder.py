@@ -9,7 +9,6 @@ street of 29 photos the incremental mapper stopped at two, and the global one pl
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from scripts.lib.console import UserError, say
+from scripts.lib.files import scratch_folder
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.mapping import Attempt, MapOptions, mapper_order, run_mapper
 from scripts.lib.sfm.matching import MatchOptions, match_pairs, not_compared, verified_pairs
@@ -69,8 +69,8 @@ def climbing(
     Raises UserError for an unknown mapper.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".ladder.", dir=folder) as work:
-        climb = Climb(photos, folder, Path(work), options, features, matching, threads)
+    with scratch_folder(folder, "ladder") as work:
+        climb = Climb(photos, folder, work, options, features, matching, threads)
         attempts = _attempts(database, climb)
         yield _best(attempts), attempts
 

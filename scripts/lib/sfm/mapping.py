@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import pycolmap
 
 from scripts.lib.console import UserError
+from scripts.lib.files import scratch_folder
 from scripts.lib.sfm.quiet import heartbeat
 
 MAPPERS = ("auto", "incremental", "global")
@@ -105,12 +105,12 @@ def run_mapper(
     """Run one mapper on a copy of the database (view graph calibration writes to it)."""
     began = time.monotonic()
     pycolmap.set_random_seed(options.seed)
-    with tempfile.TemporaryDirectory(prefix=".map.", dir=folder) as work:
-        copy = Path(work) / "database.db"
+    with scratch_folder(folder, "map") as work:
+        copy = work / "database.db"
         shutil.copyfile(database, copy)
         run: Callable[..., dict[int, pycolmap.Reconstruction]]
         run = _incremental if mapper == "incremental" else _global
-        models = run(copy, folder, Path(work) / "models", options, threads)
+        models = run(copy, folder, work / "models", options, threads)
     kept = [model for model in models.values() if _supported(model)]
     ordered = sorted(kept, key=lambda m: (-m.num_reg_images(), -m.num_points3D()))
     return Attempt(mapper, ordered, time.monotonic() - began, database)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pycolmap
 
 from scripts.lib.console import Progress, UserError
+from scripts.lib.files import scratch_folder
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.gpu import device
 from scripts.lib.sfm.pairs import STRATEGIES, choose_pairs
@@ -101,8 +101,8 @@ def match_pairs(
     matching, verification = _settings(options, threads)
     pycolmap.set_random_seed(options.seed)
     progress, done = Progress("Pairs", len(pairs)), 0
-    with tempfile.TemporaryDirectory(prefix=".pairs.", dir=database.parent) as folder:
-        listing = Path(folder) / "pairs.txt"
+    with scratch_folder(database.parent, "pairs") as folder:
+        listing = folder / "pairs.txt"
         pairing = pycolmap.ImportedPairingOptions()
         pairing.match_list_path = listing
         for portion in _portions(pairs):

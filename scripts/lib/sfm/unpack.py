@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.lib.console import UserError
-from scripts.lib.files import reading_zip
+from scripts.lib.files import reading_zip, scratch_folder
 
 MASKS = "masks"
 
@@ -23,18 +22,18 @@ def unpacked(archive: Path, beside: Path, names: Iterable[str]) -> Iterator[Path
     beside.parent.mkdir(parents=True, exist_ok=True)
     with (
         reading_zip(archive) as photos,
-        tempfile.TemporaryDirectory(prefix=".sfm.", dir=beside.parent) as folder,
+        scratch_folder(beside.parent, "sfm") as folder,
     ):
         present = set(photos.namelist())
-        masks = Path(folder) / MASKS
+        masks = folder / MASKS
         for name in names:
             if name not in present:
                 raise UserError(f"{archive} lacks {name}; run import_photos again")
             if "/" in name or "\\" in name:
                 raise UserError(f"{archive} was not made by import_photos: it holds {name!r}")
-            (Path(folder) / name).write_bytes(photos.read(name))
+            (folder / name).write_bytes(photos.read(name))
             mask = f"{MASKS}/{name}.png"
             if mask in present:
                 masks.mkdir(exist_ok=True)
                 (masks / f"{name}.png").write_bytes(photos.read(mask))
-        yield Path(folder)
+        yield folder

@@ -13,16 +13,20 @@ import re
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from scripts.lib.console import UserError, say
-from scripts.lib.files import sha256
+from scripts.lib.faults import naming, sentence
+from scripts.lib.files import part_file, remove_parts, sha256
 from scripts.lib.places import Folder, place
 
 KEPT = 2
+SUFFIX = ".pt"
+PART = "[0-9a-f]" * 16  # a key, in the names of files being written
 LAYOUT = 3  # raise when the content changes meaning: older checkpoints are then left alone
 PATTERN = re.compile(r"([0-9a-f]{16})-(\d{8})\.pt")
 
@@ -43,6 +47,7 @@ class Checkpoints:
         self.place, self.key = place(str(where)), key
         self._uploader = ThreadPoolExecutor(1) if self.place.remote else None
         self._upload: Future[None] | None = None
+        self._told = False
 
     def __enter__(self) -> Checkpoints:
         return self
@@ -66,34 +71,38 @@ class Checkpoints:
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Keep the state after `step` steps under its final name, then drop all but the last two.
 
-        The state is written to a local file at once; an upload of it goes on while the caller does,
-        and one that fails is told in a sentence and costs only that checkpoint.
+        The state is written to a local file at once; an upload of it goes on while the caller does.
+        One that cannot be written or uploaded is told in a sentence and costs only that checkpoint.
         """
         self._wait()
-        beside = str(self.place.path) if isinstance(self.place, Folder) else None
-        if beside:
-            Path(beside).mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=beside, prefix=f".{self.key}-", suffix=".part.pt", delete=False
-        ) as handle:
-            temporary = Path(handle.name)
-            torch.save(state, handle)
-        keep = self._keeper(f"{self.key}-{step:08d}.pt", temporary)
-        if self._uploader:
-            self._upload = self._uploader.submit(keep)
-        else:
-            keep()
+        with ExitStack() as stack:
+            try:
+                part = stack.enter_context(part_file(self._folder(), self.key, SUFFIX))
+                torch.save(state, part)
+            except (OSError, RuntimeError) as error:  # torch tells a full disk by a RuntimeError
+                self._tell(naming(error, self._folder() / self.key))
+                return
+            keep = self._keeper(f"{self.key}-{step:08d}{SUFFIX}", part, stack.pop_all())
+        self._upload = self._uploader.submit(keep) if self._uploader else None
+        if self._upload is None:
+            try:
+                keep()
+                self._told = False
+            except (UserError, OSError) as error:
+                self._tell(error)
 
-    def _keeper(self, name: str, temporary: Path) -> Callable[[], None]:
-        """What brings a written state to its place."""
+    def _folder(self) -> Path:
+        """Where a state is written before it goes to its place."""
+        return self.place.path if isinstance(self.place, Folder) else Path(tempfile.gettempdir())
+
+    def _keeper(self, name: str, part: Path, stack: ExitStack) -> Callable[[], None]:
+        """What brings a written state to its place; `stack` removes the file that it was written to."""
 
         def keep() -> None:
-            try:
-                self.place.put(name, temporary)
+            with stack:
+                self.place.put(name, part)
                 for _, old in self._matches()[0][KEPT:]:
                     self.place.remove(old)
-            finally:
-                temporary.unlink(missing_ok=True)
 
         return keep
 
@@ -104,14 +113,26 @@ class Checkpoints:
             return
         try:
             upload.result()
-        except UserError as error:
-            say(f"A checkpoint was not kept: {error}")
+            self._told = False
+        except (UserError, OSError) as error:
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """Say why a checkpoint was not kept; once, until one is kept again."""
+        if not self._told:
+            say(
+                f"A checkpoint was not kept: {sentence(error) or error}. Training goes on; if it is"
+                " interrupted, it continues from the last checkpoint that was kept"
+            )
+        self._told = True
 
     def load(self) -> dict[str, Any] | None:
         """The newest readable state of this run, on the CPU; None when there is none.
 
-        Says in one sentence what it leaves aside: other runs' checkpoints, and damaged ones.
+        Says in one sentence what it leaves aside: other runs' checkpoints, and damaged ones. What killed
+        runs were writing is removed. Raises UserError when S3 refuses, OSError when the disk does.
         """
+        remove_parts(self._folder(), PART, SUFFIX)
         own, others = self._matches()
         if others:
             say(
@@ -119,22 +140,29 @@ class Checkpoints:
                 " other options"
             )
         for step, name in own:
-            try:
-                with self.place.fetched(name) as path:
+            # What the place or the disk refuses is no damage: hours of work may lie there.
+            with self.place.fetched(name) as path:
+                try:
                     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            except Exception as error:  # torch raises many kinds on a damaged file
-                say(f"Ignoring the damaged checkpoint {self.place}/{name} ({type(error).__name__})")
-                continue
+                except (OSError, MemoryError):
+                    raise
+                except Exception as error:  # torch raises many kinds on a damaged file
+                    say(
+                        f"Ignoring the damaged checkpoint {self.place}/{name} ({type(error).__name__})"
+                    )
+                    continue
             say(f"Continuing after step {step} from {self.place}/{name}")
             return state
         return None
 
     def clear(self) -> None:
-        """Remove this run's checkpoints, and a folder when nothing else is in it."""
+        """Remove this run's checkpoints, and a folder when nothing else is in it.
+
+        The splat they led to is written: what cannot be removed is told, and fails nothing.
+        """
         self._wait()
-        # What a killed process was writing is of no use to anyone.
-        if isinstance(self.place, Folder):
-            for path in self.place.path.glob(f".{self.key}-*.part.pt"):
-                self.place.remove(path.name)
-        for _, name in self._matches()[0]:
-            self.place.remove(name)
+        try:
+            for _, name in self._matches()[0]:
+                self.place.remove(name)
+        except (UserError, OSError) as error:
+            say(f"The run's checkpoints were not removed: {sentence(error) or error}")
