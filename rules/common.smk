@@ -11,9 +11,11 @@ from snakemake.logging import logger
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake was started
 
+from scripts.lib.background import Background
 from scripts.lib.console import UserError
 from scripts.lib.cost import PRICES, forecast, read_prices
 from scripts.lib.digest import code_digest, source_digest
+from scripts.lib.faults import sentence
 from scripts.lib.images import rule_images
 from scripts.lib.places import checkpoint_place
 from scripts.lib.progress import RunProgress
@@ -28,6 +30,10 @@ def checked(function, *arguments):
         return function(*arguments)
     except UserError as error:
         raise WorkflowError(str(error)) from None
+    except OSError as error:
+        if told := sentence(error):
+            raise WorkflowError(told) from None
+        raise
 
 
 SETTINGS = checked(workflow_settings, config, ROOT)
@@ -77,9 +83,9 @@ if RECORDS:
     checked(RECORDS.fetch)
     PHOTOS_THERE = {name: checked(RECORDS.photos_of, row["source"]) for name, row in SCENES.items()}
     logger.info(forecast(checked(read_prices, PRICES), PHOTOS_THERE))
-PROGRESS = RunProgress(
-    Path(RESULTS) / "progress.json", Path(RESULTS) / "benchmarks", after=RECORDS and RECORDS.store
-)
+# Beside the scheduler, which must not wait for S3.
+KEEPING = Background(RECORDS.store) if RECORDS else None
+PROGRESS = RunProgress(Path(RESULTS) / "progress.json", Path(RESULTS) / "benchmarks", after=KEEPING)
 
 
 onstart:
@@ -90,12 +96,19 @@ onstart:
     logger.addHandler(PROGRESS)
 
 
+def ended(state):
+    """The run is over: tell it, and see that the bucket has its last records."""
+    PROGRESS.end(state)
+    if KEEPING and not KEEPING.close():
+        logger.warning(f"{RUN_PREFIX} does not answer: the run's last records were not kept there")
+
+
 onsuccess:
-    PROGRESS.end("done")
+    ended("done")
 
 
 onerror:
-    PROGRESS.end("failed")
+    ended("failed")
 
 
 # Jobs run `python -m scripts.x` from the working directory, which need not be the checkout. OpenMP threads

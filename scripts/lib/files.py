@@ -7,13 +7,15 @@ import glob
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
+import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scripts.lib.console import SURROGATES, UserError, printable
@@ -183,6 +185,28 @@ def writing_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Yield a stored zip that appears under `path` only when the block ends without an error."""
     with replacing(Path(path)) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         yield archive
+
+
+NO_PART = re.compile(r"|\.|\.\.|.*[\x00-\x1f\\].*", re.DOTALL)
+DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def inner_path(name: str, where: object) -> PurePosixPath:
+    """The path that the name of an archive's member or of a stored object stands for, below its folder.
+
+    Raises UserError, naming `where` it came from, for one that leads elsewhere on any system: absolute,
+    with `..`, a drive letter, a backslash or a control character.
+    """
+    parts = name.split("/")
+    if DRIVE.match(name) or any(NO_PART.fullmatch(part) for part in parts):
+        raise UserError(f"{where} holds {name!r}, which leads out of its folder; make it again")
+    return PurePosixPath(*parts)
+
+
+def is_link(info: zipfile.ZipInfo) -> bool:
+    """Whether a member of an archive is a symbolic link or another special file, not a file's bytes."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    return kind not in (0, stat.S_IFREG)
 
 
 @contextmanager

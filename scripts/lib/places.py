@@ -129,6 +129,55 @@ class Bucket:
                 self.client().download_file(self.bucket, self.prefix + name, str(path))
             yield path
 
+    def read(self, name: str, most: int) -> tuple[bytes, str] | None:
+        """(content, ETag) of a small object; None when there is none.
+
+        Raises UserError when it is larger than `most` bytes, or S3 refuses.
+        """
+        from botocore.exceptions import ClientError
+
+        with self._explained(f"give {name}"):
+            try:
+                found = self.client().get_object(Bucket=self.bucket, Key=self.prefix + name)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                    return None
+                raise
+            if found["ContentLength"] > most:
+                found["Body"].close()
+                raise UserError(
+                    f"{self}/{name} has {found['ContentLength']} bytes, at most {most} are read; delete it"
+                )
+            return found["Body"].read(), str(found["ETag"])
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a small object. Raises UserError when S3 refuses."""
+        with self._explained(f"take {name}"):
+            self.client().put_object(Bucket=self.bucket, Key=self.prefix + name, Body=data)
+
+    def write_after(self, etag: str | None, name: str, data: bytes) -> str | None:
+        """Put a small object unless another was put since `etag`; its new ETag, or None when one was.
+
+        `etag` is of the content that the caller knows; None: it knows of none. Raises UserError when S3
+        refuses for another reason.
+        """
+        from botocore.exceptions import ClientError
+
+        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+        with self._explained(f"take {name}"):
+            try:
+                put = self.client().put_object(
+                    Bucket=self.bucket, Key=self.prefix + name, Body=data, **condition
+                )
+            except ClientError as error:
+                # 412: it was changed; 409: somebody is changing it now; 404: it was deleted.
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 409, 412) and (
+                    error.response["Error"]["Code"] != "NoSuchBucket"
+                ):
+                    return None
+                raise
+            return str(put["ETag"])
+
     def remove(self, name: str) -> None:
         """Delete an object. Raises UserError when S3 refuses."""
         with self._explained(f"delete {name}"):
