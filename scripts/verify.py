@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,13 @@ import numpy as np
 
 from scripts.lib.codecs import sog
 from scripts.lib.console import UserError, run_main, say
+from scripts.lib.faults import is_fault
 from scripts.lib.files import add_to_zip, read_json, sha256
 from scripts.lib.manifest import entry_of, is_whole
 from scripts.lib.web_page import hashed_name
+
+# What changed bytes of a zip may raise.
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, OSError)
 
 
 def problems(folder: Path) -> list[str]:
@@ -70,14 +75,18 @@ def archive_problems(path: Path, entries: dict[str, dict[str, Any]]) -> list[str
             for name in names:
                 try:
                     data = archive.read(name)
-                except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, OSError):
+                except BROKEN_ZIP as error:
+                    if is_fault(error):
+                        raise
                     return [f"{place}: {name} was changed"]
                 if name not in entries:
                     return [f"{place}: {name} does not belong to this bundle"]
                 if entry_of(data) != entries[name]:
                     return [f"{place}: {name} was changed"]
                 add_to_zip(again, name, data)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+    except BROKEN_ZIP as error:
+        if is_fault(error):
+            raise
         return [f"{place} was changed: it is no longer a readable zip ({error})"]
     missing = sorted(set(entries) - set(names))
     if missing:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.console import UserError
+from scripts.lib.faults import is_fault
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "@playcanvas/supersplat-viewer"
@@ -145,7 +146,9 @@ def viewer_package(node_modules: Path) -> tuple[Path, str]:
     package = Path(node_modules) / PACKAGE
     try:
         version = str(json.loads((package / "package.json").read_text())["version"])
-    except (OSError, KeyError, json.JSONDecodeError):
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        if is_fault(error):
+            raise
         raise UserError(
             f"{package} is not installed; delete {Path(node_modules).parent} and run this again"
         ) from None

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from scripts.lib.codecs import sog
 from scripts.lib.codecs.values import logit, morton_order, sigmoid
 from scripts.lib.console import UserError
+from scripts.lib.faults import is_fault
 from scripts.lib.files import reading_zip
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.occupancy import axes_of
@@ -155,6 +156,8 @@ def read(path: Path) -> list[Level]:
         except UserError:
             raise
         except sog.DAMAGE as error:
+            if is_fault(error):
+                raise
             raise UserError(
                 f"{path} holds damaged levels of detail ({error}); run compress_splat again"
             ) from None

@@ -14,6 +14,7 @@ from PIL import Image
 
 from scripts.lib.colmap_model import Model, read_model
 from scripts.lib.console import UserError
+from scripts.lib.faults import is_fault
 from scripts.lib.files import reading_zip
 
 Bytes = npt.NDArray[np.uint8]
@@ -85,6 +86,8 @@ class Scene:
                 image.draft("RGB", (width, height))
                 small = image.convert("RGB").resize((width, height), Image.Resampling.BOX)
         except (KeyError, OSError, zipfile.BadZipFile) as error:
+            if is_fault(error):
+                raise
             raise UserError(
                 f"{self.path} holds no readable {member} ({error}); run undistort again"
             ) from None

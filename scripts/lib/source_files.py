@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from scripts.lib.faults import is_broken_device
+
 # What a run leaves directly in its results folder; the rest are folders named after scenes.
 RUN_FILES = {"progress.json", "index.html", "summary.tsv"}
 RUN_FOLDERS = {"logs", "benchmarks"}
@@ -57,6 +59,8 @@ def list_folder(folder: Path) -> Listing:
         try:
             entries = sorted(os.scandir(path), key=lambda entry: entry.name)
         except OSError as error:
+            if is_broken_device(error):
+                raise
             found.left_out.append(f"{name or path}: {error.strerror}")
             continue
         for entry in entries:
@@ -67,6 +71,8 @@ def list_folder(folder: Path) -> Listing:
             try:
                 is_folder, is_file = here.is_dir(), here.is_file()
             except OSError as error:
+                if is_broken_device(error):
+                    raise
                 found.left_out.append(f"{inner}: {error.strerror}")
                 continue
             if is_folder and entry.is_symlink():

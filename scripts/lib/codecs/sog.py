@@ -27,6 +27,7 @@ from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.codecs.rotations import HALF_SQRT, angles, from_smallest_three, smallest_three
 from scripts.lib.codecs.values import logit, morton_order, sigmoid, to_bytes
 from scripts.lib.console import UserError
+from scripts.lib.faults import is_fault
 from scripts.lib.files import add_to_zip, reading_zip
 from scripts.lib.gaussians import SH_COEFFICIENTS, Array, Gaussians
 
@@ -331,6 +332,8 @@ def from_members(path: Path, read: Callable[[str], bytes]) -> Gaussians:
     except UserError:
         raise
     except DAMAGE as error:
+        if is_fault(error):
+            raise
         raise UserError(
             f"{path} is a damaged or incomplete SOG ({error}); download or export it again"
         ) from None

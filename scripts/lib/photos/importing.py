@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scripts.lib.console import Progress, say
+from scripts.lib.faults import is_fault
 from scripts.lib.files import add_to_zip, scratch_folder, write_bytes, writing_zip
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.decode import decode
@@ -256,6 +257,8 @@ def _read_video(
                 name = f"{stem}_{frame.number:06d}.jpg"
                 items.append(finish(photo, name, data, picture, None, context))
     except (RejectedError, OSError) as error:
+        if is_fault(error):
+            raise
         photo = Photo(file.name, file.name, False, str(error), "other", bytes=file.size)
         return [Item(photo)], []
     taken.update(item.photo.file for item in items)

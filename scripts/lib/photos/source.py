@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scripts.lib.console import UserError, say
+from scripts.lib.faults import is_broken_device, is_fault
 from scripts.lib.photos.options import RejectedError
 from scripts.lib.source_files import hidden, list_folder
 
@@ -100,6 +101,8 @@ def read_file(file: SourceFile) -> bytes:
     except RejectedError:
         raise
     except Exception as error:  # zlib.error, BadZipFile, OSError ... of a damaged file or archive
+        if is_broken_device(error):
+            raise  # a share that went away would leave out all photos that are still to come
         raise RejectedError(f"unreadable ({error})") from None
 
 
@@ -118,6 +121,8 @@ def _list_zip(path: Path) -> list[SourceFile]:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        if is_fault(error):
+            raise
         raise UserError(f"{path} is not a readable zip ({error}); make it again") from None
     members = [
         info for info in archive.infolist() if not info.is_dir() and not hidden(_inside(info))

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from scripts.lib.console import UserError
+from scripts.lib.faults import is_fault
 
 QUALITY = 80  # JPEG; the views are to be compared by eye, not measured from the report
 
@@ -56,6 +57,8 @@ def view_uris(archive: zipfile.ZipFile, name: str, long_side: int) -> dict[str, 
                     try:
                         data = archive.read(member)
                     except (zipfile.BadZipFile, OSError) as error:
+                        if is_fault(error):
+                            raise
                         raise UserError(
                             f"{source} is damaged ({error}); delete the zip and run its stage again"
                         ) from None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pycolmap
 
 from scripts.lib.console import Progress, UserError
+from scripts.lib.faults import is_fault
 from scripts.lib.files import add_to_zip, writing_zip
 from scripts.lib.jpeg import strip_metadata
 from scripts.lib.sfm.masks import undistort_mask
@@ -36,6 +37,8 @@ def undistort(
     try:
         model = pycolmap.Reconstruction(sparse)
     except (RuntimeError, ValueError, OSError) as error:
+        if is_fault(error):
+            raise
         raise UserError(
             f"{sparse} holds no readable model ({error}); run map_scene again"
         ) from None
