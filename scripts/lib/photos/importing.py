@@ -28,6 +28,7 @@ from scripts.lib.photos.source import VIDEO_SUFFIXES, SourceFile, list_source, r
 from scripts.lib.photos.video import choose_frames, frame_time
 
 SKIPPED_SHOWN = 40
+FRAME = " frame "  # between the name of a video and the number of its frame
 
 
 def import_photos(
@@ -80,7 +81,8 @@ def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
                 leave_out(i, f"the same file as {name}", twin=name)
         index = _kept(judged)
         better = [_worth(judged[i]) for i in index]
-        for a, b in duplicates([_look(judged[i]) for i in index], better).items():
+        films = [_film(judged[i].photo) for i in index]
+        for a, b in duplicates([_look(judged[i]) for i in index], better, films).items():
             name = judged[index[b]].photo.original
             reason = f"the same picture as {name}, saved again or not moved"
             leave_out(index[a], reason, twin=name)
@@ -128,6 +130,11 @@ def _ground_points(points: Sequence[GroundPoint], items: Sequence[Item]) -> list
             }
         )
     return lines
+
+
+def _film(photo: Photo) -> str | None:
+    """The video that a frame was taken of."""
+    return photo.original.rpartition(FRAME)[0] if photo.kind == "frame" else None
 
 
 def _kept(items: Sequence[Item]) -> list[int]:
@@ -180,7 +187,7 @@ def _read_all(
         positions = read_positions(table, read_file(by_name[table]), options.position_columns)
         note = f"positions of {len(positions)} photos"
         others.append({"file": table, "kind": "positions", "note": note})
-    context = Context(options, folder, positions, table)
+    context = Context(options, folder, positions, table, threads)
     for mask, photo in masks.items():
         if photo:
             others.append({"file": mask, "kind": "mask", "note": f"mask of {photo}"})
@@ -240,14 +247,15 @@ def _read_video(
             tempfile.TemporaryDirectory(dir=context.folder) as scratch,
             file.on_disk(Path(scratch)) as path,
         ):
-            chosen = choose_frames(path, Path(scratch), context.options)
+            chosen = choose_frames(path, Path(scratch), context.options, context.threads)
             items = []
             for frame in chosen.frames:
                 data = frame.jpeg.read_bytes()
-                picture = decode(data, context.options.min_side, 0)
+                decoded = decode(data, context.options.min_side, 0)
+                picture = replace(decoded, changes=frame.changes)
                 photo = Photo(
                     file=file.name,
-                    original=f"{file.name} frame {frame.number:06d}",
+                    original=f"{file.name}{FRAME}{frame.number:06d}",
                     kept=True,
                     reason="usable",
                     kind="frame",
@@ -263,7 +271,8 @@ def _read_video(
         return [Item(photo)], []
     taken.update(item.photo.file for item in items)
     note = f"{len(items)} of {chosen.decoded} frames taken"
-    note += f"; {chosen.note}" if chosen.note else ""
+    done = dict.fromkeys(change for frame in chosen.frames for change in frame.changes)
+    note = "; ".join([note, *done, *filter(None, [chosen.note])])
     say(f"{file.name}: {note}")
     return items, [{"file": file.name, "kind": "video", "note": note}]
 

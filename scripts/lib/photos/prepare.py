@@ -48,6 +48,7 @@ class Context:
     folder: Path
     positions: Mapping[str, Position]
     positions_file: str | None = None
+    threads: int = 0  # 0: one for each core
 
 
 def prepare(file: SourceFile, name: str, mask: SourceFile | None, context: Context) -> Item:
