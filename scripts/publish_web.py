@@ -3,29 +3,29 @@
 Needs  site.zip
 Leaves published.json: the page's address, and every file with how long caches may keep it
 Names that carry a hash are kept for ever; the page itself, whose address stays the same, is asked for anew
-each time. It is put there last, so that a visitor never meets half of a new version.
+each time. It is put there last, so that a visitor never meets half of a new version. Files of versions before
+the last one are removed.
 """
 
 from __future__ import annotations
 
 import argparse
 import mimetypes
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scripts.lib.console import UserError, run_main, say
-from scripts.lib.files import reading_zip, write_json
+from scripts.lib.files import inner_path, read_json, reading_zip, write_json
 from scripts.lib.options import parse_options
-from scripts.lib.places import place
+from scripts.lib.places import Bucket, Folder, place
+from scripts.lib.web_page import HASHED, HOST_RULES
 
-HASHED = re.compile(r"\.[0-9a-f]{12}(\.|/|$)")  # as web_page.hashed_name writes it
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 PAGE = "index.html"
-ONLY_FOR_OTHER_HOSTS = "_headers"
+MANIFEST = "manifest.json"
 TYPES = {".sog": "application/octet-stream", ".js": "text/javascript", ".webp": "image/webp"}
 
 
@@ -51,10 +51,38 @@ def headers_of(name: str) -> dict[str, str]:
     return headers | {"Content-Type": guessed or "application/octet-stream"}
 
 
+def old_files(there: Folder | Bucket) -> list[str]:
+    """Files of versions before the one that is there now, known by the hash in their names; no others.
+
+    What cannot be found out is told, and fails nothing.
+    """
+    try:
+        names = there.tree()
+        if MANIFEST not in names:
+            return []
+        with there.fetched(MANIFEST) as path:
+            site = read_json(path).get("site", {})
+    except (UserError, OSError) as error:
+        say(f"Files of earlier versions of the page are not removed: {error}")
+        return []
+    return [name for name in names if HASHED.search(name) and name not in site]
+
+
+def remove_files(there: Folder | Bucket, names: list[str]) -> None:
+    """Remove files; what cannot be removed is told, and fails nothing: the page is published."""
+    try:
+        for name in names:
+            there.remove(name)
+    except (UserError, OSError) as error:
+        say(f"Files of earlier versions of the page were not removed: {error}")
+
+
 def publish(site: Path, options: PublishOptions, scene: str) -> dict[str, Any]:
     """Put every file of `site` (site.zip) below `options.to`; what published.json says.
 
-    Raises UserError when nothing is to be published, or the place refuses.
+    Of the files of earlier versions those of the last one stay, for visitors whose page still loads them.
+    Raises UserError when nothing is to be published, a member's name leads out of the place, or the place
+    refuses.
     """
     if not options.to:
         raise UserError("publish_web.to is empty; set it to s3://BUCKET/PREFIX or a folder")
@@ -62,13 +90,18 @@ def publish(site: Path, options: PublishOptions, scene: str) -> dict[str, Any]:
     there = place(f"{options.to.rstrip('/')}/{name}")
     kept = []
     with reading_zip(site) as archive, tempfile.TemporaryDirectory() as folder:
-        members = [n for n in archive.namelist() if n not in (PAGE, ONLY_FOR_OTHER_HOSTS)]
-        for member in [*sorted(members), PAGE]:
+        members = [n for n in archive.namelist() if n not in (PAGE, HOST_RULES)]
+        for member in (*members, PAGE):
+            inner_path(member, site)
+        old = old_files(there)
+        for number, member in enumerate([*sorted(members), PAGE]):
             headers = headers_of(member)
-            path = Path(archive.extract(member, folder))
+            path = Path(folder) / str(number)
+            path.write_bytes(archive.read(member))
             size = path.stat().st_size
             there.put(member, path, headers)
             kept.append({"file": member, "bytes": size, "headers": headers})
+    remove_files(there, [name for name in old if name not in members])
     address = f"{options.url.rstrip('/')}/{name}/{PAGE}" if options.url else f"{there}/{PAGE}"
     return {"scene": scene, "url": address, "place": str(there), "files": kept}
 

@@ -20,7 +20,7 @@ from scripts.lib.console import UserError, run_main, say
 from scripts.lib.faults import is_fault
 from scripts.lib.files import add_to_zip, read_json, sha256
 from scripts.lib.manifest import entry_of, is_whole
-from scripts.lib.web_page import hashed_name
+from scripts.lib.web_page import HASHED, HOST_RULES, hashed_name
 
 # What changed bytes of a zip may raise.
 BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, OSError)
@@ -29,8 +29,8 @@ BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError
 def problems(folder: Path) -> list[str]:
     """What is wrong with the bundle in `folder`, a sentence each; empty when all is as it was made.
 
-    `folder` is the web folder, with whatever lies beside it still, or site.zip unpacked. Raises
-    UserError when there is no manifest to compare with.
+    `folder` is the web folder, with whatever lies beside it still, or site.zip unpacked, or what publish_web
+    filled. Raises UserError when there is no manifest to compare with.
     """
     path = folder / "manifest.json"
     if not path.is_file():
@@ -43,10 +43,12 @@ def problems(folder: Path) -> list[str]:
     hashed = hashed_name("scene.sog", made["files"].get("scene.sog", {}).get("sha256", ""))
     unpacked = hashed in site and (folder / hashed).exists()
     files = site if unpacked else made["files"]
+    # publish_web leaves this one out: it is for other hosts.
+    optional = {HOST_RULES} if unpacked and not (folder / HOST_RULES).exists() else set()
     found = [
         problem
         for name, entry in files.items()
-        if (problem := compared(folder / name, name, entry))
+        if name not in optional and (problem := compared(folder / name, name, entry))
     ]
     for name, entry in made.get("shipped", {}).items():
         beside = folder.parent / name
@@ -57,8 +59,11 @@ def problems(folder: Path) -> list[str]:
         found += archive_problems(archive, {**site, "manifest.json": entry_of(whole)})
     known = {*files, "manifest.json"}
     for extra in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if extra.relative_to(folder).as_posix() not in known:
-            found.append(f"{extra.relative_to(folder)} does not belong to this bundle")
+        name = extra.relative_to(folder).as_posix()
+        # publish_web keeps the files of the version before for visitors whose page still loads them;
+        # no page of this version names one.
+        if name not in known and not (unpacked and HASHED.search(name)):
+            found.append(f"{name} does not belong to this bundle")
     scene = hashed if unpacked else "scene.sog"
     if not any(scene in problem for problem in found):
         found += splat_problems(folder / scene, made.get("decoded", {}))

@@ -25,6 +25,12 @@ def sample() -> Path:
 
 
 @pytest.fixture(scope="session")
+def lens() -> Path:
+    """The same scene as a phone takes it, with a real lens and noise: photos/, truth.json."""
+    return ROOT / "tests" / "data" / "lens"
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
     """`real_data("banana")` is a folder of real input; the test skips, saying so, when it is absent."""
     base = Path(os.environ.get("SPLATMAKE_DATA", ROOT.parent / "shared" / "data"))

@@ -17,7 +17,7 @@ Float = npt.NDArray[np.float64]
 
 
 def read_truth(sample: Path) -> dict[str, Any]:
-    """truth.json of the sample scene."""
+    """truth.json of one of the two captures of the sample scene."""
     truth: dict[str, Any] = json.loads((sample / "truth.json").read_text())
     return truth
 

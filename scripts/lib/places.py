@@ -25,6 +25,9 @@ class Place(Protocol):
     def names(self) -> list[str]:
         """Names of the files here, sorted; [] when there is no such place yet."""
 
+    def tree(self) -> list[str]:
+        """Names of the files here and in folders below, with `/`, sorted."""
+
     def put(self, name: str, source: Path, headers: Mapping[str, str] | None = None) -> None:
         """Take the local file `source` in under `name`; `source` is gone or stays, as is cheaper.
 
@@ -56,6 +59,11 @@ class Folder:
             return []
         return sorted(p.name for p in self.path.iterdir() if not p.name.startswith("."))
 
+    def tree(self) -> list[str]:
+        """Names of the files here and in folders below, sorted; hidden and unfinished ones left out."""
+        found = [p.relative_to(self.path) for p in self.path.rglob("*") if p.is_file()]
+        return sorted(p.as_posix() for p in found if not any(x.startswith(".") for x in p.parts))
+
     def put(self, name: str, source: Path, headers: Mapping[str, str] | None = None) -> None:
         """Move `source` here; copied first when it lies on another disk, then renamed."""
         with replacing(self.path / name) as temporary:
@@ -69,10 +77,14 @@ class Folder:
         yield self.path / name
 
     def remove(self, name: str) -> None:
-        """Delete a file, and the folder when nothing else is in it."""
-        (self.path / name).unlink(missing_ok=True)
-        if self.path.is_dir() and not any(self.path.iterdir()):
-            self.path.rmdir()
+        """Delete a file, and the folders up to this one that hold nothing else."""
+        path = self.path / name
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+            if folder == self.path:
+                break
 
 
 class Bucket:
@@ -102,6 +114,10 @@ class Bucket:
 
     def names(self) -> list[str]:
         """Names directly under the prefix, sorted. Raises UserError when S3 refuses."""
+        return [name for name in self.tree() if "/" not in name]
+
+    def tree(self) -> list[str]:
+        """Names of all objects under the prefix, sorted. Raises UserError when S3 refuses."""
         pages = self.client().get_paginator("list_objects_v2")
         with self._explained("list"):
             found = [
@@ -109,7 +125,7 @@ class Bucket:
                 for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix)
                 for item in page.get("Contents", [])
             ]
-        return sorted(name for name in found if name and "/" not in name)
+        return sorted(name for name in found if name)
 
     def put(self, name: str, source: Path, headers: Mapping[str, str] | None = None) -> None:
         """Upload; a large file in parts, which become visible together. Raises UserError when S3 refuses.

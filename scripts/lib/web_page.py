@@ -338,6 +338,9 @@ def one_file(
 
 # For Netlify, Cloudflare Pages and others that read this file. Addresses carry a hash of their file
 # (`?v=`), so these may be kept for ever; the page itself must be asked for again.
+# The file of these rules; published pages have none, because buckets and our own headers need none.
+HOST_RULES = "_headers"
+HASHED = re.compile(r"\.[0-9a-f]{12}(\.|/|$)")  # in a name that `hashed_name` made
 HEADERS = """# Cache rules for hosts that read a `_headers` file; elsewhere set the same by hand.
 # Addresses of these files carry a hash of their content (?v=...): a cache must include the query
 # string in its key (on CloudFront: a cache policy with query strings), and may then keep them for ever.

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import requests
+from botocore.exceptions import ClientError
 
 from scripts.lib.jobs import handlers
+from scripts.lib.jobs.aws import Account
 from scripts.lib.jobs.request import MOST_UPLOAD_BYTES
 from scripts.lib.jobs.status import describe_run
 from tests.aws.cloud import ACCOUNT, BUCKET, REGION, STACK, Cloud
@@ -78,9 +80,12 @@ def call(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Call:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SPLATMAKE_BUCKET", BUCKET)
 
-    def invoke(route: str, body: Any = None, job: str = "") -> tuple[int, dict[str, Any]]:
+    def invoke(
+        route: str, body: Any = None, job: str = "", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, Any]]:
         text = body if isinstance(body, str) or body is None else json.dumps(body)
         event = {"routeKey": route, "body": text, "pathParameters": {"id": job}}
+        event |= {"headers": headers or {}}
         answer = handlers.handle(event)
         return answer["statusCode"], json.loads(answer["body"])
 
@@ -241,6 +246,77 @@ def test_nothing_is_started_for_a_refused_request(cloud: Cloud, call: Call) -> N
     before = cloud.keys("runs/")
     call("POST /jobs", {"source": "s3://other/uploads/a.zip", "scene": "yard"})
     assert cloud.keys("runs/") == before and cloud.active_jobs() == []
+
+
+def refused(*_: object, **__: object) -> Any:
+    """As boto3 tells that AWS does not take a job now."""
+    raise ClientError(
+        {"Error": {"Code": "TooManyRequestsException", "Message": "Too Many Requests"}}, "SubmitJob"
+    )
+
+
+def only_job(cloud: Cloud, before: list[str]) -> str:
+    """The id of the one run whose request was kept since."""
+    (key,) = (k for k in set(cloud.keys("runs/")) - set(before) if k.endswith("request.json"))
+    return key.split("/")[1]
+
+
+def test_a_run_that_was_not_started_does_not_wait_for_ever(
+    cloud: Cloud, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = cloud.keys("runs/")
+    monkeypatch.setattr(Account, "_submit_coordinator", refused)
+    code, answer = call("POST /jobs", {"source": SOURCE, "scene": "yard"})
+    assert code == 503
+    assert "was not started" in answer["error"] and "post it again" in answer["error"]
+    _, told = call("GET /jobs/{id}", job=only_job(cloud, before))
+    assert told["state"] == "failed"
+    assert told["cause"] == "the run was never started; post it again"
+
+
+def test_a_run_whose_job_was_never_noted_is_found_by_its_name(
+    coordinator: Cloud, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function may end, or S3 refuse, between starting the job and noting it."""
+    before = coordinator.keys("runs/")
+    write = Account.write
+
+    def noting_fails(account: Account, key: str, value: Any) -> None:
+        if key.endswith("batch.json"):
+            refused()
+        write(account, key, value)
+
+    monkeypatch.setattr(Account, "write", noting_fails)
+    options = {"train_splat": {"steps": 77}}
+    with pytest.raises(ClientError):
+        call("POST /jobs", {"source": SOURCE, "scene": "yard", "options": options})
+    job = only_job(coordinator, before)
+    assert call("GET /jobs/{id}", job=job)[1]["state"] in ("queued", "running")
+    assert call("DELETE /jobs/{id}", job=job)[0] == 202
+    coordinator.wait_for(lambda: not coordinator.active_jobs(), 60)
+    assert call("GET /jobs/{id}", job=job)[1]["state"] == "stopped"
+
+
+def test_a_request_with_a_key_is_one_run_however_often_it_is_posted(
+    cloud: Cloud, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(
+        Account, "_submit_coordinator", lambda _, job: (started.append(job), f"batch-{job}")[1]
+    )
+    request, key = {"source": SOURCE, "scene": "yard"}, {"idempotency-key": "order-1"}
+    first = call("POST /jobs", request, headers=key)
+    assert first[0] == 202 and call("POST /jobs", request, headers=key) == first
+    assert call("POST /jobs", {**request, "scene": "hall"}, headers=key)[1] != first[1]
+    assert call("POST /jobs", request)[1] != first[1]
+    assert len(started) == len(set(started)) == 3
+    assert call("POST /jobs", request, headers={"idempotency-key": "a\nb"})[0] == 400
+    # One that could not be started is tried again under its own id.
+    key = {"idempotency-key": "order-2"}
+    with monkeypatch.context() as patch:
+        patch.setattr(Account, "_submit_coordinator", refused)
+        assert call("POST /jobs", request, headers=key)[0] == 503
+    assert call("POST /jobs", request, headers=key)[0] == 202 and len(started) == 4
 
 
 def test_unknown_jobs_and_routes(call: Call) -> None:

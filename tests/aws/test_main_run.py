@@ -1,4 +1,4 @@
-"""The cut-down sample on the small AWS: photos in the bucket, the real profile, the web bundle in the bucket.
+"""A cut-down phone capture on the small AWS: photos in the bucket, the real profile, a bundle in the bucket.
 
 In the middle of it the machine that trains is taken away. The tests after it look at what came out.
 """
@@ -24,7 +24,7 @@ from tests.workflow.test_end_to_end import AFTER_COMPRESSION
 pytestmark = pytest.mark.timeout(1500)  # other work may keep this machine busy
 
 RUN = "runs/main"
-PHOTOS = 10
+FILES = 12  # of which two are left out: a copy and a soft frame
 STEPS = 600
 EARLY = 60  # the machine is taken away some time after this step
 CONFIG = f"""\
@@ -70,14 +70,14 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(account: Cloud, tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Finished:
+def finished(account: Cloud, tmp_path_factory: pytest.TempPathFactory, lens: Path) -> Finished:
     """One run from photos to bundle, the training machine reclaimed in the middle of it."""
     account.executions.clear()
     account.requests.clear()
     account.photo_requests = 0
     account.job_environment["SPLATMAKE_NODE_MODULES"] = str(node_modules())
     s3 = account.client("s3")
-    for photo in sorted((sample / "photos").glob("*.jpg"))[:PHOTOS]:
+    for photo in sorted((lens / "photos").glob("*.jpg"))[:FILES]:
         s3.upload_file(str(photo), BUCKET, f"{RUN}/photos/{photo.name}")
     run = Submitter(checkout(tmp_path_factory.mktemp("main") / "checkout"), account, RUN)
     process = run.start()
@@ -163,7 +163,7 @@ def test_requests_to_s3_stay_few(finished: Finished) -> None:
 
     The figures of config/aws/README.md for 200 photos come from these.
     """
-    per_photo = finished.photo_requests / PHOTOS
+    per_photo = finished.photo_requests / FILES
     rest = sum(finished.requests.values()) - finished.photo_requests
     print(f"S3: {rest} requests and {per_photo} for each photo; {dict(finished.requests)}")
     assert per_photo <= 3

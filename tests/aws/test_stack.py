@@ -97,7 +97,10 @@ def test_jobs_reach_only_their_prefixes() -> None:
         for resource in listed(statement["Resource"]):
             text = json.dumps(resource)
             if "/web/*" in text:
-                assert name == "PublishRole" and statement["Action"] == "s3:PutObject"
+                # Nobody else may write pages; this one also removes what earlier versions left.
+                assert name == "PublishRole"
+                wanted = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
+                assert set(statement["Action"]) == wanted
             if "/uploads/*" in text and "s3:PutObject" in listed(statement["Action"]):
                 assert name == "ApiRole"
             assert "Bucket.Arn}/*" not in text, name

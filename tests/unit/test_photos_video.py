@@ -5,17 +5,21 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from scripts.lib.photos import video
 from scripts.lib.photos.motion import motion_between
 from scripts.lib.photos.options import ImportOptions, RejectedError
-from scripts.lib.photos.video import choose_frames
+from scripts.lib.photos.video import choose_frames, frame_time
 from tests.unit.photo_files import Imported, imported, jpeg, picture, refusal, soft
 from tests.unit.video_files import write_video
 
@@ -52,6 +56,119 @@ def test_a_standing_camera_gives_one_frame_for_the_pause(tmp_path: Path) -> None
     found = numbers(imported(path, tmp_path, video_per_second=10))
     assert len([n for n in found if 15 <= n <= 44]) <= 2
     assert len(found) > 20
+
+
+def orbit(count: int, near: float, far: float, seed: int = 1) -> list[Image.Image]:
+    """Near things before far ones, which move `near` and `far` pixels in all, with a sensor's noise."""
+    noise = np.random.default_rng(seed)
+    things = Image.new("L", (320, 240))
+    for left in (20, 130, 240):
+        things.paste(255, (left, 40, left + 64, 200))
+
+    def moved(image: Image.Image, pixels: float) -> Image.Image:
+        shift = (1, 0, pixels, 0, 1, 0)
+        return image.transform((320, 240), Image.Transform.AFFINE, shift, Image.Resampling.BICUBIC)
+
+    frames = []
+    for number in range(count):
+        part = number / (count - 1)
+        frame = moved(LARGE, 100 + far * part)
+        frame.paste(moved(picture(6), near * part), (0, 0), moved(things, near * part))
+        grain = noise.normal(0, 3, (240, 320, 3))
+        frames.append(Image.fromarray((np.asarray(frame) + grain).clip(0, 255).astype(np.uint8)))
+    return frames
+
+
+def test_a_slow_orbit_gives_enough_frames(tmp_path: Path) -> None:
+    """The picture moves by 5 % of its width in all: a fixed distance of 3 % gave two or three."""
+    path = write_video(tmp_path / "v.mp4", orbit(36, near=24, far=-12), fps=3)
+    run = imported(path, tmp_path)
+    assert 12 <= len(run.kept) <= 30 and not run.report["dropped"]
+    found = numbers(run)
+    assert found[0] == 0 and found[-1] >= 33 and max(np.diff(found)) <= 4
+
+
+@pytest.mark.parametrize("shake", [0.0, 1.2])
+def test_a_camera_that_stands_gives_hardly_any(tmp_path: Path, shake: float) -> None:
+    """On a tripod, and in a hand that trembles by 0.4 % of the width: noise alone is no motion."""
+    still = orbit(2, 0, 0)[0]
+    move = np.random.default_rng(2).uniform(-shake, shake, (30, 2))
+    frames = []
+    for number, (x, y) in enumerate(move):
+        grain = np.random.default_rng(number).normal(0, 3, (240, 320, 3))
+        shifted = still.transform(
+            (320, 240), Image.Transform.AFFINE, (1, 0, x, 0, 1, y), Image.Resampling.BICUBIC
+        )
+        pixels = (np.asarray(shifted) + grain).clip(0, 255).astype(np.uint8)
+        frames.append(Image.fromarray(pixels))
+    path = write_video(tmp_path / "v.mp4", frames, fps=3)
+    assert len(choose_frames(path, tmp_path, ImportOptions()).frames) <= (2 if shake else 1)
+
+
+def test_a_blank_wall_does_not_move(tmp_path: Path) -> None:
+    walls = []
+    for number in range(10):
+        grain = np.random.default_rng(number).normal(128, 2, (240, 320, 1)).repeat(3, axis=2)
+        walls.append(Image.fromarray(grain.clip(0, 255).astype(np.uint8)))
+    path = write_video(tmp_path / "v.mp4", walls)
+    chosen = choose_frames(path, tmp_path, ImportOptions(video_per_second=10))
+    assert len(chosen.frames) == 1
+
+
+def test_a_long_film_never_fills_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is read no more than four times the wanted frames lie in the folder."""
+    seen = []
+    whole = video.frame_picture
+
+    def counted(*rest: Any) -> Any:
+        seen.append(len(list(tmp_path.glob("*.jpg"))))
+        return whole(*rest)
+
+    monkeypatch.setattr(video, "frame_picture", counted)
+    path = write_video(tmp_path / "v.mp4", pan(45))
+    chosen = choose_frames(path, tmp_path, ImportOptions(video_per_second=30, video_frames=4))
+    assert len(seen) == 45 and max(seen) <= 16
+    assert len(chosen.frames) == 4 == len(list(tmp_path.glob("*.jpg")))
+    assert max(np.diff([frame.number for frame in chosen.frames])) <= 18
+
+
+def test_damage_that_is_found_late_is_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PyAV raises when a frame is converted is a ValueError of its own, not only an FFmpegError."""
+    path = write_video(tmp_path / "v.mp4", pan(6))
+    whole = video.frame_picture
+
+    def damaged(frame: av.VideoFrame, *rest: Any) -> Any:
+        if frame.pts and frame.time < 0.35:
+            raise av.error.InvalidDataError(1094995529, "Invalid data found")
+        return whole(frame, *rest)
+
+    monkeypatch.setattr(video, "frame_picture", damaged)
+    run = imported(path, tmp_path, video_per_second=30, min_photos=1)
+    assert numbers(run) == [0, 4, 5]
+    assert "damaged: Invalid data found" in run.report["others"][0]["note"]
+    monkeypatch.setattr(video, "frame_grey", damaged_always)
+    message = "no frame could be decoded"
+    with pytest.raises(RejectedError, match=message):
+        choose_frames(path, tmp_path, ImportOptions())
+
+
+def damaged_always(*_: Any) -> Any:
+    raise av.error.InvalidDataError(1094995529, "Invalid data found")
+
+
+def test_frames_too_large_for_the_memory_are_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", pan(3))
+    with pytest.raises(RejectedError, match="320 x 240 pixels are too large for the memory"):
+        choose_frames(path, tmp_path, ImportOptions(), memory=1 << 20)
+    assert choose_frames(path, tmp_path, ImportOptions(), memory=1 << 30).frames
+
+
+@pytest.mark.parametrize("second", [0.0, 1e9, 1e18])
+def test_a_time_that_no_calendar_has(second: float) -> None:
+    told = frame_time(datetime(9999, 12, 31), second)
+    assert (told is None) == (second > 0)
 
 
 def test_the_sharpest_frame_of_a_window_is_taken(tmp_path: Path) -> None:
@@ -143,10 +260,24 @@ def test_motion_of_a_pan(pixels: int) -> None:
         for start in (100, 100 + pixels)
     )
     moved = motion_between(a, b)
-    assert moved.shift == pytest.approx(pixels / 288, abs=0.003)
+    assert moved.shift == pytest.approx(pixels / 288, abs=0.001)
     assert moved.parallax < 0.004
 
 
 def test_motion_of_something_else_is_all() -> None:
     a, b = (np.asarray(picture(seed, 288, 216).convert("L"), np.float32) for seed in (1, 2))
     assert motion_between(a, b).shift == 1.0
+
+
+@pytest.mark.parametrize("pixels", [0.25, 0.5, 1.3, 7.75])
+def test_motion_to_a_part_of_a_pixel(pixels: float) -> None:
+    """Pictures of four times the size, averaged: what a lens and a sensor do."""
+    fine = picture(5, 1400, 864).convert("L")
+    a, b = (
+        np.asarray(
+            fine.crop((start, 0, start + 1152, 864)).resize((288, 216), Image.Resampling.BOX),
+            np.float32,
+        )
+        for start in (100, 100 + round(4 * pixels))
+    )
+    assert motion_between(a, b).shift * 288 == pytest.approx(round(4 * pixels) / 4, abs=0.1)

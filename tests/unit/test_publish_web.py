@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.console import UserError
+from scripts.lib.places import Bucket, Folder, place
 from scripts.lib.web_page import hashed_name
 from scripts.publish_web import PublishOptions, headers_of, main, publish
 
@@ -63,3 +64,74 @@ def test_to_a_folder_by_the_command(site: Path, tmp_path: Path) -> None:
 def test_nowhere_is_a_sentence(site: Path) -> None:
     with pytest.raises(UserError, match="publish_web.to is empty"):
         publish(site, PublishOptions(), "yard")
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def there(request: pytest.FixtureRequest, s3: Any, tmp_path: Path) -> Folder | Bucket:
+    """Where the page `yard` is published."""
+    return place("s3://bkt/web/yard" if request.param == "bucket" else f"{tmp_path}/public/yard")
+
+
+def version(folder: Path, number: int) -> Path:
+    """site.zip of a version of a page, whose scene and one level of detail differ from the others'."""
+    names = [hashed_name("scene.sog", f"{number:064x}"[::-1]), f"lod.{number:012x}/0_0/meta.json"]
+    path = folder / f"site{number}.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in (*names, "index.html", "_headers"):
+            archive.writestr(name, str(number))
+        archive.writestr(
+            "manifest.json", json.dumps({"site": dict.fromkeys([*names, "index.html"])})
+        )
+    return path
+
+
+def test_files_of_versions_before_the_last_are_removed(
+    there: Folder | Bucket, tmp_path: Path
+) -> None:
+    """Those of the last one stay for visitors who came before; what is not ours stays in any case."""
+    (tmp_path / "own.txt").write_text("x")
+    there.put("robots.txt", tmp_path / "own.txt")
+    options = PublishOptions(str(there).removesuffix("/yard"))
+    held = []
+    for number in (1, 2, 3):
+        publish(version(tmp_path, number), options, "yard")
+        held.append(there.tree())
+    kept = ["index.html", "manifest.json", "robots.txt"]
+    hashed = [[name for name in names if name not in kept] for names in held]
+    assert [len(names) for names in hashed] == [2, 4, 4]
+    assert not set(hashed[0]) & set(hashed[2]) and set(hashed[1]) - set(hashed[0]) < set(hashed[2])
+    assert all(set(kept) < set(names) for names in held)
+
+
+def test_old_files_that_cannot_be_removed_fail_nothing(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise UserError("S3 did not delete it")
+
+    options = PublishOptions(str(tmp_path / "public"))
+    for number in (1, 2):
+        publish(version(tmp_path, number), options, "yard")
+    monkeypatch.setattr(Folder, "remove", refuse)
+    publish(version(tmp_path, 3), options, "yard")
+    assert "were not removed: S3 did not delete it" in capsys.readouterr().out
+    monkeypatch.setattr(Folder, "tree", refuse)
+    publish(version(tmp_path, 3), options, "yard")
+    assert "are not removed: S3 did not delete it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil.html", "/tmp/evil.html", "a/../../evil.html", "C:/evil", "a\\..\\evil", "a//b"],
+)
+def test_a_member_that_leads_out_is_refused(
+    there: Folder | Bucket, tmp_path: Path, name: str
+) -> None:
+    """Before anything is published."""
+    path = tmp_path / "site.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("index.html", "x")
+        archive.writestr(name, "x")
+    with pytest.raises(UserError, match="leads out of its folder"):
+        publish(path, PublishOptions(str(there).removesuffix("/yard")), "yard")
+    assert there.tree() == [] and not (tmp_path / "evil.html").exists()

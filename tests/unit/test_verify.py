@@ -17,6 +17,7 @@ from scripts.lib import bundle, film, manifest, web_page
 from scripts.lib.codecs import sog
 from scripts.lib.console import UserError
 from scripts.lib.gaussians import write_ply
+from scripts.publish_web import PublishOptions, publish
 from scripts.verify import main, problems
 from tests.unit.splat_scene import make_gaussians
 from tests.unit.stage_files import stage_values
@@ -146,6 +147,24 @@ def test_the_zip_unpacked_on_a_host(copied: Path) -> None:
     assert problems(copied / "host" / "yard") == [
         f"{name.name} was changed: same size, other bytes"
     ]
+
+
+def test_what_publish_web_filled(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where files of the version before are still there for visitors; a changed byte is found."""
+    published = PublishOptions(str(tmp_path / "public"))
+    publish(copied / "site.zip", published, "yard")
+    folder = tmp_path / "public" / "yard"
+    main([str(folder)])
+    assert "as they were made" in capsys.readouterr().out
+    (folder / "scene.0123456789ab.sog").write_bytes(b"of the version before")
+    assert problems(folder) == []
+    (folder / "evil.js").write_text("alert(1)")
+    assert problems(folder) == ["evil.js does not belong to this bundle"]
+    (folder / "evil.js").unlink()
+    (folder / "_headers").write_text("/*\n  X-Robots-Tag: none")
+    assert any("_headers" in problem for problem in problems(folder))
 
 
 def test_missing_extra_and_neighbouring_files(made: Path, tmp_path: Path) -> None:

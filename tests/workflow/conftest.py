@@ -1,4 +1,4 @@
-"""A private copy of the checkout to run Snakemake in, and one finished cut-down run shared by all tests."""
+"""A private copy of the checkout to run Snakemake in, and one finished cut-down run for all tests."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Checkout:
 
     path: Path
 
-    def snakemake(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run snakemake in the copy, stdout and stderr together."""
+    def snakemake(self, *arguments: str, timeout: float = 540) -> subprocess.CompletedProcess[str]:
+        """Run snakemake in the copy, stdout and stderr together; the timeout only ends what hangs."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         return subprocess.run(
@@ -70,17 +70,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return copy_checkout(tmp_path_factory.mktemp("checkout"))
 
 
-CUT_DOWN_PHOTOS = 14
+# The first files of the phone's capture (tests/data/lens): a real lens, noise, portraits, exposures.
+CUT_DOWN_FILES = 16
+CUT_DOWN_UNUSABLE = ("phone_04_copy.jpg", "phone_06_soft.jpg")
+CUT_DOWN_PHOTOS = CUT_DOWN_FILES - len(CUT_DOWN_UNUSABLE)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A copy in which the cut-down sample really ran, photos to page: tests look at it, and dry-run in it."""
+    """A copy in which the cut-down capture really ran, photos to page: tests look, and dry-run in it."""
     run = copy_checkout(tmp_path_factory.mktemp("finished"))
     photos = run.path / "photos"
     photos.mkdir()
-    every = sorted((run.path / "tests" / "data" / "sample" / "photos").glob("*.jpg"))
-    for photo in every[:CUT_DOWN_PHOTOS]:
+    every = sorted((run.path / "tests" / "data" / "lens" / "photos").glob("*.jpg"))
+    for photo in every[:CUT_DOWN_FILES]:
         shutil.copy(photo, photos)
     (run.path / "scenes.tsv").write_text("scene\tsource\ncut\tphotos\n")
     config = (run.path / "config" / "config.yaml").read_text()

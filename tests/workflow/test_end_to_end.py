@@ -1,4 +1,4 @@
-"""One true run on a cut-down sample: photos to page, then what a change re-runs."""
+"""One true run on a cut-down capture by a phone: photos to page, then what a change re-runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,16 @@ import psutil
 import pytest
 
 from scripts.lib.gaussians import read_ply
+from scripts.lib.scene import load_scene
 from scripts.verify import problems
-from tests.workflow.conftest import CUT_DOWN_PHOTOS, Checkout, copy_checkout
+from tests.truth import align, read_truth
+from tests.workflow.conftest import (
+    CUT_DOWN_FILES,
+    CUT_DOWN_PHOTOS,
+    CUT_DOWN_UNUSABLE,
+    Checkout,
+    copy_checkout,
+)
 
 AFTER_COMPRESSION = {"compress_splat", "check_codecs", "bundle_web", "cost_scene"}
 AFTER_COMPRESSION |= {"report_scene", "summarise"}
@@ -27,12 +35,35 @@ def stage_json(run: Checkout, name: str) -> dict:
     return json.loads((run.path / "results" / "cut" / f"{name}.json").read_text())
 
 
+def test_soft_frames_and_copies_are_left_out(finished: Checkout) -> None:
+    photos = stage_json(finished, "photos")["photos"]
+    assert len(photos) == CUT_DOWN_FILES
+    assert {p["file"] for p in photos if not p["kept"]} == set(CUT_DOWN_UNUSABLE)
+
+
 def test_all_photos_are_registered(finished: Checkout) -> None:
     sfm = stage_json(finished, "sfm")
     assert sfm["photos"] == sfm["registered"] == CUT_DOWN_PHOTOS
     assert sfm["reprojection_error_px"] < 1.5
     georef = stage_json(finished, "georef")
     assert georef["georeferenced"] and georef["rmse_horizontal_m"] < 0.5
+
+
+def test_both_lenses_are_found(finished: Checkout, lens: Path) -> None:
+    """Landscape and portrait photos have lenses of their own, whose truth is known."""
+    truth = read_truth(lens)
+    found = {
+        (c["width"], c["height"]): c["focal_px"] for c in stage_json(finished, "sfm")["cameras"]
+    }
+    for camera in truth["cameras"].values():
+        assert found[camera["width"], camera["height"]] == pytest.approx(camera["fx"], rel=0.02)
+
+
+def test_cameras_stand_where_they_stood(finished: Checkout, lens: Path) -> None:
+    """In metres after a similarity; the yard measures 16 m."""
+    scene = load_scene(finished.path / "results" / "cut" / "undistorted.zip", 100)
+    _, errors = align(scene, read_truth(lens))
+    assert len(errors) == CUT_DOWN_PHOTOS and errors.max() < 0.1
 
 
 def test_quality_is_measured(finished: Checkout) -> None:

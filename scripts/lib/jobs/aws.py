@@ -15,6 +15,10 @@ COORDINATOR_QUEUE = "cpu-on-demand"
 LINK_SECONDS = 3600
 
 
+class NotStartedError(Exception):
+    """AWS did not take a job; why, in its words."""
+
+
 class Account:
     """An AWS account with the stack `stack` of config/aws/stack.yaml, and its bucket."""
 
@@ -69,9 +73,30 @@ class Account:
         return address
 
     def start_coordinator(self, job: str) -> str:
-        """Submit the coordinator of a run; the id of its Batch job."""
+        """Submit the coordinator of a run; the id of its Batch job. Raises NotStartedError."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return self._submit_coordinator(job)
+        except (BotoCoreError, ClientError) as error:
+            raise NotStartedError(str(error)) from None
+
+    def coordinator_of(self, job: str) -> str | None:
+        """The id of a run's Batch job, by its name; None when Batch knows of none."""
+        pages = self.client("batch").get_paginator("list_jobs")
+        filters = [{"name": "JOB_NAME", "values": [_coordinator_name(job)]}]
+        queue = f"{self.stack}-{COORDINATOR_QUEUE}"
+        found = [
+            entry
+            for page in pages.paginate(jobQueue=queue, filters=filters)
+            for entry in page["jobSummaryList"]
+        ]
+        latest = max(found, key=lambda entry: int(entry.get("createdAt", 0)), default=None)
+        return None if latest is None else str(latest["jobId"])
+
+    def _submit_coordinator(self, job: str) -> str:
         answer = self.client("batch").submit_job(
-            jobName=f"run-{job}",
+            jobName=_coordinator_name(job),
             jobQueue=f"{self.stack}-{COORDINATOR_QUEUE}",
             jobDefinition=f"{self.stack}-coordinator",
             containerOverrides={"environment": [{"name": "SPLATMAKE_JOB", "value": job}]},
@@ -116,6 +141,10 @@ class Account:
             Destination={"ToAddresses": [receiver]},
             Message={"Subject": {"Data": subject}, "Body": {"Text": {"Data": text}}},
         )
+
+
+def _coordinator_name(job: str) -> str:
+    return f"run-{job}"
 
 
 def run_folder(job: str) -> str:

@@ -6,6 +6,7 @@ asked for is checked here.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -14,12 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.jobs.aws import Account, run_folder
-from scripts.lib.jobs.request import RefusedError, parse_request, parse_upload
+from scripts.lib.jobs.aws import Account, NotStartedError, run_folder
+from scripts.lib.jobs.request import RefusedError, idempotency_key, parse_request, parse_upload
 from scripts.lib.jobs.status import describe_run
 
 ROOT = Path(__file__).resolve().parents[3]
 STOPPED = "stopped by DELETE /jobs"
+NEVER_STARTED = {"statusReason": "the run was never started; post it again"}
 Event = Mapping[str, Any]
 
 
@@ -41,25 +43,52 @@ def upload(account: Account, event: Event) -> tuple[int, dict[str, Any]]:
 
 
 def submit(account: Account, event: Event) -> tuple[int, dict[str, Any]]:
-    """`POST /jobs`: start a run; its request is kept before anything is started."""
+    """`POST /jobs`: start a run; its request is kept before anything is started.
+
+    The same request with the same header Idempotency-Key is the same run: a caller that got no answer may
+    post it again.
+    """
     request = parse_request(event.get("body"), account.bucket, ROOT)
-    job = secrets.token_hex(6)
+    key = idempotency_key(event)
+    job = _job_of(key, asdict(request)) if key else secrets.token_hex(6)
+    answer = {"id": job, "status": f"/jobs/{job}"}
+    known = key and account.read(f"{run_folder(job)}/request.json") is not None
+    if known and _coordinator(account, job):
+        return 202, answer
     account.write(f"{run_folder(job)}/request.json", asdict(request))
-    batch_job = account.start_coordinator(job)
+    try:
+        batch_job = account.start_coordinator(job)
+    except NotStartedError as error:
+        raise RefusedError(503, f"the run was not started ({error}); post it again") from None
     account.write(f"{run_folder(job)}/batch.json", {"job": batch_job})
-    return 202, {"id": job, "status": f"/jobs/{job}"}
+    return 202, answer
+
+
+def _job_of(key: str, request: Mapping[str, Any]) -> str:
+    """The id that a request with an idempotency key always has."""
+    text = json.dumps([key, request], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _coordinator(account: Account, job: str) -> str | None:
+    """The Batch job of a run; None when none was started.
+
+    By its name where batch.json is missing, because this function ended between starting and noting it.
+    """
+    noted = account.read(f"{run_folder(job)}/batch.json")
+    return str(noted["job"]) if noted else account.coordinator_of(job)
 
 
 def status(account: Account, event: Event) -> tuple[int, dict[str, Any]]:
     """`GET /jobs/{id}`: stage, percent, time left, and links once there is something to see."""
     job, request = _known(account, event)
     folder = run_folder(job)
-    batch = account.read(f"{folder}/batch.json") or {}
+    batch = _coordinator(account, job)
     outcome = account.read(f"{folder}/outcome.json")
     answer = describe_run(
         job,
         request["scene"],
-        account.describe(batch["job"]) if batch else {"status": "SUBMITTED"},
+        account.describe(batch) if batch else NEVER_STARTED,
         account.read(f"{folder}/progress.json"),
         outcome,
         account.read(f"{folder}/stop.json") is not None,
@@ -78,9 +107,8 @@ def stop(account: Account, event: Event) -> tuple[int, dict[str, Any]]:
     job, _ = _known(account, event)
     folder = run_folder(job)
     account.write(f"{folder}/stop.json", {"reason": STOPPED})
-    batch = account.read(f"{folder}/batch.json") or {}
-    if batch:
-        account.terminate(batch["job"], STOPPED)
+    if batch := _coordinator(account, job):
+        account.terminate(batch, STOPPED)
     jobs = account.jobs_of(f"s3://{account.bucket}/{folder}")
     for batch_job in jobs:
         account.terminate(batch_job, STOPPED)

@@ -72,6 +72,15 @@ def parse_request(body: str | None, bucket: str, root: Path) -> RunRequest:
     return RunRequest(value["source"], value["scene"], value.get("email", ""), options)
 
 
+def idempotency_key(event: Mapping[str, Any]) -> str:
+    """The header Idempotency-Key of a call, or nothing. Raises RefusedError for a strange one."""
+    headers = event.get("headers") or {}  # API Gateway writes their names small
+    key = str(headers.get("idempotency-key", ""))
+    if not re.fullmatch(r"[!-~]{0,200}", key):
+        raise RefusedError(400, "Idempotency-Key must be at most 200 letters, digits or signs")
+    return key
+
+
 def parse_upload(body: str | None) -> tuple[str, int]:
     """(file's name, its bytes) of a request to upload. Raises RefusedError on another name or too much."""
     value = parse_body(body)

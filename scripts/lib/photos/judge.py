@@ -136,8 +136,13 @@ def badly_exposed(looks: Sequence[Look]) -> dict[int, tuple[str, float, float]]:
     return found if len(found) <= MOST_BLURRED * len(looks) else {}
 
 
-def duplicates(looks: Sequence[Look], better: Sequence[float]) -> dict[int, int]:
+def duplicates(
+    looks: Sequence[Look], better: Sequence[float], films: Sequence[str | None] | None = None
+) -> dict[int, int]:
     """Photos that show the same picture as another: index -> the index of the one to keep.
+
+    `films` names the film that a frame was taken of; its frames are not compared with one another,
+    because they were chosen by their motion, which is measured more finely.
 
     Same is what differs less than the picture itself would if the camera moved by a fifth of a
     thumbnail's pixel (1/320 of the width): a re-encoded copy, or a second shot without moving. The
@@ -157,6 +162,8 @@ def duplicates(looks: Sequence[Look], better: Sequence[float]) -> dict[int, int]
         limit = np.minimum(wobble[rows, None], wobble)
         found = np.argwhere(distance < limit).tolist()
         close += [(a + begin, b) for a, b in found if a + begin < b]
+    if films is not None:
+        close = [(a, b) for a, b in close if films[a] is None or films[a] != films[b]]
     order: list[int] = sorted(range(count), key=lambda i: (-better[i], i))
     neighbours: dict[int, list[int]] = {}
     for a, b in close:

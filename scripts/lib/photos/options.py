@@ -21,6 +21,7 @@ class ImportOptions:
     video_frames: int = 200  # frames taken from one video at most
     video_per_second: float = 3.0  # the sharpest frame of each 1/3 s is a candidate
     video_motion: float = 0.03  # share of the width that the picture moves between chosen frames
+    video_least: int = 60  # with fewer frames than this the distance is reduced: a slow film
     positions: str = ""  # name of the geo.txt or CSV in the source, empty: found by itself
     position_columns: str = (
         ""  # CSV columns: "file=name, latitude=lat, longitude=lon, altitude=alt"
@@ -39,7 +40,7 @@ class Cause(StrEnum):
     SIDE = "side files"
     RAW = "camera raw files"
     SPHERE = "360 degree pictures"
-    MASK = "masks not used"
+    MASK = "masks without a photo"
     MASKED = "photos hidden by their masks"
     DAMAGED = "damaged files"
     SMALL = "small pictures"

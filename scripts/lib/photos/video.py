@@ -7,34 +7,55 @@ believed: phones and screen recorders write both wrong.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from scripts.lib.console import Progress
+from scripts.lib.photos.frame_picture import (
+    Deinterlacer,
+    frame_grey,
+    frame_picture,
+    quarter_turns,
+)
 from scripts.lib.photos.judge import sharpness
-from scripts.lib.photos.motion import motion_between
 from scripts.lib.photos.options import ImportOptions, RejectedError
+from scripts.lib.photos.selection import (
+    LEAST_MOTION,
+    Box,
+    Grey,
+    choose,
+    is_new,
+    picture_box,
+    thin,
+)
 
 PREVIEW = 288  # pixels of the longer side of the copy that sharpness and motion are measured on
 JPEG_QUALITY = 95
+JPEG_BLOCK = 8  # pixels: cut along its blocks, a JPEG that is saved again keeps its numbers
+LONGEST_STEP = 0.2  # of the width: a cut to another scene is no longer way than this
+# Pictures that a decoder holds at a time: 16 that others refer to, and one for each thread.
+HELD = 16
+# What a decoder, or the step after it, raises for damaged data.
+DAMAGE = (av.error.FFmpegError, ValueError, OSError, MemoryError)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A chosen frame: its number and second in the video, its JPEG, and the shift since the last one."""
+    """A chosen frame: its number and second in the video, its JPEG, and what was done to its pixels."""
 
     number: int
     second: float
     jpeg: Path
-    shift: float
-    parallax: float
+    changes: list[str]
+    way: float  # by which the picture moved since the first one, in its widths
 
 
 @dataclass(frozen=True)
@@ -53,57 +74,151 @@ class _Candidate:
     number: int
     second: float
     picture: av.VideoFrame
-    preview: NDArray[np.float32]
+    grey: Grey
     sharpness: float
 
 
-def choose_frames(path: Path, folder: Path, options: ImportOptions) -> Selection:
+@dataclass
+class _Taken:
+    """What was written of a film so far. `greys` are the small copies of `frames`."""
+
+    frames: list[Frame] = field(default_factory=list)
+    greys: list[Grey] = field(default_factory=list)
+    brightest: Grey | None = None  # that each pixel of the copies ever was
+    turn: int = 0
+
+    def see(self, grey: Grey) -> Box:
+        """The part between black bars, by all that was seen until now."""
+        if self.brightest is None or self.brightest.shape != grey.shape:
+            self.brightest = grey.copy()
+        np.maximum(self.brightest, grey, out=self.brightest)
+        return picture_box(self.brightest)
+
+    def keep(self, index: list[int]) -> None:
+        """Only these; the others' files are removed."""
+        for i in set(range(len(self.frames))) - set(index):
+            self.frames[i].jpeg.unlink(missing_ok=True)
+        self.frames = [self.frames[i] for i in index]
+        self.greys = [self.greys[i] for i in index]
+
+
+def choose_frames(
+    path: Path, folder: Path, options: ImportOptions, threads: int = 0, memory: int | None = None
+) -> Selection:
     """Write the chosen frames of the video at `path` as JPEGs into `folder`.
 
     The sharpest frame of every 1 / `video_per_second` seconds is a candidate; one is taken when the
-    picture moved `video_motion` of its width since the last taken. When more than `video_frames`
-    are taken, they are thinned evenly. Raises RejectedError when nothing can be decoded.
+    picture moved `video_motion` of its width since those taken before, or less where that would give
+    fewer than `video_least`. When more than `video_frames` are taken, they are thinned evenly. The
+    pictures are upright, whole (deinterlaced), of square pixels, without black bars, and in sRGB.
+    `threads` (0: one for each core) decode, and `memory` bytes may be used. Raises RejectedError when
+    nothing can be decoded.
     """
     try:
         container = av.open(str(path), metadata_errors="ignore")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    except DAMAGE as error:
         raise RejectedError(f"not a readable video ({_plain(error)})") from None
     with container:
         if not container.streams.video:
             raise RejectedError("has no video track")
         stream = container.streams.video[0]
+        _check_size(stream, memory)
         stream.thread_type = "AUTO"
-        state = _Reader(stream, options.video_per_second)
-        frames: list[Frame] = []
-        last: NDArray[np.float32] | None = None
-        for candidate in state.candidates(container):
-            shift = parallax = 1.0
-            if last is not None and last.shape == candidate.preview.shape:
-                moved = motion_between(last, candidate.preview)
-                shift, parallax = moved.shift, moved.parallax
-            if shift < options.video_motion:
-                continue
-            target = folder / f"{candidate.number:06d}.jpg"
-            target.write_bytes(_jpeg(candidate.picture, options.max_side))
-            frames.append(Frame(candidate.number, candidate.second, target, shift, parallax))
-            last = candidate.preview
+        stream.codec_context.thread_count = threads
+        reader = _Reader(stream, options.video_per_second, threads)
+        taken = _Taken()
+        for candidate in reader.candidates(container):
+            _take(candidate, taken, reader, folder, options)
         metadata = {key.lower(): value for key, value in container.metadata.items()}
-    if not state.decoded:
-        raise RejectedError(f"no frame could be decoded{state.note and f' ({state.note})'}")
+    if not taken.frames:
+        note = f" ({reader.note})" if reader.note else ""
+        raise RejectedError(f"no frame could be decoded{note}")
+    _select(taken, options)
     return Selection(
-        frames=_thin(frames, options.video_frames),
-        decoded=state.decoded,
+        frames=taken.frames,
+        decoded=reader.decoded,
         started=_start(metadata.get("creation_time")),
         camera=metadata.get("com.apple.quicktime.model") or metadata.get("com.android.model"),
-        note=state.note,
+        note=reader.note,
     )
+
+
+def _check_size(stream: av.VideoStream, memory: int | None) -> None:
+    """Raises RejectedError for frames of a size that decoding cannot hold in `memory` bytes."""
+    context = stream.codec_context
+    pixels = int(context.width or 0) * int(context.height or 0)
+    # Two bytes for each of the colours at most, and 16 while one becomes a picture.
+    if memory is not None and pixels * (6 * HELD + 16) > memory:
+        raise RejectedError(
+            f"frames of {context.width} x {context.height} pixels are too large for the memory of this job"
+        )
+
+
+def _take(
+    candidate: _Candidate, taken: _Taken, reader: _Reader, folder: Path, options: ImportOptions
+) -> None:
+    """Write the candidate if it shows something new."""
+    box = taken.see(candidate.grey)
+    least = min(LEAST_MOTION, options.video_motion)
+    new, shift = is_new(candidate.grey, taken.greys, box, least)
+    if not new:
+        return
+    try:
+        image, changes = frame_picture(
+            candidate.picture, reader.aspect, options.max_side, reader.threads
+        )
+    except DAMAGE as error:
+        reader.note = f"frame {candidate.number} is damaged: {_plain(error)}"
+        return
+    if reader.deinterlacer.used:
+        changes.insert(0, "deinterlaced")
+    target = folder / f"{candidate.number:06d}.jpg"
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    target.write_bytes(buffer.getvalue())
+    way = taken.frames[-1].way + min(shift, LONGEST_STEP) if taken.frames else 0.0
+    taken.frames.append(Frame(candidate.number, candidate.second, target, changes, way))
+    taken.greys.append(candidate.grey)
+    taken.turn = quarter_turns(candidate.picture)
+    # A long film would fill the disk: twice as many as are wanted stay until its end is known.
+    if len(taken.frames) > 4 * options.video_frames:
+        taken.keep(thin([frame.way for frame in taken.frames], 2 * options.video_frames))
+
+
+def _select(taken: _Taken, options: ImportOptions) -> None:
+    """Of what was written only the frames that are chosen, without black bars."""
+    assert taken.brightest is not None
+    box = picture_box(taken.brightest)
+    least = min(options.video_least, options.video_frames)
+    taken.keep(choose(taken.greys, box, options.video_motion, least))
+    taken.keep(thin([frame.way for frame in taken.frames], options.video_frames))
+    height, width = taken.brightest.shape
+    if box == (0, 0, width, height):
+        return
+    bars = (box[0] / width, box[1] / height)
+    if taken.turn % 2:
+        bars = (bars[1], bars[0])
+    taken.frames = [_without_bars(frame, bars) for frame in taken.frames]
+
+
+def _without_bars(frame: Frame, bars: tuple[float, float]) -> Frame:
+    """The frame without these shares of its width at both sides, and of its height above and below."""
+    with Image.open(frame.jpeg) as image:
+        pixels = (bars[0] * image.width, bars[1] * image.height)
+        left, top = (math.ceil(bar / JPEG_BLOCK) * JPEG_BLOCK for bar in pixels)
+        # As much at both ends: the lens looks through the middle.
+        cut = image.crop((left, top, image.width - left, image.height - top))
+        cut.save(frame.jpeg, "JPEG", qtables=image.quantization, subsampling=0)  # type: ignore[attr-defined]
+    return replace(frame, changes=[*frame.changes, "black bars cut"])
 
 
 class _Reader:
     """Decodes one stream; counts frames, and keeps the reason when it ends early."""
 
-    def __init__(self, stream: av.VideoStream, per_second: float) -> None:
-        self.stream, self.window = stream, 1.0 / per_second
+    def __init__(self, stream: av.VideoStream, per_second: float, threads: int) -> None:
+        self.stream, self.window, self.threads = stream, 1.0 / per_second, threads
+        self.deinterlacer = Deinterlacer()
+        self.aspect: Fraction | None = stream.sample_aspect_ratio
         self.decoded, self.note = 0, ""
         rate = stream.average_rate or stream.guessed_rate
         # A nonsense rate only matters for files whose frames carry no time at all.
@@ -120,8 +235,10 @@ class _Reader:
             second = frame.time if frame.time is not None else self.decoded / self.rate
             first = second if first is None else first
             second = max(second - first, 0.0)
-            candidate = _measure(self.decoded, second, frame)
+            candidate = self._measure(second, frame)
             self.decoded += 1
+            if candidate is None:
+                continue
             if self.decoded <= expected:
                 progress.update(self.decoded)
             if int(second / self.window) != window:
@@ -135,7 +252,7 @@ class _Reader:
             yield best
 
     def _frames(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-        frames = container.decode(self.stream)
+        frames = self.deinterlacer.frames(self._decoded(container))
         while True:
             try:
                 frame = next(frames)
@@ -143,45 +260,26 @@ class _Reader:
                 return
             except av.error.EOFError:
                 return
-            except (av.error.FFmpegError, OSError, ValueError) as error:
+            except DAMAGE as error:
                 self.note = f"ends early at frame {self.decoded}: {_plain(error)}"
                 return
+            yield frame
+
+    def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+        for frame in container.decode(self.stream):
             if frame.width and frame.height and not frame.is_corrupt:
                 yield frame
 
-
-def _measure(number: int, second: float, frame: av.VideoFrame) -> _Candidate:
-    factor = min(1.0, PREVIEW / max(frame.width, frame.height))
-    width, height = max(int(frame.width * factor), 16), max(int(frame.height * factor), 16)
-    grey = frame.reformat(width=width, height=height, format="gray")
-    preview = grey.to_ndarray().astype(np.float32)
-    # Half the size again would hide motion blur; the full size would cost most of the time.
-    return _Candidate(number, second, frame, preview, sharpness(preview))
-
-
-def _jpeg(frame: av.VideoFrame, max_side: int) -> bytes:
-    image = frame.to_image()
-    if max_side:
-        image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-    turn = int(getattr(frame, "rotation", 0) or 0) % 360
-    if turn:
-        image = image.rotate(turn, expand=True)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return buffer.getvalue()
-
-
-def _thin(frames: list[Frame], most: int) -> list[Frame]:
-    """At most `most` frames, evenly along the way the picture moved; the others' files are removed."""
-    if len(frames) <= most:
-        return frames
-    way = np.cumsum([min(frame.shift, 0.2) for frame in frames])
-    marks = np.linspace(way[0], way[-1], most)
-    chosen = sorted({int(np.argmin(np.abs(way - mark))) for mark in marks})
-    for i, frame in enumerate(frames):
-        if i not in chosen:
-            frame.jpeg.unlink(missing_ok=True)
-    return [frames[i] for i in chosen]
+    def _measure(self, second: float, frame: av.VideoFrame) -> _Candidate | None:
+        """The frame with its small copy; None when it is damaged."""
+        try:
+            grey = frame_grey(frame, self.aspect, PREVIEW, self.threads)
+        except DAMAGE as error:
+            self.note = f"frame {self.decoded} is damaged: {_plain(error)}"
+            return None
+        # Half the size again would hide motion blur; the full size would cost most of the time.
+        sharp = sharpness(grey.astype(np.float32))
+        return _Candidate(self.decoded, second, frame, grey, sharp)
 
 
 def _start(text: str | None) -> datetime | None:
@@ -192,8 +290,11 @@ def _start(text: str | None) -> datetime | None:
 
 
 def frame_time(started: datetime | None, second: float) -> str | None:
-    """ISO 8601 time of a frame; None when the video does not say when it began."""
-    return None if started is None else (started + timedelta(seconds=second)).isoformat()
+    """ISO 8601 time of a frame; None when the video does not say when it began, or says nonsense."""
+    try:
+        return None if started is None else (started + timedelta(seconds=second)).isoformat()
+    except OverflowError:
+        return None
 
 
 def _plain(error: BaseException) -> str:
