@@ -96,7 +96,8 @@ def page_config(
     if options.map and view.get("map"):
         config["map"] = {**view["map"], "metres": georef.get("georeferenced") is True}
     if options.tour and view.get("tour"):
-        config["tour"] = {"stops": view["tour"]["stops"]}
+        # Without the names of the photos there: the page does not show them, and strangers read it.
+        config["tour"] = {"stops": [manifest.pick(stop, "time") for stop in view["tour"]["stops"]]}
     return config
 
 

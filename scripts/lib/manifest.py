@@ -18,6 +18,7 @@ from typing import Any
 
 from scripts.lib.bundle import FILES, ROOT, without_places
 from scripts.lib.files import sha256, write_bytes
+from scripts.lib.privacy import photo_numbers, without_host, without_photo_names
 
 # The manifest carries the hash of its own bytes, taken with this in the hash's place.
 SELF = "manifest_sha256"
@@ -107,25 +108,30 @@ def build_manifest(
     `stages` holds the parsed JSON of photos, sfm, georef, train, eval and codecs; `stage_files`
     their paths; `shipped` entries of the files beside the bundle; `site` those of the zip for hosts,
     its copy of this manifest apart; `decoded` what the page's splat holds; `images` the pinned
-    containers. Nothing in the result says where on Earth the place is.
+    containers. Nothing in the result says where on Earth the place is, how its photos were called (each has
+    the number of its entry in photos.json, counted from 1), or in which registry the containers lie.
     """
     photos = stages["photos"].get("photos", [])
     kept = [photo for photo in photos if photo.get("kept")]
     sfm, train = stages["sfm"], stages["train"]
-    manifest = {
+    numbers = photo_numbers(photos)
+    manifest: dict[str, Any] = {
         "format": 1,
         "scene": scene,
         "title": title,
         "created": created(),
         "versions": {"splatmake": project_version(), **versions},
         "git_commit": git_commit(),
-        "images": dict(images),
+        "images": {name: without_host(image) for name, image in images.items()},
         "machine": machine(),
         "options": dict(options),
         "photos": {
             "given": len(photos),
             "kept": len(kept),
-            "files": [pick(photo, "file", "sha256") for photo in kept],
+            "files": [
+                {"file": numbers.get(str(photo.get("file")), ""), **pick(photo, "sha256")}
+                for photo in kept
+            ],
         },
         "sfm": pick(sfm, "photos", "registered", "reprojection_error_px", "seconds", "options"),
         "georef": pick(stages["georef"], "georeferenced", "rmse_horizontal_m", "rmse_vertical_m"),
@@ -151,6 +157,9 @@ def build_manifest(
         "site": dict(site),
         "files": {name: dict(files[name]) for name in FILES if name in files},
     }
+    # Scene, title and options are the publisher's own words, and stay as they are.
+    for key in ("sfm", "georef", "train", "eval", "clean", "codecs", "start_view"):
+        manifest[key] = without_photo_names(manifest[key], numbers)
     return dict(without_places(manifest))
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,10 +18,30 @@ from scripts.lib import bundle, film, manifest, web_page
 from scripts.lib.codecs import sog
 from scripts.lib.console import UserError
 from scripts.lib.gaussians import write_ply
+from scripts.lib.privacy import without_host
 from scripts.publish_web import PublishOptions, publish
 from scripts.verify import main, problems
 from tests.unit.splat_scene import make_gaussians
 from tests.unit.stage_files import stage_values
+
+# Names that say who or where: whole, in a folder, without suffix, and in a sentence.
+TELLING = {f"IMG_{n:04d}": f"46.84N_9.19E_anna_{n}" for n in range(24)}
+
+
+def with_telling_names(values: dict[str, Any]) -> dict[str, Any]:
+    """The stages' JSON as of photos whose names nobody else should learn."""
+    text = json.dumps(values)
+    for plain, telling in TELLING.items():
+        text = text.replace(f'"original": "{plain}', f'"original": "Anna and me/{telling}')
+        text = text.replace(plain, telling)
+    values = json.loads(text)
+    name = values["eval"]["views"][0]["name"]
+    values["eval"]["held_out"] = [view["name"] for view in values["eval"]["views"]]
+    values["train"]["options"]["held_out"] = [name, Path(name).stem]
+    values["codecs"]["formats"]["sog"]["worst"] = {"name": name, "psnr": 20.0}
+    values["codecs"]["note"] = f"worst: {name}, then {Path(name).stem}.png"
+    values["codecs"]["views"] = {name: 20.0, "psnr": 27.0}
+    return dict(values)
 
 
 def fake_viewer(folder: Path) -> Path:
@@ -42,10 +63,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_ply(folder / "splat.ply", gaussians)
     (folder / "splat.sog").write_bytes(sog.encode(gaussians).data)
     Image.new("RGB", (1200, 630), (70, 90, 80)).save(folder / "poster.jpg")
-    view = {"position": [3, 0, 1], "target": [0, 0, 0], "fov": 60, "name": "a.jpg"}
+    values = with_telling_names(stage_values())
+    name = values["eval"]["views"][0]["name"]
+    view = {"position": [3, 0, 1], "target": [0, 0, 0], "fov": 60, "name": name}
+    at = {"position": [[3, 0, 1], [2, 0, 1]], "target": [[0, 0, 0]] * 2, "fov": [60, 60]}
+    view["tour"] = {"times": [0, 1], **at, "stops": [{"name": name, "time": 1}]}
     (folder / "view.json").write_text(json.dumps(view))
     stages = {}
-    values = stage_values()
     for name in ("photos", "sfm", "georef", "train", "eval", "codecs"):
         stages[name] = folder / f"{name}.json"
         stages[name].write_text(json.dumps(values[name]))
@@ -59,7 +83,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         output=folder / "web",
         modules=fake_viewer(folder),
         shipped=[folder / "splat.ply"],
-        images={"web": "docker://example/web@sha256:0"},
+        images={
+            "web": "docker://example/web@sha256:0",
+            "sfm": "docker://123456789012.dkr.ecr.eu-west-1.amazonaws.com/own/sfm@sha256:1",
+        },
         single=folder / "splat.html",
         site=folder / "site.zip",
     )
@@ -181,7 +208,16 @@ def test_missing_extra_and_neighbouring_files(made: Path, tmp_path: Path) -> Non
 
 def test_the_manifest_says_how_it_was_made(made: Path) -> None:
     found = json.loads((made / "web" / "manifest.json").read_text())
-    assert found["images"] == {"web": "docker://example/web@sha256:0"}
+    assert found["images"] == {
+        "web": "docker://example/web@sha256:0",
+        "sfm": "docker://own/sfm@sha256:1",
+    }
+    photos = json.loads((made / "photos.json").read_text())["photos"]
+    kept = [f"photo_{n:04d}" for n, photo in enumerate(photos, 1) if photo["kept"]]
+    assert [entry["file"] for entry in found["photos"]["files"]] == kept
+    assert found["start_view"]["name"] == "photo_0001"
+    assert found["train"]["options"]["held_out"] == ["photo_0001"] * 2
+    assert found["codecs"]["views"] == {"photo_0001": 20.0, "psnr": 27.0}
     assert found["decoded"]["gaussians"] == 60 and found["decoded"]["sh_degree"] == 1
     assert found["train"]["seed"] == 7 and found["machine"]["cpus"] >= 1
     assert set(found["files"]) == set(bundle.FILES) - {"manifest.json"}
@@ -191,6 +227,32 @@ def test_the_manifest_says_how_it_was_made(made: Path) -> None:
     parts = {item["@id"]: item for item in crate["@graph"] if item["@type"] == "File"}
     assert root["license"] == "CC BY 4.0" and {p["@id"] for p in root["hasPart"]} == set(parts)
     assert parts["scene.sog"]["sha256"] == found["files"]["scene.sog"]["sha256"]
+
+
+def test_nothing_that_is_published_tells_a_photos_name(made: Path) -> None:
+    """Nor the account that a registry belongs to: in the web folder, the zip for hosts, the one-file page."""
+    published = {path.name: path.read_bytes() for path in (made / "web").iterdir()}
+    published["splat.html"] = (made / "splat.html").read_bytes()
+    with zipfile.ZipFile(made / "site.zip") as archive:
+        published |= {f"site.zip: {name}": archive.read(name) for name in archive.namelist()}
+    for name, data in published.items():
+        for word in (b"anna", b"Anna", b"46.84", b"123456789012"):
+            assert word not in data, name
+
+
+@pytest.mark.parametrize(
+    ("image", "published"),
+    [
+        ("docker://1.dkr.ecr.eu-west-1.amazonaws.com/a/sfm@sha256:0", "docker://a/sfm@sha256:0"),
+        ("docker://localhost:5000/sfm:1", "docker://sfm:1"),
+        ("docker://localhost/sfm", "docker://sfm"),
+        ("ghcr.io/own/sfm:2", "own/sfm:2"),
+        ("docker://own/sfm:2", "docker://own/sfm:2"),
+        ("docker://sfm:2.1", "docker://sfm:2.1"),
+    ],
+)
+def test_images_without_their_registry(image: str, published: str) -> None:
+    assert without_host(image) == published
 
 
 def test_link_previews_have_whole_addresses(made: Path) -> None:
