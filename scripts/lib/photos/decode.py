@@ -93,7 +93,8 @@ def encode(picture: Picture, data: bytes, quality: int, keep_metadata: bool) -> 
         buffer = io.BytesIO()
         try:
             picture.image.save(buffer, "JPEG", quality=quality, subsampling=0, **options)
-            return buffer.getvalue()
+            # Pillow takes the comment of the file that was decoded along.
+            return buffer.getvalue() if keep_metadata else strip_metadata(buffer.getvalue())
         except (OSError, ValueError) as error:
             reason = str(error)
     raise RejectedError(f"could not be converted to JPEG ({reason})")
