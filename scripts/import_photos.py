@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_options(ImportOptions, args.options)
     report = import_photos(args.source, options, args.photos, args.contact, args.threads, args.name)
     write_json(args.report, report)
-    say(f"Kept {report['kept']} photos of {report['kept'] + report['dropped']}.")
+    say(f"Kept {report['kept']} photos of {report['kept'] + report['unusable']}.")
 
 
 if __name__ == "__main__":

@@ -28,9 +28,13 @@ PAGE_FILES = {"poster.jpg", "licences.txt", "ro-crate-metadata.json", "index.htm
 
 @dataclass
 class Listing:
-    """Files of a folder as {name with slashes: path}, by name; and one sentence for each part left out."""
+    """Files of a folder as {name with slashes: path}, by name; and one sentence for each part left out.
+
+    hidden: files and folders that the system put there, which are not looked into.
+    """
 
     files: dict[str, Path] = field(default_factory=dict)
+    hidden: dict[str, Path] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
 
@@ -65,9 +69,10 @@ def list_folder(folder: Path) -> Listing:
             continue
         for entry in entries:
             inner = f"{name}/{entry.name}" if name else entry.name
-            if hidden(entry.name):
-                continue
             here = path / entry.name
+            if hidden(entry.name):
+                found.hidden[inner] = here
+                continue
             try:
                 is_folder, is_file = here.is_dir(), here.is_file()
             except OSError as error:
@@ -87,7 +92,10 @@ def list_folder(folder: Path) -> Listing:
                 found.left_out.append(f"{inner}: a link to a file that is not there")
     for own in own_results(names):
         found.left_out.append(f"{own}: results of splatmake, not photos")
-        names = {n: path for n, path in names.items() if n != own and not n.startswith(f"{own}/")}
+        names, found.hidden = (
+            {n: path for n, path in part.items() if n != own and not n.startswith(f"{own}/")}
+            for part in (names, found.hidden)
+        )
     found.files = {name: names[name] for name in sorted(names) if not name.endswith("/")}
     return found
 

@@ -107,7 +107,7 @@ def open_picture(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError:
-        raise RejectedError("not a picture in a format that is read here") from None
+        raise RejectedError("not a picture in a format that is read here", Cause.OTHER) from None
     except Exception as error:  # decoders trip over rubbish in every way
         raise RejectedError(f"damaged image ({error})") from None
     if image.width * image.height > MAX_PIXELS:

@@ -14,17 +14,30 @@ from typing import Any
 from scripts.lib.console import Progress, say
 from scripts.lib.faults import is_fault
 from scripts.lib.files import add_to_zip, scratch_folder, write_bytes, writing_zip
+from scripts.lib.photos import panorama
+from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.decode import decode
+from scripts.lib.photos.film_facts import film_facts
 from scripts.lib.photos.gcp import GCP_FILE, GroundPoint, read_gcp_list, upright_pixel
 from scripts.lib.photos.judge import Look, badly_exposed, blurred, duplicates
-from scripts.lib.photos.masks import pair_masks
-from scripts.lib.photos.names import unique_names
-from scripts.lib.photos.options import ImportOptions, RejectedError
+from scripts.lib.photos.mask_use import judge_masks, mask_lines, sentences
+from scripts.lib.photos.naming import name_items
+from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
 from scripts.lib.photos.positions import Position, find_position_file, read_positions
 from scripts.lib.photos.prepare import Context, Item, finish, prepare
-from scripts.lib.photos.record import Photo, drop, report, require_photos
-from scripts.lib.photos.source import VIDEO_SUFFIXES, SourceFile, list_source, read_file
+from scripts.lib.photos.record import (
+    COMPANIONS,
+    Photo,
+    count_left_out,
+    drop,
+    left_out,
+    left_out_text,
+    report,
+    require_photos,
+)
+from scripts.lib.photos.sorting import Parts, sort_files
+from scripts.lib.photos.source import SourceFile, list_source, read_file
 from scripts.lib.photos.video import choose_frames, frame_time
 
 SKIPPED_SHOWN = 40
@@ -52,10 +65,9 @@ def import_photos(
     with scratch_folder(archive.parent, "import") as folder:
         points = _read_ground_points(files)
         items, others = _read_all(files, options, folder, threads)
-        items = judge(items, options)
+        items = name_items(judge(items, options))
         photos = [item.photo for item in items]
-        for photo in [photo for photo in photos if not photo.kept][:SKIPPED_SHOWN]:
-            say(f"Skipped {photo.original}: {photo.reason}")
+        _tell(photos)
         require_photos(name or source, photos, options.min_photos)
         with writing_zip(archive) as out:
             _pack(out, items)
@@ -64,12 +76,23 @@ def import_photos(
     return report(name or source, photos, others=others, gcps=_ground_points(points, items))
 
 
+def _tell(photos: Sequence[Photo]) -> None:
+    """On the console: each photo that was left out, and a line that sums up all files that were."""
+    dropped = [photo for photo in photos if not photo.kept]
+    for photo in [photo for photo in dropped if photo.cause not in COMPANIONS][:SKIPPED_SHOWN]:
+        say(f"Skipped {photo.original}: {photo.reason}")
+    if dropped:
+        files = "1 file" if len(dropped) == 1 else f"{len(dropped)} files"
+        say(f"Left out {files}: {left_out_text(count_left_out(photos))}.")
+
+
 def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
     """Leave out duplicates, badly exposed and blurred photos, each with the numbers that say so."""
     judged = list(items)
 
-    def leave_out(index: int, reason: str, **facts: Any) -> None:
-        judged[index] = replace(judged[index], photo=drop(judged[index].photo, reason, **facts))
+    def leave_out(index: int, reason: str, cause: Cause, **facts: Any) -> None:
+        photo = drop(judged[index].photo, reason, cause, **facts)
+        judged[index] = replace(judged[index], photo=photo)
 
     if options.drop_duplicates:
         same_file: dict[str, int] = {}
@@ -78,27 +101,28 @@ def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
             first = same_file.setdefault(digest, i) if digest else i
             if first != i:
                 name = judged[first].photo.original
-                leave_out(i, f"the same file as {name}", twin=name)
+                leave_out(i, f"the same file as {name}", Cause.COPY, twin=name)
         index = _kept(judged)
         better = [_worth(judged[i]) for i in index]
         films = [_film(judged[i].photo) for i in index]
         for a, b in duplicates([_look(judged[i]) for i in index], better, films).items():
             name = judged[index[b]].photo.original
             reason = f"the same picture as {name}, saved again or not moved"
-            leave_out(index[a], reason, twin=name)
+            leave_out(index[a], reason, Cause.COPY, twin=name)
     if options.drop_overexposed:
         index = _kept(judged)
         for a, (kind, share, usual) in badly_exposed([_look(judged[i]) for i in index]).items():
             leave_out(
                 index[a],
                 f"{kind}: {100 * share:.0f} % of it has no detail, {100 * usual:.0f} % is usual here",
+                Cause.EXPOSURE,
             )
     if options.drop_blurred:
         for index in _captures(judged):
             for a, share in blurred([_look(judged[i]) for i in index]).items():
                 percent = f"{100 * share:.0f} %" if share >= 0.01 else "less than 1 %"
                 reason = f"blurred: {percent} of the sharpness of the photos around it"
-                leave_out(index[a], reason)
+                leave_out(index[a], reason, Cause.BLURRED)
     return judged
 
 
@@ -178,8 +202,6 @@ def _read_all(
 ) -> tuple[list[Item], list[dict[str, Any]]]:
     """Items of every file in the order of their names, and the files that were used otherwise."""
     by_name = {file.name: file for file in files}
-    masks = pair_masks(list(by_name))
-    mask_of = {photo: by_name[mask] for mask, photo in masks.items() if photo}
     table = find_position_file(list(by_name), options.positions)
     positions: dict[str, Position] = {}
     others: list[dict[str, Any]] = []
@@ -188,46 +210,43 @@ def _read_all(
         note = f"positions of {len(positions)} photos"
         others.append({"file": table, "kind": "positions", "note": note})
     context = Context(options, folder, positions, table, threads)
-    for mask, photo in masks.items():
-        if photo:
-            others.append({"file": mask, "kind": "mask", "note": f"mask of {photo}"})
-    plain = [
+    captures = [
         file
         for file in files
-        if file.suffix not in VIDEO_SUFFIXES
-        and file.name != table
-        and not masks.get(file.name)
-        and PurePosixPath(file.name).name.lower() != GCP_FILE
+        if file.name != table and PurePosixPath(file.name).name.lower() != GCP_FILE
     ]
-    names = dict(zip([f.name for f in plain], unique_names([f.name for f in plain]), strict=True))
-    items = list(_prepare_all(plain, names, mask_of, context, masks, threads))
-    for file in files:
-        if file.suffix in VIDEO_SUFFIXES:
-            frames, other = _read_video(file, set(names.values()), context)
-            items += frames
-            others += other
+    parts = sort_files(captures, folder, threads)
+    items = judge_masks(list(_prepare_all(parts.photos, parts.mask_of, context)))
+    for sentence in sentences(items, parts.unused):
+        say(sentence)
+    others += mask_lines(items, parts.mask_of)
+    for film in parts.films:
+        frames, other = _read_video(film, context)
+        items += frames
+        others += other
+    items += [Item(photo) for photo in _not_read(parts, by_name)]
     return sorted(items, key=lambda item: item.photo.original), others
 
 
+def _not_read(parts: Parts, by_name: dict[str, SourceFile]) -> list[Photo]:
+    """The lines of the files that are no captures."""
+    told = {name: Companion(reason, Cause.MASK) for name, reason in parts.unused.items()}
+    told |= parts.left_out
+    return [
+        left_out(name, companion.reason, companion.cause, by_name[name].size)
+        for name, companion in told.items()
+    ]
+
+
 def _prepare_all(
-    files: Sequence[SourceFile],
-    names: dict[str, str],
-    mask_of: dict[str, SourceFile],
-    context: Context,
-    masks: dict[str, str],
-    threads: int,
+    files: Sequence[SourceFile], mask_of: dict[str, SourceFile], context: Context
 ) -> Iterator[Item]:
     """`prepare` over all files in order, a few ahead in threads, so that memory stays bounded."""
-    workers = threads or os.cpu_count() or 1
+    workers = context.threads or os.cpu_count() or 1
     progress = Progress("Reading photos", len(files))
 
     def one(file: SourceFile) -> Item:
-        if file.name in masks:  # a mask without a photo
-            photo = Photo(
-                file.name, file.name, False, "a mask, but there is no photo for it", "other"
-            )
-            return Item(photo)
-        return prepare(file, names[file.name], mask_of.get(file.name), context)
+        return prepare(file, mask_of.get(file.name), context)
 
     with ThreadPoolExecutor(workers) as pool:
         for begin in range(0, len(files), 4 * workers):
@@ -235,24 +254,23 @@ def _prepare_all(
             progress.update(min(begin + 4 * workers, len(files)))
 
 
-def _read_video(
-    file: SourceFile, taken: set[str], context: Context
-) -> tuple[list[Item], list[dict[str, Any]]]:
+def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[dict[str, Any]]]:
     """The chosen frames of one video; or its line in photos.json when it cannot be read."""
-    stem = Path(unique_names([file.name])[0]).stem
-    while any(name.startswith(f"{stem}_") for name in taken):
-        stem += "_video"
     try:
         with (
             tempfile.TemporaryDirectory(dir=context.folder) as scratch,
             file.on_disk(Path(scratch)) as path,
         ):
+            facts = film_facts(path)
+            if facts is not None and facts.panorama is not None:
+                raise RejectedError(facts.panorama, Cause.SPHERE)
             chosen = choose_frames(path, Path(scratch), context.options, context.threads)
-            items = []
+            items, around = [], 0
             for frame in chosen.frames:
                 data = frame.jpeg.read_bytes()
                 decoded = decode(data, context.options.min_side, 0)
                 picture = replace(decoded, changes=frame.changes)
+                around += panorama.shows_all_around(picture.image)
                 photo = Photo(
                     file=file.name,
                     original=f"{file.name}{FRAME}{frame.number:06d}",
@@ -262,14 +280,15 @@ def _read_video(
                     time=frame_time(chosen.started, frame.second),
                     camera=chosen.camera,
                 )
-                name = f"{stem}_{frame.number:06d}.jpg"
-                items.append(finish(photo, name, data, picture, None, context))
+                item = finish(photo, data, picture, None, context)
+                items.append(replace(item, film=file.name, frame=frame.number))
+            if around > len(items) / 2:
+                raise RejectedError(panorama.FILM, Cause.SPHERE)
     except (RejectedError, OSError) as error:
         if is_fault(error):
             raise
-        photo = Photo(file.name, file.name, False, str(error), "other", bytes=file.size)
-        return [Item(photo)], []
-    taken.update(item.photo.file for item in items)
+        cause = error.cause if isinstance(error, RejectedError) else Cause.DAMAGED
+        return [Item(left_out(file.name, str(error), cause, file.size))], []
     note = f"{len(items)} of {chosen.decoded} frames taken"
     done = dict.fromkeys(change for frame in chosen.frames for change in frame.changes)
     note = "; ".join([note, *done, *filter(None, [chosen.note])])

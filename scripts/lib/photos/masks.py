@@ -1,4 +1,4 @@
-"""Masks that come beside the photos: which file belongs to which photo, and its turn to the photo's frame.
+"""Masks that come beside the photos: what their values mean, and their turn to the photo's frame.
 
 White is kept and black ignored, as COLMAP, OpenDroneMap and nerfstudio have it.
 """
@@ -6,85 +6,117 @@ White is kept and black ignored, as COLMAP, OpenDroneMap and nerfstudio have it.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from pathlib import PurePosixPath
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from scripts.lib.photos.decode import Picture
+from scripts.lib.exif import orientation
+from scripts.lib.photos.decode import Picture, guarded, open_picture
 from scripts.lib.photos.options import RejectedError
-from scripts.lib.photos.source import PHOTO_SUFFIXES
 
-FOLDERS = ("masks", "mask")
-SUFFIX = "_mask"
 WHITE = 128  # from here on a mask's grey counts as white
+FAINT = 16  # a lossy mask that is darker than this everywhere is black: noise
+LOSSLESS = ("PNG", "TIFF", "BMP", "GIF")
+MOST_LABELS = 64
+LABEL_SHARE = 0.01  # of the pixels: what fewer have is the softened edge of a mask, no label
+Values = NDArray[np.uint8] | NDArray[np.float32]
+HIDES_ALL = 0.995  # share of a photo from which on its mask leaves nothing to see
 
 
-def pair_masks(names: Sequence[str]) -> dict[str, str]:
-    """Mask file -> the photo it belongs to ("" when none does), of all the names of a source.
+@dataclass(frozen=True)
+class Mask:
+    """A mask file: "L", 255 where the photo is kept and 0 where it is ignored, as the file is stored.
 
-    A mask is `X_mask.png` beside `X.jpg`, or a file of that photo's name in a folder `masks`
-    (`masks/X.png`, or COLMAP's `masks/X.jpg.png`).
+    turn: its own EXIF orientation; note: what was unusual about its values.
     """
-    photos = [n for n in names if _suffix(n) in PHOTO_SUFFIXES and not _is_mask(n)]
-    by_name: dict[str, list[str]] = {}
-    for photo in photos:
-        path = PurePosixPath(photo.lower())
-        for key in (path.name, path.stem):
-            by_name.setdefault(key, []).append(photo)
-    return {
-        name: _owner(name, by_name)
-        for name in names
-        if _suffix(name) in PHOTO_SUFFIXES and _is_mask(name)
-    }
+
+    image: Image.Image
+    turn: int
+    note: str | None = None
 
 
-def _is_mask(name: str) -> bool:
-    path = PurePosixPath(name.lower())
-    return path.stem.endswith(SUFFIX) or any(part in FOLDERS for part in path.parts[:-1])
+def read_mask(data: bytes) -> Mask:
+    """The mask in a picture file of any kind. Raises RejectedError when it cannot be read.
+
+    Black is ignored and white kept. Of labels (0, 1, 2 ...) 0 is ignored and everything else kept, as
+    COLMAP has it; so a mask of 0 and 1, which looks black, is read as it was meant. Of two values the
+    darker is ignored. Where a picture is partly transparent, its transparency is the mask.
+    """
+    image = open_picture(data)
+    turn = orientation(image.getexif())
+    values = guarded(lambda: _values(image))
+    lossless = image.format in LOSSLESS
+    kept, note = guarded(lambda: _kept(values, lossless))
+    mask = Image.fromarray(np.where(kept, 255, 0).astype(np.uint8))
+    if turn != 1:
+        mask = turned(mask, turn)
+    return Mask(mask, turn, note)
 
 
-def _owner(name: str, by_name: dict[str, list[str]]) -> str:
-    path = PurePosixPath(name.lower())
-    stem = path.stem
-    for key in (stem, stem.removesuffix(SUFFIX)):
-        if found := by_name.get(key):
-            return max(found, key=lambda photo: (_shared(photo, name), -len(photo), photo))
-    return ""
+def _values(image: Image.Image) -> Values:
+    """One number per pixel (H, W), 0 to 255: transparency where it says anything, else grey."""
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+        if int(alpha.max()) > 0 and int(alpha.min()) < 255:
+            return alpha
+    if image.mode.startswith("I") or image.mode == "F":
+        deep = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        top = float(deep.max())
+        full = 65535.0 if top > 255 else 1.0 if image.mode == "F" and top <= 1 else 255.0
+        return deep * np.float32(255.0 / max(full, top if top > 65535 else 0.0))
+    grey = np.asarray(image.convert("RGB").convert("L"))
+    if image.mode == "P" and int(grey.max()) == int(grey.min()):
+        grey = np.asarray(image)  # a palette of one colour: the numbers of the entries are meant
+    return grey
 
 
-def _shared(photo: str, mask: str) -> int:
-    """How many folders the two have in common, masks' own folders aside."""
-    a = PurePosixPath(photo.lower()).parts[:-1]
-    b = [part for part in PurePosixPath(mask.lower()).parts[:-1] if part not in FOLDERS]
-    return sum(x == y for x, y in zip(a, b, strict=False))
+def _kept(values: Values, lossless: bool) -> tuple[NDArray[np.bool_], str | None]:
+    """Which pixels are kept, and a note where the values are not simply black and white."""
+    levels, counts = _histogram(values)
+    top = float(levels[-1])
+    if len(levels) == 1 and lossless:
+        return values > 0, None
+    if len(levels) == 2 and (lossless or levels[0] == 0):
+        return values == levels[1], None
+    if not lossless:
+        return values >= (top / 2 if FAINT <= top < WHITE else WHITE), None
+    inner = counts[1:-1].max() / values.size
+    if top < WHITE or (len(levels) <= MOST_LABELS and inner >= LABEL_SHARE):
+        note = f"has {len(levels)} values: 0 is ignored, every other kept"
+        return values > 0, note
+    return values >= WHITE, None
 
 
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+def _histogram(values: Values) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """The values that occur, ascending, and how often each does."""
+    if values.dtype != np.uint8:
+        return np.unique(values, return_counts=True)
+    counts = np.bincount(values.ravel(), minlength=256)
+    return np.flatnonzero(counts), counts[counts > 0]
 
 
-def fit_mask(mask: Picture, photo: Picture) -> Image.Image:
+def fit_mask(mask: Mask, photo: Picture) -> Image.Image:
     """The mask ("L", 0 or 255) in the upright frame and size of the photo.
 
     Raises RejectedError when its shape fits the photo in neither orientation.
     """
-    image = mask.mask or mask.image.convert("L")  # a transparent mask says it by its transparency
+    image = mask.image
     wanted = photo.image.size
     if mask.turn == 1 and photo.turn != 1 and _same_shape(image.size, photo.stored_size):
         # Drawn over the pixels as they are stored, before any viewer turned them.
-        image = _turned(image, photo.turn)
+        image = turned(image, photo.turn)
     if not _same_shape(image.size, wanted):
         raise RejectedError(
-            f"mask of {image.width} x {image.height} does not fit a photo of {wanted[0]} x {wanted[1]}"
+            f"{image.width} x {image.height} pixels do not fit a photo of {wanted[0]} x {wanted[1]}"
         )
-    if image.size != wanted:
-        image = image.resize(wanted, Image.Resampling.NEAREST)
-    return image.point([255 * (value >= WHITE) for value in range(256)])
+    return image if image.size == wanted else image.resize(wanted, Image.Resampling.NEAREST)
 
 
-def _turned(image: Image.Image, turn: int) -> Image.Image:
+def turned(image: Image.Image, turn: int) -> Image.Image:
+    """The picture with its EXIF orientation undone."""
     steps = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,

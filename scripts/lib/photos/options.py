@@ -40,7 +40,7 @@ class Cause(StrEnum):
     SIDE = "side files"
     RAW = "camera raw files"
     SPHERE = "360 degree pictures"
-    MASK = "masks without a photo"
+    MASK = "masks not used"
     MASKED = "photos hidden by their masks"
     DAMAGED = "damaged files"
     SMALL = "small pictures"

@@ -6,25 +6,32 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
+from PIL import Image
+from PIL.ExifTags import IFD
+
 from scripts.lib.exif import read_metadata
+from scripts.lib.photos import panorama
 from scripts.lib.photos.contact import thumbnail
-from scripts.lib.photos.decode import Picture, decode, encode
+from scripts.lib.photos.decode import Picture, decode, encode, guarded
 from scripts.lib.photos.judge import Look, look_at
-from scripts.lib.photos.masks import combine, encode_mask, fit_mask, hidden_share
-from scripts.lib.photos.options import ImportOptions, RejectedError
+from scripts.lib.photos.masks import (
+    HIDES_ALL,
+    combine,
+    encode_mask,
+    fit_mask,
+    hidden_share,
+    read_mask,
+)
+from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
 from scripts.lib.photos.positions import Position, lookup
 from scripts.lib.photos.record import Photo, drop
-from scripts.lib.photos.source import (
-    KINDS,
-    PANORAMA_SUFFIXES,
-    PHOTO_SUFFIXES,
-    RAW_SUFFIXES,
-    SourceFile,
-    read_file,
-)
+from scripts.lib.photos.source import SourceFile, read_file
 from scripts.lib.xmp import read_flight_data
+
+NOT_USED = " was not used: "  # between a mask's name and the reason, in Photo.mask_note
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Item:
     mask: bytes | None = None
     look: Look | None = None
     thumb: bytes | None = None
+    film: str | None = None  # the video it is a frame of
+    frame: int = 0  # its number there
     stored_size: tuple[int, int] = (0, 0)  # of the file as it came
     turn: int = 1  # its EXIF orientation
 
@@ -51,34 +60,37 @@ class Context:
     threads: int = 0  # 0: one for each core
 
 
-def prepare(file: SourceFile, name: str, mask: SourceFile | None, context: Context) -> Item:
+def prepare(file: SourceFile, mask: SourceFile | None, context: Context) -> Item:
     """Read, check and convert one photo; a file that cannot be used comes back with the reason."""
-    photo = Photo(file=file.name, original=file.name, kept=False, reason="", kind="other")
+    photo = Photo(file=file.name, original=file.name, kept=False, reason="")
     try:
-        _check_suffix(file)
-        photo = replace(photo, kind="photo")
         data = read_file(file)
         digest = hashlib.sha256(data).hexdigest()
         photo = replace(photo, bytes=len(data), sha256=digest, source_sha256=digest)
         picture = decode(data, context.options.min_side, context.options.max_side)
-        jpeg = encode(picture, data, context.options.jpeg_quality, context.options.keep_metadata)
+        metadata = guarded(lambda: _metadata(picture, file.name, context))
+        if reason := guarded(lambda: _panorama(picture, metadata["camera"])):
+            raise RejectedError(reason, Cause.SPHERE)
+        jpeg = guarded(lambda: _encode(picture, data, context.options))
+        hidden, facts = _mask(picture, mask)
+        return finish(replace(photo, **facts, **metadata), jpeg, picture, hidden, context)
     except RejectedError as rejection:
-        return Item(drop(photo, str(rejection)))
-    hidden, facts = _mask(picture, mask, context.options)
-    photo = replace(photo, **facts, **_metadata(picture, file.name, context))
-    return finish(photo, name, jpeg, picture, hidden, context)
+        return Item(drop(photo, str(rejection), rejection.cause))
 
 
 def finish(
-    photo: Photo, name: str, jpeg: bytes, picture: Picture, hidden: Any, context: Context
+    photo: Photo, jpeg: bytes, picture: Picture, hidden: Image.Image | None, context: Context
 ) -> Item:
-    """The item of a picture that can be used, its JPEG written to the temporary folder."""
-    target = context.folder / name
-    target.write_bytes(jpeg)
-    look = look_at(picture.image)
+    """The item of a picture that can be used, its JPEG written to the temporary folder.
+
+    Its name in the archive is given at the end, when it is known which pictures stay. Raises
+    RejectedError when the picture cannot be looked at.
+    """
+    look, thumb = guarded(lambda: (look_at(picture.image), thumbnail(picture.image, hidden)))
+    with NamedTemporaryFile("wb", suffix=".jpg", dir=context.folder, delete=False) as out:
+        out.write(jpeg)
     photo = replace(
         photo,
-        file=name,
         kept=True,
         reason="usable",
         bytes=len(jpeg),
@@ -86,49 +98,53 @@ def finish(
         width=picture.image.width,
         height=picture.image.height,
         changed=", ".join(picture.changes) or None,
-        mask=f"masks/{name}.png" if hidden is not None else None,
         sharpness=round(look.sharpness, 3),
         blur=round(look.blur, 4),
         clipped=round(look.clipped, 4),
         dark=round(look.dark, 4),
     )
     return Item(
-        photo,
-        target,
-        encode_mask(hidden) if hidden is not None else None,
-        look,
-        thumbnail(picture.image, hidden),
-        picture.stored_size,
-        picture.turn,
+        photo=photo,
+        jpeg=Path(out.name),
+        mask=encode_mask(hidden) if hidden is not None else None,
+        look=look,
+        thumb=thumb,
+        stored_size=picture.stored_size,
+        turn=picture.turn,
     )
 
 
-def _check_suffix(file: SourceFile) -> None:
-    """Raises RejectedError for what is no photo, with advice where the kind is known."""
-    if file.suffix in RAW_SUFFIXES:
-        raise RejectedError("camera raw is not read; develop it to JPEG")
-    if file.suffix in PANORAMA_SUFFIXES:
-        raise RejectedError("a 360 degree recording; export flat video or photos from it")
-    if file.suffix not in PHOTO_SUFFIXES:
-        raise RejectedError(f"not a picture; {KINDS} are read")
+def _encode(picture: Picture, data: bytes, options: ImportOptions) -> bytes:
+    return encode(picture, data, options.jpeg_quality, options.keep_metadata)
 
 
-def _mask(
-    picture: Picture, file: SourceFile | None, options: ImportOptions
-) -> tuple[Any, dict[str, Any]]:
-    """The photo's mask from its transparency and its mask file, and what photos.json tells of it."""
-    beside, note, sources = None, None, []
+def _panorama(picture: Picture, camera: str | None) -> str | None:
+    """Why the picture is no flat one; a cut-out on black is not taken for two fisheye circles."""
     if picture.mask is not None:
-        sources.append("alpha")
+        return None
+    custom = picture.exif.get_ifd(IFD.Exif).get(panorama.CUSTOM_RENDERED)
+    return panorama.of_picture(picture.image, picture.xmp, custom, camera)
+
+
+def _mask(picture: Picture, file: SourceFile | None) -> tuple[Image.Image | None, dict[str, Any]]:
+    """The photo's mask from its transparency and its mask file, and what photos.json tells of it."""
+    beside, notes = None, []
     if file is not None:
         try:
-            beside = fit_mask(decode(read_file(file), 1, 0), picture)
-            sources.append(file.name)
+            mask = read_mask(read_file(file))
+            beside = guarded(lambda: fit_mask(mask, picture))
+            if mask.note:
+                notes.append(f"{file.name} {mask.note}")
         except RejectedError as rejection:
-            note = f"{file.name}: {rejection}"
-    hidden = combine(picture.mask, beside)
-    facts: dict[str, Any] = {"mask_note": note}
+            notes.append(f"{file.name}{NOT_USED}{rejection}")
+    alpha = picture.mask
+    if alpha is not None and beside is not None and hidden_share(alpha) >= HIDES_ALL:
+        alpha = None  # a file that is transparent everywhere keeps something else there
+    hidden = combine(alpha, beside)
+    facts: dict[str, Any] = {"mask_note": "; ".join(notes) or None}
     if hidden is not None:
+        sources = ["alpha"] * (alpha is not None)
+        sources += [file.name] if file is not None and beside is not None else []
         facts.update(mask_source=" and ".join(sources), masked=round(hidden_share(hidden), 4))
     return hidden, facts
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.console import UserError
 from scripts.lib.files import read_json
+from scripts.lib.photos.options import Cause
+
+# What nobody would take for a photo: summed up on the console instead of named.
+COMPANIONS = {
+    *(Cause.LIVE, Cause.EDIT, Cause.DEPTH, Cause.PREVIEW, Cause.DELETED, Cause.HIDDEN, Cause.SIDE),
+    *(Cause.RAW, Cause.MASK),
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,7 @@ class Photo:
     kept: bool
     reason: str
     kind: str = "photo"  # photo, frame (of a video) or other
+    cause: str | None = None  # what a file that was left out is counted as, see Cause
     sha256: str | None = None  # of the picture in photos.zip, or of the file when it was not kept
     bytes: int | None = None
     source_sha256: str | None = None
@@ -53,9 +62,28 @@ class Photo:
     twin: str | None = None  # the file that shows the same picture
 
 
-def drop(photo: Photo, reason: str, **facts: Any) -> Photo:
+def drop(photo: Photo, reason: str, cause: Cause, **facts: Any) -> Photo:
     """`photo` as not kept, under the source's own name."""
-    return replace(photo, file=photo.original, kept=False, reason=reason, mask=None, **facts)
+    return replace(
+        photo, file=photo.original, kept=False, reason=reason, cause=cause, mask=None, **facts
+    )
+
+
+def left_out(name: str, reason: str, cause: Cause, size: int | None = None) -> Photo:
+    """The line on a file that was never taken for a photo."""
+    return Photo(name, name, False, reason, "other", cause, bytes=size)
+
+
+def count_left_out(photos: Sequence[Photo]) -> dict[str, int]:
+    """How many files were left out by what they are, the most frequent first."""
+    return dict(
+        Counter(photo.cause or Cause.OTHER for photo in photos if not photo.kept).most_common()
+    )
+
+
+def left_out_text(counts: Mapping[str, int]) -> str:
+    """The counts in few words: `films of Live Photos (6), blurred photos (1)`."""
+    return ", ".join(f"{cause} ({count})" for cause, count in counts.items())
 
 
 def report(source: str, photos: Sequence[Photo], **facts: Any) -> dict[str, Any]:
@@ -65,6 +93,8 @@ def report(source: str, photos: Sequence[Photo], **facts: Any) -> dict[str, Any]
         "source": source,
         "kept": kept,
         "dropped": len(photos) - kept,
+        "unusable": sum(not photo.kept and photo.cause not in COMPANIONS for photo in photos),
+        "left_out": count_left_out(photos),
         **facts,
         "photos": [asdict(photo) for photo in photos],
     }
@@ -91,6 +121,7 @@ def require_photos(source: str, photos: Sequence[Photo], needed: int) -> None:
     if kept >= needed:
         return
     dropped = [photo for photo in photos if not photo.kept]
+    dropped.sort(key=lambda photo: photo.cause in COMPANIONS)
     why = "; ".join(f"{photo.original}: {photo.reason}" for photo in dropped[:5])
     more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
     skipped = f" (skipped {why}{more})" if dropped else ""

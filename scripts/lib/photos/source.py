@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from scripts.lib.console import UserError, say
+from scripts.lib.console import UserError, printable, say
 from scripts.lib.faults import is_broken_device, is_fault
 from scripts.lib.photos.options import RejectedError
 from scripts.lib.source_files import hidden, list_folder
@@ -27,9 +30,16 @@ RAW_SUFFIXES = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", 
 KINDS = "JPEG, PNG, TIFF, WebP or HEIC photos, or videos"
 # A photo is below this; an archive whose members unpack to more is damaged or hostile.
 MAX_PHOTO_BYTES = 1 << 30
-# No photo compresses a hundredfold: past this ratio a member is a bomb.
+# No photo compresses a hundredfold: past this ratio a member is a bomb, unless what it unpacks to is
+# small: masks in plain TIFF or BMP pack a thousandfold.
 MAX_RATIO = 100
+MAX_FLAT_BYTES = 256 << 20
+# Hidden folders that hold other things than somebody's photos, and how many files of one are told.
+WORKING_FOLDERS = {".snakemake", ".git", ".venv", ".cache"}
+MOST_HIDDEN = 1000
 BLOCK = 1 << 20
+# What else Python's zipfile raises for a damaged member.
+READ_ERRORS = (EOFError, OSError, ValueError, NotImplementedError, RuntimeError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -110,10 +120,31 @@ def _list_folder(folder: Path) -> list[SourceFile]:
     listing = list_folder(folder)
     for part in listing.left_out:
         say(f"Left out {part}")
+    found = {**listing.files, **_hidden_captures(listing.hidden)}
     return [
-        SourceFile(name, path.stat().st_size, path.read_bytes, path)
-        for name, path in listing.files.items()
+        SourceFile(printable(name), path.stat().st_size, path.read_bytes, path)
+        for name, path in sorted(found.items())
     ]
+
+
+def _hidden_captures(hidden: Mapping[str, Path]) -> dict[str, Path]:
+    """Photos and films in hidden places: not read, but told, because a deleted photo may be missed."""
+    found: dict[str, Path] = {}
+    for name, place in hidden.items():
+        if name.rpartition("/")[2] in WORKING_FOLDERS:
+            continue
+        try:
+            inside = [place] if place.is_file() else sorted(place.rglob("*"))
+            pictures = [path for path in inside if _is_capture(path.name) and path.is_file()]
+        except OSError:  # another user's recycle bin
+            continue
+        for path in pictures[:MOST_HIDDEN]:
+            found["/".join((name, *path.relative_to(place).parts))] = path
+    return found
+
+
+def _is_capture(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
 
 
 def _list_zip(path: Path) -> list[SourceFile]:
@@ -125,7 +156,9 @@ def _list_zip(path: Path) -> list[SourceFile]:
             raise
         raise UserError(f"{path} is not a readable zip ({error}); make it again") from None
     members = [
-        info for info in archive.infolist() if not info.is_dir() and not hidden(_inside(info))
+        info
+        for info in archive.infolist()
+        if not info.is_dir() and (not hidden(_inside(info)) or _is_capture(_inside(info)))
     ]
     return sorted((_member(archive, info) for info in members), key=lambda file: file.name)
 
@@ -140,15 +173,21 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> SourceFile:
     def blocks() -> Iterator[bytes]:
         if info.flag_bits & 1:
             raise RejectedError("encrypted; make the zip without a password")
-        if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
+        packed = max(info.compress_size, 1024)
+        if info.file_size > max(MAX_RATIO * packed, MAX_FLAT_BYTES):
             raise RejectedError("unpacks to more than a hundred times its size: not a photo")
-        with archive.open(info) as member:
-            seen = 0
-            while block := member.read(BLOCK):
-                seen += len(block)
-                if seen > info.file_size:
-                    raise RejectedError("unpacks to more than it claims: damaged or hostile")
-                yield block
+        try:
+            with archive.open(info) as member:
+                seen = 0
+                while block := member.read(BLOCK):
+                    seen += len(block)
+                    if seen > info.file_size:
+                        raise RejectedError("unpacks to more than it claims: damaged or hostile")
+                    yield block
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, *READ_ERRORS) as error:
+            if is_broken_device(error):
+                raise
+            raise RejectedError(f"unreadable ({error})") from None
 
     def copy(target: Path) -> None:
         with target.open("wb") as out:

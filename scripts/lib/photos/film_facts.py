@@ -1,0 +1,58 @@
+"""What a film's container and first frame say of it before its frames are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from scripts.lib.photos import panorama
+from scripts.lib.photos.decode import guarded
+from scripts.lib.photos.options import RejectedError
+
+# Written by Apple into both parts of a Live Photo.
+LIVE_KEYS = ("com.apple.quicktime.content.identifier", "com.apple.quicktime.live-photo.auto")
+
+
+@dataclass(frozen=True)
+class FilmFacts:
+    """seconds: length, None where the container does not tell; size: width and height as stored;
+
+    live: Apple's mark of a Live Photo; panorama: why it is no flat film, or None.
+    """
+
+    seconds: float | None
+    size: tuple[int, int]
+    live: bool
+    panorama: str | None
+
+
+def film_facts(path: Path) -> FilmFacts | None:
+    """Facts of the film at `path`; None when it cannot be read, which reading its frames explains."""
+    try:
+        return guarded(lambda: _facts(path))
+    except RejectedError:
+        return None
+
+
+def _facts(path: Path) -> FilmFacts | None:
+    with av.open(str(path), metadata_errors="ignore") as container:
+        if not container.streams.video:
+            return None
+        stream = container.streams.video[0]
+        frame = next(container.decode(stream), None)
+        metadata = {key.lower(): value for key, value in container.metadata.items()}
+        width, height = stream.width, stream.height
+        reason = panorama.of_frame(frame) if frame is not None else None
+        camera = " ".join(
+            value for key, value in metadata.items() if "model" in key or "make" in key
+        )
+        if reason is None and width == 2 * height and panorama.CAMERAS.search(camera):
+            reason = panorama.FILM
+        return FilmFacts(
+            seconds=container.duration / av.time_base if container.duration else None,
+            size=(width, height),
+            live=any(key in metadata for key in LIVE_KEYS),
+            panorama=reason,
+        )

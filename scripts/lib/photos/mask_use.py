@@ -1,0 +1,103 @@
+"""Which masks are used in the end, told in one sentence each kind: a mask is never dropped in silence."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from PIL import Image
+
+from scripts.lib.photos.contact import thumbnail
+from scripts.lib.photos.masks import HIDES_ALL
+from scripts.lib.photos.options import Cause
+from scripts.lib.photos.prepare import NOT_USED, Item
+from scripts.lib.photos.record import drop
+from scripts.lib.photos.source import SourceFile
+
+HIDING = "it hides all of the photo, as most masks here do"
+MISREAD = 0.5  # when more of the masks hide everything, they are meant in another way
+
+
+def judge_masks(items: Sequence[Item]) -> list[Item]:
+    """Photos whose mask hides all of them are left out; when most are like that, their masks are.
+
+    One empty mask says that a photo shows nothing that is wanted. Many say that what was taken for a
+    mask, or for transparency, means something else.
+    """
+    masked = [i for i, item in enumerate(items) if item.photo.kept and item.mask is not None]
+    empty = [i for i in masked if (items[i].photo.masked or 0.0) >= HIDES_ALL]
+    judged = list(items)
+    for i in empty:
+        photo = items[i].photo
+        what = (
+            "its transparency" if photo.mask_source == "alpha" else f"its mask {photo.mask_source}"
+        )
+        if len(empty) <= MISREAD * len(masked):
+            dropped = drop(photo, f"{what} hides all of it", Cause.MASKED)
+            judged[i] = replace(items[i], photo=dropped)
+        else:
+            judged[i] = _without_mask(items[i])
+    return judged
+
+
+def _without_mask(item: Item) -> Item:
+    """The item as if it had no mask, and a note on why."""
+    photo, jpeg = item.photo, item.jpeg
+    assert jpeg is not None  # it was kept
+    note = f"{photo.mask_source}{NOT_USED}{HIDING}"
+    notes = "; ".join(filter(None, (photo.mask_note, note)))
+    with Image.open(io.BytesIO(jpeg.read_bytes())) as image:
+        thumb = thumbnail(image.convert("RGB"))
+    photo = replace(photo, mask_note=notes, mask_source=None, masked=None)
+    return replace(item, photo=photo, mask=None, thumb=thumb)
+
+
+def mask_lines(items: Sequence[Item], mask_of: Mapping[str, SourceFile]) -> list[dict[str, Any]]:
+    """The masks' lines in photos.json: whose each is, and why it is not used where it is not."""
+    by_name = {item.photo.original: item for item in items}
+    lines = []
+    for name, mask in sorted(mask_of.items(), key=lambda pair: pair[1].name):
+        photo = by_name[name].photo
+        note = f"mask of {name}"
+        if photo.mask_note and NOT_USED in photo.mask_note:
+            note += f", not used: {photo.mask_note.split(NOT_USED)[-1]}"
+        elif not photo.kept:
+            note += ", which was left out"
+        elif by_name[name].mask is None:
+            note += ", hides nothing"
+        lines.append({"file": mask.name, "kind": "mask", "note": note})
+    return lines
+
+
+def sentences(items: Sequence[Item], unused: Mapping[str, str]) -> list[str]:
+    """What to know of the masks: how many are used, and one sentence on each kind that is not."""
+    used = sum(item.photo.kept and item.mask is not None for item in items)
+    said = [f"{used} photos have a mask: black is ignored, white is kept."] if used else []
+    notes = [note for item in items for note in (item.photo.mask_note or "").split("; ") if note]
+    hiding = [note for note in notes if note.endswith(HIDING)]
+    unfit = [note for note in notes if NOT_USED in note and note not in hiding]
+    if hiding:
+        said.append(
+            f"{_masks(len(hiding))} not used, because nearly all hide whole photos "
+            f"({_first([note.split(NOT_USED)[0] for note in hiding])}): black and transparent "
+            "parts are ignored."
+        )
+    if unfit:
+        shown = [note.replace(NOT_USED, ": ") for note in unfit]
+        said.append(f"{_masks(len(unfit))} not used ({_first(shown)}).")
+    if labels := [note for note in notes if NOT_USED not in note]:
+        said.append(f"{_masks(len(labels))} not in black and white ({_first(labels)}).")
+    if unused:
+        shown = [f"{name}: {reason}" for name, reason in unused.items()]
+        said.append(f"{_masks(len(shown))} not used ({_first(shown)}).")
+    return said
+
+
+def _masks(count: int) -> str:
+    return "1 mask was" if count == 1 else f"{count} masks were"
+
+
+def _first(notes: Sequence[str]) -> str:
+    return notes[0] if len(notes) == 1 else f"{notes[0]}, and {len(notes) - 1} more"
