@@ -107,7 +107,7 @@ def test_a_full_disk_does_not_leave_out_a_film(
 
     source = tmp_path / "source"
     source.mkdir()
-    write_video(source / "walk.mp4", [Image.effect_noise((320, 240), 90)] * 12)
+    write_video(source / "walk.mp4", [Image.effect_noise((320, 240), 90).convert("RGB")] * 12)
 
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
