@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageCms, ImageOps
+from numpy.typing import NDArray
+from PIL import Image
 
 from scripts.lib.exif import ORIENTATION, orientation
 from scripts.lib.jpeg import strip_metadata
+from scripts.lib.photos.colour import to_srgb
 from scripts.lib.photos.options import Cause, RejectedError
+from scripts.lib.photos.profiles import hdr_heif, srgb_picture
 
 pillow_heif.register_heif_opener()
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "HEIF", "AVIF", "BMP")
@@ -24,6 +27,19 @@ MAX_PIXELS = 400_000_000
 Image.MAX_IMAGE_PIXELS = None
 Result = TypeVar("Result")
 OPAQUE = 128  # alpha from here on is part of the picture
+STRIP = 1 << 20  # pixels that are worked on at a time
+# Bytes for each pixel of a decoder and of what it hands over, by format; others take Pillow's own 4.
+COSTS = {"WEBP": 14, "HEIF": 14, "AVIF": 12}
+# What undoes each EXIF orientation.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -46,33 +62,48 @@ def decode(data: bytes, min_side: int, max_side: int) -> Picture:
     `min_side` pixels are needed on the shorter side; a longer side above `max_side` is reduced (0:
     never).
     """
-    source = open_picture(data)
+    source = _opened(data)
     stored_size = source.size
     if min(stored_size) < min_side:
         raise RejectedError(
             f"too small: {source.width} x {source.height} pixels, at least {min_side} needed",
             Cause.SMALL,
         )
+    size = _reduced(stored_size, max_side)
+    changes: list[str] = []
+    image, alpha = guarded(lambda: _small(source, data, size, changes))
     exif, xmp = source.getexif(), _xmp(source)
     turn = orientation(exif)
-    changes: list[str] = []
-    upright = source
     if turn != 1:
-        upright = guarded(lambda: ImageOps.exif_transpose(source))
+        image, alpha = turned(image, turn), alpha and turned(alpha, turn)
         changes.append("rotated")
-    mask = _alpha(upright)
-    if mask is not None:
+    if alpha is not None:
         changes.append("transparency became a mask")
-    image = guarded(lambda: _to_srgb(upright, source, changes))
     if source.format not in ("JPEG", "MPO") and not changes:
         changes.append(f"converted from {source.format}")
-    if max_side and max(image.size) > max_side:
-        image = image.copy()
-        image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        mask = mask.resize(image.size, Image.Resampling.NEAREST) if mask else None
+    if size != stored_size:
         changes.append("reduced")
     unchanged = not changes and source.format in ("JPEG", "MPO")
-    return Picture(image, mask, exif, xmp, turn, stored_size, unchanged, changes)
+    return Picture(image, alpha, exif, xmp, turn, stored_size, unchanged, changes)
+
+
+def decoding_bytes(data: bytes, max_side: int) -> int:
+    """Memory that `decode` and what follows it take at most, by the header alone.
+
+    Bytes for each pixel were measured. Raises RejectedError as `decode` does.
+    """
+    source = _opened(data)
+    size = _reduced(source.size, max_side)
+    stored, kept = source.width * source.height, size[0] * size[1]
+    each = COSTS.get(source.format or "", 4) + (1 if source.mode[0] in "IF" else 0)
+    if source.mode in ("RGBA", "LA", "PA", "P", "La", "RGBa"):
+        each += 9  # the colours and the transparency by themselves
+    if source.info.get("progressive") or source.info.get("progression"):
+        each += 6  # all coefficients, whatever is made of them
+    elif source.format in ("JPEG", "MPO") and size != source.size:
+        _draft(source, size)
+        stored = source.width * source.height
+    return stored * each + kept * 14
 
 
 def encode(picture: Picture, data: bytes, quality: int, keep_metadata: bool) -> bytes:
@@ -102,6 +133,13 @@ def encode(picture: Picture, data: bytes, quality: int, keep_metadata: bool) -> 
 
 def open_picture(data: bytes) -> Image.Image:
     """The decoded picture as it is stored. Raises RejectedError with a reason a person understands."""
+    image = _opened(data)
+    guarded(image.load)
+    return image
+
+
+def _opened(data: bytes) -> Image.Image:
+    """The picture with its header read, its pixels not yet."""
     if not data:
         raise RejectedError("empty file")
     try:
@@ -114,8 +152,59 @@ def open_picture(data: bytes) -> Image.Image:
         raise RejectedError(
             f"claims {image.width} x {image.height} pixels, above {MAX_PIXELS // 10**6} megapixels"
         )
-    guarded(image.load)
     return image
+
+
+def _reduced(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """`size` with its longer side at most `max_side` (0: as it is)."""
+    if not max_side or max(size) <= max_side:
+        return size
+    factor = max_side / max(size)
+    return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
+
+
+def _draft(source: Image.Image, size: tuple[int, int]) -> None:
+    """Have a JPEG decoded at a half, a quarter or an eighth, where that is no less than `size`."""
+    source.draft(None, size)
+
+
+def _small(
+    source: Image.Image, data: bytes, size: tuple[int, int], changes: list[str]
+) -> tuple[Image.Image, Image.Image | None]:
+    """The picture as 8-bit sRGB of `size`, and its mask; reduced first, so that little is held in memory."""
+    if (deep := hdr_heif(source, data)) is not None:
+        pixels, coding = deep
+        changes.append(coding.change)
+        return _resized(Image.fromarray(to_srgb(pixels, coding)), size), None
+    if size != source.size and source.format in ("JPEG", "MPO"):
+        _draft(source, size)
+    source.load()
+    image, mask = source, _alpha(source)
+    if source.mode.startswith("I") or source.mode == "F":
+        image = _from_deep(source)
+        changes.append("converted to 8-bit RGB")
+        return _resized(image, size).convert("RGB"), None
+    if mask is not None:
+        mask = mask.resize(size, Image.Resampling.NEAREST) if size != source.size else mask
+    if source.mode not in ("RGB", "L", "CMYK"):
+        image = source.convert("L" if source.mode in ("1", "LA") else "RGB")
+    image, change = srgb_picture(_resized(image, size), source, data)
+    if not change and source.mode not in ("RGB", "RGBA"):
+        change = "converted to 8-bit RGB"
+    if change:
+        changes.append(change)
+    return image, mask
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if image.size == size:
+        return image
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+def turned(image: Image.Image, turn: int) -> Image.Image:
+    """The picture upright, by its EXIF orientation."""
+    return image.transpose(TURNS[turn]) if turn in TURNS else image
 
 
 def guarded(step: Callable[[], Result]) -> Result:
@@ -148,48 +237,23 @@ def _alpha(image: Image.Image) -> Image.Image | None:
     return alpha.point([255 * (value >= OPAQUE) for value in range(256)])
 
 
-def _to_srgb(image: Image.Image, source: Image.Image, changes: list[str]) -> Image.Image:
-    """Eight-bit sRGB; transparency is dropped (the mask has it), other colour spaces are converted."""
-    if image.mode.startswith("I") or image.mode == "F":
-        changes.append("converted to 8-bit RGB")
-        return _from_deep(image)
-    profile = source.info.get("icc_profile")
-    if profile and image.mode in ("RGB", "RGBA", "CMYK") and not _is_srgb(profile):
-        base = image.convert("RGB") if image.mode == "RGBA" else image
-        try:
-            converted = ImageCms.profileToProfile(
-                base, ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, outputMode="RGB"
-            )
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            converted = None  # a damaged profile: the numbers are taken as sRGB
-        if converted is not None:
-            changes.append("converted to sRGB")
-            return converted
-    if image.mode != "RGB":
-        if image.mode != "RGBA":
-            changes.append("converted to 8-bit RGB")
-        return image.convert("RGB")
-    return image
-
-
-_SRGB = ImageCms.createProfile("sRGB")
-
-
-def _is_srgb(profile: bytes) -> bool:
-    try:
-        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return True  # unreadable: nothing to convert by
-    return "srgb" in name.lower()
-
-
 def _from_deep(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits, or floating point, to 8-bit RGB by the range its numbers are in."""
-    values = np.asarray(image, dtype=np.float64)
+    """Grey of 16 or 32 bits, or floating point, to 8 bits ("L") by the range its numbers are in."""
+    rows = max(STRIP // image.width, 1)
+    boxes = [
+        (0, top, image.width, min(top + rows, image.height)) for top in range(0, image.height, rows)
+    ]
+
+    def strip(box: tuple[int, int, int, int]) -> NDArray[np.float32]:
+        return np.nan_to_num(np.asarray(image.crop(box), np.float32), posinf=0.0, neginf=0.0)
+
     if image.mode.startswith("I;16"):
         scale = 1 / 257.0
     else:
-        top = float(np.nanmax(values, initial=0.0))
+        top = max(float(strip(box).max(initial=0.0)) for box in boxes)
         scale = 255.0 if top <= 1.0 else 1.0 if top <= 255.0 else 1 / 257.0
-    eight = np.clip(np.nan_to_num(values) * scale, 0, 255).round().astype(np.uint8)
-    return Image.fromarray(eight).convert("RGB")
+    grey = Image.new("L", image.size)
+    for box in boxes:
+        eight = np.clip(strip(box) * np.float32(scale), 0, 255).round().astype(np.uint8)
+        grey.paste(Image.fromarray(eight), box)
+    return grey

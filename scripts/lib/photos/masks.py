@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scripts.lib.exif import orientation
-from scripts.lib.photos.decode import Picture, guarded, open_picture
+from scripts.lib.photos.decode import Picture, guarded, open_picture, turned
 from scripts.lib.photos.options import RejectedError
 
 WHITE = 128  # from here on a mask's grey counts as white
@@ -113,20 +113,6 @@ def fit_mask(mask: Mask, photo: Picture) -> Image.Image:
             f"{image.width} x {image.height} pixels do not fit a photo of {wanted[0]} x {wanted[1]}"
         )
     return image if image.size == wanted else image.resize(wanted, Image.Resampling.NEAREST)
-
-
-def turned(image: Image.Image, turn: int) -> Image.Image:
-    """The picture with its EXIF orientation undone."""
-    steps = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }
-    return image.transpose(steps[turn])
 
 
 def _same_shape(a: tuple[int, int], b: tuple[int, int]) -> bool:
