@@ -19,6 +19,7 @@ from PIL import Image
 from scripts.lib.photos import video
 from scripts.lib.photos.motion import motion_between
 from scripts.lib.photos.options import ImportOptions, RejectedError
+from scripts.lib.photos.room import Room
 from scripts.lib.photos.video import choose_frames, frame_time
 from tests.unit.photo_files import Imported, imported, jpeg, picture, refusal, soft
 from tests.unit.video_files import write_video
@@ -160,9 +161,9 @@ def damaged_always(*_: Any) -> Any:
 
 def test_frames_too_large_for_the_memory_are_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", pan(3))
-    with pytest.raises(RejectedError, match="320 x 240 pixels are too large for the memory"):
-        choose_frames(path, tmp_path, ImportOptions(), memory=1 << 20)
-    assert choose_frames(path, tmp_path, ImportOptions(), memory=1 << 30).frames
+    with pytest.raises(RejectedError, match="reading it takes 3 MB of memory"):
+        choose_frames(path, tmp_path, ImportOptions(), room=Room(1 << 20))
+    assert choose_frames(path, tmp_path, ImportOptions(), room=Room(1 << 30)).frames
 
 
 @pytest.mark.parametrize("second", [0.0, 1e9, 1e18])

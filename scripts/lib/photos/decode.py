@@ -88,11 +88,16 @@ def decode(data: bytes, min_side: int, max_side: int) -> Picture:
 
 
 def decoding_bytes(data: bytes, max_side: int) -> int:
-    """Memory that `decode` and what follows it take at most, by the header alone.
-
-    Bytes for each pixel were measured. Raises RejectedError as `decode` does.
-    """
+    """Memory that `decode` and what follows it take at most. Raises RejectedError as `decode` does."""
     source = _opened(data)
+    return guarded(lambda: loading_bytes(source, max_side))
+
+
+def loading_bytes(source: Image.Image, max_side: int) -> int:
+    """Memory that an opened picture takes until it is sRGB with `max_side`, by its header alone.
+
+    Bytes for each pixel were measured. A JPEG that will be reduced is set to be decoded smaller.
+    """
     size = _reduced(source.size, max_side)
     stored, kept = source.width * source.height, size[0] * size[1]
     each = COSTS.get(source.format or "", 4) + (1 if source.mode[0] in "IF" else 0)
@@ -164,8 +169,11 @@ def _reduced(size: tuple[int, int], max_side: int) -> tuple[int, int]:
 
 
 def _draft(source: Image.Image, size: tuple[int, int]) -> None:
-    """Have a JPEG decoded at a half, a quarter or an eighth, where that is no less than `size`."""
-    source.draft(None, size)
+    """Have a JPEG decoded at a half, a quarter or an eighth, where that is no less than twice `size`.
+
+    The rest is reduced by a better filter than the decoder's.
+    """
+    source.draft(None, (2 * size[0], 2 * size[1]))
 
 
 def _small(

@@ -9,7 +9,9 @@ import av
 
 from scripts.lib.photos import panorama
 from scripts.lib.photos.decode import guarded
+from scripts.lib.photos.frame_picture import film_bytes
 from scripts.lib.photos.options import RejectedError
+from scripts.lib.photos.room import Room, require
 
 # Written by Apple into both parts of a Live Photo.
 LIVE_KEYS = ("com.apple.quicktime.content.identifier", "com.apple.quicktime.live-photo.auto")
@@ -28,19 +30,23 @@ class FilmFacts:
     panorama: str | None
 
 
-def film_facts(path: Path) -> FilmFacts | None:
-    """Facts of the film at `path`; None when it cannot be read, which reading its frames explains."""
+def film_facts(path: Path, room: Room) -> FilmFacts | None:
+    """Facts of the film at `path`; None when it cannot be read, which reading its frames explains.
+
+    `room` is the memory that decoding one frame may take.
+    """
     try:
-        return guarded(lambda: _facts(path))
+        return guarded(lambda: _facts(path, room))
     except RejectedError:
         return None
 
 
-def _facts(path: Path) -> FilmFacts | None:
+def _facts(path: Path, room: Room) -> FilmFacts | None:
     with av.open(str(path), metadata_errors="ignore") as container:
         if not container.streams.video:
             return None
         stream = container.streams.video[0]
+        require(film_bytes(stream), room.total)
         frame = next(container.decode(stream), None)
         metadata = {key.lower(): value for key, value in container.metadata.items()}
         width, height = stream.width, stream.height

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -30,6 +31,9 @@ _MATRICES = {
 _UNREAD_MATRICES = {11, 14, 15}
 SD_LINES, SD_COLUMNS = 576, 1024  # up to these an untagged film is BT.601, above it BT.709
 SQUARE = 0.005  # pixels that are this near to square are taken for square
+# Frames that a decoder keeps because others refer to them: HEVC's largest level has six, and some wait.
+HELD = 8
+PICTURE = 24  # bytes of each pixel while a frame becomes a picture
 WIDEST = 4  # an aspect beyond 1:4 is a damaged header
 
 
@@ -125,6 +129,14 @@ def _matrix(frame: av.VideoFrame) -> Colorspace:
         return Colorspace.BT2020
     large = frame.height > SD_LINES or frame.width > SD_COLUMNS
     return Colorspace.ITU709 if large else Colorspace.ITU601
+
+
+def film_bytes(stream: av.VideoStream, threads: int = 0) -> int:
+    """Memory that decoding a film takes with `threads`, and making a picture of a frame, by its header."""
+    context = stream.codec_context
+    pixels = int(context.width or 0) * int(context.height or 0)
+    stored = (context.format.padded_bits_per_pixel if context.format else 12) / 8
+    return int(pixels * (stored * (HELD + (threads or os.cpu_count() or 1)) + PICTURE))
 
 
 class Deinterlacer:

@@ -36,6 +36,7 @@ from scripts.lib.photos.record import (
     report,
     require_photos,
 )
+from scripts.lib.photos.room import Room
 from scripts.lib.photos.sorting import Parts, sort_files
 from scripts.lib.photos.source import SourceFile, list_source, read_file
 from scripts.lib.photos.video import choose_frames, frame_time
@@ -51,10 +52,12 @@ def import_photos(
     contact: Path | None = None,
     threads: int = 0,
     name: str | None = None,
+    memory: int | None = None,
 ) -> dict[str, Any]:
     """Write the usable photos of `source` to the stored zip `archive`; return the report (photos.json).
 
     `name` is what the report and messages call the source, when it is a copy of something elsewhere.
+    `memory` is what reading may take in bytes (None: no limit): a picture that needs more is left out.
 
     The archive holds NAME.jpg for every kept photo and masks/NAME.jpg.png (one bit, black is
     ignored) where a photo has a mask. `contact` receives the contact sheet. Raises UserError when
@@ -64,7 +67,7 @@ def import_photos(
     archive.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(archive.parent, "import") as folder:
         points = _read_ground_points(files)
-        items, others = _read_all(files, options, folder, threads)
+        items, others = _read_all(files, options, folder, threads, memory)
         items = name_items(judge(items, options))
         photos = [item.photo for item in items]
         _tell(photos)
@@ -198,7 +201,11 @@ def _captures(items: Sequence[Item]) -> list[list[int]]:
 
 
 def _read_all(
-    files: Sequence[SourceFile], options: ImportOptions, folder: Path, threads: int
+    files: Sequence[SourceFile],
+    options: ImportOptions,
+    folder: Path,
+    threads: int,
+    memory: int | None,
 ) -> tuple[list[Item], list[dict[str, Any]]]:
     """Items of every file in the order of their names, and the files that were used otherwise."""
     by_name = {file.name: file for file in files}
@@ -209,13 +216,14 @@ def _read_all(
         positions = read_positions(table, read_file(by_name[table]), options.position_columns)
         note = f"positions of {len(positions)} photos"
         others.append({"file": table, "kind": "positions", "note": note})
-    context = Context(options, folder, positions, table, threads)
+    room = Room(memory, threads or os.cpu_count() or 1)
+    context = Context(options, folder, positions, table, threads, room)
     captures = [
         file
         for file in files
         if file.name != table and PurePosixPath(file.name).name.lower() != GCP_FILE
     ]
-    parts = sort_files(captures, folder, threads)
+    parts = sort_files(captures, folder, threads, room)
     items = judge_masks(list(_prepare_all(parts.photos, parts.mask_of, context)))
     for sentence in sentences(items, parts.unused):
         say(sentence)
@@ -261,10 +269,12 @@ def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[di
             tempfile.TemporaryDirectory(dir=context.folder) as scratch,
             file.on_disk(Path(scratch)) as path,
         ):
-            facts = film_facts(path)
+            facts = film_facts(path, context.room)
             if facts is not None and facts.panorama is not None:
                 raise RejectedError(facts.panorama, Cause.SPHERE)
-            chosen = choose_frames(path, Path(scratch), context.options, context.threads)
+            chosen = choose_frames(
+                path, Path(scratch), context.options, context.threads, context.room
+            )
             items, around = [], 0
             for frame in chosen.frames:
                 data = frame.jpeg.read_bytes()

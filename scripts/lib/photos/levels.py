@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from scripts.lib.photos.decode import FORMATS, MAX_PIXELS, guarded
+from scripts.lib.photos.decode import FORMATS, MAX_PIXELS, guarded, loading_bytes
 from scripts.lib.photos.options import RejectedError
+from scripts.lib.photos.room import Room
 from scripts.lib.photos.source import SourceFile, read_file
 
 SIDE = 128  # pixels of the copy that is looked at
@@ -54,30 +57,36 @@ class Levels:
         return not self.mask and (self.camera or (not self.grey and self.colours > FEW))
 
 
-def levels_of(file: SourceFile) -> Levels | None:
-    """Look at a file's pixels; None when it is no picture that can be read."""
+def levels_of(file: SourceFile, room: Room) -> Levels | None:
+    """Look at a file's pixels; None when it is no picture that can be read within `room`."""
     try:
-        source = read_file(file) if file.path is None else file.path
-        return guarded(lambda: _levels(io.BytesIO(source) if isinstance(source, bytes) else source))
+        with room.hold(file.size if file.path is None else 0):
+            source = io.BytesIO(read_file(file)) if file.path is None else file.path
+            return guarded(lambda: _levels(source, room))
     except RejectedError:
         return None
 
 
-def _levels(source: object) -> Levels:
-    with Image.open(source, formats=FORMATS) as image:  # type: ignore[arg-type]
-        size = image.size
-        if size[0] * size[1] > MAX_PIXELS:
+def _levels(source: IO[bytes] | Path, room: Room) -> Levels:
+    with Image.open(source, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
             raise RejectedError("too many pixels")
-        camera = bool(image.getexif().get(ExifTags.Base.Model))
-        deep = image.mode in DEEP_MODES
-        image.draft(None, (2 * SIDE, 2 * SIDE))
-        alpha = None
-        if "A" in image.getbands() or "transparency" in image.info:
-            alpha = np.asarray(_small(image.convert("RGBA").getchannel("A")))
-        if deep:
-            values = len(np.unique(np.asarray(_small(image))))
-            return Levels(size, True, True, float(values <= 2), values, False, camera)
-        pixels = np.asarray(_small(image.convert("RGB")))
+        size = image.size
+        with room.hold(loading_bytes(image, 2 * SIDE)):
+            return _look(image, size)
+
+
+def _look(image: Image.Image, size: tuple[int, int]) -> Levels:
+    camera = bool(image.getexif().get(ExifTags.Base.Model))
+    deep = image.mode in DEEP_MODES
+    image.draft(None, (2 * SIDE, 2 * SIDE))
+    alpha = None
+    if "A" in image.getbands() or "transparency" in image.info:
+        alpha = np.asarray(_small(image.convert("RGBA").getchannel("A")))
+    if deep:
+        values = len(np.unique(np.asarray(_small(image))))
+        return Levels(size, True, True, float(values <= 2), values, False, camera)
+    pixels = np.asarray(_small(image.convert("RGB")))
     grey = np.ptp(pixels.astype(np.int16), axis=2)
     coarse = (pixels.astype(np.int32) >> 4) @ np.array([256, 16, 1])
     return Levels(

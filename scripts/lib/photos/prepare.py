@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -15,7 +15,7 @@ from PIL.ExifTags import IFD
 from scripts.lib.exif import read_metadata
 from scripts.lib.photos import panorama
 from scripts.lib.photos.contact import thumbnail
-from scripts.lib.photos.decode import Picture, decode, encode, guarded
+from scripts.lib.photos.decode import Picture, decode, decoding_bytes, encode, guarded
 from scripts.lib.photos.judge import Look, look_at
 from scripts.lib.photos.masks import (
     HIDES_ALL,
@@ -28,6 +28,7 @@ from scripts.lib.photos.masks import (
 from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
 from scripts.lib.photos.positions import Position, lookup
 from scripts.lib.photos.record import Photo, drop
+from scripts.lib.photos.room import Room
 from scripts.lib.photos.source import SourceFile, read_file
 from scripts.lib.xmp import read_flight_data
 
@@ -58,24 +59,33 @@ class Context:
     positions: Mapping[str, Position]
     positions_file: str | None = None
     threads: int = 0  # 0: one for each core
+    room: Room = field(default_factory=Room)  # memory that the threads may take
 
 
 def prepare(file: SourceFile, mask: SourceFile | None, context: Context) -> Item:
     """Read, check and convert one photo; a file that cannot be used comes back with the reason."""
     photo = Photo(file=file.name, original=file.name, kept=False, reason="")
     try:
-        data = read_file(file)
-        digest = hashlib.sha256(data).hexdigest()
-        photo = replace(photo, bytes=len(data), sha256=digest, source_sha256=digest)
-        picture = decode(data, context.options.min_side, context.options.max_side)
-        metadata = guarded(lambda: _metadata(picture, file.name, context))
-        if reason := guarded(lambda: _panorama(picture, metadata["camera"])):
-            raise RejectedError(reason, Cause.SPHERE)
-        jpeg = guarded(lambda: _encode(picture, data, context.options))
-        hidden, facts = _mask(picture, mask)
-        return finish(replace(photo, **facts, **metadata), jpeg, picture, hidden, context)
+        with context.room.hold(file.size):
+            data = read_file(file)
+            digest = hashlib.sha256(data).hexdigest()
+            photo = replace(photo, bytes=len(data), sha256=digest, source_sha256=digest)
+            need = len(data) + decoding_bytes(data, context.options.max_side)
+            with context.room.hold(need):
+                return _prepared(photo, data, mask, context)
     except RejectedError as rejection:
         return Item(drop(photo, str(rejection), rejection.cause))
+
+
+def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Context) -> Item:
+    """The item of a photo that was read. Raises RejectedError when it cannot be used."""
+    picture = decode(data, context.options.min_side, context.options.max_side)
+    metadata = guarded(lambda: _metadata(picture, photo.original, context))
+    if reason := guarded(lambda: _panorama(picture, metadata["camera"])):
+        raise RejectedError(reason, Cause.SPHERE)
+    jpeg = guarded(lambda: _encode(picture, data, context.options))
+    hidden, facts = _mask(picture, mask, context.room)
+    return finish(replace(photo, **facts, **metadata), jpeg, picture, hidden, context)
 
 
 def finish(
@@ -126,13 +136,18 @@ def _panorama(picture: Picture, camera: str | None) -> str | None:
     return panorama.of_picture(picture.image, picture.xmp, custom, camera)
 
 
-def _mask(picture: Picture, file: SourceFile | None) -> tuple[Image.Image | None, dict[str, Any]]:
+def _mask(
+    picture: Picture, file: SourceFile | None, room: Room
+) -> tuple[Image.Image | None, dict[str, Any]]:
     """The photo's mask from its transparency and its mask file, and what photos.json tells of it."""
     beside, notes = None, []
     if file is not None:
         try:
-            mask = read_mask(read_file(file))
-            beside = guarded(lambda: fit_mask(mask, picture))
+            with room.hold(file.size):
+                data = read_file(file)
+                with room.hold(len(data) + decoding_bytes(data, 0)):
+                    mask = read_mask(data)
+                    beside = guarded(lambda: fit_mask(mask, picture))
             if mask.note:
                 notes.append(f"{file.name} {mask.note}")
         except RejectedError as rejection:

@@ -25,6 +25,7 @@ from scripts.lib.photos.film_facts import film_facts
 from scripts.lib.photos.levels import Levels, levels_of
 from scripts.lib.photos.mask_names import named_as_mask, pair_masks, twins
 from scripts.lib.photos.options import Cause, RejectedError
+from scripts.lib.photos.room import Room
 from scripts.lib.photos.source import (
     KINDS,
     PANORAMA_SUFFIXES,
@@ -54,11 +55,15 @@ class Parts:
     left_out: dict[str, Companion]
 
 
-def sort_files(files: Sequence[SourceFile], folder: Path, threads: int = 0) -> Parts:
+def sort_files(
+    files: Sequence[SourceFile], folder: Path, threads: int = 0, room: Room | None = None
+) -> Parts:
     """Tell captures from what lies beside them, by names first and by pixels where names do not decide.
 
-    Members of an archive that have to be looked at are copied into `folder` for that time.
+    Members of an archive that have to be looked at are copied into `folder` for that time. `room` is the
+    memory that the threads may take.
     """
+    room = room or Room()
     left_out = companions(files)
     rest = [file for file in files if file.name not in left_out]
     films = [file for file in rest if file.suffix in VIDEO_SUFFIXES]
@@ -66,8 +71,8 @@ def sort_files(files: Sequence[SourceFile], folder: Path, threads: int = 0) -> P
     for file in rest:
         if file.suffix not in VIDEO_SUFFIXES and file.suffix not in PHOTO_SUFFIXES:
             left_out[file.name] = _unread(file)
-    left_out |= _live_films(films, pictures, folder)
-    look = _looker(pictures, threads)
+    left_out |= _live_films(films, pictures, folder, room)
+    look = _looker(pictures, threads, room)
     left_out |= _depth_maps(pictures, look)
     pictures = [file for file in pictures if file.name not in left_out]
     mask_of, unused = _masks(pictures, look)
@@ -98,7 +103,7 @@ def _unread(file: SourceFile) -> Companion:
 
 
 def _live_films(
-    films: Iterable[SourceFile], pictures: Sequence[SourceFile], folder: Path
+    films: Iterable[SourceFile], pictures: Sequence[SourceFile], folder: Path, room: Room
 ) -> dict[str, Companion]:
     """Short films that phones keep with a still of the same name."""
     stills = Pictures(file.name for file in pictures)
@@ -106,17 +111,17 @@ def _live_films(
     found = {}
     for film in films:
         still = still_of(film.name, stills)
-        if still is not None and _is_live(film, by_name[still], folder):
+        if still is not None and _is_live(film, by_name[still], folder, room):
             reason = f"the moving part of {still} (a Live Photo or Motion Photo)"
             found[film.name] = Companion(reason, Cause.LIVE)
     return found
 
 
-def _is_live(film: SourceFile, still: SourceFile, folder: Path) -> bool:
+def _is_live(film: SourceFile, still: SourceFile, folder: Path, room: Room) -> bool:
     """Apple's mark, or a film of seconds beside a larger still: not a film with its poster."""
     try:
         with film.on_disk(folder) as path:
-            facts = film_facts(path)
+            facts = film_facts(path, room)
     except RejectedError:  # of an archive; reading its frames tells why
         return False
     if facts is None:
@@ -143,7 +148,7 @@ def _stored_size(file: SourceFile) -> tuple[int, int]:
 Look = Callable[[Iterable[str]], dict[str, Levels | None]]
 
 
-def _looker(pictures: Sequence[SourceFile], threads: int) -> Look:
+def _looker(pictures: Sequence[SourceFile], threads: int, room: Room) -> Look:
     """A function that looks at the pixels of named pictures, once each, several at a time."""
     by_name = {file.name: file for file in pictures}
     known: dict[str, Levels | None] = {}
@@ -153,7 +158,7 @@ def _looker(pictures: Sequence[SourceFile], threads: int) -> Look:
         new = [name for name in asked if name not in known]
         with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
             known.update(
-                zip(new, pool.map(lambda name: levels_of(by_name[name]), new), strict=True)
+                zip(new, pool.map(lambda name: levels_of(by_name[name], room), new), strict=True)
             )
         return {name: known[name] for name in asked}
 

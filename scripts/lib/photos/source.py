@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import struct
 import zipfile
@@ -194,4 +195,10 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> SourceFile:
             for block in blocks():
                 out.write(block)
 
-    return SourceFile(_inside(info), info.file_size, lambda: b"".join(blocks()), None, copy)
+    def read() -> bytes:
+        held = io.BytesIO()  # what it hands over is no second copy
+        for block in blocks():
+            held.write(block)
+        return held.getvalue()
+
+    return SourceFile(_inside(info), info.file_size, read, None, copy)

@@ -21,12 +21,14 @@ from PIL import Image
 from scripts.lib.console import Progress
 from scripts.lib.photos.frame_picture import (
     Deinterlacer,
+    film_bytes,
     frame_grey,
     frame_picture,
     quarter_turns,
 )
 from scripts.lib.photos.judge import sharpness
 from scripts.lib.photos.options import ImportOptions, RejectedError
+from scripts.lib.photos.room import Room, require
 from scripts.lib.photos.selection import (
     LEAST_MOTION,
     Box,
@@ -41,8 +43,6 @@ PREVIEW = 288  # pixels of the longer side of the copy that sharpness and motion
 JPEG_QUALITY = 95
 JPEG_BLOCK = 8  # pixels: cut along its blocks, a JPEG that is saved again keeps its numbers
 LONGEST_STEP = 0.2  # of the width: a cut to another scene is no longer way than this
-# Pictures that a decoder holds at a time: 16 that others refer to, and one for each thread.
-HELD = 16
 # What a decoder, or the step after it, raises for damaged data.
 DAMAGE = (av.error.FFmpegError, ValueError, OSError, MemoryError)
 
@@ -103,7 +103,7 @@ class _Taken:
 
 
 def choose_frames(
-    path: Path, folder: Path, options: ImportOptions, threads: int = 0, memory: int | None = None
+    path: Path, folder: Path, options: ImportOptions, threads: int = 0, room: Room | None = None
 ) -> Selection:
     """Write the chosen frames of the video at `path` as JPEGs into `folder`.
 
@@ -111,8 +111,8 @@ def choose_frames(
     picture moved `video_motion` of its width since those taken before, or less where that would give
     fewer than `video_least`. When more than `video_frames` are taken, they are thinned evenly. The
     pictures are upright, whole (deinterlaced), of square pixels, without black bars, and in sRGB.
-    `threads` (0: one for each core) decode, and `memory` bytes may be used. Raises RejectedError when
-    nothing can be decoded.
+    `threads` (0: one for each core) decode within the memory of `room`. Raises RejectedError when nothing
+    can be decoded.
     """
     try:
         container = av.open(str(path), metadata_errors="ignore")
@@ -122,7 +122,7 @@ def choose_frames(
         if not container.streams.video:
             raise RejectedError("has no video track")
         stream = container.streams.video[0]
-        _check_size(stream, memory)
+        require(film_bytes(stream, threads), (room or Room()).total)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
         reader = _Reader(stream, options.video_per_second, threads)
@@ -141,17 +141,6 @@ def choose_frames(
         camera=metadata.get("com.apple.quicktime.model") or metadata.get("com.android.model"),
         note=reader.note,
     )
-
-
-def _check_size(stream: av.VideoStream, memory: int | None) -> None:
-    """Raises RejectedError for frames of a size that decoding cannot hold in `memory` bytes."""
-    context = stream.codec_context
-    pixels = int(context.width or 0) * int(context.height or 0)
-    # Two bytes for each of the colours at most, and 16 while one becomes a picture.
-    if memory is not None and pixels * (6 * HELD + 16) > memory:
-        raise RejectedError(
-            f"frames of {context.width} x {context.height} pixels are too large for the memory of this job"
-        )
 
 
 def _take(
