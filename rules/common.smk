@@ -21,7 +21,7 @@ from scripts.lib.places import checkpoint_place
 from scripts.lib.progress import RunProgress
 from scripts.lib.remote import check_uri, remote_digest
 from scripts.lib.records import RunRecords
-from scripts.lib.settings import load_scenes, scene_settings, workflow_settings
+from scripts.lib.settings import load_scenes, scene_device, scene_settings, workflow_settings
 
 
 def checked(function, *arguments):
@@ -42,6 +42,7 @@ IMAGES = checked(rule_images, ROOT, SETTINGS["registry"], SETTINGS["train_image"
 
 # Settings of every scene, checked before the first job starts: presets, then config, then the sheet's row.
 SCENE_SETTINGS = {name: checked(scene_settings, SETTINGS, config, row, ROOT) for name, row in SCENES.items()}
+DEVICES = {name: checked(scene_device, SETTINGS, row, ROOT) for name, row in SCENES.items()}
 
 
 def stored(uri):
@@ -135,6 +136,12 @@ def options(rule_name):
     A function, because a JSON literal in params would be read as wildcards.
     """
     return lambda wildcards: json.dumps(known(wildcards)[rule_name], sort_keys=True)
+
+
+def device(wildcards):
+    """Where the scene is trained and rendered: auto, cuda or cpu."""
+    known(wildcards)
+    return DEVICES[wildcards.scene]
 
 
 def code(script, *globs):

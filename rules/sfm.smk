@@ -128,4 +128,4 @@ rule undistort:
         code=code("undistort"),
     shell:
         "python -m scripts.undistort --photos {input.photos:q} --sparse {params.sparse:q}"
-        " --options {params.options:q} --output {output.scene:q} 2>&1 | tee {log:q}"
+        " --options {params.options:q} --output {output.scene:q} --threads {threads} 2>&1 | tee {log:q}"

@@ -28,13 +28,14 @@ rule train_splat:
         mem_mb=grow(14000),
     params:
         options=options("train_splat"),
+        device=device,
         # Checkpoints are no output: Snakemake deletes those of a failed job, and these must survive it.
         checkpoints=lambda wildcards: checkpoint_place(RUN_PREFIX, RESULTS, wildcards.scene),
         code=code("train_splat"),
     shell:
         "python -m scripts.train_splat --scene {input.scene:q} --options {params.options:q}"
         " --ply {output.ply:q} --metrics {output.metrics:q} --checkpoints {params.checkpoints:q}"
-        " --threads {threads} 2>&1 | tee {log:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule evaluate_splat:
@@ -59,11 +60,12 @@ rule evaluate_splat:
         mem_mb=grow(8000),
     params:
         options=options("evaluate_splat"),
+        device=device,
         code=code("evaluate_splat"),
     shell:
         "python -m scripts.evaluate_splat --ply {input.ply:q} --scene {input.scene:q}"
         " --options {params.options:q} --eval {output.metrics:q} --renders {output.renders:q}"
-        " 2>&1 | tee {log:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule clean_splat:
@@ -88,11 +90,12 @@ rule clean_splat:
         mem_mb=grow(8000),
     params:
         options=options("clean_splat"),
+        device=device,
         code=code("clean_splat"),
     shell:
         "python -m scripts.clean_splat --ply {input.ply:q} --scene {input.scene:q}"
         " --options {params.options:q} --output {output.ply:q} --metrics {output.metrics:q}"
-        " 2>&1 | tee {log:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule compress_splat:
@@ -121,13 +124,14 @@ rule compress_splat:
         mem_mb=grow(8000),
     params:
         options=options("compress_splat"),
+        device=device,
         code=code("compress_splat"),
     shell:
         "python -m scripts.compress_splat --ply {input.ply:q} --scene {input.scene:q}"
         " --options {params.options:q} --sog {output.sog:q} --mobile {output.mobile:q}"
         " --spz {output.spz:q} --compressed-ply {output.compressed_ply:q} --lod {output.lod:q}"
         " --metrics {output.metrics:q}"
-        " 2>&1 | tee {log:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule check_codecs:
@@ -157,11 +161,13 @@ rule check_codecs:
         mem_mb=grow(8000),
     params:
         options=options("check_codecs"),
+        device=device,
         code=code("check_codecs"),
     shell:
         "python -m scripts.check_codecs --ply {input.ply:q} --scene {input.scene:q}"
         " --encoded {input.encoded:q} {input.lod:q} --compressed {input.compressed:q} --options {params.options:q}"
-        " --metrics {output.metrics:q} 2>&1 | tee {log:q}"
+        " --metrics {output.metrics:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule render_poster:
@@ -191,10 +197,12 @@ rule render_poster:
         gpu=1,
         mem_mb=grow(8000),
     params:
+        device=device,
         code=code("render_poster"),
     shell:
         "python -m scripts.render_poster --ply {input.ply:q} --scene {input.scene:q}"
-        " --output {output.poster:q} --view {output.view:q} 2>&1 | tee {log:q}"
+        " --output {output.poster:q} --view {output.view:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule render_tour:
@@ -225,8 +233,9 @@ rule render_tour:
         mem_mb=grow(8000),
     params:
         options=options("render_tour"),
+        device=device,
         code=code("render_tour"),
     shell:
         "python -m scripts.render_tour --ply {input.ply:q} --view {input.view:q}"
         " --options {params.options:q} --film {output.film:q} --stops {output.stops:q}"
-        " 2>&1 | tee {log:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"

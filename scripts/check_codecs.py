@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.lib import lod
 from scripts.lib.codecs import decode
@@ -18,7 +18,11 @@ from scripts.lib.console import Progress, UserError, run_main, say
 from scripts.lib.files import read_json, write_json
 from scripts.lib.gaussians import Gaussians, read_ply
 from scripts.lib.options import parse_options
+from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
+
+if TYPE_CHECKING:
+    from scripts.lib.render.device import Device
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,6 @@ class CheckOptions:
     # Of the web page's file (SOG), and of its streamed form, against the PLY, before the run fails.
     max_loss_db: float = 0.5
     max_mobile_loss_db: float = 1.0  # the same for the file that phones load
-    device: str = "auto"  # auto, cuda, cpu
     resolution: int | str = "auto"  # long side in pixels; 0: the photos' own size
     holdout: int | str = "auto"  # every n-th photo by name
 
@@ -51,6 +54,7 @@ def check_codecs(
     encoded: Sequence[Path],
     options: CheckOptions,
     metrics: Path,
+    device: Device,
     compressed: Path | None = None,
 ) -> dict[str, Any]:
     """Measure `encoded` against `ply` and the photos; write and return the metrics.
@@ -59,13 +63,11 @@ def check_codecs(
     Raises UserError, after writing, when a file of the page loses more than it may.
     """
     from scripts.lib import evaluate
-    from scripts.lib.train.device import choose_device
 
-    device = choose_device(options.device)
     views = evaluate.choose_views(ply, scene, options.resolution, options.holdout)
     photos = [evaluate.photo_of(views, index) for index in views.indices]
     names = [views.scene.names[index] for index in views.indices]
-    original = list(evaluate.render_views(read_ply(ply), views, device))
+    original = list(evaluate.render_views(read_ply(ply), views, device.type))
     progress = Progress("check_codecs", len(encoded) + 1)
     formats: dict[str, dict[str, Any]] = {}
 
@@ -85,7 +87,7 @@ def check_codecs(
         }
 
     def shown(gaussians: Gaussians) -> dict[str, Any]:
-        return measured(gaussians, list(evaluate.render_views(gaussians, views, device)))
+        return measured(gaussians, list(evaluate.render_views(gaussians, views, device.type)))
 
     for done, path in enumerate((ply, *encoded), 1):
         kind = format_of(path)
@@ -122,6 +124,8 @@ def check_codecs(
         "held_out": views.held_out,
         "views": names,
         "resolution": int(views.scene.sizes.max()),
+        "device": device.type,
+        "device_reason": device.reason,
         "targets": made.get("targets", {}),
         "rate": made.get("rate", []),
     }
@@ -146,12 +150,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--compressed", type=Path, help="compress.json, to take its choices over")
     parser.add_argument("--options", default="{}", help="JSON object, see CheckOptions")
     parser.add_argument("--metrics", type=Path, required=True, help="codecs.json to write")
+    add_compute_arguments(parser)
     args = parser.parse_args(argv)
-    use_threads(0)
+    use_threads(args.threads)
     options = parse_options(CheckOptions, args.options)
-    result = check_codecs(
-        args.ply, args.scene, args.encoded, options, args.metrics, args.compressed
-    )
+
+    from scripts.lib.render.device import on_device
+
+    with on_device(args.device, args.gpus) as device:
+        result = check_codecs(
+            args.ply,
+            args.scene,
+            args.encoded,
+            options,
+            args.metrics,
+            device,
+            args.compressed,
+        )
     for name, numbers in result["formats"].items():
         say(
             f"{name}: {numbers['bytes'] / 1e6:.2f} MB, PSNR {numbers['psnr']:.2f} dB"

@@ -21,13 +21,14 @@ from scripts.lib.console import UserError, run_main, say
 from scripts.lib.files import replacing, write_json
 from scripts.lib.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.options import parse_options
+from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
 
 LONG_SIDE = 480  # pixels of the views that tell what was seen; more shows no more Gaussians
 
 
 def clean(
-    gaussians: Gaussians, ply: Path, scene_path: Path, options: CleanOptions
+    gaussians: Gaussians, ply: Path, scene_path: Path, options: CleanOptions, device: str
 ) -> tuple[Gaussians, dict[str, Any]]:
     """The Gaussians worth keeping, and the numbers: each filter is tried and kept if it does no harm.
 
@@ -35,10 +36,8 @@ def clean(
     """
     from scripts.lib import evaluate, visibility
     from scripts.lib.scene import load_scene
-    from scripts.lib.train.device import choose_device
     from scripts.lib.train.note import read_note
 
-    device = choose_device(options.device)
     views = evaluate.choose_views(ply, scene_path)
     photos = [evaluate.photo_of(views, index) for index in views.indices]
 
@@ -100,8 +99,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--options", default="{}", help="JSON object, see CleanOptions")
     parser.add_argument("--output", type=Path, required=True, help="splat.clean.ply to write")
     parser.add_argument("--metrics", type=Path, required=True, help="clean.json to write")
+    add_compute_arguments(parser)
     given = parser.parse_args(argv)
-    use_threads(0)
+    use_threads(given.threads)
     options = parse_options(CleanOptions, given.options)
     began = time.monotonic()
     gaussians = read_ply(given.ply)
@@ -114,7 +114,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             "filters": {},
         }
     else:
-        kept, result = clean(gaussians, given.ply, given.scene, options)
+        from scripts.lib.render.device import on_device
+
+        with on_device(given.device, given.gpus) as device:
+            kept, result = clean(gaussians, given.ply, given.scene, options, device.type)
+        result |= {"device": device.type, "device_reason": device.reason}
         write_ply(given.output, kept, header_of(given.ply))
     result |= {
         "enabled": options.enabled,

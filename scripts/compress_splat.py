@@ -22,6 +22,7 @@ from scripts.lib.console import UserError, run_main, say
 from scripts.lib.files import replacing, write_json
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.options import parse_options
+from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
 
 LONG_SIDE = 480  # pixels of the training views that tell how much each Gaussian is seen
@@ -40,6 +41,7 @@ def targets(
     ply: Path,
     scene_path: Path,
     options: compress.CompressOptions,
+    device: str,
     outputs: dict[str, Path],
     spz: Path | None = None,
     stream: Path | None = None,
@@ -53,9 +55,7 @@ def targets(
     """
     from scripts.lib import budget, evaluate, visibility
     from scripts.lib.scene import load_scene
-    from scripts.lib.train.device import choose_device
 
-    device = choose_device(options.device)
     views = evaluate.choose_views(ply, scene_path)
     scene = load_scene(scene_path, LONG_SIDE)
     trained = [i for i in range(len(scene)) if not views.held_out or i not in views.indices]
@@ -238,7 +238,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--metrics", type=Path, help="JSON to write: bytes, seconds, errors, choices"
     )
+    add_compute_arguments(parser)
     given = parser.parse_args(argv)
+    use_threads(given.threads)
     options = parse_options(compress.CompressOptions, given.options)
     outputs = {name: getattr(given, name) for name in compress.FORMATS if getattr(given, name)}
     if not outputs and not given.mobile:
@@ -252,17 +254,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(f"{given.ply}: {len(gaussians):,} Gaussians, SH degree {gaussians.sh_degree}")
     measured: dict[str, Any] = {}
     if given.scene:
-        use_threads(0)
+        from scripts.lib.render.device import on_device
+
         wanted = {"desktop": outputs.pop("sog", None), "mobile": given.mobile}
-        measured = targets(
-            gaussians,
-            given.ply,
-            given.scene,
-            options,
-            {name: path for name, path in wanted.items() if path},
-            outputs.pop("spz", None),
-            given.lod,
-        )
+        with on_device(given.device, given.gpus) as device:
+            measured = targets(
+                gaussians,
+                given.ply,
+                given.scene,
+                options,
+                device.type,
+                {name: path for name, path in wanted.items() if path},
+                outputs.pop("spz", None),
+                given.lod,
+            )
+        measured |= {"device": device.type, "device_reason": device.reason}
     formats = {
         name: compress.write(name, path, gaussians, options) for name, path in outputs.items()
     }

@@ -10,38 +10,45 @@ import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts.lib.console import Progress, run_main, say
 from scripts.lib.files import add_to_zip, write_json, writing_zip
 from scripts.lib.gaussians import read_ply
 from scripts.lib.options import parse_options
+from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
+
+if TYPE_CHECKING:
+    from scripts.lib.render.device import Device
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
     """The `evaluate_splat` section of the configuration; "auto" takes what training used."""
 
-    device: str = "auto"  # auto, cuda, cpu
     resolution: int | str = "auto"  # long side in pixels; 0: the photos' own size
     holdout: int | str = "auto"  # every n-th photo by name
 
 
 def evaluate_splat(
-    ply: Path, scene: Path, options: EvaluateOptions, metrics: Path, renders: Path
+    ply: Path,
+    scene: Path,
+    options: EvaluateOptions,
+    metrics: Path,
+    renders: Path,
+    device: Device,
 ) -> dict[str, object]:
     """Measure `ply` on its held-out views; write `metrics` and `renders`, return the metrics."""
     from scripts.lib import evaluate
-    from scripts.lib.train.device import choose_device
 
     began = time.monotonic()
-    device = choose_device(options.device)
     gaussians = read_ply(ply)
     views = evaluate.choose_views(ply, scene, options.resolution, options.holdout)
     progress = Progress("evaluate_splat", len(views.indices))
     measured: list[dict[str, object]] = []
     with writing_zip(renders) as archive:
-        pictures = evaluate.render_views(gaussians, views, device)
+        pictures = evaluate.render_views(gaussians, views, device.type)
         for done, (index, render) in enumerate(zip(views.indices, pictures, strict=True), 1):
             name, photo = views.scene.names[index], evaluate.photo_of(views, index)
             flip = evaluate.flip(render, photo)
@@ -62,7 +69,8 @@ def evaluate_splat(
         "photos": len(views.scene),
         "resolution": int(views.scene.sizes.max()),
         "gaussians": len(gaussians),
-        "device": device,
+        "device": device.type,
+        "device_reason": device.reason,
         "seconds": round(time.monotonic() - began, 2),
     }
     write_json(metrics, result)
@@ -77,10 +85,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--options", default="{}", help="JSON object, see EvaluateOptions")
     parser.add_argument("--eval", type=Path, required=True, help="eval.json to write")
     parser.add_argument("--renders", type=Path, required=True, help="renders.zip to write")
+    add_compute_arguments(parser)
     args = parser.parse_args(argv)
-    use_threads(0)
+    use_threads(args.threads)
     options = parse_options(EvaluateOptions, args.options)
-    result = evaluate_splat(args.ply, args.scene, options, args.eval, args.renders)
+
+    from scripts.lib.render.device import on_device
+
+    with on_device(args.device, args.gpus) as device:
+        result = evaluate_splat(args.ply, args.scene, options, args.eval, args.renders, device)
     say(f"{args.ply}: PSNR {result['psnr']:.2f} dB, SSIM {result['ssim']:.3f}")
 
 

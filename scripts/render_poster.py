@@ -12,7 +12,9 @@ from pathlib import Path
 from scripts.lib.console import run_main, say
 from scripts.lib.files import write_bytes, write_json
 from scripts.lib.gaussians import read_ply
+from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.scene import load_scene
+from scripts.lib.threads import use_threads
 from scripts.lib.visit import plan_visit
 
 
@@ -25,13 +27,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scene", type=Path, required=True, help="undistorted.zip")
     parser.add_argument("--output", type=Path, required=True, help="poster.jpg to write")
     parser.add_argument("--view", type=Path, required=True, help="view.json to write")
+    add_compute_arguments(parser)
     arguments = parser.parse_args(argv)
+    use_threads(arguments.threads)
 
     from scripts.lib import poster  # brings torch, which --help need not wait for
+    from scripts.lib.render.device import on_device
 
     gaussians = read_ply(arguments.ply)
     view, visit = plan_visit(gaussians, load_scene(arguments.scene))
-    picture = poster.render(gaussians, view.world_to_camera, view.intrinsics(*poster.SIZE))
+    with on_device(arguments.device, arguments.gpus) as device:
+        K = view.intrinsics(*poster.SIZE)
+        picture = poster.render(gaussians, view.world_to_camera, K, device=device.type)
     data = poster.jpeg(picture)
     write_bytes(arguments.output, data)
     write_json(arguments.view, visit)

@@ -22,6 +22,7 @@ from scripts.lib.files import read_json, write_bytes
 from scripts.lib.film import writing_film
 from scripts.lib.gaussians import read_ply
 from scripts.lib.options import parse_options
+from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
 
 SIZES = {"cpu": (640, 12), "cuda": (1280, 30)}  # width in pixels and frames a second
@@ -74,12 +75,15 @@ def tour_of(view: dict[str, Any], path: Path) -> tour.Tour:
         ) from None
 
 
-def film_tour(ply: Path, view_path: Path, options: TourOptions, film: Path, strip: Path) -> int:
+def film_tour(
+    ply: Path, view_path: Path, options: TourOptions, film: Path, strip: Path, device: str
+) -> int:
     """Write film and strip; returns the number of frames."""
-    from scripts.lib.poster import Studio, jpeg
+    from scripts.lib.poster import BACKGROUND, jpeg
+    from scripts.lib.render.renderer import Renderer
 
-    studio = Studio(read_ply(ply))
-    automatic = SIZES["cuda" if studio.device.type == "cuda" else "cpu"]
+    renderer = Renderer(read_ply(ply), device, BACKGROUND)
+    automatic = SIZES[device]
     width = automatic[0] if options.width == "auto" else int(options.width)
     fps = automatic[1] if options.fps == "auto" else int(options.fps)
     size = (width // 2 * 2, width * 9 // 32 * 2)
@@ -88,7 +92,7 @@ def film_tour(ply: Path, view_path: Path, options: TourOptions, film: Path, stri
     def picture(at: float, size: tuple[int, int]) -> npt.NDArray[np.float32]:
         position, target, fov = (values[0] for values in flight.poses(at))
         pose = start_view.look_at(position, target)
-        return studio.picture(pose, start_view.intrinsics(float(fov), *size), size)
+        return renderer.picture(pose, start_view.intrinsics(float(fov), *size), size)
 
     moments = np.arange(0, flight.duration, 1 / fps)
     progress = Progress("render_tour", len(moments))
@@ -110,10 +114,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--options", default="{}", help="JSON object, see TourOptions")
     parser.add_argument("--film", type=Path, required=True, help="tour.mp4 to write")
     parser.add_argument("--stops", type=Path, required=True, help="stops.jpg to write")
+    add_compute_arguments(parser)
     given = parser.parse_args(argv)
-    use_threads(0)
+    use_threads(given.threads)
     options = parse_options(TourOptions, given.options)
-    frames = film_tour(given.ply, given.view, options, given.film, given.stops)
+
+    from scripts.lib.render.device import on_device
+
+    with on_device(given.device, given.gpus) as device:
+        frames = film_tour(given.ply, given.view, options, given.film, given.stops, device.type)
     say(f"{given.film}: {frames} frames, {given.film.stat().st_size / 1e6:.1f} MB")
 
 

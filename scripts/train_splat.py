@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from scripts.lib.console import run_main, say
+from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
 
 
@@ -24,21 +25,24 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--checkpoints", help="folder or s3://BUCKET/PREFIX; default: a folder beside the splat"
     )
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
+    add_compute_arguments(parser)
     args = parser.parse_args(argv)
     use_threads(args.threads)  # before torch and numba are imported
 
+    from scripts.lib.render.device import on_device
     from scripts.lib.train.loop import StoppedError
     from scripts.lib.train.run import run
 
     try:
-        metrics = run(
-            args.scene,
-            args.options,
-            args.ply,
-            args.metrics,
-            args.checkpoints or args.ply.parent / "checkpoints",
-        )
+        with on_device(args.device, args.gpus) as device:
+            metrics = run(
+                args.scene,
+                args.options,
+                args.ply,
+                args.metrics,
+                args.checkpoints or args.ply.parent / "checkpoints",
+                device,
+            )
     except StoppedError:
         say("Stopped by SIGTERM; give the same command again to continue")
         raise SystemExit(143) from None

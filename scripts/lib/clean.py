@@ -38,7 +38,6 @@ class CleanOptions:
     max_drop_db: float = (
         0.02  # PSNR that a filter may cost on held-out views; more, and it is left out
     )
-    device: str = "auto"
     crop: dict[str, Any] = field(
         default_factory=dict
     )  # {"box": [[x,y,z],[x,y,z]]} or {"sphere": ...}

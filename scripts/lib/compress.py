@@ -32,7 +32,7 @@ class CompressOptions:
     spz_sh1_bits, spz_sh_rest_bits: bits kept of SPZ's SH bytes, for degree 1 and above, 1 to 8.
     desktop_loss_db, mobile_loss_db: what the page's files may lose on held-out views.
     rate_points: files measured for the curve of bytes against dB. stream_from: Gaussians from which the
-    splat is also cut into levels of detail for streaming, 0 never. device: that renders the views.
+    splat is also cut into levels of detail for streaming, 0 never.
     """
 
     sh_degree: int = 3
@@ -47,7 +47,6 @@ class CompressOptions:
     mobile_loss_db: float = 0.6
     rate_points: int = 5
     stream_from: int = 300_000
-    device: str = "auto"
 
     def __post_init__(self) -> None:
         bounds = {

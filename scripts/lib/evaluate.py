@@ -9,19 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from PIL import Image
 
 from scripts.lib.console import say
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.metrics import psnr, ssim
-from scripts.lib.rasterise import rasterise
+from scripts.lib.render.renderer import Picture, Renderer
 from scripts.lib.scene import Scene, load_scene
 from scripts.lib.split import held_out
 from scripts.lib.train.note import TrainingNote, read_note
 
-Picture = npt.NDArray[np.float32]
 ELSEWHERE = TrainingNote(resolution=480, holdout=8)  # for a splat that was not trained here
 PERFECT = 100.0  # dB for equal images: JSON knows no infinity
 MOST_SEEN = 8  # training photos to measure on when none were held out
@@ -62,35 +59,11 @@ def choose_views(
     return Views(loaded, sorted({int(index) for index in spread}), False)
 
 
-@torch.no_grad()
 def render_views(gaussians: Gaussians, views: Views, device: str) -> Iterator[Picture]:
     """Render each view, (H, W, 3) float32 clipped to 0..1, black where nothing is."""
-
-    def tensor(values: npt.NDArray[Any]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=device)
-
-    # Far from the origin (a map's coordinates) float32 would lose the detail: move there first.
-    centre = views.scene.centres.mean(axis=0)
-    cameras = views.scene.world_to_camera.copy()
-    cameras[:, :3, 3] += cameras[:, :3, :3] @ centre
-    means = tensor(gaussians.means.astype(np.float64) - centre)
-    quats, scales = tensor(gaussians.quats), torch.exp(tensor(gaussians.scales))
-    opacities = torch.sigmoid(tensor(gaussians.opacities))
-    sh = torch.cat([tensor(gaussians.sh0)[:, None], tensor(gaussians.shN)], dim=1)
+    renderer, scene = Renderer(gaussians, device), views.scene
     for index in views.indices:
-        width, height = (int(v) for v in views.scene.sizes[index])
-        colour, _ = rasterise(
-            means,
-            quats,
-            scales,
-            opacities,
-            sh,
-            tensor(cameras[index : index + 1]),
-            tensor(views.scene.K[index : index + 1]),
-            (width, height),
-            antialiased=gaussians.antialiased,
-        )
-        yield colour[0].clamp(0, 1).cpu().numpy()
+        yield renderer.picture(scene.world_to_camera[index], scene.K[index], scene.sizes[index])
 
 
 def photo_of(views: Views, index: int) -> Picture:

@@ -113,6 +113,11 @@ def _sentence(error: ValidationError, where: str) -> str:
         instance: Any = error.instance
         word = next(key for key in instance if key not in known)
         full = f"{path}.{word}" if path else str(word)
+        if path and word == "device":
+            return (
+                f"{where}: {full!r} is now one key for all rules; write 'device: {instance[word]}' at the"
+                " top of the configuration, or give the sheet a column device"
+            )
         return f"{where}: unknown key {full!r}; {_suggestion(str(word), known)}"
     what = f"{path!r} is {error.instance!r}" if path else "the file"
     allowed = {
@@ -173,6 +178,18 @@ def scene_settings(
     check(merged, schema, f"scene {row['scene']!r}")
     filled = fill_defaults(merged, schema)
     return {name: filled[name] for name in names}
+
+
+def scene_device(settings: Mapping[str, Any], row: Mapping[str, str], root: Path) -> str:
+    """Where one scene is trained and rendered: the sheet's column `device`, else the configuration's key.
+
+    Raises UserError on an unknown name.
+    """
+    device = row.get("device") or settings["device"]
+    part = load_schema(root, "config")["properties"]["device"]
+    where = f"scene {row['scene']!r}"
+    check({"device": device}, {"type": "object", "properties": {"device": part}}, where)
+    return str(device)
 
 
 def load_scenes(sheet: Path, root: Path) -> dict[str, dict[str, str]]:

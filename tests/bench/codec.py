@@ -20,7 +20,8 @@ from scripts.lib.budget import EFFORTS
 from scripts.lib.codecs import decode, sog
 from scripts.lib.gaussians import Gaussians, write_ply
 from scripts.lib.metrics import psnr
-from scripts.lib.poster import Studio
+from scripts.lib.poster import BACKGROUND
+from scripts.lib.render.renderer import Renderer
 from scripts.lib.start_view import intrinsics, look_at
 
 VIEWS, SIZE, FOV = 12, (480, 480), 45.0
@@ -31,11 +32,11 @@ def pictures(gaussians: Gaussians, like: Gaussians) -> list[np.ndarray]:
     middle = np.median(like.means, axis=0).astype(float)
     radius = float(np.quantile(np.linalg.norm(like.means - middle, axis=1), 0.98))
     away = radius / math.sin(math.radians(FOV / 2))
-    studio, found = Studio(gaussians), []
+    renderer, found = Renderer(gaussians, background=BACKGROUND), []
     for number, angle in enumerate(np.linspace(0, 2 * np.pi, VIEWS, endpoint=False)):
         rise = 0.3 * (-1) ** number
         place = middle + away * np.array([np.cos(angle), np.sin(angle), rise])
-        found.append(studio.picture(look_at(place, middle), intrinsics(FOV, *SIZE), SIZE))
+        found.append(renderer.picture(look_at(place, middle), intrinsics(FOV, *SIZE), SIZE))
     return found
 
 

@@ -19,7 +19,8 @@ from scipy.spatial.transform import Rotation, Slerp
 from scripts.lib.console import Progress
 from scripts.lib.film import writing_film
 from scripts.lib.gaussians import read_ply
-from scripts.lib.poster import Studio
+from scripts.lib.poster import BACKGROUND
+from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene import load_scene
 from scripts.lib.threads import use_threads
 
@@ -31,7 +32,8 @@ def walk(scene_folder: Path, film: Path, photos: int, width: int, fps: int, pace
     turns = Slerp(np.arange(count), Rotation.from_matrix(scene.world_to_camera[:count, :3, :3]))
     path = PchipInterpolator(np.arange(count), scene.centres[:count])
     size = (int(scene.sizes[0][0]) // 2 * 2, int(scene.sizes[0][1]) // 2 * 2)
-    studio = Studio(read_ply(scene_folder / "splat.clean.ply"))
+    gaussians = read_ply(scene_folder / "splat.clean.ply")
+    renderer = Renderer(gaussians, background=BACKGROUND)
     moments = np.arange(0, count - 1, 1 / (fps * pace))
     progress = Progress("walk_video", len(moments))
     with writing_film(film, size, fps, crf=16) as out:
@@ -39,7 +41,7 @@ def walk(scene_folder: Path, film: Path, photos: int, width: int, fps: int, pace
             pose = np.eye(4)
             pose[:3, :3] = turns(at).as_matrix()
             pose[:3, 3] = -pose[:3, :3] @ path(at)
-            out.add(studio.picture(pose, scene.K[0], size))
+            out.add(renderer.picture(pose, scene.K[0], size))
             progress.update(done)
     return len(moments)
 

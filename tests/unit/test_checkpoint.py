@@ -28,7 +28,7 @@ from scripts.lib.train.trainer import Trainer
 from scripts.train_splat import main
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
-OPTIONS = {"device": "cpu", "steps": 120, "cap": 300, "sh_degree": 1, "checkpoint_every": 0.05}
+OPTIONS = {"steps": 120, "cap": 300, "sh_degree": 1, "checkpoint_every": 0.05}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def scene_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(scene: Path, folder: Path, **options: object) -> list[str]:
-    arguments = ["--scene", scene, "--options", json.dumps(OPTIONS | options)]
+    arguments = ["--device", "cpu", "--scene", scene, "--options", json.dumps(OPTIONS | options)]
     arguments += ["--ply", folder / "splat.ply", "--metrics", folder / "train.json"]
     return [str(argument) for argument in arguments]
 
@@ -92,7 +92,7 @@ def test_killed_run_ends_with_the_same_bytes(
 
 def test_state_continues_exactly(scene_zip: Path, tmp_path: Path) -> None:
     """Also across the growth of the set and the change to full resolution."""
-    settings = resolve(TrainOptions(device="cpu", steps=60, cap=2500, sh_degree=1), "cpu")
+    settings = resolve(TrainOptions(steps=60, cap=2500, sh_degree=1), "cpu")
     scene = load_scene(scene_zip)
     store = Checkpoints(tmp_path, "0" * 16)
 

@@ -16,6 +16,7 @@ from scripts.lib import evaluate
 from scripts.lib.console import UserError
 from scripts.lib.files import read_json, reading_zip
 from scripts.lib.gaussians import Gaussians, write_ply
+from scripts.lib.render.device import Device
 from scripts.lib.train.note import TrainingNote, read_note
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
@@ -75,6 +76,7 @@ def test_without_held_out_views_it_says_so(
         options,
         tmp_path / "eval.json",
         tmp_path / "renders.zip",
+        Device("cpu", "a test"),
     )
     assert result["held_out"] is False and len(result["views"]) == 8  # type: ignore[arg-type]
     assert "No photo was held out" in capsys.readouterr().out

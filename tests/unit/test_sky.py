@@ -12,6 +12,7 @@ import torch
 
 from scripts.lib import sky as finding
 from scripts.lib.gaussians import SH_C0
+from scripts.lib.render.device import Device
 from scripts.lib.scene import load_scene
 from scripts.lib.sky import find_sky, sky_directions, sphere
 from scripts.lib.train.initialise import frame_of
@@ -33,7 +34,7 @@ from tests.unit.street_scene import (
 )
 
 CPU = torch.device("cpu")
-OPTIONS = {"device": "cpu", "steps": 120, "cap": 3000, "resolution": 0, "early_stop": False}
+OPTIONS = {"steps": 120, "cap": 3000, "resolution": 0, "early_stop": False}
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,8 @@ def test_the_sky_stands_behind_everything(street: Path) -> None:
 def test_the_splat_tells_cleaning_where_the_sky_begins(street: Path, tmp_path: Path) -> None:
     scene = load_scene(street)
     options = json.dumps(OPTIONS | {"steps": 2})
-    metrics = run(street, options, tmp_path / "splat.ply", tmp_path / "train.json", tmp_path / "c")
+    outputs = tmp_path / "splat.ply", tmp_path / "train.json", tmp_path / "c"
+    metrics = run(street, options, *outputs, Device("cpu", "a test"))
     note = read_note(tmp_path / "splat.ply")
     assert note is not None and note.sky_from is not None
     begins = note.sky_from

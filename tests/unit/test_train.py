@@ -39,7 +39,7 @@ from scripts.train_splat import main
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
 OFFSET = (1000.0, -500.0, 20.0)  # a georeferenced scene lies far from the origin
-OPTIONS = {"device": "cpu", "steps": 200, "cap": 600, "sh_degree": 1, "resolution": 0}
+OPTIONS = {"steps": 200, "cap": 600, "sh_degree": 1, "resolution": 0}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def scene_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(scene: Path, folder: Path, **options: object) -> dict[str, object]:
     arguments = ["--scene", scene, "--options", json.dumps(OPTIONS | options)]
     arguments += ["--ply", folder / "splat.ply", "--metrics", folder / "train.json"]
-    main([str(argument) for argument in arguments])
+    main([str(argument) for argument in arguments] + ["--device", "cpu"])
     return read_json(folder / "train.json")
 
 
@@ -100,7 +100,6 @@ def test_scene_of_one_photo_trains(tmp_path: Path) -> None:
         ({"steps": 0}, "steps"),
         ({"sh_degree": 4}, "sh_degree"),
         ({"preset": "best"}, "preset"),
-        ({"device": "tpu"}, "device"),
         ({"stepz": 3}, "stepz"),
     ],
 )
@@ -109,13 +108,6 @@ def test_wrong_options_are_named(
 ) -> None:
     with pytest.raises(UserError, match=message):
         run(scene_zip, tmp_path, **options)
-
-
-def test_cuda_without_a_gpu_is_refused(scene_zip: Path, tmp_path: Path) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
-    with pytest.raises(UserError, match="no CUDA GPU"):
-        run(scene_zip, tmp_path, device="cuda")
 
 
 def test_every_preset_exists_on_every_device() -> None:

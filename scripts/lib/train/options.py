@@ -19,7 +19,6 @@ class TrainOptions:
     """The `train` section of the configuration. Keys that may be "auto" follow from PRESETS."""
 
     preset: str = "standard"  # draft, standard, high
-    device: str = "auto"  # auto, cuda, cpu
     steps: Auto = "auto"  # optimiser steps
     cap: Auto = "auto"  # Gaussians at most
     sh_degree: Auto = "auto"  # spherical harmonics, 0 to 3

@@ -12,10 +12,10 @@ from scripts.lib.console import say
 from scripts.lib.files import write_json
 from scripts.lib.gaussians import write_ply
 from scripts.lib.options import parse_options
+from scripts.lib.render.device import Device
 from scripts.lib.scene import load_scene
 from scripts.lib.split import split_scene
 from scripts.lib.train.checkpoint import Checkpoints, run_key
-from scripts.lib.train.device import choose_device
 from scripts.lib.train.loop import train
 from scripts.lib.train.note import TrainingNote
 from scripts.lib.train.options import (
@@ -29,7 +29,12 @@ from scripts.lib.train.options import (
 
 
 def run(
-    scene_path: Path, options_text: str, ply: Path, metrics_path: Path, checkpoints: Path | str
+    scene_path: Path,
+    options_text: str,
+    ply: Path,
+    metrics_path: Path,
+    checkpoints: Path | str,
+    device: Device,
 ) -> dict[str, Any]:
     """Train on `scene_path`, write `ply` and `metrics_path`, return the metrics.
 
@@ -37,13 +42,12 @@ def run(
     Raises UserError on bad input or options, `loop.StoppedError` after SIGTERM.
     """
     options = parse_options(TrainOptions, options_text)
-    device = choose_device(options.device)
-    scene = load_scene(scene_path, resolution_for(options, device))
+    scene = load_scene(scene_path, resolution_for(options, device.type))
     names = chosen_names(options.held_out)
     trained = split_scene(scene, options.holdout, names).trained
-    settings = resolve(options, device, Capture.of(scene.sizes[trained]))
+    settings = resolve(options, device.type, Capture.of(scene.sizes[trained]))
     say(
-        f"Training on {len(trained)} of {len(scene)} photos, {device}: {settings.steps} steps, at most"
+        f"Training on {len(trained)} of {len(scene)} photos, {device.type}: {settings.steps} steps, at most"
         f" {settings.cap} Gaussians, long side {int(scene.sizes.max())} px"
     )
     runs = [dataclasses.replace(settings, seed=settings.seed + n) for n in range(options.repeats)]
@@ -61,7 +65,11 @@ def run(
         int(scene.sizes.max()), settings.holdout, settings.held_out, first.metrics["sky_from"]
     )
     write_ply(ply, first.gaussians, (note.comment(),))
-    metrics = first.metrics | {"resolution": note.resolution, "options": as_dict(settings)}
+    metrics = first.metrics | {
+        "device_reason": device.reason,
+        "resolution": note.resolution,
+        "options": as_dict(settings),
+    }
     if len(runs) > 1:
         metrics["repeats"] = repeats([outcome.metrics for outcome in outcomes])
     write_json(metrics_path, metrics)

@@ -1,0 +1,91 @@
+"""Gaussians into pictures: the one renderer for measuring, cleaning, poster and film. Needs torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from scripts.lib.gaussians import SH_C0, Gaussians
+from scripts.lib.rasterise import rasterise
+
+Picture = npt.NDArray[np.float32]
+Float = npt.NDArray[np.float64]
+Colour = tuple[float, float, float]
+
+
+class Renderer:
+    """Gaussians kept ready for many pictures on a device ("cpu" or "cuda").
+
+    Far from the origin (a map's coordinates) float32 loses the detail. So everything is moved, in float64,
+    to the middle of the Gaussians first; callers give cameras in world units.
+    """
+
+    def __init__(
+        self, gaussians: Gaussians, device: str = "cpu", background: Colour | None = None
+    ) -> None:
+        self.device = torch.device(device)
+        self.antialiased = gaussians.antialiased
+        means = gaussians.means.astype(np.float64)
+        self.origin: Float = np.median(means, axis=0) if len(means) else np.zeros(3)
+        self.means, self.quats = self._tensor(means - self.origin), self._tensor(gaussians.quats)
+        self.scales = self._tensor(gaussians.scales).exp()
+        self.opacities = self._tensor(gaussians.opacities).sigmoid()
+        self.sh = torch.cat(
+            [self._tensor(gaussians.sh0)[:, None], self._tensor(gaussians.shN)], dim=1
+        )
+        self.background = None if background is None else self._tensor(background)
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    def _tensor(self, values: npt.ArrayLike) -> torch.Tensor:
+        return torch.tensor(np.asarray(values, np.float32), device=self.device)
+
+    def _colour(
+        self, sh: torch.Tensor, world_to_camera: npt.ArrayLike, K: npt.ArrayLike, size: Any
+    ) -> torch.Tensor:
+        """The unclipped picture (H, W, 3) of Gaussians with the harmonics `sh`."""
+        camera = np.array(world_to_camera, np.float64)
+        camera[:3, 3] += camera[:3, :3] @ self.origin
+        width, height = (int(side) for side in size)
+        colour, _ = rasterise(
+            self.means,
+            self.quats,
+            self.scales,
+            self.opacities,
+            sh,
+            self._tensor(camera)[None],
+            self._tensor(K)[None],
+            (width, height),
+            background=self.background,
+            antialiased=self.antialiased,
+        )
+        return colour[0]
+
+    @torch.no_grad()
+    def picture(
+        self, world_to_camera: npt.ArrayLike, K: npt.ArrayLike, size: npt.ArrayLike
+    ) -> Picture:
+        """What a camera sees, (H, W, 3) float32 clipped to 0..1; black, or the background, where nothing is.
+
+        world_to_camera (4, 4) OpenCV, world units; K (3, 3) pixels; `size` is width and height.
+        """
+        picture: Picture = self._colour(self.sh, world_to_camera, K, size).clamp(0, 1).cpu().numpy()
+        return picture
+
+    def weights(
+        self, world_to_camera: npt.ArrayLike, K: npt.ArrayLike, size: npt.ArrayLike
+    ) -> Float:
+        """How much of one picture each Gaussian (N,) makes: blend weights summed over pixels.
+
+        The picture of grey Gaussians is linear in their colour, and its derivative by a Gaussian's colour
+        is exactly the sum of its blend weights (opacity times transmittance): one backward pass.
+        """
+        grey = torch.zeros((len(self), 1, 3), device=self.device, requires_grad=True)
+        colour = self._colour(grey, world_to_camera, K, size)
+        (gradient,) = torch.autograd.grad(colour[..., 0].sum(), grey)
+        weights: Float = gradient[:, 0, 0].double().cpu().numpy() / SH_C0
+        return weights
