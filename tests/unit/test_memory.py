@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import types
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.lib.console import UserError
+from scripts.lib.free_memory import free_memory
+from scripts.lib.train import loop
 from scripts.lib.train.memory import FEWEST, SHARE, Need, Place, fit, free_bytes
 
 GB = 2**30
@@ -41,3 +46,104 @@ def test_too_little_is_refused() -> None:
 
 def test_this_machine_has_memory() -> None:
     assert 2**26 < free_bytes(torch.device("cpu")) < 2**50
+
+
+MB = 2**20
+ALL = 64_000 * MB  # what the machine has available
+
+
+class Machine:
+    """A file system with the kernel's files about memory, and nothing else."""
+
+    def __init__(self, root: Path, cgroup: str) -> None:
+        self.root = root
+        self.write("proc/meminfo", f"MemTotal: 99999999 kB\nMemAvailable: {ALL // 1024} kB\n")
+        self.write("proc/self/cgroup", cgroup)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def group(self, path: str, limit: str | int, used: int, **stat: int) -> None:
+        """A group of cgroup v2; numbers in MB."""
+        folder = f"sys/fs/cgroup/{path}"
+        self.write(f"{folder}/memory.max", f"{limit if limit == 'max' else int(limit) * MB}\n")
+        self.write(f"{folder}/memory.current", f"{used * MB}\n")
+        lines = [f"{name} {value * MB}\n" for name, value in stat.items()]
+        self.write(f"{folder}/memory.stat", "".join(lines))
+
+    def free(self) -> int:
+        return free_memory(self.root) // MB
+
+
+def test_without_a_limit_the_machine_counts(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "0::/user.slice\n")
+    assert machine.free() == 64_000
+    machine.group("user.slice", "max", 50_000)
+    assert machine.free() == 64_000
+
+
+def test_page_cache_is_not_use(tmp_path: Path) -> None:
+    """A container on a machine whose inputs were just downloaded: nearly all of its use is cache."""
+    machine = Machine(tmp_path, "0::/\n")
+    machine.group("", 14_000, 13_950, anon=900, inactive_file=12_500, active_file=200, file=12_900)
+    assert machine.free() == 12_750
+    machine.group("", 14_000, 13_950, anon=900, inactive_file=12_500, file_mapped=300)
+    assert machine.free() == 12_250  # what programs run from must stay
+    machine.group("", 14_000, 13_950, anon=13_900, file=12_500, shmem=12_500)
+    assert machine.free() == 50  # files of /dev/shm cannot be given up
+
+
+def test_the_own_group_and_all_above_it_count(tmp_path: Path) -> None:
+    """As Slurm does it with cgroup v2: the job is limited, the step within it is not, or more tightly."""
+    job = "system.slice/slurmstepd.scope/job_7"
+    machine = Machine(tmp_path, f"0::/{job}/step_0/user\n")
+    machine.group(f"{job}/step_0/user", "max", 1000)
+    machine.group(f"{job}/step_0", "max", 1000)
+    machine.group(job, 8000, 3000, inactive_file=1000)
+    machine.group("system.slice", 32_000, 30_000)
+    assert machine.free() == 2000  # 6000 in the job, 2000 in what is around it
+    machine.group(f"{job}/step_0", 1500, 1000)
+    assert machine.free() == 500
+    machine.write(
+        f"sys/fs/cgroup/{job}/memory.high", f"{3500 * MB}\n"
+    )  # from where it is throttled
+    machine.group(f"{job}/step_0", "max", 1000)
+    assert machine.free() == 1500
+
+
+def test_a_container_that_sees_the_path_of_the_host(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "0::/docker/0123abcd\n")
+    machine.group("", 4000, 1000)
+    assert machine.free() == 3000
+
+
+def test_cgroup_v1(tmp_path: Path) -> None:
+    """Slurm on an older system: named controllers, other names of files, numbers of the whole subtree."""
+    job = "slurm/uid_1000/job_7"
+    lines = f"12:cpuset:/{job}\n7:memory,hugetlb:/{job}/step_0\n1:name=systemd:/x\n0::/x\n"
+    machine = Machine(tmp_path, lines)
+    for path, limit in ((f"{job}/step_0", 2**63 - 4096), (job, 6000 * MB), ("", 2**63 - 4096)):
+        folder = f"sys/fs/cgroup/memory/{path}"
+        machine.write(f"{folder}/memory.limit_in_bytes", f"{limit}\n")
+        machine.write(f"{folder}/memory.usage_in_bytes", f"{5000 * MB}\n")
+        stat = f"cache {4000 * MB}\ninactive_file 0\ntotal_inactive_file {4000 * MB}\n"
+        machine.write(f"{folder}/memory.stat", stat)
+    assert machine.free() == 5000
+
+
+def test_more_used_than_allowed_is_nothing_left(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "0::/\n")
+    machine.group("", 1000, 1200)
+    assert machine.free() == 0
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 2**10), ("darwin", 1)])
+def test_peak_memory_in_the_units_of_the_system(
+    platform: str, unit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = types.SimpleNamespace(ru_maxrss=700 * MB // unit)
+    monkeypatch.setattr(loop.sys, "platform", platform)
+    monkeypatch.setattr(loop.resource, "getrusage", lambda _: usage)
+    assert loop._peak_memory(torch.device("cpu")) == 700

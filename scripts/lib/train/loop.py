@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -133,4 +134,6 @@ def _peak_memory(device: torch.device) -> int:
     """Most memory held at once in MB: of the GPU on CUDA, else of this process."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_reserved(device) / 2**20)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+    # getrusage(2): Linux counts in kilobytes, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)

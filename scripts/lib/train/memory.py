@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from scripts.lib.console import UserError
+from scripts.lib.free_memory import free_memory
 
 # Values and two moments of 14 numbers and the harmonics, and what a step makes of them for each view.
 NUMBERS, MOMENTS, PER_VIEW = 14, 3, 320
@@ -18,7 +17,6 @@ PER_PAIR = (
     60  # bytes a pixel costs in lists of Gaussians by tile, measured at some ten pairs a Gaussian
 )
 SHARE = 0.8  # of the free memory: allocators leave gaps
-CGROUP = Path("/sys/fs/cgroup")  # where a container's limits stand
 LARGE = 1_000_000  # pixels
 FEWEST = 10_000  # Gaussians with which training is of any use
 
@@ -87,18 +85,4 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         return int(torch.cuda.mem_get_info(device)[0])
-    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    limit, used = _lines(CGROUP / "memory.max"), _lines(CGROUP / "memory.current")
-    if limit and used and limit[0].isdigit():
-        free = min(free, int(limit[0]) - int(used[0]))
-    return free
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return []
+    return free_memory()
