@@ -16,6 +16,7 @@ from scripts.lib.options import parse_options
 from scripts.lib.photos.record import read_report
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.unpack import unpacked
+from scripts.lib.threads import use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -25,13 +26,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos-report", type=Path, required=True, help="its photos.json")
     parser.add_argument("--options", default="{}", help="JSON object, see FeatureOptions")
     parser.add_argument("--database", type=Path, required=True, help="COLMAP database to write")
-    parser.add_argument("--threads", type=int, default=-1, help="-1: all cores")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     args = parser.parse_args(argv)
+    threads = use_threads(args.threads)
     options = parse_options(FeatureOptions, args.options)
     photos = read_report(args.photos_report)
     names = [photo["file"] for photo in photos]
     with unpacked(args.photos, args.database, names) as folder, replacing(args.database) as part:
-        counts = extract_features(photos, folder, part, options, args.threads)
+        counts = extract_features(photos, folder, part, options, threads)
     say(f"{len(counts)} photos, median {median(counts.values()):.0f} features each.")
 
 

@@ -15,6 +15,7 @@ from scripts.lib.files import write_json
 from scripts.lib.options import parse_options
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
+from scripts.lib.threads import use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -28,10 +29,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos", type=Path, required=True, help="zip to write")
     parser.add_argument("--report", type=Path, required=True, help="JSON to write")
     parser.add_argument("--contact", type=Path, help="contact sheet (JPEG) to write")
-    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     args = parser.parse_args(argv)
+    threads = use_threads(args.threads)
     options = parse_options(ImportOptions, args.options)
-    report = import_photos(args.source, options, args.photos, args.contact, args.threads, args.name)
+    report = import_photos(args.source, options, args.photos, args.contact, threads, args.name)
     write_json(args.report, report)
     say(f"Kept {report['kept']} photos of {report['kept'] + report['unusable']}.")
 

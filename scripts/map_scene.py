@@ -25,6 +25,7 @@ from scripts.lib.sfm.ladder import climbing
 from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions, verified_pairs
 from scripts.lib.sfm.unpack import unpacked
+from scripts.lib.threads import use_threads
 
 MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin", "rigs.bin", "frames.bin")
 
@@ -43,8 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sparse", type=Path, required=True, help="folder for the model's files")
     parser.add_argument("--metrics", type=Path, required=True, help="sfm.json to write")
     parser.add_argument("--georef", type=Path, required=True, help="georef.json to write")
-    parser.add_argument("--threads", type=int, default=-1, help="-1: all cores")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     args = parser.parse_args(argv)
+    threads = use_threads(args.threads)
     options = parse_options(MapOptions, args.options)
     features = parse_options(FeatureOptions, args.features)
     matching = parse_options(MatchOptions, args.matching)
@@ -54,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     began = time.monotonic()
     with (
         unpacked(args.photos, args.metrics, [photo["file"] for photo in photos]) as folder,
-        climbing(*(args.database, folder, photos, options, features, matching, args.threads)) as (
+        climbing(*(args.database, folder, photos, options, features, matching, threads)) as (
             best,
             attempts,
         ),

@@ -14,6 +14,7 @@ from scripts.lib.files import replacing, write_json
 from scripts.lib.options import parse_options
 from scripts.lib.photos.record import read_report
 from scripts.lib.sfm.matching import MatchOptions, match_photos
+from scripts.lib.threads import use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -24,12 +25,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--options", default="{}", help="JSON object, see MatchOptions")
     parser.add_argument("--output", type=Path, required=True, help="matches.db to write")
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.json to write")
-    parser.add_argument("--threads", type=int, default=-1, help="-1: all cores")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     args = parser.parse_args(argv)
+    threads = use_threads(args.threads)
     options = parse_options(MatchOptions, args.options)
     photos = read_report(args.photos_report)
     with replacing(args.output) as part:
-        report = match_photos(args.database, photos, part, options, args.threads)
+        report = match_photos(args.database, photos, part, options, threads)
     write_json(args.pairs, report)
     say(
         f"{report['verified']} of {report['pairs']} pairs verified "

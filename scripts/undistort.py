@@ -12,6 +12,7 @@ from pathlib import Path
 from scripts.lib.console import run_main, say
 from scripts.lib.options import parse_options
 from scripts.lib.sfm.undistort import UndistortOptions, undistort
+from scripts.lib.threads import use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -21,10 +22,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sparse", type=Path, required=True, help="folder of the COLMAP model")
     parser.add_argument("--options", default="{}", help="JSON object, see UndistortOptions")
     parser.add_argument("--output", type=Path, required=True, help="undistorted.zip to write")
-    parser.add_argument("--threads", type=int, default=-1, help="-1: all cores")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     args = parser.parse_args(argv)
+    threads = use_threads(args.threads)
     options = parse_options(UndistortOptions, args.options)
-    count = undistort(args.photos, args.sparse, args.output, options, args.threads)
+    count = undistort(args.photos, args.sparse, args.output, options, threads)
     say(f"Undistorted {count} photos.")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.files import replacing
+from scripts.lib.threads import threads
 
 
 class Film:
@@ -47,6 +48,7 @@ def writing_film(path: Path, size: tuple[int, int], fps: int, crf: int = 23) -> 
         stream: Any = container.add_stream("libx264", rate=fps)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = threads()
         stream.options = {"crf": str(crf), "preset": "medium"}
         yield Film(container, stream)
         container.mux(stream.encode(None))

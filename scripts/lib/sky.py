@@ -18,13 +18,13 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from scripts.lib.scene import Scene
+from scripts.lib.threads import threads
 
 Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 LONG_SIDE = 480  # pixels of the photos that are looked at: wires must still show
 MOST_PHOTOS = 150  # are looked at
-THREADS = 8
 UP = np.array([0.0, 0.0, 1.0])
 # Looks, with colours from 0 to 1. Clouds hardly show in the blue channel, roofs and branches do.
 STEEPEST = 0.03  # slope of blue a pixel
@@ -90,7 +90,7 @@ def find_sky(scene: Scene, indices: Sequence[int]) -> list[SkyView]:
     chosen = [index for index in indices if _looks_up(small, index)]
     if len(chosen) > MOST_PHOTOS:
         chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, MOST_PHOTOS).astype(int)]
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         candidates = list(pool.map(lambda index: _candidate(small, index), chosen))
     views = []
     for candidate in candidates:

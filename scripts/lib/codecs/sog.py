@@ -30,6 +30,7 @@ from scripts.lib.console import UserError
 from scripts.lib.faults import is_fault
 from scripts.lib.files import add_to_zip, reading_zip
 from scripts.lib.gaussians import SH_COEFFICIENTS, Array, Gaussians
+from scripts.lib.threads import threads
 
 Pixels = npt.NDArray[np.uint8]
 VERSION = 2
@@ -120,7 +121,7 @@ def members(
     """The files of a SOG, meta.json first, with the Gaussians in the order given, and its limits."""
     options = options or SogOptions()
     files: dict[str, bytes] = {}
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(min(2, threads())) as pool:
         # WebP leaves Python's lock, so images compress while the palette is being built.
         pending = []
 

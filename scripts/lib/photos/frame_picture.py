@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -14,6 +13,7 @@ from PIL import Image
 
 from scripts.lib.photos.colour import BT2020, UNSPECIFIED, Coding, to_srgb
 from scripts.lib.photos.options import RejectedError
+from scripts.lib.threads import threads as available_threads
 
 # The same numbers on every processor, and chroma at full width.
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
@@ -136,7 +136,7 @@ def film_bytes(stream: av.VideoStream, threads: int = 0) -> int:
     context = stream.codec_context
     pixels = int(context.width or 0) * int(context.height or 0)
     stored = (context.format.padded_bits_per_pixel if context.format else 12) / 8
-    return int(pixels * (stored * (HELD + (threads or os.cpu_count() or 1)) + PICTURE))
+    return int(pixels * (stored * (HELD + (threads or available_threads())) + PICTURE))
 
 
 class Deinterlacer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -40,6 +39,7 @@ from scripts.lib.photos.room import Room
 from scripts.lib.photos.sorting import Parts, sort_files
 from scripts.lib.photos.source import SourceFile, list_source, read_file
 from scripts.lib.photos.video import choose_frames, frame_time
+from scripts.lib.threads import threads as available_threads
 
 SKIPPED_SHOWN = 40
 FRAME = " frame "  # between the name of a video and the number of its frame
@@ -216,7 +216,7 @@ def _read_all(
         positions = read_positions(table, read_file(by_name[table]), options.position_columns)
         note = f"positions of {len(positions)} photos"
         others.append({"file": table, "kind": "positions", "note": note})
-    room = Room(memory, threads or os.cpu_count() or 1)
+    room = Room(memory, threads or available_threads())
     context = Context(options, folder, positions, table, threads, room)
     captures = [
         file
@@ -250,7 +250,7 @@ def _prepare_all(
     files: Sequence[SourceFile], mask_of: dict[str, SourceFile], context: Context
 ) -> Iterator[Item]:
     """`prepare` over all files in order, a few ahead in threads, so that memory stays bounded."""
-    workers = context.threads or os.cpu_count() or 1
+    workers = context.threads or available_threads()
     progress = Progress("Reading photos", len(files))
 
     def one(file: SourceFile) -> Item:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from scripts.lib.photos.source import (
     SourceFile,
     read_file,
 )
+from scripts.lib.threads import threads as available_threads
 
 LIVE_SECONDS = 6.0  # Live Photos and Motion Photos last three seconds or less
 OTHER_FILMS = {".braw", ".r3d", ".rm", ".rmvb", ".ari", ".crm", ".nev", ".swf"}
@@ -156,7 +156,7 @@ def _looker(pictures: Sequence[SourceFile], threads: int, room: Room) -> Look:
     def look(names: Iterable[str]) -> dict[str, Levels | None]:
         asked = list(names)
         new = [name for name in asked if name not in known]
-        with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(threads or available_threads()) as pool:
             known.update(
                 zip(new, pool.map(lambda name: levels_of(by_name[name], room), new), strict=True)
             )

@@ -14,6 +14,7 @@ import pycolmap
 from scipy.spatial.transform import Rotation
 
 from scripts.lib.geo import Array, Sim3, fit_sim3_upright
+from scripts.lib.threads import threads
 
 # A change of the fit to the photos beyond this means that the positions are wrong, not the cameras.
 WORST_GROWTH, SLACK_PX = 1.05, 0.05
@@ -68,6 +69,7 @@ def adjust_with_positions(
     options = pycolmap.BundleAdjustmentOptions()
     options.print_summary = False
     options.ceres.solver_options.max_num_iterations = ROUNDS
+    options.ceres.solver_options.num_threads = threads()
     options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
     settings = pycolmap.PosePriorBundleAdjustmentOptions()
     settings.alignment_ransac.random_seed = seed

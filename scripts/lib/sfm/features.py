@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +136,7 @@ def _portions(
     Progress cannot be read from the database meanwhile: a second SQLite library that looks into one
     which COLMAP is writing (its own copy of SQLite) breaks both.
     """
-    size = 4 * (threads if threads > 0 else os.cpu_count() or 1)
+    size = 4 * threads
     alike: dict[tuple[int, bool], list[str]] = {}
     for photo in photos:
         masked = (folder / MASKS / f"{photo['file']}.png").exists()

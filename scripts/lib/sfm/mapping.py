@@ -165,7 +165,8 @@ def _global(
 ) -> dict[int, pycolmap.Reconstruction]:
     settings = pycolmap.GlobalPipelineOptions()
     settings.random_seed = options.seed
-    settings.num_threads = threads
+    settings.num_threads = settings.mapper.num_threads = threads
+    settings.mapper.bundle_adjustment.ceres.solver_options.num_threads = threads
     settings.mapper.bundle_adjustment.refine_principal_point = options.refine_principal_point
     output.mkdir()
     with heartbeat("Global mapper", lambda: ""):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from scripts.lib.scene import Scene
+from scripts.lib.threads import threads
 
 AHEAD = 4  # steps that are decoded before they are needed
 
@@ -31,7 +31,7 @@ class StreamedPhotos:
             scene.photos([members[row]])[0]
         )
         self._kept = kept
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(threads(), thread_name_prefix="decode")
         self._found: OrderedDict[int, Future[Tensor]] = OrderedDict()
 
     def __len__(self) -> int:
