@@ -1,4 +1,4 @@
-"""The threads that a rule declares are those that its script uses: handed over, taken, and kept by every pool."""
+"""The threads that a rule declares are those that its script uses: handed over, taken, kept by every pool."""
 
 from __future__ import annotations
 
