@@ -46,7 +46,9 @@ def _without_mask(item: Item) -> Item:
     """The item as if it had no mask, and a note on why."""
     photo, jpeg = item.photo, item.jpeg
     assert jpeg is not None  # it was kept
-    note = f"{photo.mask_source}{NOT_USED}{HIDING}"
+    source = photo.mask_source
+    named = f"{photo.original}: its transparency" if source == "alpha" else source
+    note = f"{named}{NOT_USED}{HIDING}"
     notes = "; ".join(filter(None, (photo.mask_note, note)))
     with Image.open(io.BytesIO(jpeg.read_bytes())) as image:
         thumb = thumbnail(image.convert("RGB"))

@@ -21,7 +21,9 @@ WHITE = 128  # from here on a mask's grey counts as white
 FAINT = 16  # a lossy mask that is darker than this everywhere is black: noise
 LOSSLESS = ("PNG", "TIFF", "BMP", "GIF")
 MOST_LABELS = 64
-LABEL_SHARE = 0.01  # of the pixels: what fewer have is the softened edge of a mask, no label
+LABEL_SHARE = (
+    0.01  # of the pixels lie in areas of one value between black and white, in a map of labels
+)
 Values = NDArray[np.uint8] | NDArray[np.float32]
 HIDES_ALL = 0.995  # share of a photo from which on its mask leaves nothing to see
 
@@ -75,7 +77,7 @@ def _values(image: Image.Image) -> Values:
 
 def _kept(values: Values, lossless: bool) -> tuple[NDArray[np.bool_], str | None]:
     """Which pixels are kept, and a note where the values are not simply black and white."""
-    levels, counts = _histogram(values)
+    levels = _levels(values)
     top = float(levels[-1])
     if len(levels) == 1 and lossless:
         return values > 0, None
@@ -83,19 +85,26 @@ def _kept(values: Values, lossless: bool) -> tuple[NDArray[np.bool_], str | None
         return values == levels[1], None
     if not lossless:
         return values >= (top / 2 if FAINT <= top < WHITE else WHITE), None
-    inner = counts[1:-1].max() / values.size
-    if top < WHITE or (len(levels) <= MOST_LABELS and inner >= LABEL_SHARE):
+    if top < WHITE or (len(levels) <= MOST_LABELS and _has_labels(values, levels)):
         note = f"has {len(levels)} values: 0 is ignored, every other kept"
         return values > 0, note
     return values >= WHITE, None
 
 
-def _histogram(values: Values) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """The values that occur, ascending, and how often each does."""
+def _has_labels(values: Values, levels: NDArray[Any]) -> bool:
+    """Whether areas have a value between the lowest and the highest: softened edges are no areas."""
+    inner = values[1:-1, 1:-1]
+    flat = (inner > levels[0]) & (inner < levels[-1])
+    for other in (values[:-2, 1:-1], values[2:, 1:-1], values[1:-1, :-2], values[1:-1, 2:]):
+        flat &= inner == other
+    return bool(flat.mean() >= LABEL_SHARE) if flat.size else False
+
+
+def _levels(values: Values) -> NDArray[Any]:
+    """The values that occur, ascending."""
     if values.dtype != np.uint8:
-        return np.unique(values, return_counts=True)
-    counts = np.bincount(values.ravel(), minlength=256)
-    return np.flatnonzero(counts), counts[counts > 0]
+        return np.unique(values)
+    return np.flatnonzero(np.bincount(values.ravel(), minlength=256))
 
 
 def fit_mask(mask: Mask, photo: Picture) -> Image.Image:
