@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from scripts.lib.photos.room import Room, require
 
 # Written by Apple into both parts of a Live Photo.
 LIVE_KEYS = ("com.apple.quicktime.content.identifier", "com.apple.quicktime.live-photo.auto")
+
+SPHERE_MARK = re.compile(rb"<GSpherical:Spherical>\s*true", re.IGNORECASE)
+HEAD_BYTES, TAIL_BYTES = 1 << 20, 8 << 20  # a container describes itself at its begin or end
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,14 @@ def film_facts(path: Path, room: Room) -> FilmFacts | None:
         return None
 
 
+def _has_sphere_mark(path: Path) -> bool:
+    """Google's older mark, XML in a box of its own, which ffmpeg only believes when it is complete."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
+        return SPHERE_MARK.search(head) is not None or SPHERE_MARK.search(file.read()) is not None
+
+
 def _facts(path: Path, room: Room) -> FilmFacts | None:
     with av.open(str(path), metadata_errors="ignore") as container:
         if not container.streams.video:
@@ -54,6 +66,8 @@ def _facts(path: Path, room: Room) -> FilmFacts | None:
         camera = " ".join(
             value for key, value in metadata.items() if "model" in key or "make" in key
         )
+        if reason is None and _has_sphere_mark(path):
+            reason = panorama.FILM
         if reason is None and width == 2 * height and panorama.CAMERAS.search(camera):
             reason = panorama.FILM
         return FilmFacts(

@@ -99,7 +99,8 @@ def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
 
     if options.drop_duplicates:
         same_file: dict[str, int] = {}
-        for i in _kept(judged):
+        # Of equal files the one with the plainest name stays: not "a copy.jpg" or "a (1).jpg".
+        for i in sorted(_kept(judged), key=lambda i: len(judged[i].photo.original)):
             digest = judged[i].photo.source_sha256
             first = same_file.setdefault(digest, i) if digest else i
             if first != i:
