@@ -15,6 +15,7 @@ from scripts.lib.photos.companions import companions
 from scripts.lib.photos.film_facts import film_facts
 from scripts.lib.photos.options import Cause
 from scripts.lib.photos.record import count_left_out, left_out, left_out_text
+from scripts.lib.photos.room import Room
 from scripts.lib.photos.source import SourceFile
 from tests.unit.photo_files import encoded, exif, imported, jpeg, picture, refusal, write_photos
 from tests.unit.video_files import write_video
@@ -303,7 +304,7 @@ def test_what_a_film_says_of_its_projection(
 ) -> None:
     data = film(tmp_path / "f.mp4", 0.5).read_bytes()
     (tmp_path / "f.mp4").write_bytes(marked(data, mark, inside))
-    facts = film_facts(tmp_path / "f.mp4")
+    facts = film_facts(tmp_path / "f.mp4", Room())
     assert facts is not None and facts.size == (160, 120) and facts.seconds == pytest.approx(0.5)
     assert facts.panorama is None if words is None else words in str(facts.panorama)
 
