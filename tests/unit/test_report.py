@@ -483,3 +483,22 @@ def test_the_record_is_the_same_for_report_and_index() -> None:
     assert record.verdict == Level.GOOD
     assert record.sog_loss_db == pytest.approx(0.2)
     assert record.ply_bytes == 7_080_000
+
+
+def test_files_that_were_left_out_are_counted_by_what_they_are(tmp_path: Path) -> None:
+    stages = stage_values()
+    film = {
+        "file": "IMG_1.MOV",
+        "kept": False,
+        "reason": "the moving part",
+        "cause": "films of Live Photos",
+    }
+    soft = {"file": "IMG_2.JPG", "kept": False, "reason": "blurred: 3 %", "cause": "blurred photos"}
+    stages["photos"]["photos"] += [film, soft]
+    stages["photos"]["left_out"] = {"films of Live Photos": 1, "blurred photos": 1}
+    told = report(tmp_path, stages)
+    assert "left out: films of Live Photos (1), blurred photos (1)" in told
+    assert told.index("blurred: 3 %") < told.index("Files beside the photos that are none: 1")
+    assert told.index("Files beside the photos that are none") < told.index("the moving part")
+    stages["photos"]["left_out"] = ["rubbish"]
+    assert "the moving part" in report(tmp_path, stages)

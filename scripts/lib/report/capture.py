@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.photos.record import COMPANIONS, left_out_text
 from scripts.lib.report import charts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.values import DASH, count, decimals, grouped, names, number, objects, text
 
 
 def photos(files: StageFiles, shown: dict[str, str]) -> dict[str, Any]:
-    """Rows of kept and dropped photos, those that could not be placed, and how they were compared.
+    """Rows of kept and dropped photos and of other files, what was not placed, and how photos were compared.
 
     `shown` maps names in photos.zip to the photographer's own.
     """
@@ -29,6 +30,7 @@ def photos(files: StageFiles, shown: dict[str, str]) -> dict[str, Any]:
                 "name": shown.get(name, name),
                 "kept": bool(item.get("kept")),
                 "reason": text(item.get("reason")),
+                "companion": text(item.get("cause")) in COMPANIONS,
                 "size": f"{width} × {height}" if width and height else DASH,
                 "camera": text(item.get("camera")) or DASH,
                 "sharpness": decimals(item.get("sharpness"), 0),
@@ -37,10 +39,19 @@ def photos(files: StageFiles, shown: dict[str, str]) -> dict[str, Any]:
         )
     return {
         "kept": [row for row in rows if row["kept"]],
-        "dropped": [row for row in rows if not row["kept"]],
+        "dropped": [row for row in rows if not row["kept"] and not row["companion"]],
+        "companions": [row for row in rows if not row["kept"] and row["companion"]],
+        "left_out": _left_out(files),
         "unplaced": [shown.get(name, name) for name in sorted(unplaced)],
         "pairs": pairs(files),
     }
+
+
+def _left_out(files: StageFiles) -> str:
+    """How many files were left out and what they are, in few words; empty when there are none."""
+    told = files.photos.get("left_out")
+    counts = told.items() if isinstance(told, dict) else ()
+    return left_out_text({text(cause): n for cause, value in counts if (n := count(value))})
 
 
 def pairs(files: StageFiles) -> str:
