@@ -166,6 +166,13 @@ def test_frames_too_large_for_the_memory_are_refused(tmp_path: Path) -> None:
     assert choose_frames(path, tmp_path, ImportOptions(), room=Room(1 << 30)).frames
 
 
+def test_a_codec_that_is_not_known_is_told(tmp_path: Path) -> None:
+    data = write_video(tmp_path / "v.mkv", pan(3)).read_bytes()
+    (tmp_path / "v.mkv").write_bytes(data.replace(b"V_MPEG4/ISO/ASP", b"V_ZZZZZ/ISO/ASP"))
+    with pytest.raises(RejectedError, match="of a kind that is not read"):
+        choose_frames(tmp_path / "v.mkv", tmp_path, ImportOptions())
+
+
 @pytest.mark.parametrize("second", [0.0, 1e9, 1e18])
 def test_a_time_that_no_calendar_has(second: float) -> None:
     told = frame_time(datetime(9999, 12, 31), second)

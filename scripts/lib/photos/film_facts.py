@@ -10,7 +10,7 @@ import av
 
 from scripts.lib.photos import panorama
 from scripts.lib.photos.decode import guarded
-from scripts.lib.photos.frame_picture import film_bytes
+from scripts.lib.photos.frame_picture import film_bytes, film_stream
 from scripts.lib.photos.options import RejectedError
 from scripts.lib.photos.room import Room, require
 
@@ -53,11 +53,9 @@ def _has_sphere_mark(path: Path) -> bool:
         return SPHERE_MARK.search(head) is not None or SPHERE_MARK.search(file.read()) is not None
 
 
-def _facts(path: Path, room: Room) -> FilmFacts | None:
+def _facts(path: Path, room: Room) -> FilmFacts:
     with av.open(str(path), metadata_errors="ignore") as container:
-        if not container.streams.video:
-            return None
-        stream = container.streams.video[0]
+        stream = film_stream(container)
         require(film_bytes(stream), room.total)
         frame = next(container.decode(stream), None)
         metadata = {key.lower(): value for key, value in container.metadata.items()}

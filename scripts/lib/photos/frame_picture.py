@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 from PIL import Image
@@ -129,6 +130,18 @@ def _matrix(frame: av.VideoFrame) -> Colorspace:
         return Colorspace.BT2020
     large = frame.height > SD_LINES or frame.width > SD_COLUMNS
     return Colorspace.ITU709 if large else Colorspace.ITU601
+
+
+def film_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """The film in a file, not its cover. Raises RejectedError when there is none that can be read."""
+    streams = list(container.streams.video)
+    if not streams:
+        raise RejectedError("has no video track")
+    moving = [stream for stream in streams if not stream.disposition & Disposition.attached_pic]
+    readable = [stream for stream in moving or streams if stream.codec_context is not None]
+    if not readable:
+        raise RejectedError("its video is of a kind that is not read; convert it to H.264")
+    return readable[0]
 
 
 def film_bytes(stream: av.VideoStream, threads: int = 0) -> int:

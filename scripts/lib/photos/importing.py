@@ -23,6 +23,7 @@ from scripts.lib.photos.judge import Look, badly_exposed, blurred, duplicates
 from scripts.lib.photos.mask_use import judge_masks, mask_lines, sentences
 from scripts.lib.photos.naming import name_items
 from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
+from scripts.lib.photos.photo_bars import mask_bars
 from scripts.lib.photos.positions import Position, find_position_file, read_positions
 from scripts.lib.photos.prepare import Context, Item, finish, prepare
 from scripts.lib.photos.record import (
@@ -228,6 +229,9 @@ def _read_all(
     items = judge_masks(list(_prepare_all(parts.photos, parts.mask_of, context)))
     for sentence in sentences(items, parts.unused):
         say(sentence)
+    items, bars = mask_bars(items)
+    if bars is not None:
+        say(bars)
     others += mask_lines(items, parts.mask_of)
     for film in parts.films:
         frames, other = _read_video(film, context)

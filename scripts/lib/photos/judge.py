@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from scripts.lib.photos.bars import picture_box
+
 Array = NDArray[np.float32]
 SHARPNESS_SIDE = 1024  # pixels of the copy that is measured: comparable between sizes
 THUMB = (64, 48)  # pixels compared for duplicates
@@ -36,7 +38,8 @@ class Look:
 
     sharpness: variance of the Laplacian; blur: 0 crisp to 1, hardly depends on the subject;
     clipped, dark: shares of white and black pixels; thumb: (48, 64) grey, mean 0, deviation 1;
-    wobble: RMS change of `thumb` when it moves by DUPLICATE_SHIFT pixels.
+    wobble: RMS change of `thumb` when it moves by DUPLICATE_SHIFT pixels; bars: shares of the width that
+    are black at each side, and of the height above and below.
     """
 
     sharpness: float
@@ -45,6 +48,7 @@ class Look:
     dark: float
     thumb: Array
     wobble: float
+    bars: tuple[float, float] = (0.0, 0.0)
 
 
 def look_at(image: Image.Image) -> Look:
@@ -63,7 +67,14 @@ def look_at(image: Image.Image) -> Look:
         dark=float((colours.max(axis=2) <= BLACK).mean()),
         thumb=thumb,
         wobble=_wobble(thumb),
+        bars=_bars(colours.max(axis=2)),
     )
+
+
+def _bars(brightest: NDArray[np.uint8]) -> tuple[float, float]:
+    height, width = brightest.shape
+    left, top, _, _ = picture_box(brightest)
+    return left / width, top / height
 
 
 def sharpness(grey: Array) -> float:

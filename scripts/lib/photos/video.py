@@ -19,9 +19,11 @@ import numpy as np
 from PIL import Image
 
 from scripts.lib.console import Progress
+from scripts.lib.photos.bars import Box, Grey, picture_box
 from scripts.lib.photos.frame_picture import (
     Deinterlacer,
     film_bytes,
+    film_stream,
     frame_grey,
     frame_picture,
     quarter_turns,
@@ -31,11 +33,8 @@ from scripts.lib.photos.options import ImportOptions, RejectedError
 from scripts.lib.photos.room import Room, require
 from scripts.lib.photos.selection import (
     LEAST_MOTION,
-    Box,
-    Grey,
     choose,
     is_new,
-    picture_box,
     thin,
 )
 
@@ -119,9 +118,7 @@ def choose_frames(
     except DAMAGE as error:
         raise RejectedError(f"not a readable video ({_plain(error)})") from None
     with container:
-        if not container.streams.video:
-            raise RejectedError("has no video track")
-        stream = container.streams.video[0]
+        stream = film_stream(container)
         require(film_bytes(stream, threads), (room or Room()).total)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
