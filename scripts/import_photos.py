@@ -12,9 +12,11 @@ from pathlib import Path
 
 from scripts.lib.console import run_main, say
 from scripts.lib.files import write_json
+from scripts.lib.free_memory import free_memory
 from scripts.lib.options import parse_options
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
+from scripts.lib.photos.room import SHARE
 from scripts.lib.threads import use_threads
 
 
@@ -33,7 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     threads = use_threads(args.threads)
     options = parse_options(ImportOptions, args.options)
-    report = import_photos(args.source, options, args.photos, args.contact, threads, args.name)
+    memory = int(SHARE * free_memory())
+    report = import_photos(
+        args.source, options, args.photos, args.contact, threads, args.name, memory
+    )
     write_json(args.report, report)
     say(f"Kept {report['kept']} photos of {report['kept'] + report['unusable']}.")
 

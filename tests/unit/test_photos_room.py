@@ -15,7 +15,7 @@ from scripts.lib.photos.decode import decode, decoding_bytes
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions, RejectedError
 from scripts.lib.photos.room import Room
-from tests.unit.photo_files import encoded, picture, write_photos
+from tests.unit.photo_files import encoded, imported, picture, write_photos
 
 SIDE = 2000  # pixels of a picture that is large for these tests
 MEMORY = 16_000_000  # bytes, of which one picture may have half
@@ -108,6 +108,16 @@ def test_a_member_of_an_archive_that_is_too_large_is_not_unpacked(tmp_path: Path
     )
     (left_out,) = [photo for photo in made["photos"] if not photo["kept"]]
     assert left_out["original"] == "big.jpg" and "2 MB of memory" in left_out["reason"]
+
+
+def test_the_script_keeps_to_the_memory_of_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_photos(tmp_path / "in", 3)
+    (folder / "x.png").write_bytes(flat("RGB", "PNG"))
+    monkeypatch.setattr("scripts.import_photos.free_memory", lambda: MEMORY)
+    run = imported(folder, tmp_path)
+    assert len(run.kept) == 3 and "6 MB may be used" in run.reason("x.png")
 
 
 def test_one_large_picture_at_a_time() -> None:
