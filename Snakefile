@@ -3,14 +3,18 @@
 snakemake --cores all                                       the scenes of config/scenes.tsv
 snakemake --cores all --config scenes=my.tsv results=out    your own photos
 snakemake results/courtyard/web/index.html                  one target
+snakemake -s CHECKOUT/Snakefile --cores all ...             from any other folder
 """
+
+from pathlib import Path
 
 from snakemake.utils import min_version
 
 min_version("9.27")
+CONFIG = Path("config", "config.yaml")  # of the folder that results are made in, else of this checkout
 
 
-configfile: "config/config.yaml"
+configfile: CONFIG if CONFIG.exists() else Path(workflow.basedir) / CONFIG
 
 
 include: "rules/common.smk"

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -12,37 +13,22 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake was started
 
 from scripts.lib.background import Background
-from scripts.lib.console import UserError
-from scripts.lib.cost import PRICES, forecast, read_prices
+from scripts.lib.bucket_run import open_records
+from scripts.lib.closing import Closing
+from scripts.lib.console import told_or_made
 from scripts.lib.digest import code_digest, source_digest
-from scripts.lib.faults import sentence
-from scripts.lib.images import rule_images
-from scripts.lib.places import checkpoint_place
-from scripts.lib.progress import RunProgress
+from scripts.lib.places import checkpoint_place, run_in_bucket
+from scripts.lib.plan import read_plan
+from scripts.lib.progress import RunProgress, progress_file
 from scripts.lib.remote import check_uri, remote_digest
-from scripts.lib.records import RunRecords
-from scripts.lib.settings import load_scenes, scene_device, scene_settings, workflow_settings
 
-
-def checked(function, *arguments):
-    """Call `function`; a user's mistake becomes Snakemake's own one-sentence error."""
-    try:
-        return function(*arguments)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-    except OSError as error:
-        if told := sentence(error):
-            raise WorkflowError(told) from None
-        raise
-
-
-SETTINGS = checked(workflow_settings, config, ROOT)
-SCENES = checked(load_scenes, Path(SETTINGS["scenes"]), ROOT)
-IMAGES = checked(rule_images, ROOT, SETTINGS["registry"], SETTINGS["train_image"])
-
-# Settings of every scene, checked before the first job starts: presets, then config, then the sheet's row.
-SCENE_SETTINGS = {name: checked(scene_settings, SETTINGS, config, row, ROOT) for name, row in SCENES.items()}
-DEVICES = {name: checked(scene_device, SETTINGS, row, ROOT) for name, row in SCENES.items()}
+checked = partial(told_or_made, logger.error)  # without the traceback of rule files that Snakemake adds
+STORAGE = workflow.storage_settings
+# Where results go instead of this machine's disk: s3://BUCKET/RUN, or empty.
+RUN_PREFIX = run_in_bucket(STORAGE.default_storage_provider, STORAGE.default_storage_prefix)
+IS_JOB = workflow.remote_exec or workflow.subprocess_exec  # of a run that was checked when it started
+PLAN = checked(read_plan, config, ROOT, not IS_JOB and STORAGE.default_storage_provider is None)
+SCENES, SCENE_SETTINGS, IMAGES, RESULTS = PLAN.scenes, PLAN.options, PLAN.images, PLAN.results
 
 
 def stored(uri):
@@ -66,11 +52,6 @@ wildcard_constraints:
     scene="[A-Za-z0-9][A-Za-z0-9_-]*",
 
 
-RESULTS = Path(SETTINGS["results"]).as_posix()
-# Where results go instead of this machine's disk: s3://BUCKET/RUN, or empty.
-RUN_PREFIX = workflow.storage_settings.default_storage_prefix or ""
-
-
 pathvars:
     results=RESULTS,
     logs=f"{RESULTS}/logs",
@@ -79,22 +60,24 @@ pathvars:
 
 # A line after each job with the time left, and progress.json for whoever wants to poll.
 # A run in a bucket takes its records along, so that a fresh clone sees what has changed since.
-RECORDS = RunRecords(RUN_PREFIX, Path(".snakemake")) if RUN_PREFIX and not workflow.remote_exec else None
-if RECORDS:
-    checked(RECORDS.fetch)
-    PHOTOS_THERE = {name: checked(RECORDS.photos_of, row["source"]) for name, row in SCENES.items()}
-    logger.info(forecast(checked(read_prices, PRICES), PHOTOS_THERE))
+RECORDS = None
+if RUN_PREFIX and not workflow.remote_exec:
+    RECORDS = checked(open_records, RUN_PREFIX, SCENES, logger.info)
 # Beside the scheduler, which must not wait for S3.
 KEEPING = Background(RECORDS.store) if RECORDS else None
-PROGRESS = RunProgress(Path(RESULTS) / "progress.json", Path(RESULTS) / "benchmarks", after=KEEPING)
+PROGRESS = RunProgress(
+    progress_file(RESULTS, RUN_PREFIX),
+    Path(RESULTS) / "benchmarks",
+    after=KEEPING,
+    closing=Closing(RESULTS, list(SCENES), ROOT, STORAGE.default_storage_prefix or ""),
+)
+if not IS_JOB:
+    logger.addHandler(PROGRESS)
 
 
 onstart:
-    PROGRESS.begin(
-        (job.jobid, job.rule.name, job.wildcards_dict.get("scene", ""))
-        for job in workflow.dag.needrun_jobs()
-    )
-    logger.addHandler(PROGRESS)
+    needed = workflow.dag.needrun_jobs()
+    checked(PROGRESS.begin, [(j.jobid, j.rule.name, j.wildcards_dict.get("scene", "")) for j in needed])
 
 
 def ended(state):
@@ -123,10 +106,7 @@ shell.prefix(
 def known(wildcards):
     """The settings of `wildcards.scene`, or one sentence when the sheet has no such scene."""
     if wildcards.scene not in SCENE_SETTINGS:
-        raise WorkflowError(
-            f"scene {wildcards.scene!r} is not in {SETTINGS['scenes']}; add a row for it,"
-            f" or ask for one of: {', '.join(SCENE_SETTINGS)}"
-        )
+        raise WorkflowError(PLAN.no_scene(wildcards.scene))
     return SCENE_SETTINGS[wildcards.scene]
 
 
@@ -141,7 +121,7 @@ def options(rule_name):
 def device(wildcards):
     """Where the scene is trained and rendered: auto, cuda or cpu."""
     known(wildcards)
-    return DEVICES[wildcards.scene]
+    return PLAN.devices[wildcards.scene]
 
 
 def code(script, *globs):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.codecs.values import sigmoid
-from scripts.lib.console import UserError
+from scripts.lib.crop import parse_crop
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.start_view import core_of
 from scripts.lib.visibility import Visibility
@@ -80,26 +80,13 @@ def suspects(
 
 
 def cropped(means: Float, crop: dict[str, Any]) -> Mask:
-    """Which means (N, 3) lie inside the crop: a `box` of two corners or a `sphere` [x, y, z, radius].
-
-    No crop keeps all. Raises UserError on a crop that is neither, or that has no size.
-    """
-    if not crop:
+    """Which means (N, 3) lie inside the crop; no crop keeps all. Raises UserError as `parse_crop` does."""
+    kind, values = parse_crop(crop)
+    if not kind:
         return np.ones(len(means), bool)
-    try:
-        if set(crop) == {"box"}:
-            low, high = np.sort(np.array(crop["box"], float).reshape(2, 3), axis=0)
-            if (high > low).all():
-                inside: Mask = ((means >= low) & (means <= high)).all(axis=1)
-                return inside
-        if set(crop) == {"sphere"}:
-            x, y, z, radius = (float(v) for v in crop["sphere"])
-            if radius > 0:
-                near: Mask = np.linalg.norm(means - [x, y, z], axis=1) <= radius
-                return near
-    except (TypeError, ValueError):
-        pass
-    raise UserError(
-        f"clean_splat.crop is {crop!r}; give {{box: [[x, y, z], [x, y, z]]}} or"
-        " {sphere: [x, y, z, radius]} in the scene's units"
-    )
+    if kind == "box":
+        low, high = np.array(values[:3]), np.array(values[3:])
+        inside: Mask = np.all((means >= low) & (means <= high), axis=1)
+        return inside
+    away: Float = np.linalg.norm(means - np.array(values[:3]), axis=1)
+    return away <= values[3]

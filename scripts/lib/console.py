@@ -7,13 +7,34 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, TextIO, TypeVar
 
 from scripts.lib import faults
+
+Made = TypeVar("Made")
 
 
 class UserError(Exception):
     """A mistake the user can mend. The message is one sentence: what, where, what to do."""
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """What to tell of a user's mistake or a fault of the machine, such as a full disk; None for all else."""
+    return str(error) if isinstance(error, UserError) else faults.sentence(error)
+
+
+def told_or_made(
+    tell: Callable[[str], None], function: Callable[..., Made], *arguments: Any
+) -> Made:
+    """What `function` makes of `arguments`; its mistakes and faults go to `tell`, and end the program."""
+    try:
+        return function(*arguments)
+    except (UserError, OSError) as error:
+        told = sentence_of(error)
+        if told is None:
+            raise
+    tell(told)
+    raise SystemExit(1)
 
 
 def run_main(main: Callable[[], None]) -> None:
@@ -21,21 +42,14 @@ def run_main(main: Callable[[], None]) -> None:
 
     So are faults of the machine told: a full disk, missing rights, a network share that went away.
     """
-    try:
-        main()
-    except UserError as error:
-        told: str | None = str(error)
-    except OSError as error:
-        told = faults.sentence(error)
-        if told is None:
-            raise
-    else:
-        return
-    with suppress(OSError):  # the log may lie on the disk that is full
-        sys.stdout.flush()
-    with suppress(OSError):
-        print(printable(f"Error: {told}"), file=sys.stderr, flush=True)
-    raise SystemExit(1)
+
+    def tell(sentence: str) -> None:
+        with suppress(OSError):  # the log may lie on the disk that is full
+            sys.stdout.flush()
+        with suppress(OSError):
+            print(printable(f"Error: {sentence}"), file=sys.stderr, flush=True)
+
+    told_or_made(tell, main)
 
 
 # What Python puts for bytes of a file name that are not UTF-8, and halves of pairs out of JSON or a zip.

@@ -213,6 +213,14 @@ class Bucket:
             ) from None
 
 
+def run_in_bucket(provider: str | None, prefix: str | None) -> str:
+    """The bucket prefix that a run's results go to, s3://BUCKET/RUN; empty when they go elsewhere.
+
+    `provider` and `prefix` as the runner has them: with another provider than S3 the prefix is no bucket.
+    """
+    return prefix if provider == "s3" and prefix and prefix.startswith(SCHEME) else ""
+
+
 def checkpoint_place(run: str, results: str, scene: str) -> str:
     """Where a scene's training leaves its checkpoints: beside its results, or in the bucket of the run `run`.
 

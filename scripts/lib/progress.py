@@ -7,6 +7,7 @@ events. Nothing here imports the runner.
 from __future__ import annotations
 
 import csv
+import hashlib
 import logging
 import sys
 import time
@@ -16,8 +17,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from scripts.lib.console import duration
+from scripts.lib.closing import Closing
+from scripts.lib.console import UserError, duration
 from scripts.lib.files import write_json
+
+NOTHING = "Nothing to be done"  # what the runner says when every file is there
+
+
+def progress_file(results: str, run: str) -> Path:
+    """Where progress.json lies on this machine: with the results, unless these go to the bucket prefix `run`.
+
+    Runs in different prefixes, started in one folder, must not send each other's.
+    """
+    if not run:
+        return Path(results) / "progress.json"
+    name = hashlib.sha256(run.encode()).hexdigest()[:12]
+    return Path(".snakemake") / "progress" / name / "progress.json"
 
 
 @dataclass
@@ -45,8 +60,10 @@ class RunProgress(logging.Handler):
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
         after: Callable[[Path], None] | None = None,
+        closing: Closing | None = None,
     ) -> None:
         super().__init__()
+        self.closing = closing
         self.after = after  # what else to do with each new progress.json
         self.path, self.benchmarks, self.clock = Path(path), Path(benchmarks), clock
         self.stream = stream or sys.stderr
@@ -55,20 +72,37 @@ class RunProgress(logging.Handler):
         self.began = 0.0
 
     def begin(self, jobs: Iterable[tuple[int, str, str]]) -> None:
-        """The run starts: jobs as (number, rule, scene)."""
+        """The run starts: jobs as (number, rule, scene). Raises UserError when nothing can be written."""
         self.jobs = {number: Job(rule, scene) for number, rule, scene in jobs if rule != "all"}
         self.state, self.began = "running", self.clock()
         self.earlier = earlier_seconds(self.benchmarks)
-        self.write()
+        try:
+            self.write()
+        except OSError as error:
+            raise UserError(
+                f"{self.path.parent} cannot be written ({error.strerror}); choose another folder with"
+                " --config results=FOLDER"
+            ) from None
 
     def end(self, state: str) -> None:
         """The run is over: `done` or `failed`."""
         if self.state == "running":
             self.state = state
+            self._write_if_possible()
+            if self.closing:
+                self.closing.tell_last(state, self.jobs.values())
+
+    def _write_if_possible(self) -> None:
+        """A full disk must not stop the run for want of a progress bar."""
+        try:
             self.write()
+        except OSError as error:
+            print(f"{self.path} could not be written: {error}", file=self.stream)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take in one event of the runner; whatever is not about a known job is not ours."""
+        if self.closing and self.state == "waiting" and record.getMessage().startswith(NOTHING):
+            self.closing.tell_last(self.state, [])
         event = str(getattr(record, "event", "") or "")
         number = getattr(record, "jobid", getattr(record, "job_id", None))
         job = self.jobs.get(number) if isinstance(number, int) else None
@@ -83,10 +117,7 @@ class RunProgress(logging.Handler):
             job.state = "failed"
         else:
             return
-        try:
-            self.write()
-        except OSError as error:  # a full disk must not stop the run for want of a progress bar
-            print(f"{self.path} could not be written: {error}", file=self.stream)
+        self._write_if_possible()
         if event == "job_finished":
             print(self.line(job), file=self.stream, flush=True)
 

@@ -5,8 +5,10 @@ Later wins: schema defaults, then the preset, then config.yaml and --config, the
 
 from __future__ import annotations
 
-import csv
+import copy
 import difflib
+import functools
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,19 +18,32 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, relevance
 
 from scripts.lib.console import UserError
+from scripts.lib.local_paths import expanded, file_in_the_way, local_path
+from scripts.lib.option_checks import check_options
+from scripts.lib.sheet import where_of
+from scripts.lib.typed_values import not_finite, parse_scalars, whole_numbers
 
 Settings = dict[str, Any]
+
+# Snakemake reads these in the names of outputs as wildcards and as variables.
+NOT_IN_RESULTS = "{}<>\n"
 
 
 def read_yaml(path: Path) -> Any:
     """Read a YAML file. Raises UserError when it is missing or not YAML."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return copy.deepcopy(_parsed(path.read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         detail = " ".join(str(error).split())
-        raise UserError(f"{path} is not valid YAML ({detail}); mend that line") from None
+        raise UserError(f"{path} is not valid YAML ({detail}); fix that line") from None
+
+
+@functools.cache
+def _parsed(text: str) -> Any:
+    """A YAML text's content, kept: schema and presets are asked for once for every scene."""
+    return yaml.safe_load(text)
 
 
 def load_schema(root: Path, name: str) -> Settings:
@@ -81,59 +96,65 @@ def allowed_values(part: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def parse_scalars(values: Mapping[str, Any], schema: Mapping[str, Any]) -> Settings:
-    """`values` with numbers and booleans that arrived as text made what the schema asks for.
-
-    `--config 'train_splat={steps: -5}'` hands over the text "-5".
-    """
-    parsed: Settings = {}
-    for key, value in values.items():
-        part = schema.get("properties", {}).get(key, {})
-        if isinstance(value, Mapping):
-            parsed[key] = parse_scalars(value, part)
-        elif isinstance(value, str) and part.get("type") != "string":
-            parsed[key] = yaml.safe_load(value)
-        else:
-            parsed[key] = value
-    return parsed
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Words that help who wrote `word`: the known one most like it, or all of them."""
     names = list(known)
     close = difflib.get_close_matches(word, names, 1)
     return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(names)}"
 
 
+def moved_device(key: str, value: Any) -> str:
+    """What to tell of an option `device` of one rule, as it was before there was one for all."""
+    return (
+        f"{key!r} is now one key for all rules; write 'device: {value}' at the top of the configuration,"
+        " or give the sheet a column device"
+    )
+
+
 def _sentence(error: ValidationError, where: str) -> str:
     """One sentence for a schema violation: which key, what is wrong, what is allowed."""
     schema: Any = error.schema
+    instance: Any = error.instance
     path = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "additionalProperties":
         known = schema.get("properties", {})
-        instance: Any = error.instance
         word = next(key for key in instance if key not in known)
         full = f"{path}.{word}" if path else str(word)
         if path and word == "device":
-            return (
-                f"{where}: {full!r} is now one key for all rules; write 'device: {instance[word]}' at the"
-                " top of the configuration, or give the sheet a column device"
-            )
-        return f"{where}: unknown key {full!r}; {_suggestion(str(word), known)}"
+            return f"{where}: {moved_device(full, instance[word])}"
+        return f"{where}: unknown key {full!r}; {suggestion(str(word), known)}"
     what = f"{path!r} is {error.instance!r}" if path else "the file"
+    if error.validator == "required":
+        missing = next(key for key in schema["required"] if key not in instance)
+        return f"{where}: {missing!r} is missing"
+    if error.validator == "type" and schema.get("type") == "object":
+        return f"{where}: {what}; options stand below it by name, as in {{option: value}}"
+    if error.validator == "type" and schema.get("type") == "array":
+        return f"{where}: {what}; it must be a list, in square brackets"
     allowed = {
         "anyOf": f"allowed: {allowed_values(schema)}",
         "enum": f"allowed: {', '.join(map(str, schema.get('enum', [])))}",
         "minimum": f"the least is {schema.get('minimum')}",
         "maximum": f"the most is {schema.get('maximum')}",
         "exclusiveMinimum": f"it must be above {schema.get('exclusiveMinimum')}",
-        "type": f"it must be of type {schema.get('type')}",
+        "type": f"it must be of type {schema.get('type')}{_hint(instance, schema.get('type'))}",
+        "minLength": "it is empty",
+        "maxLength": f"the most are {schema.get('maxLength')} characters",
         "pattern": str(schema.get("description", "it does not match the pattern")),
     }.get(str(error.validator), error.message)
     return f"{where}: {what}; {allowed}"
 
 
+def _hint(value: Any, kind: Any) -> str:
+    """How to write a value that is nearly right; empty when nothing is known."""
+    comma = isinstance(value, str) and re.fullmatch(r"[-+]?\d+,\d+", value)
+    return f", with a point: {value.replace(',', '.')}" if comma and kind == "number" else ""
+
+
 def check(values: Any, schema: Mapping[str, Any], where: str) -> None:
-    """Raise UserError with one sentence when `values` break the schema."""
+    """Raise UserError with one sentence when `values` break the schema or hold an endless number."""
+    if place := not_finite(values):  # a bound does not catch .nan: no comparison with it is true
+        raise UserError(f"{where}: {place!r} is infinite or not a number; give a finite one")
     validator = Draft202012Validator(dict(schema))
     # Not `best_match`, which goes down into one branch of an anyOf and forgets the others.
     error = max(validator.iter_errors(values), key=relevance, default=None)
@@ -144,12 +165,21 @@ def check(values: Any, schema: Mapping[str, Any], where: str) -> None:
 def workflow_settings(config: Mapping[str, Any], root: Path) -> Settings:
     """The checked configuration without any preset or scene: `scenes`, `results`, `preset`.
 
-    Raises UserError on an unknown key or a value out of bounds.
+    A `~` in front of a path is the home folder. Raises UserError on an unknown key or a value out of bounds.
     """
     schema = load_schema(root, "config")
-    values = parse_scalars({k: v for k, v in config.items() if v is not None}, schema)
+    values = parse_scalars({k: v for k, v in config.items() if v is not None}, schema, "config")
     check(values, schema, "config")
-    return fill_defaults(values, schema)
+    filled = fill_defaults(values, schema)
+    filled["results"] = local_path("results", filled["results"])
+    if any(mark in filled["results"] for mark in NOT_IN_RESULTS):
+        raise UserError(
+            f"results is {filled['results']!r}; choose a folder without braces and angle brackets in its path"
+        )
+    if (file := file_in_the_way(Path(filled["results"]))) is not None:
+        raise UserError(f"results is {filled['results']!r}, but {file} is a file; choose a folder")
+    filled["scenes"] = local_path("scenes", filled["scenes"])
+    return filled
 
 
 def scene_settings(
@@ -158,26 +188,28 @@ def scene_settings(
     """Every rule's options for one scene: {rule: {option: value}}.
 
     `row` is the scene's line of the sheet; its columns named `rule.option` override everything.
-    Raises UserError on an unknown key or a value out of bounds.
+    Raises UserError on an unknown key, on a value out of bounds, and on options that contradict each other.
     """
+    where = where_of(row)
     schema = load_schema(root, "config")
     names = sections(schema)
     presets = read_yaml(root / "config" / "presets.yaml")
     preset = row.get("preset") or settings["preset"]
     if preset not in presets:
-        raise UserError(
-            f"scene {row['scene']!r}: preset {preset!r} is unknown; allowed: {', '.join(presets)}"
-        )
-    given = parse_scalars({key: config[key] for key in names if config.get(key)}, schema)
+        raise UserError(f"{where}: preset {preset!r} is unknown; allowed: {', '.join(presets)}")
+    given = parse_scalars({key: config[key] for key in names if config.get(key)}, schema, "config")
     overrides: Settings = {}
     for column, text in row.items():
         section, dot, option = column.partition(".")
         if dot and text != "":
             overrides.setdefault(section, {})[option] = text
-    merged = merge(presets[preset] or {}, given, parse_scalars(overrides, schema))
-    check(merged, schema, f"scene {row['scene']!r}")
-    filled = fill_defaults(merged, schema)
-    return {name: filled[name] for name in names}
+    merged = merge(presets[preset] or {}, given, parse_scalars(overrides, schema, where))
+    check(merged, schema, where)
+    filled = whole_numbers(fill_defaults(merged, schema), schema)
+    filled["publish_web"]["to"] = expanded("publish_web.to", filled["publish_web"]["to"])
+    options = {name: filled[name] for name in names}
+    check_options(options, where)
+    return options
 
 
 def scene_device(settings: Mapping[str, Any], row: Mapping[str, str], root: Path) -> str:
@@ -187,44 +219,5 @@ def scene_device(settings: Mapping[str, Any], row: Mapping[str, str], root: Path
     """
     device = row.get("device") or settings["device"]
     part = load_schema(root, "config")["properties"]["device"]
-    where = f"scene {row['scene']!r}"
-    check({"device": device}, {"type": "object", "properties": {"device": part}}, where)
+    check({"device": device}, {"type": "object", "properties": {"device": part}}, where_of(row))
     return str(device)
-
-
-def load_scenes(sheet: Path, root: Path) -> dict[str, dict[str, str]]:
-    """The scenes sheet: {scene: row}. Tab-separated, `#` starts a comment line.
-
-    Raises UserError on a missing file or column, a bad or repeated name, or no scene at all.
-    """
-    try:
-        lines = sheet.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise UserError(
-            f"the scenes sheet {sheet} does not exist; make one with the columns scene and source,"
-            " or pass --config scenes=FILE"
-        ) from None
-    except (IsADirectoryError, UnicodeDecodeError):
-        raise UserError(f"the scenes sheet {sheet} is not a tab-separated text file") from None
-    lines = [line for line in lines if line.strip() and not line.startswith("#")]
-    schema = load_schema(root, "scenes")
-    reader = csv.DictReader(lines, delimiter="\t")
-    columns = reader.fieldnames or []
-    for needed in schema["required"]:
-        if needed not in columns:
-            raise UserError(
-                f"{sheet}: there is no column {needed!r} in the first line; columns are separated"
-                " by tabs and two are needed: scene and source"
-            )
-    scenes: dict[str, dict[str, str]] = {}
-    for number, raw in enumerate(reader, start=2):
-        row = {key: (value or "").strip() for key, value in raw.items() if key is not None}
-        if None in raw:
-            raise UserError(f"{sheet}: line {number} has more cells than there are columns")
-        check({k: v for k, v in row.items() if v}, schema, f"{sheet}, line {number}")
-        if row["scene"] in scenes:
-            raise UserError(f"{sheet}: scene {row['scene']!r} stands twice; names must differ")
-        scenes[row["scene"]] = row
-    if not scenes:
-        raise UserError(f"{sheet} names no scene; add a line with a name and a folder of photos")
-    return scenes

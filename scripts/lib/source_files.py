@@ -26,6 +26,9 @@ ENOUGH = 2
 PAGE_FILES = {"poster.jpg", "licences.txt", "ro-crate-metadata.json", "index.html"}
 
 
+OWN = "{}: results of splatmake, not photos"
+
+
 @dataclass
 class Listing:
     """Files of a folder as {name with slashes: path}, by name; and one sentence for each part left out.
@@ -90,13 +93,14 @@ def list_folder(folder: Path) -> Listing:
                 names[inner] = here
             elif entry.is_symlink():
                 found.left_out.append(f"{inner}: a link to a file that is not there")
-    for own in own_results(names):
-        found.left_out.append(f"{own}: results of splatmake, not photos")
-        names, found.hidden = (
-            {n: path for n, path in part.items() if n != own and not n.startswith(f"{own}/")}
-            for part in (names, found.hidden)
-        )
-    found.files = {name: names[name] for name in sorted(names) if not name.endswith("/")}
+    own = own_results(names)
+    found.left_out += [OWN.format(folder) for folder in own]
+    found.hidden = {name: path for name, path in found.hidden.items() if not is_below(name, own)}
+    found.files = {
+        name: names[name]
+        for name in sorted(names)
+        if not name.endswith("/") and not is_below(name, own)
+    }
     return found
 
 
@@ -138,6 +142,11 @@ def own_results(names: Iterable[str]) -> list[str]:
         for name in own
         if not any(parent.as_posix() in own for parent in PurePosixPath(name).parents)
     )
+
+
+def is_below(name: str, folders: Iterable[str]) -> bool:
+    """Whether a file is one of `folders` or lies in one."""
+    return any(name == folder or name.startswith(f"{folder}/") for folder in folders)
 
 
 def _is_run(inside: set[str]) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from scripts.lib.annotations import parse_annotations
 from scripts.lib.console import UserError
 from scripts.lib.placing import placing
 
@@ -133,33 +134,10 @@ def placed_notes(
     given: Sequence[Mapping[str, Any]], view: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Annotations for the page, each with a camera. Raises UserError when one has no usable place."""
-    found = []
-    for number, item in enumerate(given, 1):
-        try:
-            position = [float(v) for v in item["position"]]
-            camera = item.get("camera") or nearest_camera(position, view)
-            places = [
-                position,
-                *([float(v) for v in camera[key]] for key in ("position", "target")),
-            ]
-            good = all(len(place) == 3 and all(map(math.isfinite, place)) for place in places)
-            good = good and math.dist(places[1], places[2]) > 0 and str(item["title"]).strip() != ""
-        except (KeyError, TypeError, ValueError, AttributeError):
-            good = False
-        if not good:
-            raise UserError(
-                f"annotation {number} of bundle_web.annotations needs a title and a position of three"
-                " numbers; open the page with ?edit and click the place to get it"
-            )
-        found.append(
-            {
-                "title": str(item["title"]).strip(),
-                "text": str(item.get("text") or "").strip(),
-                "position": places[0],
-                "camera": {"position": places[1], "target": places[2]},
-            }
-        )
-    return found
+    return [
+        note | {"camera": note["camera"] or nearest_camera(note["position"], view)}
+        for note in parse_annotations(given)
+    ]
 
 
 def measuring(georef: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.console import UserError
-from scripts.lib.places import Bucket, Folder, checkpoint_place, place
+from scripts.lib.places import Bucket, Folder, checkpoint_place, place, run_in_bucket
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -76,3 +76,19 @@ def test_what_s3_refuses_is_one_sentence(s3: Any, tmp_path: Path) -> None:
         place("s3://nowhere/run").put("a", write(tmp_path, "a"))
     with pytest.raises(UserError, match="names no bucket"):
         place("s3:///run")
+
+
+@pytest.mark.parametrize(
+    ("provider", "prefix", "run"),
+    [
+        ("s3", "s3://bucket/run", "s3://bucket/run"),
+        ("fs", "/mnt/shared/run", ""),
+        ("fs", "s3://looks/like/one", ""),
+        ("gcs", "gs://bucket/run", ""),
+        ("s3", None, ""),
+        (None, None, ""),
+    ],
+)
+def test_only_a_bucket_is_a_bucket(provider: str | None, prefix: str | None, run: str) -> None:
+    """`--default-storage-provider fs` has a prefix too."""
+    assert run_in_bucket(provider, prefix) == run

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from scripts.check_codecs import CheckOptions
 from scripts.config_manual import manual
@@ -16,10 +18,11 @@ from scripts.lib.bundle import WebOptions
 from scripts.lib.clean import CleanOptions
 from scripts.lib.compress import CompressOptions
 from scripts.lib.console import UserError
+from scripts.lib.option_checks import check_published
 from scripts.lib.photos.options import ImportOptions
+from scripts.lib.scenes import load_scenes
 from scripts.lib.settings import (
     fill_defaults,
-    load_scenes,
     load_schema,
     merge,
     read_yaml,
@@ -109,6 +112,88 @@ def test_merge_leaves_inputs_alone() -> None:
 def test_fill_defaults_reaches_nested_objects() -> None:
     schema = {"properties": {"a": {"type": "object", "properties": {"b": {"default": 4}}}}}
     assert fill_defaults({}, schema) == {"a": {"b": 4}}
+
+
+def options_of(config: dict[str, Any]) -> dict[str, Any]:
+    row = {"scene": "a", "source": "b"}
+    return scene_settings(workflow_settings(config, ROOT), config, row, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("text", "section", "expected"),
+    [
+        ("bundle_web: {date: 2024-05-01}", "bundle_web", {"date": "2024-05-01"}),
+        ("bundle_web: {date: 2024-05-01 10:30:00}", "bundle_web", {"date": "2024-05-01 10:30:00"}),
+        ("bundle_web: {title: 1984, credit: Me}", "bundle_web", {"title": "1984", "credit": "Me"}),
+        ("bundle_web: {title: , credit: Me}", "bundle_web", {"title": "", "credit": "Me"}),
+        ("bundle_web:\n", "bundle_web", {"title": ""}),
+        ("clean_splat: {max_drop_db: 5e-3}", "clean_splat", {"max_drop_db": 0.005}),
+        ("train_splat: {steps: 100.0, seed: 7}", "train_splat", {"steps": 100, "seed": 7}),
+        (
+            "bundle_web: {annotations: [{title: 2024-05-01, position: [0, 0, 0]}]}",
+            "bundle_web",
+            {"annotations": [{"title": "2024-05-01", "position": [0, 0, 0]}]},
+        ),
+    ],
+)
+def test_yaml_as_people_write_it(text: str, section: str, expected: dict[str, Any]) -> None:
+    """And jobs get it as JSON, which knows no dates."""
+    found = options_of(yaml.safe_load(text))[section]
+    assert json.dumps({key: found[key] for key in expected}) == json.dumps(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "bundle_web: {title: 1.10}",
+            "bundle_web.title is read as 1.1; write it in quotation marks",
+        ),
+        ("bundle_web: {title: yes}", "bundle_web.title is read as True; write it in quotation"),
+        ("train_splat: {steps: .nan}", "'train_splat.steps' is infinite or not a number"),
+        ("train_splat: 5", "'train_splat' is 5; options stand below it by name"),
+        ("bundle_web: {annotations: {title: x}}", "it must be a list, in square brackets"),
+        ("bundle_web: {annotations: [{title: x, position: [0, .inf, 0]}]}", "is infinite"),
+        ("clean_splat: {crop: {ball: 3}}", "clean_splat.crop is"),
+        ("results: s3://bucket/x", "for a bucket, start with --profile config/profiles/aws-batch"),
+        ("results: file:///x", "results go to a folder here"),
+        ("results: out{1}", "without braces"),
+        ("results: ''", "it is empty"),
+        ("results: ~nobody-of-this-name/x", "there is no such user"),
+        (f"results: {__file__}/out", f"but {__file__} is a file; choose a folder"),
+        ("scenes: https://example.org/my.tsv", "the sheet is read here; download it"),
+        ("publish_web: {to: s3://}", "publish_web.to is 's3://'; give s3://BUCKET/PREFIX"),
+    ],
+)
+def test_bad_yaml_is_one_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        options_of(yaml.safe_load(text))
+    assert sentence in str(caught.value)
+
+
+def test_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    config = {"results": "~/x", "scenes": "~/my.tsv", "publish_web": {"to": "~/public/"}}
+    settings = workflow_settings(config, ROOT)
+    assert (settings["results"], settings["scenes"]) == ("/home/me/x", "/home/me/my.tsv")
+    assert options_of(config)["publish_web"]["to"] == "/home/me/public/"
+
+
+def test_two_scenes_are_not_published_over_each_other() -> None:
+    there = options_of({"publish_web": {"to": "s3://bucket/web/"}})
+    named = options_of({"publish_web": {"to": "s3://bucket/web", "name": "yard"}})
+    check_published({"a": there, "b": there, "c": options_of({})})
+    with pytest.raises(UserError, match="scenes 'yard' and 'b' would both be published at s3://"):
+        check_published({"yard": there, "b": named})
+
+
+def test_yaml_is_read_once_and_never_shared(tmp_path: Path) -> None:
+    """Every scene asks for schema and presets; what one of them changes is not seen by the next."""
+    (tmp_path / "x.yaml").write_text("a: [1]\n")
+    read_yaml(tmp_path / "x.yaml")["a"].append(2)
+    assert read_yaml(tmp_path / "x.yaml") == {"a": [1]}
+    (tmp_path / "x.yaml").write_text("a: [3]\n")
+    assert read_yaml(tmp_path / "x.yaml") == {"a": [3]}
 
 
 def test_sheet_with_comments_and_a_byte_order_mark(tmp_path: Path) -> None:

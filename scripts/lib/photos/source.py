@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from scripts.lib.console import UserError, printable, say
 from scripts.lib.faults import is_broken_device, is_fault
 from scripts.lib.photos.options import RejectedError
-from scripts.lib.source_files import hidden, list_folder
+from scripts.lib.source_files import OWN, hidden, is_below, list_folder, own_results
 
 PHOTO_SUFFIXES = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp"),
@@ -74,10 +74,10 @@ class SourceFile:
             target.unlink(missing_ok=True)
 
 
-def list_source(source: str) -> list[SourceFile]:
+def list_source(source: str, tell: Callable[[str], None] = say) -> list[SourceFile]:
     """Every file of a folder (recursive), .zip or single video, sorted by name.
 
-    Raises UserError for a missing or empty source and for what is neither.
+    `tell` hears what is left out. Raises UserError for a missing or empty source and for what is neither.
     """
     if "://" in source:
         raise UserError(
@@ -89,9 +89,9 @@ def list_source(source: str) -> list[SourceFile]:
     if not path.exists():
         raise UserError(f"{source} does not exist; give a folder or a .zip of photos, or a video")
     if path.is_dir():
-        files = _list_folder(path)
+        files = _list_folder(path, tell)
     elif suffix == ".zip":
-        files = _list_zip(path)
+        files = _list_zip(path, tell)
     elif suffix in VIDEO_SUFFIXES:
         files = [SourceFile(path.name, path.stat().st_size, path.read_bytes, path)]
     elif suffix in PANORAMA_SUFFIXES:
@@ -117,10 +117,10 @@ def read_file(file: SourceFile) -> bytes:
         raise RejectedError(f"unreadable ({error})") from None
 
 
-def _list_folder(folder: Path) -> list[SourceFile]:
+def _list_folder(folder: Path, tell: Callable[[str], None]) -> list[SourceFile]:
     listing = list_folder(folder)
     for part in listing.left_out:
-        say(f"Left out {part}")
+        tell(f"Left out {part}")
     found = {**listing.files, **_hidden_captures(listing.hidden)}
     return [
         SourceFile(printable(name), path.stat().st_size, path.read_bytes, path)
@@ -148,7 +148,7 @@ def _is_capture(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
 
 
-def _list_zip(path: Path) -> list[SourceFile]:
+def _list_zip(path: Path, tell: Callable[[str], None]) -> list[SourceFile]:
     """Members of a zip. Nothing is ever written to a path that the archive names."""
     try:
         archive = zipfile.ZipFile(path)
@@ -156,10 +156,15 @@ def _list_zip(path: Path) -> list[SourceFile]:
         if is_fault(error):
             raise
         raise UserError(f"{path} is not a readable zip ({error}); make it again") from None
+    own = own_results(_inside(info) + "/" * info.is_dir() for info in archive.infolist())
+    for folder in own:
+        tell(f"Left out {OWN.format(folder)}")
     members = [
         info
         for info in archive.infolist()
-        if not info.is_dir() and (not hidden(_inside(info)) or _is_capture(_inside(info)))
+        if not info.is_dir()
+        and (not hidden(_inside(info)) or _is_capture(_inside(info)))
+        and not is_below(_inside(info), own)
     ]
     return sorted((_member(archive, info) for info in members), key=lambda file: file.name)
 

@@ -1,0 +1,66 @@
+"""What is wrong with options beyond the schema, found before the first job: forms, and contradictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.lib.annotations import parse_annotations
+from scripts.lib.console import UserError
+from scripts.lib.crop import parse_crop
+
+Options = Mapping[str, Mapping[str, Any]]
+
+# A limit that a search keeps to, and the one by which its result is judged: the first may not be the larger.
+LIMITS = (
+    ("compress_splat.desktop_loss_db", "check_codecs.max_loss_db"),
+    ("compress_splat.mobile_loss_db", "check_codecs.max_mobile_loss_db"),
+)
+
+
+def check_options(options: Options, where: str) -> None:
+    """Raise UserError when options of one scene, {rule: {option: value}}, cannot end well together."""
+
+    def value(name: str) -> Any:
+        rule, _, option = name.partition(".")
+        return options[rule][option]
+
+    try:
+        parse_crop(value("clean_splat.crop"))
+        parse_annotations(value("bundle_web.annotations"))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    for search, judge in LIMITS:
+        if value(search) > value(judge):
+            raise UserError(
+                f"{where}: {search} is {value(search)} and {judge} only {value(judge)}, so that the"
+                " file would be refused once it is made; raise the second or lower the first"
+            )
+    largest, smallest = value("import_photos.max_side"), value("import_photos.min_side")
+    if largest and smallest > largest:
+        raise UserError(
+            f"{where}: import_photos.min_side is {smallest} and max_side {largest}, so that no photo is left;"
+            " max_side must be the larger one"
+        )
+    place = value("publish_web.to")
+    scheme, mark, rest = place.partition("://")
+    if mark and (scheme != "s3" or not rest.strip("/")):
+        raise UserError(
+            f"{where}: publish_web.to is {place!r}; give s3://BUCKET/PREFIX or a folder of this machine"
+        )
+
+
+def check_published(scenes: Mapping[str, Options]) -> None:
+    """Raise UserError when two scenes, {name: options}, would be published in one place."""
+    places: dict[str, str] = {}
+    for scene, options in scenes.items():
+        publish = options["publish_web"]
+        if not publish["to"]:
+            continue
+        place = f"{publish['to'].rstrip('/')}/{publish['name'] or scene}"
+        if place in places:
+            raise UserError(
+                f"scenes {places[place]!r} and {scene!r} would both be published at {place};"
+                " set publish_web.name in the sheet, or leave it empty"
+            )
+        places[place] = scene

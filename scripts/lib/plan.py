@@ -1,0 +1,56 @@
+"""What a run is to build, read and checked whole before its first job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.images import rule_images
+from scripts.lib.option_checks import check_published
+from scripts.lib.photos.precheck import check_sources
+from scripts.lib.scenes import load_scenes
+from scripts.lib.settings import Settings, scene_device, scene_settings, workflow_settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The configuration; by scene the sheet's row, each rule's options, the device; each stage's image."""
+
+    settings: Settings
+    scenes: dict[str, dict[str, str]]
+    options: dict[str, dict[str, Settings]]
+    devices: dict[str, str]
+    images: dict[str, str]
+
+    @property
+    def results(self) -> str:
+        """The results folder, with slashes and none at its end."""
+        return Path(self.settings["results"]).as_posix()
+
+    def no_scene(self, name: str) -> str:
+        """What to tell who asks for a scene that the sheet does not have."""
+        return (
+            f"scene {name!r} is not in {self.settings['scenes']}; add a row for it,"
+            f" or ask for one of: {', '.join(self.scenes)}"
+        )
+
+
+def read_plan(config: Mapping[str, Any], root: Path, sources_here: bool) -> Plan:
+    """The plan that `config` and the sheet it names describe; `root` is the checkout.
+
+    `sources_here`: sources without an address lie on this machine, and are looked at. Raises UserError with
+    one sentence for the first thing that is wrong.
+    """
+    settings = workflow_settings(config, root)
+    scenes = load_scenes(Path(settings["scenes"]), root)
+    # Presets, then the configuration, then the sheet's row.
+    options = {name: scene_settings(settings, config, row, root) for name, row in scenes.items()}
+    check_published(options)
+    devices = {name: scene_device(settings, row, root) for name, row in scenes.items()}
+    images = rule_images(root, settings["registry"], settings["train_image"])
+    plan = Plan(settings, scenes, options, devices, images)
+    if sources_here:
+        check_sources(scenes, options, Path(plan.results))
+    return plan
