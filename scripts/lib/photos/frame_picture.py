@@ -28,8 +28,8 @@ _MATRICES = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
-# Dolby's and BT.2100's own axes, and XYZ: read as Y'CbCr they give green and purple pictures.
-_UNREAD_MATRICES = {11, 14, 15}
+# YCgCo, XYZ, and BT.2100's and Dolby's own axes: read as Y'CbCr they give green and purple pictures.
+_UNREAD_MATRICES = {8, 11, 14, 15, 16, 17}
 SD_LINES, SD_COLUMNS = 576, 1024  # up to these an untagged film is BT.601, above it BT.709
 SQUARE = 0.005  # pixels that are this near to square are taken for square
 # Frames that a decoder keeps because others refer to them: HEVC's largest level has six, and some wait.
@@ -112,7 +112,7 @@ def frame_coding(frame: av.VideoFrame) -> Coding:
     """Primaries and transfer that the frame tells. Raises RejectedError for axes that are not read."""
     if frame.colorspace in _UNREAD_MATRICES:
         raise RejectedError(
-            "its colours are stored in a way that is not read here (ICtCp or Dolby Vision without a base); "
+            "its colours are stored in a way that is not read here (YCgCo, ICtCp or the like); "
             "export it as SDR, HLG or HDR10"
         )
     coding = Coding(int(frame.color_primaries), int(frame.color_trc))
