@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -172,7 +173,9 @@ def write_bundle(
     page = (web_page.VIEWER / "index.html").read_text(encoding="utf-8")
     # A hash in each address keeps a cache from pairing a new page with an old scene.
     address = {name: f"{name}?v={entries[name]['sha256'][:12]}" for name in loaded}
-    text = web_page.hosted(page, texts, config, options.url, address)
+    # With a slash, as in an address, wherever the one-file page was written.
+    nearby = "" if single is None else Path(os.path.relpath(single, output)).as_posix()
+    text = web_page.hosted(page, texts, config, options.url, address, nearby)
     write_bytes(output / "index.html", text.encode())
     entries["index.html"] = manifest.entry(output / "index.html")
     if single is not None:

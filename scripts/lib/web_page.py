@@ -31,7 +31,7 @@ PAGE_PARTS = (
 # its sorting worker, `data:` the icon and pictures that the viewer carries inside.
 POLICY = (
     "default-src 'none'; script-src {script} blob:; worker-src {worker} blob:; style-src {style};"
-    " img-src {image} data: blob:; connect-src {connect} data: blob:; base-uri 'none'; form-action 'none'"
+    " img-src {image} data: blob:; connect-src {connect} data: blob:; base-uri {base}; form-action 'none'"
 )
 # The viewer announces its picker; its camera manager is announced at the same place.
 MANAGER_MADE = "this.cameraManager = new CameraManager(global, sceneBound);"
@@ -43,6 +43,16 @@ def page_script() -> str:
     """page.js: the parts of scripts/viewer/page as one script."""
     parts = [(VIEWER / "page" / f"{name}.js").read_text(encoding="utf-8") for name in PAGE_PARTS]
     return "\n".join(parts)
+
+
+def beside_script() -> str:
+    """What finds the files of a hosted page whose address lacks its final slash; it stands in the page."""
+    return "\n" + (VIEWER / "page" / "beside.js").read_text(encoding="utf-8")
+
+
+def script_hash(script: str) -> str:
+    """The source of a content policy that allows an inline script with exactly this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def page_style(package: Path) -> str:
@@ -239,8 +249,13 @@ def hosted(
     config: Mapping[str, Any],
     url: str,
     address: Mapping[str, str],
+    single: str = "",
 ) -> str:
-    """index.html of the folder that a host serves; `address` maps file names to their addresses."""
+    """index.html of the folder that a host serves; `address` maps file names to their addresses.
+
+    `single` is the address of the one-file page, where that lies nearby.
+    """
+    beside = beside_script()
     files = {key: dict(config[key]) for key in ("scene", "mobile") if config.get(key)}
     for entry in files.values():
         entry["url"] = address[entry["name"]]
@@ -253,15 +268,22 @@ def hosted(
             **files,
             "settings": address["settings.json"],
             "viewer": address["viewer.js.gz"],
+            **({"single": single} if single else {}),
         },
         url=url,
         poster=address["poster.jpg"],
         # Link previews want a whole address; without one the relative one is the best there is.
         card_image=url.rstrip("/") + "/poster.jpg" if url else "poster.jpg",
-        styles=f'<link rel="stylesheet" href="{address["style.css"]}">',
+        # Before everything that has to be found.
+        styles=f'<script>{beside}</script>\n    <link rel="stylesheet" href="{address["style.css"]}">',
         scripts=f'<script src="{address["page.js"]}"></script>',
         policy=POLICY.format(
-            script="'self'", worker="'self'", style="'self'", image="'self'", connect="'self'"
+            script=f"'self' {script_hash(beside)}",
+            worker="'self'",
+            style="'self'",
+            image="'self'",
+            connect="'self'",
+            base="'self'",
         ),
         links='<a href="licences.txt">Licences</a> <a href="manifest.json">How this was made</a>',
     )
@@ -287,7 +309,6 @@ def one_file(
 
     # `</` cannot stand in a script element; in our own code it only occurs inside strings.
     script = "\n" + script.replace("</", "<\\/") + "\n"
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     data = "\n    ".join(inlined(n) for n in ("scene.sog", "settings.json", "viewer.js.gz"))
     kept = script_json(licences)
     poster = "data:image/jpeg;base64," + base64.b64encode(files["poster.jpg"]).decode()
@@ -308,17 +329,22 @@ def one_file(
         scripts=f'{data}\n    <script type="text/plain" id="licences">{kept}</script>\n'
         f"    <script>{script}</script>",
         policy=POLICY.format(
-            script=f"'sha256-{digest}'", worker="", style="'unsafe-inline'", image="", connect=""
+            script=script_hash(script),
+            worker="",
+            style="'unsafe-inline'",
+            image="",
+            connect="",
+            base="'none'",
         ),
         links="",
     )
 
 
-# For Netlify, Cloudflare Pages and others that read this file. Addresses carry a hash of their file
-# (`?v=`), so these may be kept for ever; the page itself must be asked for again.
-# The file of these rules; published pages have none, because buckets and our own headers need none.
-HOST_RULES = "_headers"
 HASHED = re.compile(r"\.[0-9a-f]{12}(\.|/|$)")  # in a name that `hashed_name` made
+# For Netlify, Cloudflare Pages and others that read this file; publish_web's places have no use for it.
+HOST_RULES = "_headers"
+# Addresses carry a hash of their file
+# (`?v=`), so these may be kept for ever; the page itself must be asked for again.
 HEADERS = """# Cache rules for hosts that read a `_headers` file; elsewhere set the same by hand.
 # Addresses of these files carry a hash of their content (?v=...): a cache must include the query
 # string in its key (on CloudFront: a cache policy with query strings), and may then keep them for ever.

@@ -14,9 +14,45 @@ window.splatmake = (() => {
     const element = (id) => document.getElementById(id);
 
     // A failure whose message is meant for the visitor.
-    class Told extends Error {}
+    class Told extends Error {
+        // `link`: what helps, as {href, text}.
+        constructor(message, link = null) {
+            super(message);
+            this.link = link;
+        }
+    }
+
+    element('stuck').remove(); // this script has come
+
+    // What the policy of the host has kept the page from, which browsers tell shortly after it has failed.
+    // Extensions of the browser break our own policy too; theirs are not ours to tell.
+    const OURS = /^(blob|data|wasm-eval)$/;
+    let forbidden = '';
+    document.addEventListener('securitypolicyviolation', (event) => {
+        const ours = OURS.test(event.blockedURI) || event.blockedURI.startsWith(location.origin);
+        if (!ours || event.disposition !== 'enforce') return;
+        forbidden ||= event.effectiveDirective;
+        // Nothing else tells that the viewer waits for a worker that will never start.
+        if (event.effectiveDirective === 'worker-src') workerRefused(policyTold());
+    });
+    const policyTold = () =>
+        new Told(
+            `This server's content policy blocks parts of the page (${forbidden}). Whoever runs the server must` +
+                ' allow what index.html allows in its own Content-Security-Policy.'
+        );
+    const policyError = async () => {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        return forbidden && policyTold();
+    };
+    let workerRefused;
+    const noWorker = new Promise((_, reject) => {
+        workerRefused = reject;
+    });
+    noWorker.catch(() => {}); // whoever waits for it hears of it
 
     return {
+        policyError,
+        noWorker, // fails when the server's policy refuses the viewer's worker
         root,
         element,
         Told,

@@ -19,6 +19,17 @@
         return text && new Response(Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0)));
     };
 
+    // A frame with `sandbox` and without `allow-same-origin` belongs to no server, so no server answers it.
+    const sandboxed = () => self.origin === 'null' && location.protocol.startsWith('http');
+    const unreachable = (what) =>
+        sandboxed()
+            ? new Told(
+                  'The frame around this page blocks it from loading its own files. Whoever made the page with' +
+                      ' that frame must add allow-same-origin to its sandbox.',
+                  { href: location.href, text: 'Open the scene by itself' }
+              )
+            : new Told(`${what} could not be downloaded. Check your connection and try again.`);
+
     const request = async (name, url, what, signal) => {
         const here = inlined(name);
         if (here) return here;
@@ -27,7 +38,7 @@
             // What failed once may lie in the browser's cache: another try asks the server itself.
             response = await fetch(url, { signal, cache: page.failed ? 'reload' : 'default' });
         } catch {
-            throw new Told(`${what} could not be downloaded. Check your connection and try again.`);
+            throw (await page.policyError()) || unreachable(what);
         }
         if (response.status === 404) {
             throw new Told(`${what} is missing on this server.`);
@@ -126,15 +137,21 @@
             }
         } catch (error) {
             console.error(error);
-            throw new Told('The viewer could not be started. Reload the page, or update your browser.');
+            throw (
+                (await page.policyError()) ||
+                new Told('The viewer could not be started. Reload the page, or update your browser.')
+            );
         }
     };
 
     page.checkBrowser = () => {
         if (location.protocol === 'file:' && !config.inline) {
+            const oneFile = config.single?.split('/').at(-1);
             throw new Told(
-                'Browsers refuse to load a scene straight from a disk. Open scene.html instead, or start' +
-                    ' "python -m http.server" in this folder and open http://localhost:8000.'
+                'Browsers refuse to load this page straight from a disk.' +
+                    (config.single ? ` Open ${oneFile}, the same page in one file, or start` : ' Start') +
+                    ' "python -m http.server" in this folder and open http://localhost:8000.',
+                config.single && { href: config.single, text: `Open ${oneFile}` }
             );
         }
         if (!globalThis.DecompressionStream) {

@@ -8,9 +8,25 @@
     page.showText = (title, text) => {
         element('share-title').textContent = title;
         element('share-text').value = text;
+        element('share-not').hidden = true;
+        for (const id of ['share-text', 'share-copy']) element(id).hidden = false;
         element('share-done').textContent = '';
         page.openDialog(element('share'));
         element('share-text').select();
+    };
+
+    // Why nobody else could open the page's own address; empty when they can.
+    const onlyHere = () => {
+        if (config.url) return '';
+        if (!location.protocol.startsWith('http')) {
+            return (
+                'This page is a file on this computer, so a link to it works for nobody else. Send the file' +
+                ' itself, or put the page on a web server and share it from there.'
+            );
+        }
+        const { hostname } = location;
+        const own = /^(localhost|.*\.localhost|127\..*|\[::1\])$/.test(hostname);
+        return own ? 'Only this computer can open this address.' : '';
     };
 
     const base = () => config.url || location.href.split(/[?#]/)[0];
@@ -44,6 +60,11 @@
         };
         element('share-open').onclick = () => {
             page.showText('Share', '');
+            const shared = Boolean(config.url) || location.protocol.startsWith('http');
+            element('share-not').textContent = onlyHere();
+            element('share-not').hidden = !onlyHere();
+            for (const id of ['share-kinds', 'share-text', 'share-copy']) element(id).hidden = !shared;
+            if (!shared) return;
             choose('link');
             text.select();
         };

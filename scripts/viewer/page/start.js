@@ -53,6 +53,13 @@
         if (!(error instanceof Told)) console.error(error);
         element('reason').textContent =
             error instanceof Told ? error.message : 'The scene could not be shown in this browser.';
+        const link = error instanceof Told && error.link;
+        element('way-out').hidden = !link;
+        if (link) {
+            const anchor = element('way-out').querySelector('a');
+            Object.assign(anchor, { href: link.href, textContent: link.text, rel: 'noopener' });
+            if (self !== top) anchor.target = '_blank';
+        }
         element('error').hidden = false;
         page.viewer?.destroy();
         page.viewer = page.cameras = page.picker = null;
@@ -108,7 +115,7 @@
                 );
             }
             if (page.isHeld()) page.viewer.state.performanceMode = false; // it halves the resolution
-            await firstFrame();
+            await Promise.race([firstFrame(), page.noWorker]);
             watchContext();
             enter();
             for (const part of ['Controls', 'Tour', 'Measure', 'Map', 'Notes', 'Share']) {
