@@ -72,12 +72,14 @@ def test_section_matches_its_dataclass(section: str) -> None:
 
 @pytest.mark.parametrize("section", sections(SCHEMA))
 def test_every_key_is_explained_and_bounded(section: str) -> None:
+    """On both sides: a typing error such as 10**9 steps would hold a machine until its time limit."""
     for key, part in SCHEMA["properties"][section]["properties"].items():
         assert len(part["description"]) > 15, key
         assert "default" in part, key
         for choice in part.get("anyOf", [part]):
             if choice.get("type") in ("integer", "number"):
                 assert "minimum" in choice or "exclusiveMinimum" in choice, key
+                assert "maximum" in choice or "exclusiveMaximum" in choice, key
 
 
 def test_manual_is_up_to_date() -> None:
@@ -155,6 +157,9 @@ def test_yaml_as_people_write_it(text: str, section: str, expected: dict[str, An
         ("bundle_web: {annotations: {title: x}}", "it must be a list, in square brackets"),
         ("bundle_web: {annotations: [{title: x, position: [0, .inf, 0]}]}", "is infinite"),
         ("clean_splat: {crop: {ball: 3}}", "clean_splat.crop is"),
+        ("train_splat: {steps: 1000000000}", "at least 1, at most 1000000"),
+        ("train_splat: {steps: 1.0e+300}", "at least 1, at most 1000000"),
+        ("undistort: {max_side: 5}", "allowed: 0 or integer, at least 64, at most 65500"),
         ("results: s3://bucket/x", "for a bucket, start with --profile config/profiles/aws-batch"),
         ("results: file:///x", "results go to a folder here"),
         ("results: out{1}", "without braces"),

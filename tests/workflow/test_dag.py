@@ -97,7 +97,7 @@ def test_golden_graph(checkout: Checkout, root: Path) -> None:
         ),
         (
             ["--config", "train_splat={steps: -5}"],
-            "'train_splat.steps' is -5; allowed: auto or integer, at least 1",
+            "'train_splat.steps' is -5; allowed: auto or integer, at least 1, at most",
         ),
         (["--config", "scenes=nowhere.tsv"], "the scenes sheet nowhere.tsv does not exist"),
         (
