@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,6 +48,8 @@ class Metadata:
     latitude: float | None = None
     longitude: float | None = None
     altitude: float | None = None
+    # Degrees in the last digit of latitude and longitude as written.
+    place_step: tuple[float, float] | None = None
 
     @property
     def camera(self) -> str | None:
@@ -80,6 +83,7 @@ def read_metadata(exif: Image.Exif, width: int, height: int) -> Metadata:
         latitude=latitude,
         longitude=longitude,
         altitude=_altitude(gps) if latitude is not None else None,
+        place_step=(_step(gps.get(2)), _step(gps.get(4))) if latitude is not None else None,
     )
 
 
@@ -143,8 +147,17 @@ def _angle(value: Any, reference: Any, negative: str, limit: float) -> float | N
             return None
         degrees += part / share
     if (_text(reference) or "").upper().startswith(negative):
-        degrees = -degrees
+        degrees = -abs(degrees)  # some writers put the sign into the number as well
     return degrees if abs(degrees) <= limit else None
+
+
+def _step(value: Any) -> float:
+    """Degrees in the last digit of EXIF's (degrees, minutes, seconds); 0 where it cannot be told."""
+    if not isinstance(value, Iterable):
+        return 0.0
+    shares = zip(value, (1.0, 60.0, 3600.0), strict=False)
+    steps = [1 / (share * (getattr(part, "denominator", 0) or 1)) for part, share in shares]
+    return min(steps, default=0.0)
 
 
 def _altitude(gps: dict[int, Any]) -> float | None:

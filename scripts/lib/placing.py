@@ -24,9 +24,10 @@ class Placing:
     def words(self) -> str:
         """`GPS within 0.38 m across, 0.17 m up`, for the log."""
         who = f"{self.points} surveyed points" if self.survey else "GPS"
-        if self.horizontal is None or self.vertical is None:
+        if self.horizontal is None:
             return f"placed by {who}"
-        return f"{who} within {self.horizontal:.2f} m across, {self.vertical:.2f} m up"
+        up = "" if self.vertical is None else f", {self.vertical:.2f} m up"
+        return f"{who} within {self.horizontal:.2f} m across{up}"
 
 
 def placing(georef: Mapping[str, Any]) -> Placing | None:
@@ -38,7 +39,8 @@ def placing(georef: Mapping[str, Any]) -> Placing | None:
         return Placing(False, georef.get("rmse_horizontal_m"), georef.get("rmse_vertical_m"))
     left_out = "check_" if control.get("check_rmse_horizontal_m") is not None else ""
     misses = {
-        str(label): sum(value * value for value in residual) ** 0.5
+        # A point without a surveyed height can be missed across only.
+        str(label): sum(value * value for value in residual if value is not None) ** 0.5
         for label, residual in (control.get("check_residuals_m") or {}).items()
     }
     return Placing(

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from scripts.lib.quantities import parse_angle, parse_number
 
 # Attributes (DJI) and elements (Pix4D) alike: prefix:Name="value" or <prefix:Name>value</...>.
 _FIELD = re.compile(
@@ -17,6 +20,8 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 MAX_CHARACTERS = 1 << 20
+LATITUDES = ("gpslatitude", "latitude")
+LONGITUDES = ("gpslongitude", "gpslongtitude", "longitude")
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class FlightData:
     accuracy_horizontal_m: float | None = None
     accuracy_vertical_m: float | None = None
     rtk_fixed: bool = False
+    # Degrees in the last digit of latitude and longitude as written.
+    place_step: tuple[float, float] | None = None
 
 
 def read_flight_data(xmp: str) -> FlightData:
@@ -46,17 +53,19 @@ def read_flight_data(xmp: str) -> FlightData:
             (v for n in names if (v := _number(fields.get(n), low, high)) is not None), None
         )
 
-    latitude = number("gpslatitude", "latitude", low=-90, high=90)
-    longitude = number("gpslongitude", "gpslongtitude", "longitude", low=-180, high=180)
+    north = next((fields[n] for n in LATITUDES if n in fields), "")
+    east = next((fields[n] for n in LONGITUDES if n in fields), "")
+    latitude, longitude = parse_angle(north, "NS"), parse_angle(east, "EW")
     if latitude is None or longitude is None or (latitude == 0 and longitude == 0):
         latitude = longitude = None
     pitch = number("gimbalpitchdegree", low=-180, high=180)
     if pitch is None and (tilt := number("pitch", low=-180, high=180)) is not None:
         pitch = tilt - 90.0  # Pix4D: 0 looks straight down, 90 at the horizon
+    absolute = number("absolutealtitude", low=-1000, high=20000)
     return FlightData(
         latitude=latitude,
         longitude=longitude,
-        altitude=number("absolutealtitude", low=-1000, high=20000),
+        altitude=absolute if absolute is not None else _exif_altitude(fields),
         relative_altitude=number("relativealtitude", "abovegroundaltitude", low=-1000, high=20000),
         yaw=number("gimbalyawdegree", "yaw", low=-360, high=360),
         pitch=pitch,
@@ -67,6 +76,7 @@ def read_flight_data(xmp: str) -> FlightData:
         or number("gpsxyaccuracy", low=1e-6, high=1e4),
         accuracy_vertical_m=number("rtkstdhgt", "gpszaccuracy", low=1e-6, high=1e4),
         rtk_fixed=fields.get("rtkflag") == "50",
+        place_step=(_step(north), _step(east)) if latitude is not None else None,
     )
 
 
@@ -74,16 +84,25 @@ def _horizontal(east: float | None, north: float | None) -> float | None:
     return None if east is None or north is None else math.hypot(east, north)
 
 
-def _number(text: str | None, low: float, high: float) -> float | None:
-    """A finite number between the bounds; senseFly writes coordinates as "45,30.5N"."""
-    if not text:
+def _exif_altitude(fields: Mapping[str, str]) -> float | None:
+    """EXIF's altitude as XMP repeats it: a fraction, and 1 as the reference below sea level."""
+    above, _, below = fields.get("gpsaltitude", "").partition("/")
+    value, unit = parse_number(above), parse_number(below) if below else 1.0
+    if value is None or not unit:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        matched = re.fullmatch(r"(\d{1,3}),(\d{1,2}(?:\.\d+)?)([NSEW])", text)
-        if not matched:
-            return None
-        value = int(matched[1]) + float(matched[2]) / 60
-        value = -value if matched[3] in "SW" else value
-    return value if math.isfinite(value) and low <= value <= high else None
+    value = -abs(value / unit) if fields.get("gpsaltituderef") == "1" else value / unit
+    return value if -1000 <= value <= 20000 else None
+
+
+def _step(text: str) -> float:
+    """Degrees in the last digit of an angle: decimal degrees, or minutes or seconds at the end."""
+    numbers = re.findall(r"[0-9]+", text)
+    fraction = len(numbers[-1]) if re.search(r"[.,][0-9]+\D*$", text) else 0
+    parts = len(numbers) - bool(fraction)
+    return 1 / (10**fraction * 60 ** max(parts - 1, 0)) if numbers else 0.0
+
+
+def _number(text: str | None, low: float, high: float) -> float | None:
+    """A finite number between the bounds, with a decimal point or a decimal comma."""
+    value = parse_number((text or "").replace(",", "."))
+    return value if value is not None and low <= value <= high else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from scripts.lib.console import UserError
-from scripts.lib.photos.gcp import read_gcp_list, upright_pixel
+from scripts.lib.photos.gcp import GroundPoint, Survey, gcp_note, read_gcp_list, upright_pixel
+from scripts.lib.photos.photo_index import PhotoIndex
 from scripts.lib.placing import placing
 from scripts.lib.web_page import accuracy, measuring
 from tests.unit.photo_files import HEIGHT, WIDTH, encoded, exif, imported, picture, write_photos
@@ -32,7 +34,7 @@ def test_pixels_follow_turning_and_reducing(tmp_path: Path) -> None:
     points = {(p["label"], p["file"]): (p["x"], p["y"]) for p in run.report["gcps"]}
     assert points[("gcp1", "a0.jpg")] == (80, 60)
     assert points[("gcp1", "t.jpg")] == ((HEIGHT - 20) / 2, 5)
-    assert ("gcp2", "a1.jpg") in points and len(points) == 3
+    assert ("church", "a1.jpg") in points and len(points) == 3
     assert run.report["gcps"][0]["latitude"] == pytest.approx(50.1)
 
 
@@ -46,25 +48,147 @@ def test_upright_pixels_agree_with_the_picture(turn: int) -> None:
     assert upright.getpixel((int(x), int(y))) == 255
 
 
+PHOTOS = ("a0.jpg", "my photo 1.JPG", "my.jpg", "100MEDIA/DJI_1.JPG", "101MEDIA/DJI_1.JPG")
+
+
+def survey(text: str, photos: Sequence[str] = PHOTOS) -> list[GroundPoint]:
+    return list(read_gcp_list("gcp_list.txt", text, PhotoIndex(photos)).points)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "empty"), ("EPSG:4326\n1 2 3\n", "line 2"), ("EPSG:4326\n500 95 0 1 1 a.jpg", "Earth")],
+    [
+        ("", "empty"),
+        ("EPSG:4326\n1 2 3\n", "line 2"),
+        ("EPSG:4326\n500 95 0 1 1 a.jpg", "line 2: 500 95 is no place on Earth"),
+        ("UTM 30U\n1 2 3 4 5 a.jpg", "no coordinate system; write EPSG:4326"),
+        (
+            "EPSG:4326\n\n14.4 50.1 1 2 3 a0.jpg\n14.4 NaN 1 2 3 a0.jpg",
+            "line 4: x, y and the pixel",
+        ),
+        ("EPSG:4326\n14.4 50.1 1 nan 3 a0.jpg", "line 2: x, y and the pixel"),
+        ("EPSG:4326\n14.4 50.1 -99999 2 3 a0.jpg", "line 2: -99999 is no height; write NaN"),
+        ("EPSG:4326\n14.4 50.1 high 2 3 a0.jpg", "line 2 is not a sighting"),
+        ("EPSG:4326\n14.4,50.1,200,2,3,,G1", "line 2 is not a sighting"),
+    ],
 )
 def test_a_bad_list_is_told(text: str, words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        read_gcp_list("gcp_list.txt", text.encode())
+    with pytest.raises(UserError, match=f"gcp_list.txt.*{words}"):
+        survey(text)
 
 
-@given(st.lists(st.text("0123456789.-e a\t", max_size=40), max_size=5))
+@pytest.mark.parametrize(
+    ("line", "photo", "label", "altitude"),
+    [
+        ("14.4 50.1 200 10 20 a0.jpg church", "a0.jpg", "church", 200),
+        ("14.4 50.1 200 10 20 A0", "a0.jpg", "gcp1", 200),
+        ("14.4 50.1 NaN 10 20 a0.jpg church", "a0.jpg", "church", None),
+        ("14.4\t50.1\t\t10\t20\ta0.jpg\tSt. Mary 1", "a0.jpg", "St. Mary 1", None),
+        ("14.4 50.1 200 10 20 my photo 1.JPG G1 extra", "my photo 1.JPG", "G1", 200),
+        ("14.4 50.1 200 10 20 my photo 1 G1", "my photo 1.JPG", "G1", 200),
+        ("14.4 50.1 200 10 20 my photo 2.JPG G1", None, "G1", 200),
+        ('14.4 50.1 200 10 20 "my photo 1.JPG" G1', "my photo 1.JPG", "G1", 200),
+        ("14.4,50.1,200,10,20,my photo 1.JPG,G1,,", "my photo 1.JPG", "G1", 200),
+        ("14,4;50,1;200,25;10,0;20,0;a0.jpg;G1", "a0.jpg", "G1", 200.25),
+        ("14,4 50,1 200,25 10,0 20,0 a0.jpg G1", "a0.jpg", "G1", 200.25),
+        ("14,42312 50,12345 1200,250 1100,500 1200,125 a0.jpg G1", "a0.jpg", "G1", 1200.25),
+        ("14.4 50.1 200 10 20 C:\\me\\101MEDIA\\dji_1.jpg", "101MEDIA/DJI_1.JPG", "gcp1", 200),
+        ("14.4 50.1 656.168ft 10 20 a0.jpg", "a0.jpg", "gcp1", 200),
+        ("14.4 50.1 200 10 20 DJI_1.JPG G1", None, "G1", 200),
+    ],
+)
+def test_lines_of_a_list(line: str, photo: str | None, label: str, altitude: float | None) -> None:
+    for end in ("\n", "\r\n"):
+        (point,) = survey(end.join(["EPSG:4326,,,,,,", "# by hand", "", line, ""]))
+        assert point.match.meant == ((photo,) if photo else ())
+        assert (point.label, point.altitude) == (label, pytest.approx(altitude, abs=0.01))
+        assert (point.latitude, point.longitude) == pytest.approx((50.1, 14.4), abs=0.03)
+
+
+def test_one_label_for_all_is_told_apart_by_place() -> None:
+    places = [
+        "14.4 50.1 200",
+        "14.4 50.2 200",
+        "14.4 50.2 NaN",
+        "14.4 50.10000001 200.001",
+        "15 50 7",
+    ]
+    text = "EPSG:4326\n" + "".join(f"{place} 10 20 a0.jpg GCP\n" for place in places)
+    points = survey(text + "15 50 7 10 20 a0.jpg\n16 50 7 10 20 a0.jpg\n")
+    assert [point.label for point in points] == [
+        *("GCP-1", "GCP-2", "GCP-2", "GCP-1", "GCP-3", "GCP-3", "gcp1"),
+    ]
+    assert points[2].altitude == 200
+    note = gcp_note(Survey(points), set(points), set())
+    assert note == (
+        "7 sightings of 4 surveyed points; GCP labels several places, which are told apart as "
+        "GCP-1, GCP-2"
+    )
+
+
+def test_numbers_for_labels_that_are_missing_avoid_those_given() -> None:
+    text = "EPSG:4326\n14.4 50.1 200 10 20 a0.jpg\n14.4 50.2 200 10 20 a0.jpg gcp1\n"
+    assert [point.label for point in survey(text)] == ["gcp2", "gcp1"]
+
+
+def test_heights_of_a_survey_in_feet_are_feet() -> None:
+    found = read_gcp_list("g", "EPSG:2229\n6000000 1800000 1000 1 2 a0.jpg", PhotoIndex(PHOTOS))
+    assert found.points[0].altitude == pytest.approx(304.8, abs=0.01) and "feet" in str(
+        found.remark
+    )
+
+
+def test_what_became_of_every_sighting_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_photos(tmp_path / "in")
+    (folder / "twin.jpg").write_bytes((folder / "a0.jpg").read_bytes())
+    for card in ("100MEDIA", "101MEDIA"):
+        (folder / card).mkdir()
+        (folder / card / "DJI_1.jpg").write_bytes(encoded(picture(int(card[:3]))))
+    lines = [
+        *("14.4 50.1 nan 16 12 a0.jpg G1", "14.4 50.1 nan 9999 12 a1.jpg G1"),
+        *("14.4 50.1 nan 16 12 twin.jpg G1", "14.4 50.1 nan 16 12 DJI_1.jpg G1"),
+        *("14.4 50.1 nan 16 12 101MEDIA/DJI_1.jpg G1", "14.4 50.1 nan 16 12 IMG_7.jpg G1"),
+    ]
+    (folder / "gcp_list.txt").write_text("EPSG:4326\n" + "\n".join(lines))
+    run = imported(folder, tmp_path)
+    assert sorted(p["file"] for p in run.report["gcps"]) == ["101MEDIA_DJI_1.jpg", "a0.jpg"]
+    assert run.report["gcps"][0]["altitude"] is None
+    (line,) = run.report["others"]
+    assert (line["file"], line["kind"]) == ("gcp_list.txt", "control points")
+    assert line["note"] == (
+        "2 sightings of 1 surveyed point; 1 outside of the photo (a1.jpg); 1 in photos that were left "
+        "out (twin.jpg); 1 of names that several photos have, where a folder before the name would help "
+        "(DJI_1.jpg); 1 of names that no photo has (IMG_7.jpg); 1 point without a height, which counts "
+        "across only"
+    )
+    assert f"gcp_list.txt: {line['note']}\n" in capsys.readouterr().out
+
+
+def test_a_list_that_meets_no_photo_stops_nothing(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "in")
+    (folder / "gcp_list.txt").write_text("EPSG:4326\n14.4 50.1 200 16 12 IMG_0.jpg\n")
+    run = imported(folder, tmp_path)
+    assert run.report["gcps"] == []
+    assert run.report["others"][0]["note"].startswith(
+        "not used: no sighting is in a photo; 1 of names"
+    )
+
+
+@given(
+    st.lists(st.text('0123456789.,;-e aN\t"', max_size=40), max_size=5),
+    st.sampled_from(["EPSG:32633", "EPSG:4326", "EPSG:2229"]),
+)
 @settings(max_examples=100, deadline=None)
-def test_any_list_is_read_or_refused(lines: list[str]) -> None:
-    text = "EPSG:32633\n" + "\n".join(lines)
+def test_any_list_is_read_or_refused(lines: list[str], system: str) -> None:
     try:
-        points = read_gcp_list("gcp_list.txt", text.encode())
+        points = survey("\n".join([system, *lines]))
     except UserError as refused:
         assert "gcp_list.txt" in str(refused)
     else:
         assert all(abs(p.latitude) <= 90 for p in points)
+        assert all(p.altitude is None or abs(p.altitude) < 20000 for p in points)
 
 
 def test_a_survey_without_gps_through_all_stages(

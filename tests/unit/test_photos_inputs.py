@@ -5,20 +5,24 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from PIL.ExifTags import IFD
+from PIL.TiffImagePlugin import IFDRational
 
 from scripts.lib.console import UserError
+from scripts.lib.exif import read_metadata
 from scripts.lib.jpeg import strip_metadata
 from scripts.lib.photos.mask_names import named_as_mask, pair_masks
 from scripts.lib.photos.names import unique_names
 from scripts.lib.photos.options import RejectedError
-from scripts.lib.photos.positions import lookup, read_positions
 from scripts.lib.photos.source import list_source, read_file
 from scripts.lib.sensors import sensor_width_mm
 from scripts.lib.xmp import read_flight_data
@@ -31,7 +35,6 @@ from tests.unit.photo_files import (
     imported,
     jpeg,
     picture,
-    refusal,
     write_photos,
 )
 
@@ -199,99 +202,6 @@ def test_serial_numbers_are_not_told(tmp_path: Path) -> None:
     assert "SN123456" not in json.dumps(run.report)
 
 
-# geo.txt and CSV
-
-GEO = "EPSG:32633\na0.jpg\t458731.9\t5549700.5\t312.5\t0\t0\t0\t0.02\t0.04\textra words\n"
-
-
-def test_geo_txt_wins_over_exif(tmp_path: Path) -> None:
-    folder = write_photos(tmp_path / "in")
-    (folder / "a0.jpg").write_bytes(jpeg(0, exif=exif(place=(10.0, 10.0, 1.0))))
-    (folder / "geo.txt").write_text(GEO)
-    entry = imported(folder, tmp_path).entry("a0.jpg")
-    assert (entry["latitude"], entry["longitude"]) == pytest.approx((50.0978, 14.4229), abs=1e-3)
-    assert entry["altitude"] == 312.5 and entry["position_source"] == "geo.txt"
-    assert (entry["accuracy_horizontal_m"], entry["accuracy_vertical_m"]) == (0.02, 0.04)
-
-
-@pytest.mark.parametrize(
-    "system", ["EPSG:32633", "WGS84 UTM 33N", "+proj=utm +zone=33 +datum=WGS84 +units=m +no_defs"]
-)
-def test_coordinate_systems_of_geo_txt(system: str) -> None:
-    text = GEO.replace("EPSG:32633", system)
-    found = lookup(read_positions("geo.txt", text.encode()), "set/A0.JPG")
-    assert found is not None and found.longitude == pytest.approx(14.4229, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "empty"),
-        ("moon\na.jpg 1 2\n", "no coordinate system"),
-        ("EPSG:4326\na.jpg 1\n", "line 2"),
-        ("EPSG:4326\na.jpg 200 95 3\n", "no place on Earth"),
-    ],
-)
-def test_a_bad_geo_txt_is_told(text: str, words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        read_positions("geo.txt", text.encode())
-
-
-@pytest.mark.parametrize(
-    ("text", "columns"),
-    [
-        ("name,Latitude,Longitude,Alt\na0.jpg,50.1,14.4,200\n", ""),
-        ("SourceFile;GPSLatitude;GPSLongitude;GPSAltitude\n./in/a0.jpg;50,1;14,4;200\n", ""),
-        (
-            "\ufeffwho\tn\te\th\na0\t50.1\t14.4\t200\n",
-            "file=who, latitude=n, longitude=e, altitude=h",
-        ),
-    ],
-)
-def test_csv_columns(text: str, columns: str) -> None:
-    positions = read_positions("log.csv", text.encode(), columns)
-    found = lookup(positions, "in/a0.jpg")
-    assert found is not None
-    assert (found.latitude, found.longitude, found.altitude) == (50.1, 14.4, 200)
-
-
-def test_a_csv_without_the_columns_is_told() -> None:
-    with pytest.raises(UserError, match="latitude and longitude.*its columns: name, speed"):
-        read_positions("log.csv", b"name,speed\na,1\n")
-    with pytest.raises(UserError, match="position_columns"):
-        read_positions("log.csv", b"name,speed\na,1\n", "latitude=nowhere")
-
-
-def test_a_named_file_of_positions_must_be_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_photos(tmp_path / "in")
-    assert "log.csv" in refusal(tmp_path / "in", tmp_path, capsys, positions="log.csv")
-
-
-@given(st.text(max_size=300), st.sampled_from(["geo.txt", "log.csv"]))
-@settings(max_examples=40, deadline=None)
-def test_any_text_is_read_or_refused_with_a_sentence(text: str, name: str) -> None:
-    try:
-        positions = read_positions(name, text.encode("utf-8", "replace"))
-    except UserError as refused:
-        assert name in str(refused)
-    else:
-        assert all(abs(p.latitude) <= 90 for p in positions.values())
-
-
-@given(st.lists(st.text("0123456789.-+e,\t ax", max_size=40), max_size=6))
-@settings(max_examples=150, deadline=None)
-def test_any_geo_lines_are_read_or_refused(lines: list[str]) -> None:
-    text = "EPSG:4326\n" + "\n".join(lines)
-    try:
-        positions = read_positions("geo.txt", text.encode())
-    except UserError as refused:
-        assert "geo.txt" in str(refused)
-    else:
-        assert all(abs(p.latitude) <= 90 and abs(p.longitude) <= 180 for p in positions.values())
-
-
 # XMP and the sensor table
 
 DJI = (
@@ -320,6 +230,91 @@ def test_pix4d_xmp() -> None:
     found = read_flight_data(PIX4D)
     assert (found.yaw, found.pitch, found.roll) == (12.0, -4.5, -1.0)
     assert (found.accuracy_horizontal_m, found.accuracy_vertical_m) == (0.02, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (
+            'drone-dji:GpsLatitude="+50,1" drone-dji:GpsLongitude="-14,4" '
+            'drone-dji:AbsoluteAltitude="+198,31"',
+            (50.1, -14.4, 198.31),
+        ),
+        (
+            'exif:GPSLatitude="50,6.0S" exif:GPSLongitude="14,24,0E" exif:GPSAltitude="19831/100" '
+            'exif:GPSAltitudeRef="1"',
+            (-50.1, 14.4, -198.31),
+        ),
+        (
+            "<exif:GPSLatitude>50,6.0N</exif:GPSLatitude><exif:GPSLongitude>14,24.0W</exif:GPSLongitude>",
+            (50.1, -14.4, None),
+        ),
+        ('drone-dji:GpsLatitude="95,0" drone-dji:GpsLongitude="14,4"', (None, None, None)),
+        ('drone-dji:GpsLatitude="nan" drone-dji:GpsLongitude="inf"', (None, None, None)),
+        ('drone-dji:GpsLatitude="5_0" drone-dji:GpsLongitude="14"', (None, None, None)),
+        (
+            'exif:GPSLatitude="50,6N" exif:GPSLongitude="14,24E" exif:GPSAltitude="1/0"',
+            (50.6, 14.24, None),
+        ),
+    ],
+)
+def test_positions_of_xmp(text: str, place: tuple[float | None, ...]) -> None:
+    found = read_flight_data(f"<rdf:Description {text}/>")
+    for value, expected in zip(
+        (found.latitude, found.longitude, found.altitude), place, strict=True
+    ):
+        assert value == (None if expected is None else pytest.approx(expected))
+
+
+def drone_photo(seed: int, place: tuple[float, float, float], stored: Sequence[Any]) -> bytes:
+    """A photo with `place` in XMP and `stored` (latitude, longitude, altitude as EXIF has them) in EXIF."""
+    told = exif()
+    told.get_ifd(IFD.GPSInfo).update({1: "N", 2: stored[0], 3: "E", 4: stored[1], 6: stored[2]})
+    names = ("GpsLatitude", "GpsLongitude", "AbsoluteAltitude")
+    fields = " ".join(f'drone-dji:{n}="{v:+.9f}"' for n, v in zip(names, place, strict=True))
+    return jpeg(seed, exif=told, xmp=f"<rdf:Description {fields}/>".encode())
+
+
+def dms(minutes: int, seconds: float, digits: int) -> tuple[int, int, IFDRational]:
+    """The minutes and seconds of 50 or 14 degrees as EXIF stores them, with so many digits."""
+    degrees = {6: 50, 24: 14}[minutes]
+    return degrees, minutes, IFDRational(round(seconds * 10**digits), 10**digits)
+
+
+@pytest.mark.parametrize(
+    ("stored", "source", "altitude"),
+    [
+        # Whole minutes, the same for all photos.
+        (lambda i: (dms(6, 0, 0), dms(24, 0, 0), 0), "XMP", 200.5),
+        # Hundredths of seconds: the place of XMP with fewer digits.
+        (lambda i: (dms(6, 0.37 + 0.36 * i, 2), dms(24, 0.0, 2), 200.5 + i), "XMP", 200.5),
+        # Corrected afterwards: another place than the one XMP still has.
+        (lambda i: (dms(6, 9.01 + i, 2), dms(24, 5.01, 2), 210 + i), "EXIF", 210),
+        # Enough digits in both.
+        (lambda i: (dms(6, 0.360001 + 0.36 * i, 6), dms(24, 1e-6, 6), 200.5 + i), "EXIF", 200.5),
+        # The place is told in full, but one height for all.
+        (lambda i: (dms(6, 0.360001 + 0.36 * i, 6), dms(24, 1e-6, 6), 0), "EXIF", 200.5),
+    ],
+)
+def test_xmp_counts_where_exif_is_cut_off(
+    tmp_path: Path, stored: Callable[[int], Sequence[Any]], source: str, altitude: float
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(4):
+        exact = (50.1001015 + 0.0001 * i, 14.4000012, 200.5 + i)
+        (folder / f"a{i}.jpg").write_bytes(drone_photo(i, exact, stored(i)))
+    run = imported(folder, tmp_path)
+    entry = run.entry("a0.jpg")
+    assert (entry["position_source"], entry["altitude"]) == (source, pytest.approx(altitude))
+    assert len({photo["latitude"] for photo in run.report["photos"]}) == 4
+
+
+def test_a_sign_and_a_letter_for_south_are_south() -> None:
+    told = exif()
+    told.get_ifd(IFD.GPSInfo).update({1: "S", 2: (-50.5, 0, 0), 3: "W", 4: (14.5, 0, 0)})
+    found = read_metadata(told, WIDTH, HEIGHT)
+    assert (found.latitude, found.longitude) == (-50.5, -14.5)
 
 
 @given(st.text(max_size=200) | st.integers(0, len(DJI)).map(lambda cut: DJI[cut:] + DJI[:cut]))

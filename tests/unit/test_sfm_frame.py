@@ -13,6 +13,7 @@ from pyproj import Transformer
 from scipy.spatial.transform import Rotation
 
 from scripts.lib.geo import utm_epsg
+from scripts.lib.placing import placing
 from scripts.lib.sfm.frame import place_model
 from scripts.lib.sfm.gravity import up_direction
 from scripts.lib.start_view import look_at
@@ -290,6 +291,26 @@ def test_a_wrong_survey_shows_in_the_check_points(tmp_path: Path) -> None:
     _, report = place_model(model, photos, gcps=gcps)
     misses = {k: np.linalg.norm(v) for k, v in report["gcp"]["check_residuals_m"].items()}
     assert max(misses, key=lambda label: misses[label]) == gcps[0]["label"]
+
+
+@pytest.mark.parametrize("unknown", [1, 3, 5, 6])
+def test_a_surveyed_point_without_a_height_counts_across(tmp_path: Path, unknown: int) -> None:
+    model, photos, places = scene(tmp_path, noise_m=0.01)
+    truth, _ = synthetic(tmp_path / "again.db", frames=20, noise_px=0.0)
+    gcps = control_points(model, truth, 8.0, 6)
+    labels = sorted({gcp["label"] for gcp in gcps})
+    for gcp in gcps:
+        if gcp["label"] in labels[:unknown]:
+            gcp["altitude"] = None
+    model, report = place_model(model, photos, gcps=gcps)
+    json.dumps(report, allow_nan=False)
+    assert report["gcp"]["points"] == labels
+    misses = report["gcp"]["check_residuals_m"]
+    assert [label for label in labels if misses[label][2] is None] == labels[:unknown]
+    assert (report["gcp"]["rmse_vertical_m"] is None) == (unknown == 6)
+    shown = placing(report)
+    assert shown and shown.horizontal is not None and shown.horizontal < 0.1
+    assert np.abs(moved(model, places)).max() < 0.15
 
 
 def test_two_surveyed_points_are_too_few(tmp_path: Path) -> None:

@@ -2,61 +2,173 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from scripts.lib.console import UserError
-from scripts.lib.photos.positions import transformer_from
+from scripts.lib.photos.crs import CoordinateSystem, feet_remark, find_system
+from scripts.lib.photos.geo_txt import SEPARATORS, SYSTEM_ADVICE, content_lines, likeness
+from scripts.lib.photos.photo_index import Match, PhotoIndex
+from scripts.lib.photos.wording import counted, some_of
+from scripts.lib.quantities import decimal_sign, is_unknown, parse_length, parse_number
 
 GCP_FILE = "gcp_list.txt"
+SIGHTING = "x y z pixel_x pixel_y image [label]"
+NUMBERS = 5
+# Places of one label that are nearer than this are one point, written with more or fewer digits.
+SAME_PLACE_M = 0.1
+DEGREE_M = 111_320.0
 
 
 @dataclass(frozen=True)
 class GroundPoint:
-    """One sighting: WGS84 degrees and metres, and the pixel in the photo as it is stored."""
+    """One sighting: WGS84 degrees and metres, and the pixel in the photo as it is stored.
+
+    `altitude` is None where the survey does not know it (NaN): such a point counts across only.
+    `match` tells which photo of the source the name `image` means.
+    """
 
     label: str
     latitude: float
     longitude: float
-    altitude: float
+    altitude: float | None
     image: str
     x: float
     y: float
+    match: Match = Match()
+    written: str = ""  # the label as the file has it; `label` tells points apart
 
 
-def read_gcp_list(name: str, data: bytes) -> list[GroundPoint]:
+@dataclass(frozen=True)
+class Survey:
+    """The sightings of a gcp_list.txt, and what to tell of it as a whole."""
+
+    points: Sequence[GroundPoint]
+    remark: str | None = None
+
+
+def read_gcp_list(name: str, text: str, index: PhotoIndex) -> Survey:
     """Sightings of a gcp_list.txt: the coordinate system, then lines `x y z pixel_x pixel_y image [label]`.
 
-    Points without a label are told apart by their place. Raises UserError with the line that is wrong.
+    Blanks, tabs, commas or semicolons separate; z may be NaN or, between separators, empty. Points are
+    told apart by label and place: one label at several places is several points, and points without a label
+    are numbered. Raises UserError with the line that is wrong.
     """
-    lines = [
-        (number, line.strip())
-        for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1)
-        if line.strip() and not line.strip().startswith("#")
-    ]
+    lines = content_lines(text)
     if not lines:
         raise UserError(f"{name} is empty; its first line names the coordinate system")
-    to_wgs84 = transformer_from(name, lines[0][1])
-    labels: dict[tuple[float, float, float], str] = {}
-    found = []
-    for number, line in lines[1:]:
-        parts = line.split()
-        try:
-            x, y, z, pixel_x, pixel_y = (float(part) for part in parts[:5])
-            image = parts[5]
-        except (ValueError, IndexError):
-            raise UserError(
-                f"{name} line {number} is not a sighting: x y z pixel_x pixel_y image [label]"
-            ) from None
-        longitude, latitude, _ = to_wgs84(x, y, z)
-        if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-            raise UserError(
-                f"{name} line {number}: {x:g} {y:g} is no place on Earth in {lines[0][1]}"
-            )
-        label = labels.setdefault(
-            (x, y, z), parts[6] if len(parts) > 6 else f"gcp{len(labels) + 1}"
+    system = find_system(lines[0][1])
+    if system is None:
+        raise UserError(
+            f"{name} begins with {lines[0][1][:60]!r}, which is no coordinate system; {SYSTEM_ADVICE}"
         )
-        found.append(GroundPoint(label, latitude, longitude, z, image, pixel_x, pixel_y))
-    return found
+    path = PurePosixPath(name)
+    folder = "" if path.parent == PurePosixPath(".") else path.parent.as_posix()
+    split = [(number, _split(line, index, folder)) for number, line in lines[1:]]
+    rows = [parts[0] for _, parts in split if parts]
+    ground = decimal_sign([cell for row in rows for cell in row[:2]], ",")
+    signs = (ground, *(decimal_sign([row[at] for row in rows], ground) for at in (2, 3, 4)))
+    found = []
+    for number, parts in split:
+        if parts is None:
+            raise UserError(f"{name} line {number} is not a sighting: {SIGHTING}")
+        try:
+            point = _sighting(*parts, system, signs)
+        except ValueError as error:
+            raise UserError(f"{name} line {number}: {error}") from None
+        found.append(replace(point, match=index.find(point.image, folder)))
+    return Survey(named_by_place(found), feet_remark(system))
+
+
+def _split(line: str, index: PhotoIndex, folder: str) -> tuple[list[str], str, str] | None:
+    """The five numbers of a line as text, the image's name and the label; None when they are not there.
+
+    Blanks may stand in the image's name: of all ways to cut, one whose name is that of a photo wins, then
+    the first whose name ends in a suffix.
+    """
+    best: tuple[tuple[int, ...], list[str], str, str] | None = None
+    for separator in SEPARATORS:
+        pieces = line.split(separator)
+        cells = [piece.strip() for piece in pieces]
+        numbers, names = cells[:NUMBERS], cells[NUMBERS:]
+        if not names or not names[0] or not all(_is_number(cell) for cell in numbers):
+            continue
+        for end in range(NUMBERS + 1, len(cells) + 1):
+            image = (separator or " ").join(pieces[NUMBERS:end]).strip(" \"'")
+            label = next((cell for cell in cells[end:] if cell), "").strip("\"'")
+            rank = likeness(image, index, folder)
+            if best is None or rank > best[0]:
+                best = (rank, numbers, image, label)
+    return best and best[1:]
+
+
+def _is_number(cell: str) -> bool:
+    return is_unknown(cell) or parse_length(cell) is not None
+
+
+def _sighting(
+    numbers: Sequence[str], image: str, label: str, system: CoordinateSystem, signs: Sequence[str]
+) -> GroundPoint:
+    """The sighting of one line. Raises ValueError with what is wrong."""
+    x, y = (parse_number(cell, signs[0]) for cell in numbers[:2])
+    pixel_x, pixel_y = (parse_number(numbers[at], signs[at - 1]) for at in (3, 4))
+    if x is None or y is None or pixel_x is None or pixel_y is None:
+        raise ValueError(
+            f"x, y and the pixel must be numbers, not {' '.join(numbers)!r}: {SIGHTING}"
+        )
+    place = system.place(x, y)
+    if place is None:
+        raise ValueError(f"{x:g} {y:g} is no place on Earth in {system.name}")
+    altitude = None
+    if not is_unknown(numbers[2]):
+        altitude = parse_length(numbers[2], system.height_m, signs[1])
+        if altitude is None or not -12000 < altitude < 20000:
+            raise ValueError(f"{numbers[2]} is no height; write NaN where it is not known")
+    return GroundPoint(label, *place, altitude, image, pixel_x, pixel_y, written=label)
+
+
+def named_by_place(points: Sequence[GroundPoint]) -> list[GroundPoint]:
+    """The sightings with a label for each place: the one given, made unique where it stands for several."""
+    places: list[tuple[GroundPoint, list[int]]] = []
+    for i, point in enumerate(points):
+        for first, members in places:
+            if _same(first, point):
+                members.append(i)
+                break
+        else:
+            places.append((point, [i]))
+    given = [
+        next((points[i].label for i in members if points[i].label), "") for _, members in places
+    ]
+    taken = {label for label in given if given.count(label) == 1 and label}
+    named = list(points)
+    for (_, members), label in zip(places, given, strict=True):
+        name = label if label in taken else _free(label or "gcp", taken, bool(label))
+        taken.add(name)
+        height = next((points[i].altitude for i in members if points[i].altitude is not None), None)
+        for i in members:
+            named[i] = replace(points[i], label=name, altitude=height)
+    return named
+
+
+def _same(first: GroundPoint, point: GroundPoint) -> bool:
+    """Whether two sightings are of one point: at one place, or a hand's breadth apart under one label."""
+    north = (point.latitude - first.latitude) * DEGREE_M
+    east = (point.longitude - first.longitude) * DEGREE_M * math.cos(math.radians(first.latitude))
+    up = 0.0
+    if first.altitude is not None and point.altitude is not None:
+        up = point.altitude - first.altitude
+    alike = first.label == point.label and bool(point.label)
+    return math.hypot(north, east, up) < (SAME_PLACE_M if alike else 1e-3)
+
+
+def _free(label: str, taken: Collection[str], given: bool) -> str:
+    number = 1
+    while (name := f"{label}-{number}" if given else f"{label}{number}") in taken:
+        number += 1
+    return name
 
 
 def upright_pixel(x: float, y: float, size: tuple[int, int], turn: int) -> tuple[float, float]:
@@ -71,3 +183,51 @@ def upright_pixel(x: float, y: float, size: tuple[int, int], turn: int) -> tuple
         7: (height - y, width - x),
         8: (y, width - x),
     }.get(turn, (x, y))
+
+
+def gcp_note(
+    survey: Survey, used: Collection[GroundPoint], outside: Collection[GroundPoint]
+) -> str:
+    """One line on what became of a survey's sightings.
+
+    `used` went into photos.json; those `outside` have a pixel that their photo does not have.
+    """
+    points = survey.points
+    if not points:
+        return "not used: it has no sightings"
+    lost = _lost(points, used, outside)
+    if not used:
+        return "; ".join(["not used: no sighting is in a photo", *lost])
+    labels = {point.label for point in used}
+    count = sum(point in used for point in points)
+    said = [f"{counted(count, 'sighting')} of {counted(len(labels), 'surveyed point')}", *lost]
+    shared = sorted({p.written for p in points if p.written and p.written != p.label})
+    if shared:
+        names = f"{shared[0]}-1, {shared[0]}-2"
+        said.append(f"{some_of(shared)} labels several places, which are told apart as {names}")
+    unknown = {point.label for point in used if point.altitude is None}
+    if unknown:
+        said.append(f"{counted(len(unknown), 'point')} without a height, which counts across only")
+    return "; ".join([*said, survey.remark] if survey.remark else said)
+
+
+def _lost(
+    points: Sequence[GroundPoint],
+    used: Collection[GroundPoint],
+    outside: Collection[GroundPoint],
+) -> list[str]:
+    """How many sightings were not used, by the reason, with the first names."""
+    groups: dict[str, list[str]] = {}
+    for point in points:
+        if point in used:
+            continue
+        if not point.match.photos:
+            why = "of names that no photo has"
+        elif len(point.match.photos) > 1:
+            why = "of names that several photos have, where a folder before the name would help"
+        elif point in outside:
+            why = "outside of the photo"
+        else:
+            why = "in photos that were left out"
+        groups.setdefault(why, []).append(point.image)
+    return [f"{len(g)} {why} ({some_of(list(dict.fromkeys(g)))})" for why, g in groups.items()]

@@ -18,13 +18,12 @@ from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.decode import decode
 from scripts.lib.photos.film_facts import film_facts
-from scripts.lib.photos.gcp import GCP_FILE, GroundPoint, read_gcp_list, upright_pixel
 from scripts.lib.photos.judge import Look, badly_exposed, blurred, duplicates
 from scripts.lib.photos.mask_use import judge_masks, mask_lines, sentences
 from scripts.lib.photos.naming import name_items
 from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
 from scripts.lib.photos.photo_bars import mask_bars
-from scripts.lib.photos.positions import Position, find_position_file, read_positions
+from scripts.lib.photos.places import settle_places
 from scripts.lib.photos.prepare import Context, Item, finish, prepare
 from scripts.lib.photos.record import (
     COMPANIONS,
@@ -37,8 +36,9 @@ from scripts.lib.photos.record import (
     require_photos,
 )
 from scripts.lib.photos.room import Room
+from scripts.lib.photos.side_files import SideFiles, read_side_files, told
 from scripts.lib.photos.sorting import Parts, sort_files
-from scripts.lib.photos.source import SourceFile, list_source, read_file
+from scripts.lib.photos.source import SourceFile, list_source
 from scripts.lib.photos.video import choose_frames, frame_time
 from scripts.lib.threads import threads as available_threads
 
@@ -67,17 +67,19 @@ def import_photos(
     files = list_source(source)
     archive.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(archive.parent, "import") as folder:
-        points = _read_ground_points(files)
-        items, others = _read_all(files, options, folder, threads, memory)
+        items, others, side = _read_all(files, options, folder, threads, memory)
         items = name_items(judge(items, options))
         photos = [item.photo for item in items]
         _tell(photos)
+        beside, gcps = told(side, items)
+        for line in beside:
+            say(f"{line['file']}: {line['note']}")
         require_photos(name or source, photos, options.min_photos)
         with writing_zip(archive) as out:
             _pack(out, items)
         if contact is not None:
             write_bytes(contact, _sheet(items))
-    return report(name or source, photos, others=others, gcps=_ground_points(points, items))
+    return report(name or source, photos, others=[*beside, *others], gcps=gcps)
 
 
 def _tell(photos: Sequence[Photo]) -> None:
@@ -131,36 +133,6 @@ def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
     return judged
 
 
-def _read_ground_points(files: Sequence[SourceFile]) -> list[GroundPoint]:
-    """Ground control points of the source's gcp_list.txt, where there is one."""
-    found = [file for file in files if PurePosixPath(file.name).name.lower() == GCP_FILE]
-    return read_gcp_list(found[0].name, read_file(found[0])) if found else []
-
-
-def _ground_points(points: Sequence[GroundPoint], items: Sequence[Item]) -> list[dict[str, Any]]:
-    """The points with their pixels in the archived photos; those of photos left out are not told."""
-    by_name = {PurePosixPath(i.photo.original.lower()).name: i for i in items if i.photo.kept}
-    lines = []
-    for point in points:
-        item = by_name.get(point.image.lower())
-        if item is None or not item.photo.width:
-            continue
-        x, y = upright_pixel(point.x, point.y, item.stored_size, item.turn)
-        factor = max(item.photo.width, item.photo.height or 0) / max(item.stored_size)
-        lines.append(
-            {
-                "label": point.label,
-                "latitude": point.latitude,
-                "longitude": point.longitude,
-                "altitude": point.altitude,
-                "file": item.photo.file,
-                "x": x * factor,
-                "y": y * factor,
-            }
-        )
-    return lines
-
-
 def _film(photo: Photo) -> str | None:
     """The video that a frame was taken of."""
     return photo.original.rpartition(FRAME)[0] if photo.kind == "frame" else None
@@ -208,25 +180,21 @@ def _read_all(
     folder: Path,
     threads: int,
     memory: int | None,
-) -> tuple[list[Item], list[dict[str, Any]]]:
-    """Items of every file in the order of their names, and the files that were used otherwise."""
+) -> tuple[list[Item], list[dict[str, Any]], SideFiles]:
+    """Items of every file in the order of their names, masks and videos, and what lies beside the photos."""
     by_name = {file.name: file for file in files}
-    table = find_position_file(list(by_name), options.positions)
-    positions: dict[str, Position] = {}
     others: list[dict[str, Any]] = []
-    if table is not None:
-        positions = read_positions(table, read_file(by_name[table]), options.position_columns)
-        note = f"positions of {len(positions)} photos"
-        others.append({"file": table, "kind": "positions", "note": note})
     room = Room(memory, threads or available_threads())
-    context = Context(options, folder, positions, table, threads, room)
-    captures = [
-        file
-        for file in files
-        if file.name != table and PurePosixPath(file.name).name.lower() != GCP_FILE
+    parts = sort_files(files, folder, threads, room)
+    notes = [
+        f for f in files if f.name in parts.left_out and parts.left_out[f.name].cause == Cause.OTHER
     ]
-    parts = sort_files(captures, folder, threads, room)
-    items = judge_masks(list(_prepare_all(parts.photos, parts.mask_of, context)))
+    side = read_side_files(notes, [file.name for file in parts.photos], options)
+    parts = replace(
+        parts, left_out={n: c for n, c in parts.left_out.items() if n not in side.names}
+    )
+    context = Context(options, folder, side.positions.of, threads, room)
+    items = judge_masks(_settle(list(_prepare_all(parts.photos, parts.mask_of, context))))
     for sentence in sentences(items, parts.unused):
         say(sentence)
     items, bars = mask_bars(items)
@@ -238,7 +206,16 @@ def _read_all(
         items += frames
         others += other
     items += [Item(photo) for photo in _not_read(parts, by_name)]
-    return sorted(items, key=lambda item: item.photo.original), others
+    return sorted(items, key=lambda item: item.photo.original), others, side
+
+
+def _settle(items: Sequence[Item]) -> list[Item]:
+    """The items with the positions that count once all photos are known."""
+    settled = settle_places({item.photo.original: item.told for item in items})
+    return [
+        replace(item, photo=replace(item.photo, **settled.get(item.photo.original, {})))
+        for item in items
+    ]
 
 
 def _not_read(parts: Parts, by_name: dict[str, SourceFile]) -> list[Photo]:

@@ -22,9 +22,9 @@ class ImportOptions:
     video_per_second: float = 3.0  # the sharpest frame of each 1/3 s is a candidate
     video_motion: float = 0.03  # share of the width that the picture moves between chosen frames
     video_least: int = 60  # with fewer frames than this the distance is reduced: a slow film
-    positions: str = ""  # name of the geo.txt or CSV in the source, empty: found by itself
+    positions: str = ""  # name of the geo.txt or table in the source, empty: found by itself
     position_columns: str = (
-        ""  # CSV columns: "file=name, latitude=lat, longitude=lon, altitude=alt"
+        ""  # its columns: "file=name, latitude=lat, longitude=lon, altitude=alt"
     )
 
 

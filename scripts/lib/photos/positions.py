@@ -1,44 +1,95 @@
-"""Positions that come beside the photos: OpenDroneMap's geo.txt, or a CSV with a header."""
+"""Positions that come beside the photos: which files tell them, and which photo gets which.
+
+What is meant and what is a bystander:
+
+- A geo.txt, and a table that the option `positions` names, are meant: a line of theirs that cannot be read
+  stops the import. So does a table that is found by itself and gives photos of the source positions.
+- Any other table beside the photos (a flight log, notes, survey points) is left aside with one sentence.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from scripts.lib.console import UserError
+from scripts.lib.photos.crs import feet_remark, find_system
+from scripts.lib.photos.geo_txt import SYSTEM_ADVICE, content_lines, read_geo
+from scripts.lib.photos.options import RejectedError
+from scripts.lib.photos.photo_index import PhotoIndex
+from scripts.lib.photos.rows import Position, Row
+from scripts.lib.photos.tables import NotUsedError, Table, asked_columns, read_table
+from scripts.lib.photos.wording import counted, some_of
+from scripts.lib.quantities import decode_text
 
-# Names of columns that people and loggers use, in lower case without separators.
-COLUMNS = {
-    "file": ("file", "filename", "image", "imagename", "name", "photo", "label", "sourcefile"),
-    "latitude": ("latitude", "lat", "gpslatitude", "y"),
-    "longitude": ("longitude", "lon", "lng", "long", "gpslongitude", "x"),
-    "altitude": ("altitude", "alt", "height", "elevation", "gpsaltitude", "z"),
-    "horizontal": ("accuracyhorizontal", "horizontalaccuracy", "haccuracy", "accuracyhorizontalm"),
-    "vertical": ("accuracyvertical", "verticalaccuracy", "vaccuracy", "accuracyverticalm"),
-}
-
-
-Transform = Callable[[float | None, float | None, float | None], tuple[float, float, float | None]]
+GEO_FILE = "geo.txt"
+TABLE_SUFFIXES = (".csv", ".tsv")
+# Lists of photos also come as .txt; one that names none is a text file like any other.
+LIST_SUFFIX = ".txt"
 
 
 @dataclass(frozen=True)
-class Position:
-    """WGS84 degrees, metres; accuracies as one standard deviation in metres."""
+class PositionFile:
+    """A file beside the photos that may tell positions: its rows, or why it tells none."""
 
-    latitude: float
-    longitude: float
-    altitude: float | None = None
-    horizontal: float | None = None
-    vertical: float | None = None
+    name: str
+    rows: Sequence[Row] = ()
+    unused: str | None = None
+    remark: str | None = None
 
 
-def find_position_file(names: Sequence[str], asked: str) -> str | None:
-    """The source's file with positions: the one asked for, else geo.txt, else an only .csv.
+@dataclass(frozen=True)
+class Given:
+    """The position of one photo and the file that tells it."""
+
+    position: Position
+    file: str
+
+    def facts(self) -> dict[str, Any]:
+        """The position under the names that photos.json has for it."""
+        return {
+            "latitude": self.position.latitude,
+            "longitude": self.position.longitude,
+            "altitude": self.position.altitude,
+            "position_source": self.file,
+            "accuracy_horizontal_m": self.position.horizontal,
+            "accuracy_vertical_m": self.position.vertical,
+        }
+
+
+@dataclass(frozen=True)
+class Positions:
+    """All files of positions of a source, and what each photo gets from them, by its name there."""
+
+    files: Sequence[PositionFile]
+    of: Mapping[str, Given]
+
+    def notes(self, kept: Collection[str]) -> list[dict[str, Any]]:
+        """Lines for photos.json's `others`: what each file gave to the photos `kept`, and what it did not."""
+        return [
+            {"file": file.name, "kind": "positions", "note": self._note(file, kept)}
+            for file in self.files
+        ]
+
+    def _note(self, file: PositionFile, kept: Collection[str]) -> str:
+        if file.unused:
+            return f"not used: {file.unused}"
+        given = {photo for photo, told in self.of.items() if told.file == file.name}
+        used = len(given.intersection(kept))
+        said = [f"positions of {counted(used, 'photo')}"] if used else []
+        lost = _lost(file, self.of, given)
+        if len(given) > used:
+            lost.append(f"{counted(len(given) - used, 'photo')} with a position left out")
+        if not lost and not used:
+            lost = ["it has no positions"]
+        said += [file.remark] if file.remark else []
+        return "; ".join([*said, *lost] if used else ["not used: " + "; ".join(lost)])
+
+
+def find_position_files(names: Sequence[str], asked: str) -> list[str]:
+    """The files that may tell positions: those of the name asked for, else geo.txt, then every table.
 
     Raises UserError when the one asked for is not there.
     """
@@ -49,184 +100,161 @@ def find_position_file(names: Sequence[str], asked: str) -> str | None:
                 f"import_photos.positions names {asked}, which is not in the source; put it beside "
                 "the photos"
             )
-        return found[0]
-    geo = [name for name in names if PurePosixPath(name).name.lower() == "geo.txt"]
-    tables = [name for name in names if name.lower().endswith(".csv")]
-    return geo[0] if geo else tables[0] if len(tables) == 1 else None
+        return found
+    geo = [name for name in names if _is_geo(name)]
+    tables = [n for n in names if PurePosixPath(n).suffix.lower() in (*TABLE_SUFFIXES, LIST_SUFFIX)]
+    return geo + [name for name in tables if name not in geo]
 
 
-def read_positions(name: str, data: bytes, columns: str = "") -> dict[str, Position]:
-    """Positions by lower-case file name. Raises UserError with the line that is wrong."""
-    text = data.decode("utf-8-sig", "replace")
-    if name.lower().endswith(".csv"):
-        return _read_csv(name, text, columns)
-    return _read_geo(name, text)
+def read_positions(
+    sources: Mapping[str, Callable[[], bytes]], index: PhotoIndex, asked: bool, columns: str
+) -> Positions:
+    """The positions of the files `sources`, in their order: what an earlier one tells counts.
 
-
-def lookup(positions: Mapping[str, Position], name: str) -> Position | None:
-    """The position of the photo `name`: by its whole name, its file name, or that without suffix."""
-    path = PurePosixPath(name.lower())
-    keys = (path.as_posix(), path.name, path.stem)
-    return next((positions[key] for key in keys if key in positions), None)
-
-
-def _read_geo(name: str, text: str) -> dict[str, Position]:
-    """OpenDroneMap's format: a line with the coordinate system, then one line per photo.
-
-    `image x y [z] [omega phi kappa] [horizontal accuracy] [vertical accuracy] [anything]`, where
-    fewer than three angles cannot be told from accuracies and are therefore not allowed.
+    `asked` says that the user named them; `columns` is the option `position_columns`. A .txt that
+    names no photo is not among the files of the result. Raises UserError with the line that cannot
+    be read of a file that is meant.
     """
-    lines = [
-        (number, line.strip())
-        for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() and not line.strip().startswith("#")
+    asked_columns(columns)
+    files = [
+        file
+        for name, read in sources.items()
+        if (file := read_file_of_positions(name, read, index, asked, columns)) is not None
     ]
+    tables = [file for file in files if not _is_geo(file.name)]
+    if columns and tables and all(file.unused for file in tables):
+        raise UserError(
+            f"import_photos.position_columns does not fit {tables[0].name}: {tables[0].unused}; "
+            "write its columns as they stand there: file=..., latitude=..., longitude=..."
+        )
+    given: dict[str, Given] = {}
+    for file in files:
+        for photo, row in _best_rows(file).items():
+            if row is not None and row.position is not None:
+                given.setdefault(photo, Given(row.position, file.name))
+    return Positions(files, given)
+
+
+def read_file_of_positions(
+    name: str, read: Callable[[], bytes], index: PhotoIndex, asked: bool, columns: str
+) -> PositionFile | None:
+    """One file of positions; None for a .txt that is none. Raises UserError where it is meant and wrong."""
+    path = PurePosixPath(name)
+    geo = _is_geo(name)
+    optional = path.suffix.lower() == LIST_SUFFIX and not (asked or geo)
+    folder = "" if path.parent == PurePosixPath(".") else path.parent.as_posix()
+    try:
+        table = (_read_geo if geo else read_table)(read_text(read), columns, index, folder)
+    except NotUsedError as error:
+        if asked or geo:
+            raise UserError(f"{name} cannot be used for positions: {error}") from None
+        return None if optional else PositionFile(name, unused=str(error))
+    rows = table.rows
+    faults = [row for row in rows if row.fault]
+    gives = any(row.match.meant and row.position for row in rows)
+    if faults and (asked or geo or gives):
+        raise UserError(f"{name} line {faults[0].line} {faults[0].fault}")
+    if asked and not any(row.match.photos for row in rows):
+        raise UserError(f"{name}, which import_photos.positions names, {_no_photo(rows)}")
+    if optional and not any(row.match.photos for row in rows):
+        return None
+    unused = f"line {faults[0].line} {faults[0].fault}" if faults else None
+    return PositionFile(name, rows, unused, table.remark)
+
+
+def read_text(read: Callable[[], bytes]) -> str:
+    """The text of a file beside the photos. Raises NotUsedError for what is none or cannot be read."""
+    try:
+        data = read()
+    except RejectedError as rejection:
+        raise NotUsedError(f"it is {rejection}") from None
+    text = decode_text(data)
+    if text is None:
+        raise NotUsedError("it is not a text file; save it as CSV or as text")
+    return text
+
+
+def _is_geo(name: str) -> bool:
+    return PurePosixPath(name).name.lower() == GEO_FILE
+
+
+def _read_geo(text: str, _: str, index: PhotoIndex, folder: str) -> Table:
+    lines = content_lines(text)
     if not lines:
-        raise UserError(f"{name} is empty; its first line names the coordinate system")
-    to_wgs84 = transformer_from(name, lines[0][1])
-    found: dict[str, Position] = {}
-    for number, line in lines[1:]:
-        file, values = _split(line)
-        if len(values) < 2:
-            raise UserError(f"{name} line {number} lacks coordinates: image x y [z]")
-        altitude = values[2] if len(values) > 2 else None
-        longitude, latitude, height = to_wgs84(values[0], values[1], altitude)
-        position = _position(latitude, longitude, height, *(values[6:8] + [None, None])[:2])
-        if position is None:
-            raise UserError(
-                f"{name} line {number}: {values[0]:g} {values[1]:g} is no place on Earth in "
-                f"{lines[0][1]}; check the first line and the order x y (longitude latitude)"
-            )
-        found[PurePosixPath(file.lower()).as_posix()] = position
-    return found
+        raise NotUsedError("it is empty; its first line names the coordinate system")
+    system = find_system(lines[0][1])
+    if system is None:
+        raise NotUsedError(
+            f"it begins with {lines[0][1][:60]!r}, which is no coordinate system; {SYSTEM_ADVICE}"
+        )
+    return Table(read_geo(text, system, index, folder), feet_remark(system))
 
 
-def _split(line: str) -> tuple[str, list[float | None]]:
-    """File name (spaces allowed when tabs or commas separate) and the numbers that follow it."""
-    parts = [part.strip() for part in re.split(r"\t|,", line) if part.strip()]
-    if len(parts) < 2:
-        parts = line.split()
-    values: list[float | None] = []
-    for part in parts[1:]:
-        try:
-            values.append(float(part))
-        except ValueError:
-            break
-    return parts[0], values
-
-
-def transformer_from(name: str, system: str) -> Transform:
-    """A function (x, y, z) -> (longitude, latitude, height) from a coordinate system's name.
-
-    `EPSG:32633`, a PROJ string, or `WGS84 UTM 33N` as OpenDroneMap writes it. Raises UserError.
-    """
-    from pyproj import CRS, Transformer
-    from pyproj.exceptions import CRSError
-
-    utm = re.fullmatch(r"WGS84\s+UTM\s+(\d{1,2})\s*([NS])", system.strip(), re.IGNORECASE)
-    if utm:
-        system = f"EPSG:{(326 if utm[2].upper() == 'N' else 327) * 100 + int(utm[1])}"
-    try:
-        change = Transformer.from_crs(CRS.from_user_input(system), "EPSG:4326", always_xy=True)
-    except CRSError:
-        raise UserError(
-            f"{name} begins with {system[:60]!r}, which is no coordinate system; write EPSG:4326 for "
-            "longitude and latitude"
-        ) from None
-
-    def transform(
-        x: float | None, y: float | None, z: float | None
-    ) -> tuple[float, float, float | None]:
-        longitude, latitude = change.transform(x, y)
-        return longitude, latitude, z
-
-    return transform
-
-
-def _read_csv(name: str, text: str, columns: str) -> dict[str, Position]:
-    """A table with a header; columns are recognised by their names, or named by the option."""
-    sample = text[:4096]
-    delimiter = max(",;\t", key=sample.count)
-    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
-    header = [cell.strip() for cell in next(_quiet(rows, name), [])]
-    place = _columns(name, header, columns)
-    found: dict[str, Position] = {}
-    for number, row in enumerate(_quiet(rows, name), 2):
-        if not any(cell.strip() for cell in row):
+def _best_rows(file: PositionFile) -> dict[str, Row | None]:
+    """For each photo that the file gives a position: the row that names it best, None where two differ."""
+    best: dict[str, Row | None] = {}
+    ranks: dict[str, tuple[int, int]] = {}
+    for row in file.rows if not file.unused else ():
+        if row.position is None:
             continue
-        cells = {key: row[at].strip() if at < len(row) else "" for key, at in place.items()}
-        values = {key: _float(cell) for key, cell in cells.items() if key != "file"}
-        if not cells["file"] or values["latitude"] is None or values["longitude"] is None:
-            continue  # a photo without a fix
-        position = _position(
-            values["latitude"],
-            values["longitude"],
-            values.get("altitude"),
-            values.get("horizontal"),
-            values.get("vertical"),
+        for photo in row.match.meant:
+            other = best.get(photo)
+            if photo not in ranks or row.match.rank > ranks[photo]:
+                best[photo], ranks[photo] = row, row.match.rank
+            elif row.match.rank == ranks[photo] and (
+                other is None or other.position != row.position
+            ):
+                best[photo] = None
+    return best
+
+
+def _no_photo(rows: Sequence[Row]) -> str:
+    names = list(dict.fromkeys(row.name for row in rows if row.name))
+    if not names:
+        return "names no photo"
+    return f"names no photo of this source ({some_of(names)})"
+
+
+def _outdone(row: Row, best: Mapping[str, Row | None]) -> bool:
+    """Whether other rows name all photos of this one better: another folder's photo of the same name."""
+    others = [best.get(photo) for photo in row.match.meant]
+    return bool(others) and all(
+        other is not None and other.match.rank > row.match.rank and other.position != row.position
+        for other in others
+    )
+
+
+def _lost(file: PositionFile, of: Mapping[str, Given], given: Collection[str]) -> list[str]:
+    """What of a file's rows no photo got, and why."""
+    best = _best_rows(file)
+    lost = []
+    strangers = list(
+        dict.fromkeys(
+            r.name for r in file.rows if r.name and (not r.match.photos or _outdone(r, best))
         )
-        if position is None:
-            raise UserError(f"{name} line {number}: latitude or longitude out of range")
-        found[PurePosixPath(cells["file"].replace("\\", "/").lower()).as_posix()] = position
-    return found
-
-
-def _columns(name: str, header: Sequence[str], asked: str) -> dict[str, int]:
-    plain = [re.sub(r"[^a-z]", "", cell.lower()) for cell in header]
-    place = {
-        key: plain.index(alias)
-        for key, aliases in COLUMNS.items()
-        for alias in reversed(aliases)
-        if alias in plain
-    }
-    for pair in filter(None, (part.strip() for part in asked.split(","))):
-        key, _, column = (part.strip() for part in pair.partition("="))
-        if key not in COLUMNS or column not in header:
-            raise UserError(
-                f"import_photos.position_columns: {pair!r} does not fit {name}, whose columns are "
-                f"{', '.join(header)}; write file=..., latitude=..., longitude=..."
-            )
-        place[key] = header.index(column)
-    missing = [key for key in ("file", "latitude", "longitude") if key not in place]
-    if missing:
-        raise UserError(
-            f"{name} has no column for {' and '.join(missing)} (its columns: {', '.join(header)}); "
-            "name them with import_photos.position_columns"
+    )
+    if strangers and len(strangers) == len({r.name for r in file.rows if r.name}):
+        lost.append("it " + _no_photo(file.rows))
+    elif strangers:
+        lost.append(f"{counted(len(strangers), 'name')} no photo has ({some_of(strangers)})")
+    unclear = list(dict.fromkeys(row.name for row in file.rows if row.match.ambiguous))
+    if unclear:
+        lost.append(
+            f"{counted(len(unclear), 'name')} that photos in several folders have ({some_of(unclear)}): "
+            "write the folder before the name"
         )
-    return place
-
-
-def _quiet(rows: Iterator[list[str]], name: str) -> Iterator[list[str]]:
-    try:
-        yield from rows
-    except csv.Error as error:
-        raise UserError(f"{name} is not a readable CSV ({error})") from None
-
-
-def _float(text: str) -> float | None:
-    try:
-        value = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _position(
-    latitude: float,
-    longitude: float,
-    altitude: float | None,
-    horizontal: float | None,
-    vertical: float | None,
-) -> Position | None:
-    """A checked position; None when it is not on Earth."""
-    if not (math.isfinite(latitude) and math.isfinite(longitude)):
-        return None
-    if abs(latitude) > 90 or abs(longitude) > 180:
-        return None
-    if altitude is not None and not (math.isfinite(altitude) and -1000 < altitude < 20000):
-        altitude = None
-    good = [
-        v if v is not None and math.isfinite(v) and 0 < v < 1e4 else None
-        for v in (horizontal, vertical)
-    ]
-    return Position(latitude, longitude, altitude, *good)
+    twice = [photo for photo, row in best.items() if row is None]
+    if twice:
+        lost.append(f"{counted(len(twice), 'photo')} with several positions ({some_of(twice)})")
+    empty = [row.name for row in file.rows if row.match.photos and row.position is None]
+    if empty:
+        lost.append(f"{counted(len(empty), 'photo')} without coordinates ({some_of(empty)})")
+    earlier = [p for p, row in best.items() if row is not None and p not in given]
+    if earlier:
+        lost.append(
+            f"{counted(len(earlier), 'photo')} with a position from {of[earlier[0]].file} already"
+        )
+    high = [row.name for row in file.rows if row.no_such_height and row.match.photos]
+    if high:
+        lost.append(f"{counted(len(high), 'height')} that cannot be ({some_of(high)})")
+    return lost

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.console import UserError
-from scripts.lib.photos.positions import find_position_file
+from scripts.lib.photos.positions import find_position_files
 from scripts.lib.photos.source import list_source
 from scripts.lib.sheet import where_of
 
@@ -34,7 +34,7 @@ def check_source(source: str, options: Mapping[str, Any], where: str, results: P
     """
     try:
         names = [file.name for file in list_source(source, tell=lambda _: None)]
-        find_position_file(names, options["positions"])
+        find_position_files(names, options["positions"])
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     if Path(source).resolve() == results.resolve():

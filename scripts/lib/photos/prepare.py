@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -26,7 +26,8 @@ from scripts.lib.photos.masks import (
     read_mask,
 )
 from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
-from scripts.lib.photos.positions import Position, lookup
+from scripts.lib.photos.places import Told, told_places
+from scripts.lib.photos.positions import Given
 from scripts.lib.photos.record import Photo, drop
 from scripts.lib.photos.room import Room
 from scripts.lib.photos.source import SourceFile, read_file
@@ -48,6 +49,7 @@ class Item:
     frame: int = 0  # its number there
     stored_size: tuple[int, int] = (0, 0)  # of the file as it came
     turn: int = 1  # its EXIF orientation
+    told: Told = Told()  # its place in EXIF and XMP, where no file beside it tells one
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,7 @@ class Context:
 
     options: ImportOptions
     folder: Path
-    positions: Mapping[str, Position]
-    positions_file: str | None = None
+    positions: Mapping[str, Given]  # by the photo's name in the source
     threads: int = 0  # 0: one for each core
     room: Room = field(default_factory=Room)  # memory that the threads may take
 
@@ -80,12 +81,13 @@ def prepare(file: SourceFile, mask: SourceFile | None, context: Context) -> Item
 def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Context) -> Item:
     """The item of a photo that was read. Raises RejectedError when it cannot be used."""
     picture = decode(data, context.options.min_side, context.options.max_side)
-    metadata = guarded(lambda: _metadata(picture, photo.original, context))
+    metadata, told = guarded(lambda: _metadata(picture, photo.original, context))
     if reason := guarded(lambda: _panorama(picture, metadata["camera"])):
         raise RejectedError(reason, Cause.SPHERE)
     jpeg = guarded(lambda: _encode(picture, data, context.options))
     hidden, facts = _mask(picture, mask, context.room)
-    return finish(replace(photo, **facts, **metadata), jpeg, picture, hidden, context)
+    item = finish(replace(photo, **facts, **metadata), jpeg, picture, hidden, context)
+    return replace(item, told=told)
 
 
 def finish(
@@ -164,7 +166,7 @@ def _mask(
     return hidden, facts
 
 
-def _metadata(picture: Picture, name: str, context: Context) -> dict[str, Any]:
+def _metadata(picture: Picture, name: str, context: Context) -> tuple[dict[str, Any], Told]:
     """Camera, time and place from EXIF, XMP and the file of positions, which wins."""
     exif = read_metadata(picture.exif, picture.image.width, picture.image.height)
     flight = read_flight_data(picture.xmp)
@@ -180,24 +182,8 @@ def _metadata(picture: Picture, name: str, context: Context) -> dict[str, Any]:
         "pitch": flight.pitch,
         "roll": flight.roll,
     }
-    place: tuple[float | None, float | None, float | None, str | None]
-    given = lookup(context.positions, name)
+    told = told_places(exif, flight)
+    given = context.positions.get(name)
     if given is not None:
-        place = (given.latitude, given.longitude, given.altitude, context.positions_file)
-        accuracy = (given.horizontal, given.vertical)
-    elif exif.latitude is not None:
-        altitude = exif.altitude if exif.altitude is not None else flight.altitude
-        place = (exif.latitude, exif.longitude, altitude, "EXIF")
-        accuracy = (
-            flight.accuracy_horizontal_m or exif.accuracy_horizontal_m,
-            flight.accuracy_vertical_m,
-        )
-    elif flight.latitude is not None:
-        place = (flight.latitude, flight.longitude, flight.altitude, "XMP")
-        accuracy = (flight.accuracy_horizontal_m, flight.accuracy_vertical_m)
-    else:
-        return facts
-    keys = ("latitude", "longitude", "altitude", "position_source")
-    facts.update(zip(keys, place, strict=True))
-    facts.update(accuracy_horizontal_m=accuracy[0], accuracy_vertical_m=accuracy[1])
-    return facts
+        return {**facts, **given.facts()}, Told()
+    return {**facts, **(asdict(told.place) if told.place else {})}, told

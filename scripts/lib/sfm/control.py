@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Array, Sim3, fit_sim3
+from scripts.lib.geo import Array, Sim3, fit_sim3, fit_sim3_upright
 
 MIN_POINTS = 3  # a similarity has seven unknowns
 MIN_SIGHTINGS = 2
 MIN_ANGLE_DEG = 1.0
+FILLS = 50  # rounds in which unknown heights settle, from a start that the known ones give
 MAX_MISS_PX = 20.0  # of a sighting: beyond it was clicked on the wrong thing
 
 
 @dataclass(frozen=True)
 class ControlFit:
     """Similarity from the model to the survey's frame, residuals (N, 3) of the fit and of each point
-    when it is left out (None with three points), metres."""
+    when it is left out (None with three points), metres; NaN up where a height is not known."""
 
     sim3: Sim3
     labels: list[str]
@@ -69,21 +70,50 @@ def _meet(
 
 
 def fit_control(places: Mapping[str, Array], survey: Mapping[str, Array]) -> ControlFit | None:
-    """Similarity from model places to surveyed ones, by label; None without three points in a triangle."""
+    """Similarity from model places to surveyed ones, by label; None without three points in a triangle.
+
+    The model's Z is up. A surveyed point whose height is NaN counts across only.
+    """
     labels = sorted(set(places) & set(survey))
     if len(labels) < MIN_POINTS:
         return None
     a = np.array([places[label] for label in labels])
     b = np.array([survey[label] for label in labels])
-    spread = np.linalg.svd(b - b.mean(axis=0), compute_uv=False)
-    if spread[1] < 0.02 * spread[0]:  # in a row: the turn about it is unknown
+    if _in_a_row(b if np.isfinite(b).all() else b[:, :2]):
         return None
-    sim3 = fit_sim3(a, b)
+    sim3 = _fit(a, b)
     check = None
     if len(labels) > MIN_POINTS:
         rows = []
         for i in range(len(labels)):
             others = np.arange(len(labels)) != i
-            rows.append(fit_sim3(a[others], b[others]).apply(a[i : i + 1])[0] - b[i])
+            rows.append(_fit(a[others], b[others]).apply(a[i : i + 1])[0] - b[i])
         check = np.array(rows)
     return ControlFit(sim3, labels, sim3.apply(a) - b, check)
+
+
+def _in_a_row(points: Array) -> bool:
+    """Whether the points lie in a row: the turn about it is then unknown."""
+    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+    return bool(spread[1] < 0.02 * spread[0])
+
+
+def _fit(a: Array, b: Array) -> Sim3:
+    """The similarity from `a` to `b` (N, 3), of which heights may be NaN.
+
+    Where too few heights are known to tell which way is up, the model's own up stays.
+    """
+    known = np.isfinite(b[:, 2])
+    if known.all():
+        return fit_sim3(a, b)
+    filled = np.nan_to_num(b)
+    if known.sum() < MIN_POINTS or _in_a_row(b[known]):
+        sim3 = fit_sim3_upright(a, filled)
+        rise = (b - sim3.apply(a))[known, 2]
+        lift = float(rise.mean()) if len(rise) else 0.0
+        return Sim3(sim3.scale, sim3.rotation, sim3.translation + [0.0, 0.0, lift])
+    sim3 = fit_sim3(a[known], b[known])
+    for _ in range(FILLS):
+        filled[~known, 2] = sim3.apply(a)[~known, 2]  # the height that fits pulls across only
+        sim3 = fit_sim3(a, filled)
+    return sim3

@@ -6,6 +6,7 @@ Without either the scale is free: the median camera then stands a comfortable di
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from scripts.lib.sfm.control import ControlFit, fit_control, triangulate
 from scripts.lib.sfm.gps import (
     Located,
     Verdict,
+    centres,
     find_located,
     fit_to_gps,
     no_gps,
@@ -51,10 +53,12 @@ def place_model(
     up, gravity = up_direction(model, photos)
     level = Sim3(1.0, rotation_to_z(up), np.zeros(3))
     located = find_located(model, photos) if use_gps else None
-    control, origin = _control(model, gcps, level, located)
     gps = fit_to_gps(model, located, level) if located else Verdict(None, no_gps(use_gps), [])
+    # Where surveyed points have no heights, GPS tells which way is up better than the cameras do.
+    upright = gps.sim3.after(level) if gps.sim3 is not None else level
+    control, origin = _control(model, gcps, upright, located)
     if control is not None:
-        placed = control.sim3.after(level)
+        placed = control.sim3.after(upright)
         reason = f"{len(control.labels)} surveyed points"
     elif gps.sim3 is not None and located is not None:
         placed, origin, reason = gps.sim3.after(level), located.origin, gps.facts["reason"]
@@ -146,21 +150,39 @@ def _control(
     if not gcps:
         return None, None
     rows = {g["label"]: (g["latitude"], g["longitude"], g["altitude"]) for g in gcps}
-    middle = np.mean(list(rows.values()), axis=0)
+    heights = [row[2] for row in rows.values() if row[2] is not None]
+    usual = float(np.mean(heights)) if heights else 0.0
+    filled = [(row[0], row[1], usual if row[2] is None else row[2]) for row in rows.values()]
+    middle = np.mean(filled, axis=0)
     origin = located.origin if located else (float(middle[0]), float(middle[1]), float(middle[2]))
-    survey = dict(zip(rows, enu_from_geodetic(list(rows.values()), origin), strict=True))
+    survey = dict(zip(rows, enu_from_geodetic(filled, origin), strict=True))
+    for label in [label for label, row in rows.items() if row[2] is None]:
+        survey[label][2] = np.nan
     places = {
         label: level.apply(place[None])[0] for label, place in triangulate(model, gcps).items()
     }
     fit = fit_control(places, survey)
+    if fit is not None and located is not None and np.isnan(fit.residuals[:, 2]).all():
+        fit = _at_height_of(located, fit, level, model)
     return fit, origin if fit else None
+
+
+def _at_height_of(
+    located: Located, fit: ControlFit, level: Sim3, model: pycolmap.Reconstruction
+) -> ControlFit:
+    """The fit to points without heights, raised to where GPS has the photos."""
+    found = centres(model)
+    placed = fit.sim3.apply(level.apply([found[name] for name in located.names]))
+    lift = float(np.median(located.target[:, 2] - placed[:, 2]))
+    raised = Sim3(fit.sim3.scale, fit.sim3.rotation, fit.sim3.translation + [0.0, 0.0, lift])
+    return replace(fit, sim3=raised)
 
 
 def _told(control: ControlFit | None) -> dict[str, Any] | None:
     """Surveyed points for the report: how well they fit, and how well each is met without itself."""
     if control is None:
         return None
-    horizontal, vertical = rms(control.residuals)
+    horizontal, vertical = _known_rms(control.residuals)
     report: dict[str, Any] = {
         "points": control.labels,
         "rmse_horizontal_m": horizontal,
@@ -170,13 +192,19 @@ def _told(control: ControlFit | None) -> dict[str, Any] | None:
         "check_residuals_m": None,
     }
     if control.check is not None:
-        across, up = rms(control.check)
+        across, up = _known_rms(control.check)
         report.update(check_rmse_horizontal_m=across, check_rmse_vertical_m=up)
         report["check_residuals_m"] = {
-            label: [round(float(v), 3) for v in row]
+            label: [round(float(v), 3) if np.isfinite(v) else None for v in row]
             for label, row in zip(control.labels, control.check, strict=True)
         }
     return report
+
+
+def _known_rms(residuals: Array) -> tuple[float, float | None]:
+    """`rms` of residuals that are NaN up where a height is not known; None up where none is."""
+    known = residuals[np.isfinite(residuals[:, 2])]
+    return rms(np.nan_to_num(residuals))[0], rms(known)[1] if len(known) else None
 
 
 def _comfortable(model: pycolmap.Reconstruction, level: Sim3) -> Sim3:

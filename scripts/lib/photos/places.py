@@ -1,0 +1,100 @@
+"""Which position of a photo counts: the one in EXIF or the one in XMP, where drones tell both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from scripts.lib.exif import Metadata
+from scripts.lib.xmp import FlightData
+
+# EXIF that tells less than this (0.1 m) gives way to an XMP of the same place that tells more. Otherwise
+# EXIF counts: programs that correct positions afterwards often write EXIF only and leave the old XMP.
+COARSE_DEG = 1e-6
+UNKNOWN = (0.0, 0.0)  # the steps of a photo that tells no place
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a photo was taken, under the names that photos.json has for it."""
+
+    latitude: float
+    longitude: float
+    altitude: float | None
+    position_source: str
+    accuracy_horizontal_m: float | None
+    accuracy_vertical_m: float | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one photo tells of its place, in EXIF and in XMP; steps are the degrees in the last digits."""
+
+    exif: Place | None = None
+    xmp: Place | None = None
+    exif_step: tuple[float, float] = UNKNOWN
+    xmp_step: tuple[float, float] = UNKNOWN
+
+    @property
+    def place(self) -> Place | None:
+        """The place that counts as long as nothing is known of the other photos."""
+        return self.exif or self.xmp
+
+
+def told_places(exif: Metadata, flight: FlightData) -> Told:
+    """The places that EXIF and XMP tell; height and accuracy come from the other where one has none."""
+    in_exif = in_xmp = None
+    horizontal = flight.accuracy_horizontal_m or exif.accuracy_horizontal_m
+    vertical = flight.accuracy_vertical_m
+    if exif.latitude is not None and exif.longitude is not None:
+        height = exif.altitude if exif.altitude is not None else flight.altitude
+        in_exif = Place(exif.latitude, exif.longitude, height, "EXIF", horizontal, vertical)
+    if flight.latitude is not None and flight.longitude is not None:
+        height = flight.altitude if flight.altitude is not None else exif.altitude
+        in_xmp = Place(flight.latitude, flight.longitude, height, "XMP", horizontal, vertical)
+    return Told(in_exif, in_xmp, exif.place_step or UNKNOWN, flight.place_step or UNKNOWN)
+
+
+def settle_places(told: Mapping[str, Told]) -> dict[str, dict[str, Any]]:
+    """Facts for photos.json on the photos whose XMP counts after a look at all of them, by name.
+
+    It counts where EXIF has one place for many that XMP tells apart (some drones write whole minutes),
+    and where EXIF is the same place with fewer digits; its height alone, where EXIF has one for many.
+    """
+    both = {n: (t.exif, t.xmp) for n, t in told.items() if t.exif is not None and t.xmp is not None}
+    pairs = list(both.values())
+    if not pairs:
+        return {}
+    if _cut_off([_ground(exif) for exif, _ in pairs], [_ground(xmp) for _, xmp in pairs]):
+        return {name: asdict(xmp) for name, (_, xmp) in both.items()}
+    # The finest digit of all photos is what the device writes: 30 seconds may stand for 30.00.
+    fine = [
+        _finest([told[name].exif_step for name in both]),
+        _finest([told[name].xmp_step for name in both]),
+    ]
+    coarse = max(fine[0]) > COARSE_DEG and all(x < e for e, x in zip(*fine, strict=True))
+    settled = {
+        name: xmp
+        for name, (exif, xmp) in both.items()
+        if coarse
+        and abs(exif.latitude - xmp.latitude) <= fine[0][0]
+        and abs(exif.longitude - xmp.longitude) <= fine[0][1]
+    }
+    if _cut_off([exif.altitude for exif, _ in pairs], [xmp.altitude for _, xmp in pairs]):
+        for name, (exif, xmp) in both.items():
+            settled[name] = replace(settled.get(name, exif), altitude=xmp.altitude)
+    return {name: asdict(place) for name, place in settled.items()}
+
+
+def _ground(place: Place) -> tuple[float, float]:
+    return place.latitude, place.longitude
+
+
+def _finest(steps: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return min(step[0] for step in steps), min(step[1] for step in steps)
+
+
+def _cut_off(short: Sequence[Any], exact: Sequence[Any]) -> bool:
+    """Whether the first tell at most half as many things apart as the second."""
+    return 2 * len(set(short)) <= len(set(exact))

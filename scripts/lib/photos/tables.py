@@ -1,0 +1,353 @@
+"""Tables of positions as spreadsheets and tools write them: exiftool, Metashape, Pix4D, or by hand."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scripts.lib.console import UserError
+from scripts.lib.photos.crs import CoordinateSystem, feet_remark, find_system
+from scripts.lib.photos.geo_txt import content_lines, read_geo, split_line
+from scripts.lib.photos.photo_index import Match, PhotoIndex
+from scripts.lib.photos.rows import Row, located_row
+from scripts.lib.quantities import (
+    decimal_sign,
+    is_unknown,
+    parse_angle,
+    parse_length,
+    parse_number,
+    split_unit,
+    text_lines,
+)
+
+# Names of columns that people and programs use, in lower-case letters, the clearest first.
+COLUMNS = {
+    "file": (
+        *("sourcefile", "filepath", "imagepath", "path", "filename", "imagename", "imagefilename"),
+        *(
+            "photoname",
+            "imagefile",
+            "photofile",
+            "file",
+            "image",
+            "photo",
+            "picture",
+            "label",
+            "name",
+        ),
+    ),
+    "latitude": ("latitude", "lat", "gpslatitude", "gpslat", "northing", "north", "y"),
+    "longitude": (
+        *("longitude", "lon", "lng", "long", "gpslongitude", "gpslon", "gpslong", "easting"),
+        *("east", "x"),
+    ),
+    "altitude": (
+        *("altitude", "alt", "height", "elevation", "elev", "gpsaltitude", "gpsalt"),
+        *("ellipsoidalheight", "absolutealtitude", "altitudemsl", "z"),
+    ),
+    "horizontal": (
+        *("accuracyhorizontal", "horizontalaccuracy", "haccuracy", "accuracyhorz", "accuracyxy"),
+        "gpshpositioningerror",
+    ),
+    "vertical": ("accuracyvertical", "verticalaccuracy", "vaccuracy", "accuracyvert", "accuracyz"),
+    "latitude_ref": ("gpslatituderef", "latituderef"),
+    "longitude_ref": ("gpslongituderef", "longituderef"),
+    "altitude_ref": ("gpsaltituderef", "altituderef"),
+}
+LENGTHS = ("altitude", "horizontal", "vertical")
+# Such columns hold degrees only where the file or the numbers say so: pixels have these names too.
+UNCLEAR = {"x", "y", "east", "north", "easting", "northing"}
+DELIMITERS = ",;\t|"
+HEADER_WITHIN = 30  # lines
+DEGREE_DECIMALS = 4  # 0.0001 degrees are ten metres: degrees of photos have more digits than pixels
+
+
+class NotUsedError(Exception):
+    """The table as a whole tells no positions; the message says why, to follow "not used: "."""
+
+
+@dataclass(frozen=True)
+class _Header:
+    line: int
+    delimiter: str
+    cells: Sequence[str]
+    place: Mapping[str, int]  # the column of each key of COLUMNS that there is
+
+    def cell(self, row: Sequence[str], key: str) -> str:
+        at = self.place.get(key)
+        return row[at] if at is not None and at < len(row) else ""
+
+    def unit(self, key: str) -> float | None:
+        """Metres in the unit that the column's name tells."""
+        return split_unit(self.cells[self.place[key]])[1] if key in self.place else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a table, and what the user should know of how they were read."""
+
+    rows: Sequence[Row]
+    remark: str | None = None
+
+
+def read_table(text: str, columns: str, index: PhotoIndex, folder: str) -> Table:
+    """The rows of a table that lies in `folder` of the source, whatever its dialect.
+
+    A header within the first lines names the columns, or `columns` does (option `position_columns`);
+    a list without a header is name, latitude, longitude, height as Pix4D reads it; a first line with
+    a coordinate system makes it a geo.txt. Raises NotUsedError when the table tells no positions.
+    """
+    content = content_lines(text)
+    if not content:
+        raise NotUsedError("it is empty")
+    system = find_system(content[0][1])
+    if system is not None:
+        return Table(read_geo(text, system, index, folder), feet_remark(system))
+    lines = text_lines(text)
+    header = _find_header(lines, columns)
+    if header is None:
+        rows = _without_header(content, index, folder)
+        return Table(rows, "read as name, latitude, longitude, height, as it has no header")
+    grid, fault = _grid(lines, header)
+    header = _best_file_column(header, grid, index, folder)
+    system = _system_above(lines, header.line)
+    rows = _rows(header, grid, system, index, folder)
+    return Table([*rows, *([fault] if fault else [])], feet_remark(system))
+
+
+def asked_columns(columns: str) -> dict[str, str]:
+    """The column asked for each key by the option `position_columns`. Raises UserError."""
+    asked = {}
+    for pair in filter(None, (part.strip() for part in columns.split(","))):
+        key, equals, column = (part.strip() for part in pair.partition("="))
+        if key not in COLUMNS or not equals or not column:
+            raise UserError(
+                f"import_photos.position_columns: {pair!r} is not understood; write "
+                "file=..., latitude=..., longitude=... and, if there, altitude=..., horizontal=..., "
+                "vertical=..."
+            )
+        asked[key] = column
+    return asked
+
+
+def _find_header(lines: Sequence[str], columns: str) -> _Header | None:
+    asked = asked_columns(columns)
+    first = [(n, line) for n, line in enumerate(lines, 1) if line.strip()][:HEADER_WITHIN]
+    for number, line in first:
+        for delimiter in DELIMITERS:
+            plain = line.strip().lstrip("#").strip() if line.lstrip().startswith("#") else line
+            try:
+                cells = [c.strip() for c in next(csv.reader([plain], delimiter=delimiter), [])]
+            except csv.Error:
+                continue
+            place = _columns(cells, asked)
+            if {"file", "latitude", "longitude"} <= place.keys():
+                return _Header(number, delimiter, cells, place)
+    return None
+
+
+def _columns(cells: Sequence[str], asked: Mapping[str, str]) -> dict[str, int]:
+    """Where each key of COLUMNS stands; none when a column that was asked for is missing."""
+    plain = [_plain(cell) for cell in cells]
+    place = {
+        key: plain.index(alias)
+        for key, aliases in COLUMNS.items()
+        for alias in reversed(aliases)
+        if alias in plain
+    }
+    for key, column in asked.items():
+        if column not in cells:
+            return {}
+        place[key] = cells.index(column)
+    return place
+
+
+def _plain(cell: str) -> str:
+    """A column's name without its unit, exiftool's group (`EXIF:GPSLatitude`), axis (`X/Longitude`)."""
+    name = cell.strip().strip("\"'").rpartition(":")[2]
+    axis = re.fullmatch(r"[XYZxyz]\s*/\s*(.+)", name)
+    return split_unit(axis[1] if axis else name)[0]
+
+
+def _grid(lines: Sequence[str], header: _Header) -> tuple[list[tuple[int, list[str]]], Row | None]:
+    """Numbered rows of cells below the header, and a row with the fault that ends them too early."""
+    body = [
+        "" if number <= header.line or line.lstrip().startswith("#") else line
+        for number, line in enumerate(lines, 1)
+    ]
+    rows: list[tuple[int, list[str]]] = []
+    reader = csv.reader((f"{line}\n" for line in body), delimiter=header.delimiter, strict=True)
+    begin = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                rows.append((begin, [cell.strip() for cell in cells]))
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        return rows, Row(begin, fault=f"is no row of a table ({error}); look for a quote too many")
+    return rows, None
+
+
+def _best_file_column(
+    header: _Header, grid: Sequence[tuple[int, list[str]]], index: PhotoIndex, folder: str
+) -> _Header:
+    """The header with that column of file names which meets most photos."""
+    plain = [_plain(cell) for cell in header.cells]
+    choices = [header.place["file"]]
+    choices += [i for i, name in enumerate(plain) if name in COLUMNS["file"] and i not in choices]
+
+    def met(column: int) -> int:
+        return sum(
+            bool(index.find(row[column], folder).photos) for _, row in grid if column < len(row)
+        )
+
+    best = max(choices, key=met) if len(choices) > 1 else choices[0]
+    return _Header(header.line, header.delimiter, header.cells, {**header.place, "file": best})
+
+
+def _system_above(lines: Sequence[str], header: int) -> CoordinateSystem | None:
+    """The coordinate system that a line above the header names. Raises NotUsedError for a local one."""
+    for line in lines[: header - 1]:
+        named = re.search(r"coordinate\s*system\s*:?\s*(.+)", line, re.IGNORECASE)
+        text = (named[1] if named else line).strip().lstrip("#").strip()
+        system = find_system(text)
+        if system is not None:
+            return system
+        if named:
+            raise NotUsedError(
+                f"its coordinate system leads to no place on Earth ({text[:40]} ...)"
+            )
+    return None
+
+
+def _rows(
+    header: _Header,
+    grid: Sequence[tuple[int, list[str]]],
+    system: CoordinateSystem | None,
+    index: PhotoIndex,
+    folder: str,
+) -> list[Row]:
+    columns = {key: [header.cell(cells, key) for _, cells in grid] for key in header.place}
+    ground = [*columns["latitude"], *columns["longitude"]]
+    titles = {_plain(header.cells[header.place[key]]) for key in ("latitude", "longitude")}
+    if system is None and UNCLEAR & titles:
+        _require_degrees(ground)
+    signs = {"ground": decimal_sign(ground, ",")}
+    signs |= {key: decimal_sign(columns.get(key, []), signs["ground"]) for key in LENGTHS}
+    rows = []
+    for number, cells in grid:
+        name = header.cell(cells, "file")
+        match = index.find(name, folder)
+        # What a row says that names no photo (a total, a take-off point) does not matter.
+        told = (
+            _row(number, header, cells, system, signs, match) if match.photos else Row(number, name)
+        )
+        rows.append(told)
+    return rows
+
+
+def _row(
+    number: int,
+    header: _Header,
+    cells: Sequence[str],
+    system: CoordinateSystem | None,
+    signs: Mapping[str, str],
+    match: Match,
+) -> Row:
+    """One row of a table whose name is that of a photo."""
+    name = header.cell(cells, "file")
+
+    def wrong(text: str, kind: str) -> Row:
+        return Row(number, name, match, fault=f"({name}): {text!r} is no {kind}")
+
+    ground = [header.cell(cells, key) for key in ("latitude", "longitude")]
+    if all(is_unknown(cell) for cell in ground):
+        return Row(number, name, match)  # a photo without a fix
+    if system is None:
+        values = [parse_angle(ground[0], "NS"), parse_angle(ground[1], "EW")]
+    else:
+        values = [parse_number(cell, signs["ground"]) for cell in ground]
+    for value, cell, kind in zip(values, ground, ("latitude", "longitude"), strict=True):
+        if value is None:
+            return wrong(cell, kind if system is None else f"number for {system.name[:40]}")
+    north, east = values[0] or 0.0, values[1] or 0.0
+    if system is None:
+        place: tuple[float, float] | None = (
+            _signed(north, header.cell(cells, "latitude_ref"), "s"),
+            _signed(east, header.cell(cells, "longitude_ref"), "w"),
+        )
+    else:
+        place = system.place(east, north)
+    if place is None:
+        return wrong(f"{ground[1]} {ground[0]}", f"place on Earth in {system and system.name[:40]}")
+    lengths: dict[str, float | None] = {}
+    for key in LENGTHS:
+        cell = header.cell(cells, key)
+        usual = system.height_m if system is not None and key == "altitude" else 1.0
+        unit = header.unit(key) or usual
+        lengths[key] = None if is_unknown(cell) else parse_length(cell, unit, signs[key])
+        if lengths[key] is None and not is_unknown(cell):
+            return wrong(cell, "height" if key == "altitude" else "accuracy")
+    altitude = lengths["altitude"]
+    if altitude is not None:
+        altitude = _signed(altitude, header.cell(cells, "altitude_ref"), "1b")
+    return located_row(
+        number, name, match, place, altitude, (lengths["horizontal"], lengths["vertical"])
+    )
+
+
+def _signed(value: float, reference: str, negative: str) -> float:
+    """`value` below zero where its column of references says south, west or below sea level."""
+    return -abs(value) if reference.strip().lower()[:1] in tuple(negative) else value
+
+
+def _require_degrees(cells: Sequence[str]) -> None:
+    """Columns called x and y are degrees only when they look like it. Raises NotUsedError."""
+    told = [cell for cell in cells if not is_unknown(cell)]
+    fine = sum(bool(re.search(rf"[.,]\d{{{DEGREE_DECIMALS},}}", cell)) for cell in told)
+    if fine * 2 < len(told) or any(parse_angle(cell, "EW") is None for cell in told):
+        raise NotUsedError(
+            "its x and y are not degrees, and it does not name their coordinate system; give them as "
+            "geo.txt, whose first line names it"
+        )
+
+
+def _without_header(
+    content: Sequence[tuple[int, str]], index: PhotoIndex, folder: str
+) -> list[Row]:
+    """A list of name, latitude, longitude, [height, [angles], [accuracies]]. Raises NotUsedError."""
+    if split_line(content[0][1], index, folder) is None:
+        raise NotUsedError(_no_columns(content[0][1]))
+    split = [(number, split_line(line, index, folder)) for number, line in content]
+    if not any(s and index.find(s[0], folder).photos for _, s in split):
+        raise NotUsedError(_no_columns(content[0][1]))
+    known = [s for _, s in split if s]
+    decimal = decimal_sign([cell for _, cells in known for cell in cells[:2]], ",")
+    places = [[parse_number(cell, decimal) or 0.0 for cell in cells[:2]] for _, cells in known]
+    # Latitude is first unless the numbers cannot be one.
+    order = (1, 0) if any(abs(a) > 90 for a, _ in places) else (0, 1)
+    names = ["file", *(("latitude", "longitude")[i] for i in order), "altitude"]
+    longest = max(len(cells) for _, cells in known)
+    names += {5: ["horizontal", "vertical"], 8: ["", "", "", "horizontal", "vertical"]}.get(
+        longest, []
+    )
+    header = _Header(0, ",", names, {name: at for at, name in enumerate(names) if name})
+    rows = []
+    grid = [(number, [s[0], *s[1]] if s else []) for number, s in split]
+    for row, (_, cells) in zip(_rows(header, grid, None, index, folder), grid, strict=True):
+        rows.append(
+            row if cells else Row(row.line, fault="is not name, latitude, longitude, height")
+        )
+    return rows
+
+
+def _no_columns(line: str) -> str:
+    """Why a table that begins with `line` has no header with positions."""
+    cells = max((next(csv.reader([line], delimiter=d), []) for d in DELIMITERS), key=len)
+    place = _columns([cell.strip() for cell in cells], {})
+    kinds = {"file": "names of photos", "latitude": "latitudes", "longitude": "longitudes"}
+    missing = " and ".join(kind for key, kind in kinds.items() if key not in place)
+    told = ", ".join(cell.strip() for cell in cells)
+    return f"it has no column for {missing or 'positions'} (it begins with {told[:80]!r})"
