@@ -138,4 +138,4 @@ rule summarise:
         "python -m scripts.summarise --scenes {params.scenes:q} --sfm {input.sfm:q} --train {input.train:q}"
         " --eval {input.eval:q} --codecs {input.codecs:q} --posters {input.posters:q}"
         " --benchmarks {input.benchmarks:q} --costs {input.costs:q}"
-        " --tsv {output.table:q} --html {output.index:q} 2>&1 | tee {log:q}"
+        " --others --tsv {output.table:q} --html {output.index:q} 2>&1 | tee {log:q}"

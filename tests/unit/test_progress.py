@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.progress import RunProgress, earlier_seconds
+from scripts.lib.console import UserError
+from scripts.lib.progress import RunProgress, earlier_seconds, progress_file
 
 JOBS = [
     (1, "train_splat", "yard"),
@@ -108,3 +109,43 @@ def test_earlier_runs_weigh_the_stages(tmp_path: Path) -> None:
     progress.emit(event("job_info", jobid=2))
     progress.emit(event("job_finished", job_id=2))
     assert read(progress)["percent"] < 5
+
+
+class Told:
+    """Stands for the closing lines: what they were asked for."""
+
+    def __init__(self) -> None:
+        self.states: list[str] = []
+
+    def tell_last(self, state: str, jobs: object) -> None:
+        self.states.append(state)
+
+
+def test_the_end_is_told_once(tmp_path: Path) -> None:
+    told = Told()
+    progress = RunProgress(
+        tmp_path / "p.json", tmp_path, io.StringIO(), Clock(), closing=told  # type: ignore[arg-type]
+    )  # fmt: skip
+    progress.emit(
+        logging.makeLogRecord({"msg": "Nothing to be done (all requested files are there)."})
+    )
+    assert told.states == ["waiting"]
+    progress.begin(JOBS)
+    progress.emit(logging.makeLogRecord({"msg": "Nothing to be done"}))
+    progress.end("failed")
+    progress.end("done")
+    assert told.states == ["waiting", "failed"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    progress = RunProgress(tmp_path / "file" / "progress.json", tmp_path)
+    with pytest.raises(UserError, match="file cannot be written .* --config results=FOLDER"):
+        progress.begin(JOBS)
+
+
+def test_runs_in_a_bucket_do_not_share_their_progress() -> None:
+    assert progress_file("out", "") == Path("out", "progress.json")
+    one, two = (progress_file("out", f"s3://bucket/{name}") for name in ("one", "two"))
+    assert one != two and one.name == two.name == "progress.json"
+    assert one.parts[0] == ".snakemake"

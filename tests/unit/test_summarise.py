@@ -103,3 +103,20 @@ def test_cells_hold_no_separators(results: Path) -> None:
     write_stage_files(results, stages, "yard")
     main(arguments(results, ["yard"]))
     assert rows(results)[0]["device"] == "A B C"
+
+
+def test_scenes_of_another_sheet_stay_in_the_index(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two sheets into one folder: the second must not take the first one's scenes out of the table."""
+    main([*arguments(results, ["yard"]), "--others"])
+    assert [row["scene"] for row in rows(results)] == ["yard", "mill-2"]
+    assert "mill-2/web/index.html" in Page((results / "index.html").read_text()).links
+    assert "mill-2, which is in" in capsys.readouterr().out
+    (results / "mill-2" / "train.json").write_text("{")
+    main([*arguments(results, ["yard"]), "--others"])
+    assert [row["scene"] for row in rows(results)] == ["yard"]
+    assert "is not listed: " in capsys.readouterr().out
+    (results / "mill-2" / "train.json").unlink()  # not finished
+    main([*arguments(results, ["yard"]), "--others"])
+    assert "mill-2" not in capsys.readouterr().out
