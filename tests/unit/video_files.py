@@ -65,6 +65,7 @@ def write_video(
                     format=pix_fmt, dst_colorspace=tags.matrix, dst_color_range=tags.range
                 )
                 frame.color_primaries, frame.color_trc = tags.primaries, tags.transfer
+            frame.pts, frame.time_base = number, Fraction(1, fps)
             for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode():

@@ -56,7 +56,8 @@ def _has_sphere_mark(path: Path) -> bool:
 def _facts(path: Path, room: Room) -> FilmFacts:
     with av.open(str(path), metadata_errors="ignore") as container:
         stream = film_stream(container)
-        require(film_bytes(stream), room.total)
+        require(film_bytes(stream, threads=1), room.total)
+        stream.codec_context.thread_count = 1  # for one frame
         frame = next(container.decode(stream), None)
         metadata = {key.lower(): value for key, value in container.metadata.items()}
         width, height = stream.width, stream.height

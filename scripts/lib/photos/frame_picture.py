@@ -34,6 +34,7 @@ SD_LINES, SD_COLUMNS = 576, 1024  # up to these an untagged film is BT.601, abov
 SQUARE = 0.005  # pixels that are this near to square are taken for square
 # Frames that a decoder keeps because others refer to them: HEVC's largest level has six, and some wait.
 HELD = 8
+MOST_THREADS = 16  # that ffmpeg starts by itself
 PICTURE = 24  # bytes of each pixel while a frame becomes a picture
 WIDEST = 4  # an aspect beyond 1:4 is a damaged header
 
@@ -149,7 +150,8 @@ def film_bytes(stream: av.VideoStream, threads: int = 0) -> int:
     context = stream.codec_context
     pixels = int(context.width or 0) * int(context.height or 0)
     stored = (context.format.padded_bits_per_pixel if context.format else 12) / 8
-    return int(pixels * (stored * (HELD + (threads or available_threads())) + PICTURE))
+    at_once = min(threads or available_threads(), MOST_THREADS)
+    return int(pixels * (stored * (HELD + at_once) + PICTURE))
 
 
 class Deinterlacer:

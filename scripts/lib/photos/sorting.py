@@ -127,11 +127,11 @@ def _is_live(film: SourceFile, still: SourceFile, folder: Path, room: Room) -> b
     if facts is None:
         return False
     short = facts.seconds is not None and facts.seconds <= LIVE_SECONDS
-    size = _stored_size(still)
+    size = _stored_size(still, room)
     return facts.live or (short and size[0] * size[1] > facts.size[0] * facts.size[1])
 
 
-def _stored_size(file: SourceFile) -> tuple[int, int]:
+def _stored_size(file: SourceFile, room: Room) -> tuple[int, int]:
     """Width and height in the header of a picture; zeros when it cannot be read."""
 
     def size() -> tuple[int, int]:
@@ -140,7 +140,8 @@ def _stored_size(file: SourceFile) -> tuple[int, int]:
             return image.size
 
     try:
-        return guarded(size)
+        with room.hold(file.size if file.path is None else 0):
+            return guarded(size)
     except RejectedError:
         return 0, 0
 
