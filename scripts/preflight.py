@@ -26,8 +26,7 @@ def cost_lines(prices: Prices, photos: int, scenes: int) -> list[str]:
     """What `scenes` scenes of `photos` photos will cost on each kind of GPU machine, a line each."""
     lines = [
         f"Predicted for {scenes} scene{'s' if scenes != 1 else ''} of {photos} photos"
-        f" (prices of {prices.region}, {prices.date}; the system before: ${prices.replaced['usd']}"
-        f" and {prices.replaced['hours']} h a scene of its size):"
+        f" (prices of {prices.region}, {prices.date}):"
     ]
     for name in GPU_MACHINES:
         found = predict(prices, photos, name)
@@ -65,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
         images = {name: i.tag for name, i in read_lock(ROOT).items() if name in STAGE_IMAGES}
         stack, prefix = os.environ["SPLATMAKE_STACK"], os.environ["SPLATMAKE_S3_PREFIX"]
         spot = {name: prices.machines[name].spot for name in GPU_MACHINES}
-        config = read_yaml(ROOT / "config" / "config.yaml")
+        config = read_yaml(ROOT / "config" / "config.yaml") or {}
         registry = args.registry or workflow_settings(config, ROOT)["registry"]
         good = report(all_findings(stack, prefix, registry, images, spot))
     for line in cost_lines(prices, args.photos, args.scenes):

@@ -6,6 +6,7 @@ python -m scripts.serve results/yard/web
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import http.server
 from collections.abc import Sequence
@@ -38,13 +39,16 @@ def make_server(folder: Path, host: str, port: int) -> http.server.ThreadingHTTP
     Raises UserError when the folder holds no page or the port is taken.
     """
     if not (Path(folder) / "index.html").is_file():
-        raise UserError(f"{folder} holds no index.html; give the folder bundle_web made")
+        raise UserError(
+            f"{folder} holds no index.html; give the folder web of a scene, such as results/yard/web"
+        )
     handler = functools.partial(Handler, directory=str(folder))
     try:
         return http.server.ThreadingHTTPServer((host, port), handler)
     except OSError as error:
+        hint = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
         raise UserError(
-            f"cannot listen on {host} port {port} ({error.strerror}); try another --port"
+            f"cannot listen on {host} port {port} ({error.strerror}); try another {hint}"
         ) from None
 
 

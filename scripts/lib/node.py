@@ -24,6 +24,16 @@ PACKAGES = ROOT / "scripts" / "viewer"  # package.json and package-lock.json
 NODE_MODULES_VARIABLE = "SPLATMAKE_NODE_MODULES"
 NODE_MINIMUM = 22  # what splat-transform asks for
 INSTALL_SECONDS = 900
+# How npm calls it when it does not reach its registry.
+OFFLINE = (
+    "ENOTFOUND",
+    "ECONN",
+    "EAI_AGAIN",
+    "ETIMEDOUT",
+    "ENETUNREACH",
+    "EHOSTUNREACH",
+    "ERR_SOCKET",
+)
 
 
 def find_program(name: str) -> Path:
@@ -110,9 +120,10 @@ def install(packages: Path, folder: Path) -> Path:
         if run.returncode:
             lines = [line for line in run.stderr.splitlines() if line.startswith("npm error")]
             reason = (lines or run.stderr.splitlines() or ["no message"])[0].strip()
+            hint = "check the network, or " if any(word in run.stderr for word in OFFLINE) else ""
             raise UserError(
-                f"npm could not install the page's packages into {folder} ({reason}); check the"
-                f" network, or set {NODE_MODULES_VARIABLE} to a folder that already holds them"
+                f"npm could not install the page's packages into {folder} ({reason}); {hint}"
+                f"set {NODE_MODULES_VARIABLE} to a folder that already holds them"
             )
         stamp.write_text(wanted + "\n")
     return modules
@@ -121,7 +132,8 @@ def install(packages: Path, folder: Path) -> Path:
 def node_modules(folder: Path | None = None) -> Path:
     """The node_modules folder of the page's packages, installed first when it has to be.
 
-    `folder` is where to install, by default `build/node` under the project. Raises UserError when
+    `folder` is where to install, by default `build/node` under the project, or under .snakemake here when
+    the project may not be written. Raises UserError when
     SPLATMAKE_NODE_MODULES names a folder without the packages, or npm cannot install them.
     """
     given = os.environ.get(NODE_MODULES_VARIABLE)
@@ -133,7 +145,14 @@ def node_modules(folder: Path | None = None) -> Path:
                 " packages; correct the variable or unset it"
             )
         return modules
-    return install(PACKAGES, folder or ROOT / "build" / "node")
+    return install(PACKAGES, folder or _own_folder())
+
+
+def _own_folder() -> Path:
+    """Where the packages are kept: with the project, unless it is somebody else's or read-only."""
+    shared = ROOT / "build" / "node"
+    nearest = next(path for path in (shared, *shared.parents) if path.exists())
+    return shared if os.access(nearest, os.W_OK) else Path(".snakemake", "node").absolute()
 
 
 def splat_transform(arguments: Sequence[str | Path], *, timeout: float = 600) -> str:

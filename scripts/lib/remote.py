@@ -83,16 +83,26 @@ def _listing(stored: StoredObject) -> list[tuple[str, int, str]]:
         Exception
     ) as error:  # the plugin lets through whatever botocore raises, which lib never imports
         reason = " ".join(str(error).split()).rstrip(".")
-        raise UserError(
-            f"{stored.query} cannot be read: {reason}; check the name, and that this machine has "
-            f"credentials that may list and read the bucket ({CREDENTIALS})"
-        ) from None
+        raise UserError(f"{stored.query} cannot be read: {reason}; {_advice(reason)}") from None
     if not files:
         raise UserError(
             f"{stored.query}: bucket {stored.bucket!r} has nothing by this name; give a prefix with "
             "photos below it, a .zip, or a video that lies there"
         )
     return files
+
+
+def _advice(reason: str) -> str:
+    """What may help against S3's refusal: who is not connected needs no other credentials."""
+    words = reason.lower()
+    if any(word in words for word in ("connect", "timed out", "timeout", "resolve", "unreachable")):
+        return "check the network connection of this machine, and AWS_ENDPOINT_URL where it is set"
+    if "nosuchbucket" in words or "bucket does not exist" in words:
+        return "check the bucket's name"
+    return (
+        "check the name, and that this machine has credentials that may list and read the bucket"
+        f" ({CREDENTIALS})"
+    )
 
 
 def _sizes(folder: Path) -> dict[str, int]:

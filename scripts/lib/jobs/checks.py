@@ -21,6 +21,7 @@ QUOTAS = {
 }
 LEAST_VCPUS = {"cpu-spot": 8, "cpu-on-demand": 8, "gpu-spot": 4, "gpu-on-demand": 4}
 PRICE_DRIFT = 0.3
+NOT_THERE = ("ImageNotFoundException", "RepositoryNotFoundException")  # as ECR says it
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def images(account: Account, registry: str, tags: Mapping[str, str]) -> Finding:
             account.client("ecr").describe_images(
                 repositoryName=f"{path}/{name}", imageIds=[{"imageTag": tag}]
             )
-        except ClientError:
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in NOT_THERE:
+                raise  # building and pushing helps nobody who may not look
             missing.append(f"{name}:{tag}")
     if missing:
         said = (
