@@ -30,6 +30,10 @@ def listed(*names: str) -> list[SourceFile]:
     ("name", "beside", "cause"),
     [
         ("IMG_E0001.HEIC", "IMG_0001.HEIC", Cause.EDIT),
+        ("IMG_0001 (edited).jpg", "IMG_0001.jpg", Cause.EDIT),
+        ("DSC_1-Enhanced-NR.tif", "DSC_1.jpg", Cause.EDIT),
+        ("walk_mask.mp4", "walk.mp4", Cause.MASK),
+        ("walk_depth.mkv", "walk.mp4", Cause.DEPTH),
         ("a/IMG_0001-edited.jpg", "a/IMG_0001.jpg", Cause.EDIT),
         ("DSC_1-Edit.tif", "DSC_1.jpg", Cause.EDIT),
         ("PXL_1.PORTRAIT-01.COVER.jpg", "PXL_1.PORTRAIT-02.ORIGINAL.jpg", Cause.EDIT),
@@ -117,6 +121,13 @@ def test_a_film_with_its_poster_is_a_capture(tmp_path: Path) -> None:
     film(folder / "a0.mp4", seconds=8)  # too long for a Live Photo
     frames = {e["original"].split(" ")[0] for e in imported(folder, tmp_path).report["photos"]}
     assert {"walk.mp4", "a0.mp4"} <= frames
+
+
+def test_many_small_stills_with_films_are_live_photos(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "in", 3)
+    for number in range(3):
+        film(folder / f"a{number}.mov", width=480)
+    assert imported(folder, tmp_path).report["left_out"] == {"films of Live Photos": 3}
 
 
 def test_live_photos_in_a_zip(tmp_path: Path) -> None:

@@ -68,10 +68,13 @@ def put_mask(path: Path, mask: Image.Image | None = None) -> None:
         ("a.jpg", "a.png"),
         ("images/a.jpg", "things/a.png"),
         ("images/a.jpg", "Masken/a.png"),
+        ("IMAGES/A.JPG", "MASKS/A.PNG"),
+        ("my photo.heic", "my photo_mask.png"),
+        ("a_mask.jpg", "a_mask_mask.png"),  # of a photographed mask
     ],
 )
 def test_a_mask_by_any_name_finds_its_photo(tmp_path: Path, photo: str, mask: str) -> None:
-    put(tmp_path / photo, jpeg(1))
+    put(tmp_path / photo, encoded(picture(1), "HEIF") if photo.endswith("heic") else jpeg(1))
     put(tmp_path / Path(photo).with_name("b.jpg"), jpeg(2))
     put_mask(tmp_path / mask)
     parts = sort_files(list_source(str(tmp_path)), tmp_path)
@@ -120,15 +123,18 @@ def test_masks_of_a_scene_in_a_folder_called_masks(tmp_path: Path) -> None:
     assert all(run.entry(name)["masked"] == 0.5 for name in run.kept)
 
 
-def test_a_cut_out_beside_its_photo_is_the_mask(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["1.png", "1-removebg-preview.png", "1_nobg.png", "cutouts/1.png", "masks/1.png"]
+)
+def test_a_cut_out_of_a_photo_is_its_mask(tmp_path: Path, name: str) -> None:
     for number in range(3):
         put(tmp_path / "in" / f"{number}.jpg", jpeg(number))
     cut = picture(1)
     cut.putalpha(drawn())
-    put(tmp_path / "in" / "1.png", encoded(cut, "PNG"))
+    put(tmp_path / "in" / name, encoded(cut, "PNG"))
     run = imported(tmp_path / "in", tmp_path)
     assert run.kept == ["0.jpg", "1.jpg", "2.jpg"]
-    assert run.entry("1.jpg")["mask_source"] == "1.png" and run.entry("1.jpg")["masked"] == 0.5
+    assert run.entry("1.jpg")["mask_source"] == name and run.entry("1.jpg")["masked"] == 0.5
 
 
 def test_the_same_photo_as_jpeg_and_png_is_no_mask(tmp_path: Path) -> None:
@@ -291,6 +297,12 @@ def test_a_mask_beside_a_transparent_picture_counts(tmp_path: Path) -> None:
         put_mask(tmp_path / "in" / "masks" / f"{number}.png")
     run = imported(tmp_path / "in", tmp_path)
     assert [entry["masked"] for entry in run.report["photos"]] == [0.5] * 3
+
+
+def test_masks_without_black_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = imported(set_of(tmp_path / "in", drawn(HALF | 255)), tmp_path)
+    assert all(entry["mask"] is None for entry in run.report["photos"])
+    assert "3 masks were without black and hide nothing" in capsys.readouterr().out
 
 
 def test_masks_without_a_photo_and_second_masks_are_told(

@@ -30,12 +30,19 @@ DEPTH_WORDS = (
     *("z?depths?", "depth[_ -]?maps?", "depth16", "disp", "disparity", "disparities"),
     *("normals?", "normal[_ -]?maps?", "confidence"),
 )
+MASK_WORDS = (
+    *("masks?", "mask[ _-]?images?", "masken?", "masques?", "m[aá]scaras?", "maschere?"),
+    *("seg", "segm", "segs", "segmentations?", "mattes?", "alphas?", "silhouettes?", "sam"),
+    *("no[_-]?bg", "no[_-]?background", "cut-?outs?", "removebg(?:-preview)?", "rembg"),
+)
 # What tools add to the name of a Live Photo's film: IMG_1.HEIC with IMG_1_HEVC.MOV or IMG_1.HEIC.MOV.
 FILM_ENDINGS = re.compile(r"(?:[._-](?:hevc|live|motion|heic|heif|jpe?g))+$")
 MOTION_PHOTO = re.compile(r"\.(?:mp|mv)(?:~\d+)?$")
-EDIT = re.compile(
-    r"^(.+?)[ _-]*(?:-edited|_edited|\(edited\)|-edit|-bearbeitet|-modifié|-editado)$"
+EDITED = (
+    *("edited", "edit", "bearbeitet", "modifié", "editado", "modificato", "enhanced(?:-nr)?"),
+    *("masked", "retouched", "denoised", "sharpened", "upscaled", "cropped"),
 )
+EDIT = re.compile(rf"^(.+?)(?:[ _-]+(?:{'|'.join(EDITED)})| *\((?:{'|'.join(EDITED)})\))$")
 APPLE_ORIGINAL = re.compile(r"^(img_)(\d{4,})$")
 APPLE_EDIT = re.compile(r"^(img_)e(\d{4,})$")
 PORTRAIT = re.compile(r"^(.+)-01((?:\.mp)?)\.cover$")
@@ -81,6 +88,7 @@ def companions(files: Sequence[SourceFile]) -> dict[str, Companion]:
     films = Pictures(f.name for f in rest if f.suffix in VIDEO_SUFFIXES)
     for file in rest:
         told = _edited(file.name, pictures) or _raw(file, pictures)
+        told = told or _of_a_film(file, films)
         told = told or _preview(
             file.name, films if file.suffix in VIDEO_SUFFIXES else pictures, sizes
         )
@@ -161,6 +169,20 @@ def _raw(file: SourceFile, pictures: Pictures) -> Companion | None:
         return None
     owner = pictures.beside(file.name, PurePosixPath(file.name.lower()).stem)
     return Companion(f"camera raw; {owner} is used instead", Cause.RAW) if owner else None
+
+
+def _of_a_film(file: SourceFile, films: Pictures) -> Companion | None:
+    """A film of masks or depth beside the film that it belongs to."""
+    stem = PurePosixPath(file.name.lower()).stem
+    if file.suffix in VIDEO_SUFFIXES:
+        for words, what, cause in (
+            (MASK_WORDS, "masks of {}: masks are read as pictures only", Cause.MASK),
+            (DEPTH_WORDS, "depth of {}", Cause.DEPTH),
+        ):
+            for key in without_words(stem, words):
+                if (owner := films.beside(file.name, key)) is not None:
+                    return Companion(what.format(owner), cause)
+    return None
 
 
 def _preview(name: str, same_kind: Pictures, sizes: Mapping[str, int]) -> Companion | None:

@@ -195,12 +195,13 @@ def _read_all(
     )
     context = Context(options, folder, side.positions.of, threads, room)
     items = judge_masks(_settle(list(_prepare_all(parts.photos, parts.mask_of, context))))
-    for sentence in sentences(items, parts.unused):
+    of_masks = mask_lines(items, parts.mask_of)
+    for sentence in sentences(items, of_masks, parts.unused):
         say(sentence)
+    others += of_masks
     items, bars = mask_bars(items)
     if bars is not None:
         say(bars)
-    others += mask_lines(items, parts.mask_of)
     for film in parts.films:
         frames, other = _read_video(film, context)
         items += frames

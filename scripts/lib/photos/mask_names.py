@@ -10,21 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from scripts.lib.photos.companions import Pictures, without_words, words_in
+from scripts.lib.photos.companions import MASK_WORDS, Pictures, without_words, words_in
 from scripts.lib.photos.source import PHOTO_SUFFIXES
 
-WORDS = (
-    *(
-        "masks?",
-        "mask[ _-]?images?",
-        "maske[n]?",
-        "masques?",
-        "mascaras?",
-        "máscaras?",
-        "maschere?",
-    ),
-    *("seg", "segm", "segs", "segmentations?", "mattes?", "alphas?", "silhouettes?", "sam"),
-)
 DRAWN = {".png", ".tif", ".tiff", ".bmp", ".webp"}  # what masks and cut-outs are saved as
 SLOW = {".heic", ".heif", ".hif", ".avif"}  # slow to look at, and nobody saves masks like that
 # Where photos lie beside masks/: these names say nothing about which photos they are.
@@ -85,12 +73,15 @@ def twins(names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, bool]:
 
 
 def _mask_part(part: str) -> bool:
-    return words_in(part, WORDS) or part.endswith(("mask", "masks"))
+    return words_in(part, MASK_WORDS) or part.endswith(("mask", "masks"))
 
 
 def _says_mask(stem: str) -> bool:
     bare = _without_suffix(stem)
-    return any(without_words(name, WORDS) for name in (stem, bare)) or stem in ("mask", "masks")
+    return any(without_words(name, MASK_WORDS) for name in (stem, bare)) or stem in (
+        "mask",
+        "masks",
+    )
 
 
 def _without_suffix(stem: str) -> str:
@@ -103,7 +94,7 @@ def _bare_stems(stem: str) -> list[str]:
     """What a mask's photo may be called, from the stem of the mask: itself, then ever shorter."""
     found = [stem]
     for bare in found:  # grows while it is walked through
-        for shorter in (_without_suffix(bare), *without_words(bare, WORDS)):
+        for shorter in (_without_suffix(bare), *without_words(bare, MASK_WORDS)):
             if shorter and shorter not in found:
                 found.append(shorter)
     return found

@@ -16,6 +16,7 @@ from scripts.lib.photos.prepare import NOT_USED, Item
 from scripts.lib.photos.record import drop
 from scripts.lib.photos.source import SourceFile
 
+HIDES_NOTHING = ", hides nothing"
 HIDING = "it hides all of the photo, as most masks here do"
 MISREAD = 0.5  # when more of the masks hide everything, they are meant in another way
 
@@ -68,15 +69,24 @@ def mask_lines(items: Sequence[Item], mask_of: Mapping[str, SourceFile]) -> list
         elif not photo.kept:
             note += ", which was left out"
         elif by_name[name].mask is None:
-            note += ", hides nothing"
+            note += HIDES_NOTHING
         lines.append({"file": mask.name, "kind": "mask", "note": note})
     return lines
 
 
-def sentences(items: Sequence[Item], unused: Mapping[str, str]) -> list[str]:
-    """What to know of the masks: how many are used, and one sentence on each kind that is not."""
-    used = sum(item.photo.kept and item.mask is not None for item in items)
-    said = [f"{used} photos have a mask: black is ignored, white is kept."] if used else []
+def sentences(
+    items: Sequence[Item], lines: Sequence[Mapping[str, Any]], unused: Mapping[str, str]
+) -> list[str]:
+    """What to know of the masks: how many are used, and one sentence on each kind that is not.
+
+    `lines` are those of `mask_lines`; `unused` are masks without a photo, with the reason.
+    """
+    said = []
+    if used := sum(item.photo.kept and item.mask is not None for item in items):
+        photos = "1 photo has" if used == 1 else f"{used} photos have"
+        said.append(f"{photos} a mask: black is ignored, white is kept.")
+    if idle := [line["file"] for line in lines if line["note"].endswith(HIDES_NOTHING)]:
+        said.append(f"{_masks(len(idle))} without black and hide nothing ({_first(idle)}).")
     notes = [note for item in items for note in (item.photo.mask_note or "").split("; ") if note]
     hiding = [note for note in notes if note.endswith(HIDING)]
     unfit = [note for note in notes if NOT_USED in note and note not in hiding]

@@ -20,7 +20,7 @@ from scripts.lib.photos.companions import (
     words_in,
 )
 from scripts.lib.photos.decode import FORMATS, guarded
-from scripts.lib.photos.film_facts import film_facts
+from scripts.lib.photos.film_facts import FilmFacts, film_facts
 from scripts.lib.photos.levels import Levels, levels_of
 from scripts.lib.photos.mask_names import named_as_mask, pair_masks, twins
 from scripts.lib.photos.options import Cause, RejectedError
@@ -37,6 +37,7 @@ from scripts.lib.photos.source import (
 from scripts.lib.threads import threads as available_threads
 
 LIVE_SECONDS = 6.0  # Live Photos and Motion Photos last three seconds or less
+MANY_LIVE = 3  # so many short films that have a still's name are no films with posters
 OTHER_FILMS = {".braw", ".r3d", ".rm", ".rmvb", ".ari", ".crm", ".nev", ".swf"}
 DRAWINGS = {".gif", ".svg", ".ico", ".psd", ".xcf", ".ai", ".eps"}
 
@@ -105,30 +106,41 @@ def _unread(file: SourceFile) -> Companion:
 def _live_films(
     films: Iterable[SourceFile], pictures: Sequence[SourceFile], folder: Path, room: Room
 ) -> dict[str, Companion]:
-    """Short films that phones keep with a still of the same name."""
+    """Short films that phones keep with a still of the same name.
+
+    A film may also lie beside its poster: that is no larger than the film, and seldom are there many.
+    """
     stills = Pictures(file.name for file in pictures)
     by_name = {file.name: file for file in pictures}
-    found = {}
+    marked: dict[str, str] = {}
+    short: dict[str, str] = {}
+    larger: set[str] = set()
     for film in films:
         still = still_of(film.name, stills)
-        if still is not None and _is_live(film, by_name[still], folder, room):
-            reason = f"the moving part of {still} (a Live Photo or Motion Photo)"
-            found[film.name] = Companion(reason, Cause.LIVE)
-    return found
+        facts = None if still is None else _film_facts(film, folder, room)
+        if still is None or facts is None:
+            continue
+        if facts.live:
+            marked[film.name] = still
+        elif facts.seconds is not None and facts.seconds <= LIVE_SECONDS:
+            short[film.name] = still
+            size = _stored_size(by_name[still], room)
+            if size[0] * size[1] > facts.size[0] * facts.size[1]:
+                larger.add(film.name)
+    many = len(short) >= MANY_LIVE
+    live = marked | {film: still for film, still in short.items() if many or film in larger}
+    return {
+        film: Companion(f"the moving part of {still} (a Live Photo or Motion Photo)", Cause.LIVE)
+        for film, still in live.items()
+    }
 
 
-def _is_live(film: SourceFile, still: SourceFile, folder: Path, room: Room) -> bool:
-    """Apple's mark, or a film of seconds beside a larger still: not a film with its poster."""
+def _film_facts(film: SourceFile, folder: Path, room: Room) -> FilmFacts | None:
     try:
         with film.on_disk(folder) as path:
-            facts = film_facts(path, room)
+            return film_facts(path, room)
     except RejectedError:  # of an archive; reading its frames tells why
-        return False
-    if facts is None:
-        return False
-    short = facts.seconds is not None and facts.seconds <= LIVE_SECONDS
-    size = _stored_size(still, room)
-    return facts.live or (short and size[0] * size[1] > facts.size[0] * facts.size[1])
+        return None
 
 
 def _stored_size(file: SourceFile, room: Room) -> tuple[int, int]:
@@ -202,7 +214,9 @@ def _masks(
     """
     by_name = {file.name: file for file in pictures}
     named = look(name for name in by_name if named_as_mask(name))
-    masks = [name for name, levels in named.items() if levels is None or not levels.photo]
+    masks = [
+        name for name, levels in named.items() if levels is None or levels.clear or not levels.photo
+    ]
     photos = [name for name in by_name if name not in set(masks)]
     suspects = twins(photos, {file.name: file.size for file in pictures})
     drawn = [

@@ -26,7 +26,7 @@ VIDEO_SUFFIXES = {
     *(".mpg", ".mpeg", ".mpe", ".m2v", ".vob", ".ts", ".mod", ".tod"),
     *(".wmv", ".asf", ".flv", ".ogv", ".mxf", ".dv"),
 }
-PANORAMA_SUFFIXES = {".360", ".insv", ".insp"}
+PANORAMA_SUFFIXES = {".360", ".36p", ".insv", ".insp"}
 RAW_SUFFIXES = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"}
 KINDS = "JPEG, PNG, TIFF, WebP or HEIC photos, or videos"
 # A photo is below this; an archive whose members unpack to more is damaged or hostile.
