@@ -200,22 +200,39 @@ def sphere(count: int) -> Float:
 def sky_directions(views: Sequence[SkyView], most: int) -> tuple[Float, Float, float]:
     """At most `most` directions (M, 3) that cover the sky and its surroundings, their colours (M, 3) in
     0..1, and the angle in radians from one to the next."""
-    count = DIRECTIONS
-    while True:
-        spacing = float(np.sqrt(4 * np.pi / count))
-        every = sphere(count)
-        total, times = np.zeros((count, 3)), np.zeros(count)
-        for view in views:
-            inside, places = view.pixels(every)
-            at = places[:, 0], places[:, 1]
-            shown = view.sky[at]
-            total[np.flatnonzero(inside)[shown]] += view.colours[at][shown] / 255.0
-            times[np.flatnonzero(inside)[shown]] += 1
-        found = times > 0
-        colours = total[found] / times[found, None]
-        # Beyond the roofs too: who walks on sees what they hid.
-        away, nearest = cKDTree(every[found]).query(every)
-        around = away < 2.5 * spacing
-        if around.sum() <= most:
-            return every[around], colours[nearest[around]], spacing
-        count = int(count * 0.9 * most / around.sum())
+    count, cover = DIRECTIONS, _cover(views, DIRECTIONS)
+    while len(cover[0]) > most:
+        count = int(count * 0.9 * most / len(cover[0]))
+        coarser = _cover(views, count)
+        if not len(coarser[0]):  # the sky falls between so few directions
+            return _thinned(cover, most)
+        cover = coarser
+    return cover
+
+
+def _cover(views: Sequence[SkyView], count: int) -> tuple[Float, Float, float]:
+    """As `sky_directions`, of `count` directions on the whole sphere those that show sky or are near it."""
+    every = sphere(count)
+    total, times = np.zeros((count, 3)), np.zeros(count)
+    for view in views:
+        inside, places = view.pixels(every)
+        at = places[:, 0], places[:, 1]
+        shown = view.sky[at]
+        total[np.flatnonzero(inside)[shown]] += view.colours[at][shown] / 255.0
+        times[np.flatnonzero(inside)[shown]] += 1
+    found = times > 0
+    if not found.any():
+        return np.zeros((0, 3)), np.zeros((0, 3)), 0.0
+    spacing = float(np.sqrt(4 * np.pi / count))
+    colours = total[found] / times[found, None]
+    # Beyond the roofs too: who walks on sees what they hid.
+    away, nearest = cKDTree(every[found]).query(every)
+    around = away < 2.5 * spacing
+    return every[around], colours[nearest[around]], spacing
+
+
+def _thinned(cover: tuple[Float, Float, float], most: int) -> tuple[Float, Float, float]:
+    """`most` of the directions of a cover, each standing for more."""
+    directions, colours, spacing = cover
+    kept = np.linspace(0, len(directions) - 1, most).round().astype(int)
+    return directions[kept], colours[kept], spacing * float(np.sqrt(len(directions) / max(most, 1)))

@@ -221,3 +221,25 @@ def test_a_run_under_the_sky_goes_on_exactly(street: Path) -> None:
     assert second.clearing is not None
     for name in NAMES:
         assert torch.equal(whole.parameters[name], second.parameters[name])
+
+
+@pytest.mark.parametrize("cap", [1, 19, 20, 39, 40, 79, 400])
+def test_few_gaussians_show_the_sky_or_leave_it(street: Path, cap: int) -> None:
+    options = TrainOptions(**OPTIONS | {"cap": cap, "steps": 2})
+    trainer = Trainer(load_scene(street), resolve(options, "cpu"))
+    away = 0 if trainer.clearing is None else trainer.clearing.away
+    far = trainer.parameters["means"].norm(dim=1) > 0.99 * away
+    shown = int(far.sum()) if away else 0
+    assert (1 <= shown <= max(1, int(SHARE * cap))) if cap >= 20 else shown == 0
+    assert (trainer.sky_from is not None) == (cap >= 20) and trainer.sky_photos == 7 * (cap >= 20)
+    assert 1 <= len(trainer.parameters) <= cap
+    trainer.advance()
+
+
+def test_sky_between_all_directions_of_a_coarse_cover(street: Path) -> None:
+    """However few are asked for, some of the finer cover stand for it."""
+    views = find_sky(load_scene(street), range(8))
+    for most in (1, 2, 5, 24, 25):
+        directions, colours, spacing = sky_directions(views, most)
+        assert 1 <= len(directions) == len(colours) <= most and spacing > 0
+    assert len(sky_directions(views, 0)[0]) == 0

@@ -38,7 +38,7 @@ def sky_tensors(
     views: Sequence[SkyView], away: float, cap: int, sh_degree: int, device: torch.device
 ) -> dict[str, Tensor]:
     """Raw parameters, at most SHARE of `cap` rows, of Gaussians at the distance `away` that show the sky."""
-    directions, colours, spacing = sky_directions(views, max(1, int(SHARE * cap)))
+    directions, colours, spacing = sky_directions(views, int(SHARE * cap))
     width = np.full(len(directions), WIDTH * spacing * away)
     return raw_tensors(directions * away, colours, width, OPACITY, sh_degree, device)
 
