@@ -27,6 +27,9 @@ from numba.extending import intrinsic  # noqa: E402
 # which takes over where the system has no libgomp.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
+UNUSED = (
+    30 * 86400
+)  # seconds since the last start with a version, after which its machine code goes
 KERNEL_FOLDERS = ("kernels", "losses", "rasterise")
 # numba's own thread pool aborts the process when two threads enter it at once.
 LOCK = threading.Lock()
@@ -56,11 +59,23 @@ def _cache_folder() -> Path:
         except OSError:
             continue
         if os.access(base / name, os.W_OK):
-            for old in base.glob("kernels-*"):
-                if old.name != name:
-                    shutil.rmtree(old, ignore_errors=True)
+            _remove_unused(base, base / name)
             return base / name
     return Path(tempfile.mkdtemp(prefix="splatmake-kernels-"))
+
+
+def _remove_unused(base: Path, own: Path) -> None:
+    """Remove the folders of other versions that nobody has started with for long.
+
+    Not at once: jobs of another version may be running, or be about to start.
+    """
+    try:
+        os.utime(own)
+        for old in base.glob("kernels-*"):
+            if old != own and own.stat().st_mtime - old.stat().st_mtime > UNUSED:
+                shutil.rmtree(old, ignore_errors=True)
+    except OSError:  # somebody else's, or removed by another job just now
+        return
 
 
 if not numba.config.CACHE_DIR:
