@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake wa
 
 from scripts.lib.background import Background
 from scripts.lib.bucket_run import open_records
+from scripts.lib.cards import visible_cards
 from scripts.lib.closing import Closing
 from scripts.lib.console import told_or_made
 from scripts.lib.digest import code_digest, source_digest
@@ -29,6 +30,12 @@ RUN_PREFIX = run_in_bucket(STORAGE.default_storage_provider, STORAGE.default_sto
 IS_JOB = workflow.remote_exec or workflow.subprocess_exec  # of a run that was checked when it started
 PLAN = checked(read_plan, config, ROOT, not IS_JOB and STORAGE.default_storage_provider is None)
 SCENES, SCENE_SETTINGS, IMAGES, RESULTS = PLAN.scenes, PLAN.options, PLAN.images, PLAN.results
+
+# Two jobs on one card would both run out of its memory. Clusters and clouds (`nodes`) count their cards
+# themselves. Not by an automatic profile, which would bind them too: it wins over every --profile.
+CARDS = 0 if set(PLAN.devices.values()) == {"cpu"} else visible_cards()
+if CARDS and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", CARDS)
 
 
 def stored(uri):
