@@ -197,6 +197,7 @@ def step_geometry(
     beta1: float,
     beta2: float,
     epsilon: float,
+    strain: Tensor | None = None,
 ) -> Tensor:
     """Step `steps` (from 1) of Adam on raw means, quats, scales and opacities, in place, then the noise.
 
@@ -204,10 +205,10 @@ def step_geometry(
     (N, 4), the scales (N, 3) after exp, and the opacities (V, N) that went into each view, of which
     `dimmed` (V, N) was a factor (antialiasing). `seed` and `drop` as for `activate`. opacity_cost and
     scale_cost: slope added for every opacity and every scale. Returns (N,): slope of the mean times the
-    widest scale.
+    widest scale, in `strain` (N,) where that is given, so that nothing needs memory any more.
     """
     count = len(values[0])
-    strain = torch.empty(count, device=values[0].device)
+    strain = torch.empty(count, device=values[0].device) if strain is None else strain
     correction = 1 - beta1**steps
     _geometry[(triton.cdiv(count, BLOCK),)](
         *values,

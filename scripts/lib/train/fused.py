@@ -70,8 +70,8 @@ class FusedStep:
     """As `step.AutogradStep`, for parameters on CUDA; photos of at least 11 x 11 pixels.
 
     at_once: photos of `pixels` pixels that go through the kernels together; of smaller ones, so many more.
-    A step that runs out of memory is done again with half as many, before anything has changed; with a
-    single one torch's error goes on.
+    A step that runs out of memory before anything has changed is done again with half as many; with a single
+    one, or once something has changed (`parameters.steps` tells), torch's error goes on.
     """
 
     def __init__(self, at_once: int, pixels: int) -> None:
@@ -104,6 +104,7 @@ class FusedStep:
             # Of smaller photos as many as of the large ones from now on: the Gaussians are the burden.
             self.at_once, self.pixels = (self._together(views) + 1) // 2, 1
             torch.cuda.empty_cache()
+        strain = torch.empty(len(parameters), device=parameters.device)
         parameters.steps += 1
         step_harmonics(
             parameters["means"],
@@ -127,7 +128,7 @@ class FusedStep:
             by_pose = adjust.poses.gradient(views.world_to_camera, slopes.v_cameras)
             cameras = adjust.poses.learn(views.numbers, views.world_to_camera, by_pose)
         first, second = zip(*(parameters.moments(name) for name in GEOMETRY), strict=True)
-        strain = step_geometry(
+        step_geometry(
             tuple(parameters[name] for name in GEOMETRY),
             first,
             second,
@@ -135,6 +136,7 @@ class FusedStep:
             slopes.dimmed,
             tuple(plan.rates[name] for name in GEOMETRY),
             parameters.steps,
+            strain=strain,
             seed=plan.seed,
             drop=plan.drop,
             opacity_cost=plan.opacity_cost / len(parameters),

@@ -95,6 +95,15 @@ class Parameters:
             adam(*arrays, columns, self.steps, **ADAM)
 
     @torch.no_grad()
+    def finite(self) -> Tensor:
+        """Which Gaussians (N,) have only finite numbers, their moments included."""
+        fine = torch.ones(len(self), dtype=torch.bool, device=self.device)
+        for name in NAMES:
+            for values in (self[name], *self.moments(name)):
+                fine &= torch.isfinite(values).reshape(len(self), -1).all(dim=1)
+        return fine
+
+    @torch.no_grad()
     def taken(self, rows: Tensor) -> Parameters:
         """Those at `rows` (M,) with their moments, in buffers of just that size."""
         made = Parameters({name: self[name][rows] for name in NAMES}, len(rows))

@@ -95,7 +95,10 @@ class AutogradStep:
         generator: torch.Generator,
         adjust: Adjustments,
     ) -> Moved:
-        """Change `parameters` and what is adjusted by one step."""
+        """Change `parameters` and what is adjusted by one step.
+
+        Raises torch's OutOfMemoryError before anything has changed, or after `parameters.steps` has.
+        """
         leaves = {name: parameters[name].detach().requires_grad_() for name in NAMES}
         kept: Tensor | float = 1.0
         if plan.drop:
@@ -124,19 +127,20 @@ class AutogradStep:
                     )
                 )
                 before = summed
-        cameras = None
-        if adjust.poses:
-            slopes = torch.stack(pulls)
-            cameras = adjust.poses.learn(views.numbers, views.world_to_camera, slopes)
-        if adjust.exposures and light is not None and light.grad is not None:
-            adjust.exposures.learn(views.numbers, light.grad)
         costs = plan.opacity_cost * torch.sigmoid(leaves["opacities"]).mean()
         costs = costs + plan.scale_cost * torch.exp(leaves["scales"]).mean()
         costs.backward()
         gradients = {name: _slope(leaf) for name, leaf in leaves.items()}
         width = torch.exp(leaves["scales"].detach().amax(dim=1))
         strain = torch.linalg.vector_norm(gradients["means"], dim=1) * width
+        # From here on things change, Adam's count first: whoever runs out of memory later can tell.
         parameters.adam(gradients, plan.rates)
+        cameras = None
+        if adjust.poses:
+            slopes = torch.stack(pulls)
+            cameras = adjust.poses.learn(views.numbers, views.world_to_camera, slopes)
+        if adjust.exposures and light is not None and light.grad is not None:
+            adjust.exposures.learn(views.numbers, light.grad)
         shake(parameters, plan.noise, generator)
         return Moved(strain, cameras)
 

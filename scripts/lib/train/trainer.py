@@ -20,7 +20,8 @@ from scripts.lib.train.options import Settings
 from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters, export
 from scripts.lib.train.photos import Photos
 from scripts.lib.train.sky import Clearing, distance, sky_tensors
-from scripts.lib.train.step import Adjustments, AutogradStep, StepPlan, render
+from scripts.lib.train.step import Adjustments, AutogradStep, Moved, StepPlan, render
+from scripts.lib.train.views import Stack
 
 if TYPE_CHECKING:
     from scripts.lib.train.fused import FusedStep
@@ -35,6 +36,8 @@ FLAT, GAIN = 3, 0.02  # measurements, dB: a curve that gains less over the last 
 GROWTH = 1.1  # factor a round at most
 GROW_UNTIL = 0.75  # share of the steps that growth may go on for
 CLEARINGS = 20  # in a run
+MOST_BROKEN = 0.01  # share of the Gaussians that may have values that are not finite
+BROKEN = "Gaussians with values that are not finite were made transparent"
 FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
@@ -114,9 +117,12 @@ class Trainer:
         settings, device, sky = self.settings, self.device, dict[str, torch.Tensor]()
         if self.clearing:
             sky = sky_tensors(views, self.clearing.away, self.cap, settings.sh_degree, device)
-            say(
-                f"{len(views)} photos show sky: {len(sky['means'])} Gaussians far behind stand for it"
-            )
+            count = len(sky["means"])
+            if count:
+                say(f"{len(views)} photos show sky: {count} Gaussians far behind stand for it")
+            else:
+                say(f"{len(views)} photos show sky, which {self.cap} Gaussians are too few for")
+                self.clearing, sky = None, {}
         start = initial_tensors(
             scene,
             self.frame,
@@ -187,26 +193,43 @@ class Trainer:
             seed=2 * ((settings.seed * 1_000_003 + self.step) % 2**29),
         )
         together = self.optimise.at_once
-        while True:
-            try:
-                moved = self.optimise(self.parameters, views, plan, self.generator, self.adjust)
-                break
-            except torch.cuda.OutOfMemoryError:
-                self._shed()
-        self.pull += moved.strain
-        if moved.world_to_camera is not None:
-            self.photos.move(group, rows, moved.world_to_camera)
+        moved = self._optimised(views, plan)
+        if moved is not None:
+            self.pull += moved.strain
+            if moved.world_to_camera is not None:
+                self.photos.move(group, rows, moved.world_to_camera)
         if self.optimise.at_once < together:
             self._adapt(
                 f"Out of memory: {self.optimise.at_once} instead of {together} photos at once"
             )
         self.step += 1
+        if self.step % self._round == 0 or self.step == self.settings.steps:
+            self._quench()
         self._clear_the_air()
+        grown = True
         try:
             self._densify()
         except torch.cuda.OutOfMemoryError:
+            grown = False
+        if not grown:
             self.cap = len(self.parameters)
             self._adapt(f"Out of memory at {self.cap} Gaussians: no more are made")
+
+    def _optimised(self, views: Stack, plan: StepPlan) -> Moved | None:
+        """One step, with fewer Gaussians where memory runs out; None when it ran out half way.
+
+        What a half step has changed is kept: done again, it would count twice.
+        """
+        while True:
+            begun = self.parameters.steps
+            try:
+                return self.optimise(self.parameters, views, plan, self.generator, self.adjust)
+            except torch.cuda.OutOfMemoryError:
+                half_way = self.parameters.steps != begun
+            # Not inside `except`: there the error still holds the failed step's tensors.
+            self._shed()
+            if half_way:
+                return None
 
     def _shed(self) -> None:
         """Go on with three quarters of the Gaussians, those that are least transparent.
@@ -220,6 +243,7 @@ class Trainer:
                 f"the GPU has no memory left for {len(p)} Gaussians and one photo; free some, or set"
                 " train_splat.resolution lower"
             )
+        torch.cuda.empty_cache()
         kept = torch.argsort(p["opacities"], descending=True)[: self.cap].sort().values
         self.parameters, self.pull = p.taken(kept), self.pull[kept].clone()
         torch.cuda.empty_cache()
@@ -247,12 +271,39 @@ class Trainer:
             p = self.parameters
             densify.kill(p, torch.nonzero(self.clearing.misplaced(p["means"], p["sh"][:, 0]))[:, 0])
 
+    @property
+    def _round(self) -> int:
+        """Steps from one round of growth to the next: a hundredth of the run."""
+        return max(1, min(100, self.settings.steps // 100))
+
+    def _quench(self) -> None:
+        """Make Gaussians with values that are not finite transparent; the next round of growth moves them.
+
+        Raises UserError when they are too many for that: the run has diverged.
+        """
+        p = self.parameters
+        fine = p.finite() & torch.isfinite(self.pull)
+        broken = torch.nonzero(~fine)[:, 0]
+        if not len(broken):
+            return
+        if len(broken) > max(1, MOST_BROKEN * len(p)) or len(broken) == len(p):
+            raise UserError(
+                f"training diverged: after step {self.step}, {len(broken)} of {len(p)} Gaussians have values"
+                " that are not finite; try another train_splat.seed, and if that does not help, look in"
+                " sfm.json for cameras or points far away from all others"
+            )
+        like = torch.nonzero(fine)[:1, 0].expand(len(broken))
+        p.replace_rows(broken, {name: p[name][like] for name in NAMES})
+        densify.kill(p, broken)
+        self.pull[broken] = 0
+        if BROKEN not in self.adapted:
+            self._adapt(BROKEN)
+
     def _densify(self) -> None:
         """Relocate and grow at every hundredth of the run, from 3 % of it to 75 %."""
         settings, p = self.settings, self.parameters
-        every = max(1, min(100, settings.steps // 100))
         share = self.step / settings.steps
-        if 0.03 <= share < GROW_UNTIL and self.step % every == 0:
+        if 0.03 <= share < GROW_UNTIL and self.step % self._round == 0:
             densify.relocate_dead(p, torch.sigmoid(p["opacities"]), self.generator)
             target = min(self.cap, int(GROWTH * len(p)) + 1)
             densify.grow(p, target, self.pull.clamp_min(1e-20), self.generator)
@@ -268,6 +319,7 @@ class Trainer:
         """Mean PSNR in dB over the held-out views; None when none are held out."""
         if not self.photos.tests:
             return None
+        self._quench()
         tensors, antialiased = self.tensors(), self.settings.antialiased
         errors = []
         for view in self.photos.held_out():
