@@ -14,6 +14,9 @@ from scripts.lib import faults
 Made = TypeVar("Made")
 
 
+OUT_OF_MEMORY_CODE = 137  # 128 + SIGKILL
+
+
 class UserError(Exception):
     """A mistake the user can mend. The message is one sentence: what, where, what to do."""
 
@@ -26,15 +29,19 @@ def sentence_of(error: BaseException) -> str | None:
 def told_or_made(
     tell: Callable[[str], None], function: Callable[..., Made], *arguments: Any
 ) -> Made:
-    """What `function` makes of `arguments`; its mistakes and faults go to `tell`, and end the program."""
+    """What `function` makes of `arguments`; its mistakes and faults go to `tell`, and end the program.
+
+    Memory that does not suffice ends it with code 137, as when the kernel kills a program for it.
+    """
     try:
         return function(*arguments)
-    except (UserError, OSError) as error:
+    except (UserError, OSError, MemoryError, RuntimeError) as error:
         told = sentence_of(error)
         if told is None:
             raise
+        code = OUT_OF_MEMORY_CODE if faults.is_out_of_memory(error) else 1
     tell(told)
-    raise SystemExit(1)
+    raise SystemExit(code)
 
 
 def run_main(main: Callable[[], None]) -> None:

@@ -59,8 +59,34 @@ def naming(error: Exception, path: Path) -> Exception:
     return error
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice, the GPU's included.
+
+    numpy raises a MemoryError, torch a RuntimeError of its CPU allocator, or an OutOfMemoryError for the GPU.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _memory_sentence(error: BaseException) -> str:
+    """What to do when memory did not suffice."""
+    if type(error).__name__ == "OutOfMemoryError":
+        return (
+            "out of GPU memory; close what else uses the GPU, set train_splat.cap or train_splat.resolution"
+            " lower, or set device: cpu"
+        )
+    text = " ".join(str(error).split())
+    return (
+        f"out of memory{f' ({text})' if text else ''}; give the job more (mem_mb where a scheduler limits"
+        " it), or close other programs"
+    )
+
+
 def sentence(error: BaseException) -> str | None:
     """What happened, where and what to do, in one sentence; None when `error` is no fault of the machine."""
+    if is_out_of_memory(error):
+        return _memory_sentence(error)
     if not isinstance(error, OSError) or error.errno not in FAULTS:
         return None
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""

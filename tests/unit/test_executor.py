@@ -175,6 +175,10 @@ def test_a_killed_program_is_told_from_a_failed_one() -> None:
         "/bin/bash: line 1:  4242 Killed                  python -m scripts.train_splat | tee x"
     )
     assert ran_out_of_memory(["steps", killed])
+    assert ran_out_of_memory(
+        ["steps", "Error: out of memory (Unable to allocate 9 GiB); give the job"]
+    )
+    assert not ran_out_of_memory(["Error: out of GPU memory; close what else uses the GPU"])
     assert not ran_out_of_memory(["Error: Killed Bill.jpg is no photo", "exit 1"])
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from scripts.lib import faults, files
 from scripts.lib.console import UserError, run_main
@@ -104,6 +108,49 @@ def test_faults_of_the_machine_are_sentences(
 def test_a_mistake_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(FileNotFoundError):
         run_main(lambda: Path("/nowhere/at/all").open().close())
+
+
+def torch_fails() -> None:
+    torch.empty(2**62, dtype=torch.uint8)
+
+
+def numpy_fails() -> None:
+    np.empty(2**61, np.uint8)
+
+
+def cuda_fails() -> None:
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+
+def python_fails() -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("fail", "words"),
+    [
+        (torch_fails, "out of memory .*allocate.*; give the job more"),
+        (numpy_fails, "out of memory .Unable to allocate .*; give the job more"),
+        (python_fails, "out of memory; give the job more"),
+        (cuda_fails, "out of GPU memory; close what else"),
+    ],
+)
+def test_memory_that_does_not_suffice_ends_as_if_killed(
+    fail: Callable[[], None], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run_main(fail)
+    assert stopped.value.code == 137
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(f"Error: {words}", line)
+
+
+def test_other_runtime_errors_keep_their_traceback() -> None:
+    def fail() -> None:
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        run_main(fail)
 
 
 def test_content_is_no_fault_of_the_machine() -> None:

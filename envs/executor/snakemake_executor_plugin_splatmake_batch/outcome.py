@@ -13,6 +13,7 @@ from .definition import OUT_OF_MEMORY, RECLAIMED, Request
 TERMINATED = "terminated by snakemake"
 KILLED = re.compile(r"line \d+: +\d+ Killed\b")  # bash of a program that got SIGKILL
 CAUSE = "Error: "  # how the scripts of the workflow begin their one sentence
+MEMORY = f"{CAUSE}out of memory"  # and what they say when memory did not suffice
 
 
 class Move(Enum):
@@ -52,9 +53,10 @@ def ran_out_of_memory(log: Sequence[str]) -> bool:
     """Whether the shell of a rule tells that its program was killed.
 
     Out of memory the kernel kills the rule's program, not the container's first process, which is Snakemake:
-    it ends with code 1 like after any failure, and Batch may give no reason.
+    it ends with code 1 like after any failure, and Batch may give no reason. Programs that notice it
+    themselves say so.
     """
-    return any(KILLED.search(line) for line in log)
+    return any(KILLED.search(line) or MEMORY in line for line in log)
 
 
 def failure_message(job: dict[str, Any], log: Sequence[str]) -> str:
