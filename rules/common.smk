@@ -17,7 +17,7 @@ from scripts.lib.bucket_run import open_records
 from scripts.lib.cards import visible_cards
 from scripts.lib.closing import Closing
 from scripts.lib.console import told_or_made
-from scripts.lib.digest import code_digest, source_digest
+from scripts.lib.digest import code_digest, source_at_start
 from scripts.lib.places import checkpoint_place, run_in_bucket
 from scripts.lib.plan import read_plan
 from scripts.lib.progress import RunProgress, progress_file
@@ -146,7 +146,7 @@ def source_state(wildcards):
     """Digest of the scene's photos, wherever they lie."""
     known(wildcards)
     here = REMOTE_STATES.get(wildcards.scene)
-    return here or source_digest(SCENES[wildcards.scene]["source"])
+    return here or source_at_start(SCENES[wildcards.scene]["source"])
 
 
 def grow(megabytes):

@@ -83,3 +83,7 @@ def source_digest(source: str) -> str:
             size, head = -1, b""
         digest.update(os.fsencode(name) + f"\0{size}\0".encode() + head)
     return digest.hexdigest()[:12]
+
+
+# Kept for one run, whose own files may come among the photos: they are no change of these.
+source_at_start = functools.cache(source_digest)

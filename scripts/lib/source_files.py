@@ -150,7 +150,11 @@ def is_below(name: str, folders: Iterable[str]) -> bool:
 
 
 def _is_run(inside: set[str]) -> bool:
-    return "progress.json" in inside and any(f"{name}/" in inside for name in RUN_FOLDERS)
+    """At its start a run has nothing but its progress.json."""
+    begun = inside == {"progress.json"}
+    return begun or (
+        "progress.json" in inside and any(f"{name}/" in inside for name in RUN_FOLDERS)
+    )
 
 
 def _is_scene(inside: set[str]) -> bool:

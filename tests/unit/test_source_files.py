@@ -48,12 +48,22 @@ def names(folder: Path) -> list[str]:
         (RUN | {f"yard/{name}": text for name, text in SCENE.items()}, "out/"),
         (RUN | {f"yard/{name}": text for name, text in SCENE.items()}, ""),
         (RUN, "out/"),
+        ({"progress.json": "{}"}, "out/"),
         (SCENE, "old/yard/"),
         (PAGE, "published/yard/"),
         (SITE, "www/"),
         ({"config": "", "metadata/x": ""}, ".snakemake/"),
     ],
-    ids=["run", "run-right-here", "run-just-begun", "scene", "page", "site", "hidden"],
+    ids=[
+        "run",
+        "run-right-here",
+        "run-of-other-files",
+        "run-just-begun",
+        "scene",
+        "page",
+        "site",
+        "hidden",
+    ],
 )
 def test_own_results_do_not_count(photos: Path, files: dict[str, str], below: str) -> None:
     """Neither for the import nor for the digest: else every run would import again."""
@@ -72,7 +82,7 @@ def test_photos_named_like_results_stay(photos: Path) -> None:
         {"photos.json": "", "logs/flight.log": "", "day/poster.jpg": "", "web/index.html": ""},
     )
     assert len(names(photos)) == 6
-    assert own_results(["progress.json", "a.jpg"]) == []
+    assert own_results(["progress.json", "a.jpg", "b/progress.json", "b/a.jpg"]) == []
 
 
 def test_own_results_are_told(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

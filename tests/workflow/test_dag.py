@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -54,6 +56,19 @@ def test_from_another_folder(checkout: Checkout, tmp_path: Path, more: list[str]
     plan = elsewhere.planned("-s", str(checkout.path / "Snakefile"), *more)
     assert plan == dict.fromkeys(PER_SCENE | {"summarise", "all"}, 1)
     assert not (tmp_path / "results").exists()
+
+
+def test_results_among_the_photos(checkout: Checkout, sample: Path, tmp_path: Path) -> None:
+    """They are no change of the photos; nor does a name that is not UTF-8 stop anything."""
+    (tmp_path / "photos").mkdir()
+    for number, photo in enumerate(sorted((sample / "photos").glob("*.jpg"))[:3]):
+        shutil.copy(photo, tmp_path / "photos" / os.fsdecode(b"Stra\xdfe %d.jpg" % number))
+    (tmp_path / "my.tsv").write_text("scene\tsource\nyard\tphotos\n")
+    arguments = ["-s", str(checkout.path / "Snakefile"), "--config", "scenes=my.tsv"]
+    arguments += ["results=photos/out", "--", "photos/out/yard/photos.json"]
+    first, again = (Checkout(tmp_path).snakemake(*arguments) for _ in range(2))
+    assert first.returncode == 0 and "Kept 3 photos of 3" in first.stdout, first.stdout
+    assert "Nothing to be done" in again.stdout, again.stdout
 
 
 def test_one_target(checkout: Checkout) -> None:
