@@ -88,6 +88,7 @@ def test_a_bad_list_is_told(text: str, words: str) -> None:
         ("14.4 50.1 200 10 20 my photo 1 G1", "my photo 1.JPG", "G1", 200),
         ("14.4 50.1 200 10 20 my photo 2.JPG G1", None, "G1", 200),
         ('14.4 50.1 200 10 20 "my photo 1.JPG" G1', "my photo 1.JPG", "G1", 200),
+        ('"14.4","50.1","200","10","20","a0.jpg","G1"', "a0.jpg", "G1", 200),
         ("14.4,50.1,200,10,20,my photo 1.JPG,G1,,", "my photo 1.JPG", "G1", 200),
         ("14,4;50,1;200,25;10,0;20,0;a0.jpg;G1", "a0.jpg", "G1", 200.25),
         ("14,4 50,1 200,25 10,0 20,0 a0.jpg G1", "a0.jpg", "G1", 200.25),

@@ -85,6 +85,7 @@ def test_coordinate_systems_of_geo_txt(system: str) -> None:
         ('"my photo 1.JPG" 14.4 50.1 400', "my photo 1.JPG", 400, None),
         ("/home/me/flight/A0.JPG 14.4 50.1 400 some words", "a0.jpg", 400, None),
         (r"C:\flight 1\a0.dng,14.4,50.1,1312.3 ft", "a0.jpg", pytest.approx(400, abs=0.1), None),
+        ('"a0.jpg","14.4","50.1","400"', "a0.jpg", 400, None),
         ("a0 14.4 50.1 -9999", "a0.jpg", None, None),
     ],
 )
@@ -171,9 +172,11 @@ METASHAPE_UTM = (
             "",
         ),
         (METASHAPE, ""),
+        ('SourceFile,GPSPosition,Alt\na0.jpg,"50 deg 6\' 0"" N, 14 deg 24\' 0"" E",-12.5 m\n', ""),
+        ("SourceFile\tGPSPosition\tAlt\na0.jpg\t50.1 14.4\t-12.5\n", ""),
         (METASHAPE_UTM, ""),
-        ("a0.jpg,50.1,14.4,-12.5\na1.jpg,50.2,14.5,300\n", ""),
-        ("a0.jpg 50.1 14.4 -12.5 0 0 0 0.02 0.03\n", ""),
+        ("a0.jpg,50.10000,14.40000,-12.5\na1.jpg,50.20000,14.50000,300\n", ""),
+        ("a0.jpg 50.10000 14.40000 -12.5 0 0 0 0.02 0.03\n", ""),
         ("photos/a0.JPG;N 50° 6' 0\";14:24:00E;-41.01 feet\n".join(["file;lat;lon;alt\n", ""]), ""),
         ("Image name,Latitude [deg],Longitude [deg],Altitude (ft)\na0.dng,50.1,14.4,-41.01\n", ""),
         ("image,lat,lon,alt_ft\nC:\\me\\a0.jpg,+50.1,+14.4,-41.01\n", ""),
@@ -208,7 +211,11 @@ def test_a_table_of_thousands_in_windows_letters() -> None:
             "names of photos",
         ),
         ("notes.csv", "room,comment\nkitchen,nice\n", "names of photos and latitudes"),
-        ("points.csv", "label,x,y,z\nP1,458731.9,5549700.5,300\n", "not degrees"),
+        (
+            "points.csv",
+            "label,x,y,z\nP1,458731.9,5549700.5,3\n",
+            "names no photo of this source (P1)",
+        ),
         ("points.csv", "label,lat,lon\nP1,150.1,14.4\n", "names no photo of this source (P1)"),
         ("boxes.csv", "image,x,y,w,h\na0.jpg,10,20,30,40\na1.jpg,11,21,3,4\n", "not degrees"),
         ("utm.csv", "image,easting,northing\na0.jpg,458731.9,5549700.5\n", "not degrees"),
@@ -219,6 +226,16 @@ def test_a_table_of_thousands_in_windows_letters() -> None:
         ("bad.csv", 'file,lat,lon\n"a0.jpg,1,2\n', "line 2 is no row"),
         ("words.csv", "file,lat,lon\na0.jpg,north,east\n", "'north' is no latitude"),
         ("list.csv", "a0.jpg\na1.jpg\n", "latitudes"),
+        ("scores.csv", "a0.jpg 0.93 0.12 1\n", "too short for places"),
+        ("xyz.csv", "a0.jpg,458731.9,5549700.5,300\n", "does not name their coordinate system"),
+        (
+            "bild.csv",
+            "Bild;Breite\na0.jpg;50,1\n",
+            "tell these with import_photos.position_columns",
+        ),
+        ("commas.csv", "file,lat,lon\na0.jpg,50,1,14,4\n", "more cells than there are columns"),
+        ("gcp.csv", "EPSG:4326\n14.4,50.1,2,3,4,a0.jpg\n", "call it gcp_list.txt"),
+        ("GCPs.txt", "EPSG:4326\n14.4 50.1 2 3 4 a0.jpg G1\n", "call it gcp_list.txt"),
         ("nul.csv", "file,lat,lon\na9.jpg,1,2\n\x00", "not a text file"),
     ],
 )
@@ -232,7 +249,7 @@ def test_a_bystander_stops_nothing_and_is_told(name: str, text: str | bytes, why
 
 def test_a_txt_that_is_no_list_of_photos_is_a_file_like_any_other() -> None:
     assert not read("readme.txt", "Taken in May.\n").files
-    assert list(read("list.txt", "a0.jpg 50.1 14.4 200\n").of) == ["a0.jpg"]
+    assert list(read("list.txt", "a0.jpg 50.10001 14.40001 200\n").of) == ["a0.jpg"]
 
 
 def test_a_bystander_is_no_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

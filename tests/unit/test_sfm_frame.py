@@ -308,6 +308,7 @@ def test_a_surveyed_point_without_a_height_counts_across(tmp_path: Path, unknown
     misses = report["gcp"]["check_residuals_m"]
     assert [label for label in labels if misses[label][2] is None] == labels[:unknown]
     assert (report["gcp"]["rmse_vertical_m"] is None) == (unknown == 6)
+    assert report["gravity"] == ("survey" if unknown <= 3 else "GPS")
     shown = placing(report)
     assert shown and shown.horizontal is not None and shown.horizontal < 0.1
     assert np.abs(moved(model, places)).max() < 0.15

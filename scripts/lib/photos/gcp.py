@@ -66,7 +66,7 @@ def read_gcp_list(name: str, text: str, index: PhotoIndex) -> Survey:
         )
     path = PurePosixPath(name)
     folder = "" if path.parent == PurePosixPath(".") else path.parent.as_posix()
-    split = [(number, _split(line, index, folder)) for number, line in lines[1:]]
+    split = [(number, split_sighting(line, index, folder)) for number, line in lines[1:]]
     rows = [parts[0] for _, parts in split if parts]
     ground = decimal_sign([cell for row in rows for cell in row[:2]], ",")
     signs = (ground, *(decimal_sign([row[at] for row in rows], ground) for at in (2, 3, 4)))
@@ -82,7 +82,7 @@ def read_gcp_list(name: str, text: str, index: PhotoIndex) -> Survey:
     return Survey(named_by_place(found), feet_remark(system))
 
 
-def _split(line: str, index: PhotoIndex, folder: str) -> tuple[list[str], str, str] | None:
+def split_sighting(line: str, index: PhotoIndex, folder: str) -> tuple[list[str], str, str] | None:
     """The five numbers of a line as text, the image's name and the label; None when they are not there.
 
     Blanks may stand in the image's name: of all ways to cut, one whose name is that of a photo wins, then
@@ -91,7 +91,7 @@ def _split(line: str, index: PhotoIndex, folder: str) -> tuple[list[str], str, s
     best: tuple[tuple[int, ...], list[str], str, str] | None = None
     for separator in SEPARATORS:
         pieces = line.split(separator)
-        cells = [piece.strip() for piece in pieces]
+        cells = [piece.strip().strip('"') for piece in pieces]
         numbers, names = cells[:NUMBERS], cells[NUMBERS:]
         if not names or not names[0] or not all(_is_number(cell) for cell in numbers):
             continue

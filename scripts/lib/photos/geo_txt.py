@@ -107,7 +107,7 @@ def likeness(name: str, index: PhotoIndex, folder: str) -> tuple[int, ...]:
 def _cuts(line: str) -> Iterator[tuple[str, list[str]]]:
     for separator in SEPARATORS:
         pieces = line.split(separator)
-        cells = [piece.strip() for piece in pieces]
+        cells = [piece.strip().strip('"') for piece in pieces]
         for at in range(1, len(cells) - 1):
             first, second = cells[at : at + 2]
             if _is_value(first) and _is_value(second) and (at == 1 or first):

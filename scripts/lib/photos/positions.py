@@ -148,7 +148,9 @@ def read_file_of_positions(
     except NotUsedError as error:
         if asked or geo:
             raise UserError(f"{name} cannot be used for positions: {error}") from None
-        return None if optional else PositionFile(name, unused=str(error))
+        if optional and not error.clear:
+            return None
+        return PositionFile(name, unused=str(error))
     rows = table.rows
     faults = [row for row in rows if row.fault]
     gives = any(row.match.meant and row.position for row in rows)

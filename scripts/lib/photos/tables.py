@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from scripts.lib.console import UserError
 from scripts.lib.photos.crs import CoordinateSystem, feet_remark, find_system
+from scripts.lib.photos.gcp import split_sighting
 from scripts.lib.photos.geo_txt import content_lines, read_geo, split_line
 from scripts.lib.photos.photo_index import Match, PhotoIndex
 from scripts.lib.photos.rows import Row, located_row
@@ -52,20 +53,30 @@ COLUMNS = {
         "gpshpositioningerror",
     ),
     "vertical": ("accuracyvertical", "verticalaccuracy", "vaccuracy", "accuracyvert", "accuracyz"),
+    "both": ("gpsposition", "gpscoordinates", "position", "latlon", "latlong", "coordinates"),
     "latitude_ref": ("gpslatituderef", "latituderef"),
     "longitude_ref": ("gpslongituderef", "longituderef"),
     "altitude_ref": ("gpsaltituderef", "altituderef"),
 }
 LENGTHS = ("altitude", "horizontal", "vertical")
 # Such columns hold degrees only where the file or the numbers say so: pixels have these names too.
+UNCLEAR_KEYS = {"latitude", "longitude"}
 UNCLEAR = {"x", "y", "east", "north", "easting", "northing"}
 DELIMITERS = ",;\t|"
 HEADER_WITHIN = 30  # lines
+MAX_HEADER = 10_000  # characters
 DEGREE_DECIMALS = 4  # 0.0001 degrees are ten metres: degrees of photos have more digits than pixels
 
 
 class NotUsedError(Exception):
-    """The table as a whole tells no positions; the message says why, to follow "not used: "."""
+    """The table as a whole tells no positions; the message says why, to follow "not used: ".
+
+    `clear` where it is of photos all the same, so that its user should know.
+    """
+
+    def __init__(self, why: str, clear: bool = False) -> None:
+        super().__init__(why)
+        self.clear = clear
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,13 @@ class _Header:
     def cell(self, row: Sequence[str], key: str) -> str:
         at = self.place.get(key)
         return row[at] if at is not None and at < len(row) else ""
+
+    def ground(self, row: Sequence[str]) -> tuple[str, str]:
+        """The texts of latitude and longitude, which may stand in one cell (exiftool's GPSPosition)."""
+        if {"latitude", "longitude"} <= self.place.keys():
+            return self.cell(row, "latitude"), self.cell(row, "longitude")
+        parts = re.split(r"[,;]\s+|\s+(?=\S+$)", self.cell(row, "both"), maxsplit=1)
+        return parts[0], parts[1] if len(parts) > 1 else ""
 
     def unit(self, key: str) -> float | None:
         """Metres in the unit that the column's name tells."""
@@ -104,6 +122,14 @@ def read_table(text: str, columns: str, index: PhotoIndex, folder: str) -> Table
         raise NotUsedError("it is empty")
     system = find_system(content[0][1])
     if system is not None:
+        if any(
+            parts and index.find(parts[1], folder).photos
+            for _, line in content[1:]
+            if (parts := split_sighting(line, index, folder))
+        ):
+            raise NotUsedError(
+                "it lists surveyed points; call it gcp_list.txt to use them", clear=True
+            )
         return Table(read_geo(text, system, index, folder), feet_remark(system))
     lines = text_lines(text)
     header = _find_header(lines, columns)
@@ -140,10 +166,10 @@ def _find_header(lines: Sequence[str], columns: str) -> _Header | None:
             plain = line.strip().lstrip("#").strip() if line.lstrip().startswith("#") else line
             try:
                 cells = [c.strip() for c in next(csv.reader([plain], delimiter=delimiter), [])]
-            except csv.Error:
+            except csv.Error:  # a field beyond the reader's limit
                 continue
             place = _columns(cells, asked)
-            if {"file", "latitude", "longitude"} <= place.keys():
+            if "file" in place and ({"latitude", "longitude"} <= place.keys() or "both" in place):
                 return _Header(number, delimiter, cells, place)
     return None
 
@@ -229,23 +255,22 @@ def _rows(
     index: PhotoIndex,
     folder: str,
 ) -> list[Row]:
-    columns = {key: [header.cell(cells, key) for _, cells in grid] for key in header.place}
-    ground = [*columns["latitude"], *columns["longitude"]]
-    titles = {_plain(header.cells[header.place[key]]) for key in ("latitude", "longitude")}
+    met = [(cells, index.find(header.cell(cells, "file"), folder)) for _, cells in grid]
+    used = [cells for cells, match in met if match.photos]
+    ground = [cell for cells in used for cell in header.ground(cells)]
+    titles = {_plain(header.cells[header.place[key]]) for key in UNCLEAR_KEYS & header.place.keys()}
     if system is None and UNCLEAR & titles:
         _require_degrees(ground)
     signs = {"ground": decimal_sign(ground, ",")}
-    signs |= {key: decimal_sign(columns.get(key, []), signs["ground"]) for key in LENGTHS}
-    rows = []
-    for number, cells in grid:
-        name = header.cell(cells, "file")
-        match = index.find(name, folder)
-        # What a row says that names no photo (a total, a take-off point) does not matter.
-        told = (
-            _row(number, header, cells, system, signs, match) if match.photos else Row(number, name)
-        )
-        rows.append(told)
-    return rows
+    for key in LENGTHS:
+        signs[key] = decimal_sign([header.cell(cells, key) for cells in used], signs["ground"])
+    # What a row says that names no photo (a total, a take-off point) does not matter.
+    return [
+        _row(number, header, cells, system, signs, match)
+        if match.photos
+        else Row(number, header.cell(cells, "file"))
+        for (number, _), (cells, match) in zip(grid, met, strict=True)
+    ]
 
 
 def _row(
@@ -260,9 +285,17 @@ def _row(
     name = header.cell(cells, "file")
 
     def wrong(text: str, kind: str) -> Row:
-        return Row(number, name, match, fault=f"({name}): {text!r} is no {kind}")
+        why = f"({name}): {text!r} is no {kind}; correct it, or leave the cell empty"
+        return Row(number, name, match, fault=why)
 
-    ground = [header.cell(cells, key) for key in ("latitude", "longitude")]
+    if any(cells[len(header.cells) :]):
+        return Row(
+            number,
+            name,
+            match,
+            fault="has more cells than there are columns; put decimal commas in quotes",
+        )
+    ground = header.ground(cells)
     if all(is_unknown(cell) for cell in ground):
         return Row(number, name, match)  # a photo without a fix
     if system is None:
@@ -304,13 +337,14 @@ def _signed(value: float, reference: str, negative: str) -> float:
 
 
 def _require_degrees(cells: Sequence[str]) -> None:
-    """Columns called x and y are degrees only when they look like it. Raises NotUsedError."""
+    """Numbers that no column calls degrees are some only when they look like it. Raises NotUsedError."""
     told = [cell for cell in cells if not is_unknown(cell)]
-    fine = sum(bool(re.search(rf"[.,]\d{{{DEGREE_DECIMALS},}}", cell)) for cell in told)
+    clear = re.compile(rf"[.,]\d{{{DEGREE_DECIMALS},}}|[^-+\d.,eE\s]")
+    fine = sum(bool(clear.search(cell)) for cell in told)
     if fine * 2 < len(told) or any(parse_angle(cell, "EW") is None for cell in told):
         raise NotUsedError(
-            "its x and y are not degrees, and it does not name their coordinate system; give them as "
-            "geo.txt, whose first line names it"
+            "its numbers are not degrees, or too short for places of photos, and it does not name their "
+            "coordinate system; give them as geo.txt, whose first line names it"
         )
 
 
@@ -319,20 +353,22 @@ def _without_header(
 ) -> list[Row]:
     """A list of name, latitude, longitude, [height, [angles], [accuracies]]. Raises NotUsedError."""
     if split_line(content[0][1], index, folder) is None:
-        raise NotUsedError(_no_columns(content[0][1]))
+        raise NotUsedError(_no_columns(content, index, folder))
     split = [(number, split_line(line, index, folder)) for number, line in content]
     if not any(s and index.find(s[0], folder).photos for _, s in split):
-        raise NotUsedError(_no_columns(content[0][1]))
+        raise NotUsedError(_no_columns(content, index, folder))
     known = [s for _, s in split if s]
     decimal = decimal_sign([cell for _, cells in known for cell in cells[:2]], ",")
     places = [[parse_number(cell, decimal) or 0.0 for cell in cells[:2]] for _, cells in known]
     # Latitude is first unless the numbers cannot be one.
     order = (1, 0) if any(abs(a) > 90 for a, _ in places) else (0, 1)
+    _require_degrees([c for s in known if index.find(s[0], folder).photos for c in s[1][:2]])
     names = ["file", *(("latitude", "longitude")[i] for i in order), "altitude"]
     longest = max(len(cells) for _, cells in known)
     names += {5: ["horizontal", "vertical"], 8: ["", "", "", "horizontal", "vertical"]}.get(
         longest, []
     )
+    names += [""] * (longest + 1 - len(names))
     header = _Header(0, ",", names, {name: at for at, name in enumerate(names) if name})
     rows = []
     grid = [(number, [s[0], *s[1]] if s else []) for number, s in split]
@@ -343,11 +379,21 @@ def _without_header(
     return rows
 
 
-def _no_columns(line: str) -> str:
-    """Why a table that begins with `line` has no header with positions."""
-    cells = max((next(csv.reader([line], delimiter=d), []) for d in DELIMITERS), key=len)
-    place = _columns([cell.strip() for cell in cells], {})
+def _no_columns(content: Sequence[tuple[int, str]], index: PhotoIndex, folder: str) -> str:
+    """Why a table has no header with positions, and what to do if it names photos."""
+    delimiter = max(DELIMITERS, key=content[0][1].count)
+    first, *others = (
+        [cell.strip() for cell in next(csv.reader([line[:MAX_HEADER]], delimiter=delimiter), [])]
+        for _, line in content[:3]
+    )
+    place = _columns(first, {})
     kinds = {"file": "names of photos", "latitude": "latitudes", "longitude": "longitudes"}
     missing = " and ".join(kind for key, kind in kinds.items() if key not in place)
-    told = ", ".join(cell.strip() for cell in cells)
-    return f"it has no column for {missing or 'positions'} (it begins with {told[:80]!r})"
+    why = (
+        f"it has no column for {missing or 'positions'} (it begins with {', '.join(first)[:80]!r})"
+    )
+    if any(index.find(cell, folder).photos for cells in others for cell in cells):
+        why += (
+            "; if they are there under other names, tell these with import_photos.position_columns"
+        )
+    return why

@@ -14,7 +14,7 @@ import pycolmap
 
 from scripts.lib.geo import Array, Sim3, enu_from_geodetic, rotation_to_z, utm_epsg
 from scripts.lib.sfm.adjust import adjust_with_positions
-from scripts.lib.sfm.control import ControlFit, fit_control, triangulate
+from scripts.lib.sfm.control import MIN_POINTS, ControlFit, fit_control, triangulate
 from scripts.lib.sfm.gps import (
     Located,
     Verdict,
@@ -90,7 +90,7 @@ def place_model(
         "georeferenced": True,
         "reason": reason,
         **_where(place),
-        "gravity": "survey" if control is not None else "GPS",
+        "gravity": _gravity(control, gps, gravity),
         "scale": lowered.scale,
         "world_from_sfm": lowered.matrix().tolist(),
         "sfm_from_world": np.linalg.inv(lowered.matrix()).tolist(),
@@ -199,6 +199,13 @@ def _told(control: ControlFit | None) -> dict[str, Any] | None:
             for label, row in zip(control.labels, control.check, strict=True)
         }
     return report
+
+
+def _gravity(control: ControlFit | None, gps: Verdict, seen: str) -> str:
+    """What told which way is up: surveyed heights where there are three, else GPS, else the cameras."""
+    if control is not None and np.isfinite(control.residuals[:, 2]).sum() >= MIN_POINTS:
+        return "survey"
+    return "GPS" if gps.sim3 is not None else seen
 
 
 def _known_rms(residuals: Array) -> tuple[float, float | None]:
