@@ -50,6 +50,7 @@ def test_a_picture_that_needs_too_much_is_left_out(
     (left_out,) = [photo for photo in made["photos"] if not photo["kept"]]
     assert left_out["original"] == name and made["kept"] == 3
     assert "MB of memory, and 8 MB may be used" in left_out["reason"]
+    assert made["left_out"] == {"pictures too large to be read": 1}
 
 
 def test_a_large_jpeg_is_decoded_smaller() -> None:

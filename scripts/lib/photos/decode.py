@@ -155,7 +155,8 @@ def _opened(data: bytes) -> Image.Image:
         raise RejectedError(f"damaged image ({error})") from None
     if image.width * image.height > MAX_PIXELS:
         raise RejectedError(
-            f"claims {image.width} x {image.height} pixels, above {MAX_PIXELS // 10**6} megapixels"
+            f"claims {image.width} x {image.height} pixels, above {MAX_PIXELS // 10**6} megapixels",
+            Cause.LARGE,
         )
     return image
 
@@ -222,7 +223,7 @@ def guarded(step: Callable[[], Result]) -> Result:
     except RejectedError:
         raise
     except MemoryError:
-        raise RejectedError("too large for this machine's memory") from None
+        raise RejectedError("too large for this machine's memory", Cause.LARGE) from None
     except Exception as error:  # OSError, SyntaxError, struct.error, ValueError ...
         reason = "truncated" if "truncated" in str(error) else "damaged"
         raise RejectedError(f"{reason} image ({error})") from None

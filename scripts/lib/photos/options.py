@@ -44,6 +44,7 @@ class Cause(StrEnum):
     MASKED = "photos hidden by their masks"
     DAMAGED = "damaged files"
     SMALL = "small pictures"
+    LARGE = "pictures too large to be read"
     COPY = "copies"
     BLURRED = "blurred photos"
     EXPOSURE = "badly exposed photos"

@@ -45,7 +45,7 @@ def require(need: int, there: int) -> None:
         raise RejectedError(
             f"reading it takes {_size(need)} of memory, and {_size(there)} may be used for it; reduce it,"
             " or run the import with more memory",
-            Cause.DAMAGED,
+            Cause.LARGE,
         )
 
 

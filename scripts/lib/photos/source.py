@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from scripts.lib.console import UserError, printable, say
 from scripts.lib.faults import is_broken_device, is_fault
-from scripts.lib.photos.options import RejectedError
+from scripts.lib.photos.options import Cause, RejectedError
 from scripts.lib.source_files import OWN, hidden, is_below, list_folder, own_results
 
 PHOTO_SUFFIXES = {
@@ -106,7 +106,7 @@ def list_source(source: str, tell: Callable[[str], None] = say) -> list[SourceFi
 def read_file(file: SourceFile) -> bytes:
     """The bytes of a photo of the source. Raises RejectedError with a reason for photos.json."""
     if file.size > MAX_PHOTO_BYTES:
-        raise RejectedError(f"too large for a photo: {file.size / 1e9:.1f} GB")
+        raise RejectedError(f"too large for a photo: {file.size / 1e9:.1f} GB", Cause.LARGE)
     try:
         return file.read()
     except RejectedError:
