@@ -30,6 +30,7 @@ EARLY = 60  # the machine is taken away some time after this step
 CONFIG = f"""\
 scenes: scenes.tsv
 preset: draft
+device: cpu  # the GPU machines of the small AWS have no GPU, and a job that should have one fails without
 import_photos: {{max_side: 800}}
 train_splat: {{steps: {STEPS}, resolution: 160, cap: 3000, checkpoint_every: 0.3}}
 render_tour: {{width: 160, fps: 4}}
