@@ -144,6 +144,26 @@ def test_a_gpu_that_is_paid_for_is_never_left_idle(
         run(stage, made, tmp_path, "--gpus", "1")
 
 
+def test_kernels_that_cannot_be_built_are_as_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A compiler is there, but not one that torch can work with."""
+
+    def building(name: str) -> None:
+        raise RuntimeError(f"Error building extension 'gsplat_cuda'\nand a page more for {name}")
+
+    broken = types.ModuleType("gsplat.cuda")
+    broken.__getattr__ = building  # type: ignore[method-assign]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "gsplat", types.ModuleType("gsplat"))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda", broken)
+    assert choose_device("auto", 0, {}).type == "cpu"
+    (told,) = capsys.readouterr().out.splitlines()
+    assert "cannot be built (Error building extension 'gsplat_cuda')" in told
+    with pytest.raises(UserError, match="cannot be built .* a CUDA toolkit that fits"):
+        choose_device("cuda", 0, {})
+
+
 @pytest.mark.usefixtures("no_driver")
 def test_without_any_gpu_the_cpu_is_taken_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
     assert choose_device("auto", 1, {}) == Device("cpu", "torch sees no CUDA GPU")

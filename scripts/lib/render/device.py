@@ -117,6 +117,11 @@ def _obstacle() -> _Obstacle | None:
         from gsplat.cuda import _backend  # builds the kernels when it finds a compiler
     except ImportError as error:
         return _Obstacle(f"gsplat cannot be imported ({error})", INSTALL)
+    except Exception as error:  # whatever a compiler that does not fit makes of it
+        what = f"gsplat's CUDA kernels cannot be built ({_first_line(error)})"
+        return _Obstacle(
+            what, "install a CUDA toolkit that fits this torch, or run with --sdm apptainer"
+        )
     if _backend._C is None:
         return _Obstacle("a GPU is here, but gsplat has no CUDA kernels for it", INSTALL)
     return None
@@ -129,9 +134,14 @@ def _fault() -> _Obstacle | None:
     except torch.cuda.OutOfMemoryError:
         return None  # it works; what fits is decided later
     except RuntimeError as error:
-        what = f"the GPU does not work with this torch ({str(error).splitlines()[0]})"
+        what = f"the GPU does not work with this torch ({_first_line(error)})"
         return _Obstacle(what, "install a torch build that supports this GPU and its driver")
     return None
+
+
+def _first_line(error: Exception) -> str:
+    """The first line of an error's text, or its kind where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _card_name(number: int) -> str:
