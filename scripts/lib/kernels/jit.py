@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.caches import temporary_cache, user_cache, writable
+
 # Waiting threads sleep instead of spinning: a third of the CPU time on a machine with other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -52,16 +54,12 @@ def _cache_folder() -> Path:
         for source in sorted((here.parent / folder).glob("*.py")):
             digest.update(source.read_bytes())
     name = f"kernels-{digest.hexdigest()[:12]}"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    for base in (here / "__pycache__", home / "splatmake"):
-        try:
-            (base / name).mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(base / name, os.W_OK):
-            _remove_unused(base, base / name)
-            return base / name
-    return Path(tempfile.mkdtemp(prefix="splatmake-kernels-"))
+    bases = [here / "__pycache__", user_cache()]
+    found = writable(base / name for base in bases if base) or writable([temporary_cache() / name])
+    if found is None:
+        return Path(tempfile.mkdtemp(prefix="splatmake-kernels-"))
+    _remove_unused(found.parent, found)
+    return found
 
 
 def _remove_unused(base: Path, own: Path) -> None:
