@@ -216,7 +216,7 @@ def test_stopping_stops_everything(coordinator: Cloud, call: Call) -> None:
     [
         ("{", 400, "the body is not JSON"),
         ([], 400, "must be a JSON object"),
-        ({"scene": "yard"}, 400, "'source' is a required property"),
+        ({"scene": "yard"}, 400, "'source' is missing"),
         ({"source": SOURCE, "scene": "../yard"}, 400, "letters, digits, - and _"),
         ({"source": SOURCE, "scene": "yard", "sceen": "x"}, 400, "did you mean 'scene'?"),
         ({"source": SOURCE, "scene": "yard", "email": "me"}, 400, "who is told"),
