@@ -75,6 +75,14 @@ def printable(text: str) -> str:
     return SURROGATES.sub(escape, text)
 
 
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def one_line(text: str) -> str:
+    """`text` with file names in it: their line breaks and terminal commands show as \\x0a and the like."""
+    return CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def say(message: str) -> None:
     """Print one line at once: the log is followed live through `tee` or CloudWatch."""
     print(printable(message), flush=True)

@@ -403,6 +403,24 @@ def test_a_name_that_is_not_utf8_goes_through(
     assert "b\\xffd.jpg" in capsys.readouterr().out
 
 
+def test_line_breaks_and_commands_in_names_stay_in_their_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_photos(tmp_path / "in", 3)
+    (folder / "a\nb.jpg").write_bytes(jpeg(7))
+    half = Image.new("L", (320, 240))
+    half.paste(255, (0, 0, 320, 120))
+    (folder / "a\nb_mask.png").write_bytes(encoded(half, "PNG"))
+    (folder / "c; d.jpg").write_bytes(jpeg(8))
+    (folder / "c; d_mask.png").write_bytes(encoded(half.resize((64, 64)), "PNG"))
+    (folder / "bad\n\x1b[31m.jpg").write_bytes(b"rubbish")
+    run = imported(folder, tmp_path)
+    assert run.entry("a\nb.jpg")["masked"] == 0.5
+    said = capsys.readouterr().out
+    assert "Skipped bad\\x0a\\x1b[31m.jpg: not a picture" in said
+    assert "1 mask was not used (c; d_mask.png: 64 x 64 pixels" in said
+
+
 def test_counts_in_few_words() -> None:
     photos = [left_out(str(n), "", Cause.LIVE) for n in range(2)] + [left_out("x", "", Cause.RAW)]
     counts = count_left_out(photos)

@@ -118,9 +118,10 @@ def without_words(stem: str, words: Sequence[str]) -> list[str]:
     `a_mask`, `a.mask`, `a-mask-01` and `mask_a` all leave `a`.
     """
     any_of = "|".join(words)
-    ends = rf"^(.+?)[._\- ]+(?:{any_of})(?:[._\- ]?\d{{1,5}})?$"
-    begins = rf"^(?:{any_of})[._\- ]+(.+)$"
-    return [found[1] for pattern in (ends, begins) if (found := re.match(pattern, stem))]
+    ends = rf"(.+?)[._\- ]+(?:{any_of})(?:[._\- ]?\d{{1,5}})?"
+    begins = rf"(?:{any_of})[._\- ]+(.+)"
+    matches = (re.fullmatch(pattern, stem, re.DOTALL) for pattern in (ends, begins))
+    return [found[1] for found in matches if found]
 
 
 def _of_a_system(name: str) -> Companion | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scripts.lib.console import Progress, say
+from scripts.lib.console import Progress, one_line, say
 from scripts.lib.faults import is_fault
 from scripts.lib.files import add_to_zip, scratch_folder, write_bytes, writing_zip
 from scripts.lib.photos import panorama
@@ -73,7 +73,7 @@ def import_photos(
         _tell(photos)
         beside, gcps = told(side, items)
         for line in beside:
-            say(f"{line['file']}: {line['note']}")
+            say(one_line(f"{line['file']}: {line['note']}"))
         require_photos(name or source, photos, options.min_photos)
         with writing_zip(archive) as out:
             _pack(out, items)
@@ -86,7 +86,7 @@ def _tell(photos: Sequence[Photo]) -> None:
     """On the console: each photo that was left out, and a line that sums up all files that were."""
     dropped = [photo for photo in photos if not photo.kept]
     for photo in [photo for photo in dropped if photo.cause not in COMPANIONS][:SKIPPED_SHOWN]:
-        say(f"Skipped {photo.original}: {photo.reason}")
+        say(one_line(f"Skipped {photo.original}: {photo.reason}"))
     if dropped:
         files = "1 file" if len(dropped) == 1 else f"{len(dropped)} files"
         say(f"Left out {files}: {left_out_text(count_left_out(photos))}.")
@@ -197,7 +197,7 @@ def _read_all(
     items = judge_masks(_settle(list(_prepare_all(parts.photos, parts.mask_of, context))))
     of_masks = mask_lines(items, parts.mask_of)
     for sentence in sentences(items, of_masks, parts.unused):
-        say(sentence)
+        say(one_line(sentence))
     others += of_masks
     items, bars = mask_bars(items)
     if bars is not None:
@@ -285,7 +285,7 @@ def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[di
     note = f"{len(items)} of {chosen.decoded} frames taken"
     done = dict.fromkeys(change for frame in chosen.frames for change in frame.changes)
     note = "; ".join([note, *done, *filter(None, [chosen.note])])
-    say(f"{file.name}: {note}")
+    say(one_line(f"{file.name}: {note}"))
     return items, [{"file": file.name, "kind": "video", "note": note}]
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from scripts.lib.photos.contact import thumbnail
 from scripts.lib.photos.masks import HIDES_ALL
 from scripts.lib.photos.options import Cause
-from scripts.lib.photos.prepare import NOT_USED, Item
+from scripts.lib.photos.prepare import Item, MaskNote, noted
 from scripts.lib.photos.record import drop
 from scripts.lib.photos.source import SourceFile
 
@@ -46,15 +46,13 @@ def judge_masks(items: Sequence[Item]) -> list[Item]:
 def _without_mask(item: Item) -> Item:
     """The item as if it had no mask, and a note on why."""
     photo, jpeg = item.photo, item.jpeg
-    assert jpeg is not None  # it was kept
-    source = photo.mask_source
-    named = f"{photo.original}: its transparency" if source == "alpha" else source
-    note = f"{named}{NOT_USED}{HIDING}"
-    notes = "; ".join(filter(None, (photo.mask_note, note)))
+    assert jpeg is not None and photo.mask_source is not None  # it was kept, with a mask
+    alpha = photo.mask_source == "alpha"
+    note = MaskNote(f"{photo.original}: its transparency" if alpha else photo.mask_source, HIDING)
     with Image.open(io.BytesIO(jpeg.read_bytes())) as image:
         thumb = thumbnail(image.convert("RGB"))
-    photo = replace(photo, mask_note=notes, mask_source=None, masked=None)
-    return replace(item, photo=photo, mask=None, thumb=thumb)
+    photo = replace(photo, mask_source=None, masked=None)
+    return noted(replace(item, photo=photo, mask=None, thumb=thumb), note)
 
 
 def mask_lines(items: Sequence[Item], mask_of: Mapping[str, SourceFile]) -> list[dict[str, Any]]:
@@ -64,8 +62,8 @@ def mask_lines(items: Sequence[Item], mask_of: Mapping[str, SourceFile]) -> list
     for name, mask in sorted(mask_of.items(), key=lambda pair: pair[1].name):
         photo = by_name[name].photo
         note = f"mask of {name}"
-        if photo.mask_note and NOT_USED in photo.mask_note:
-            note += f", not used: {photo.mask_note.split(NOT_USED)[-1]}"
+        if refused := [told.text for told in by_name[name].mask_notes if not told.used]:
+            note += f", not used: {refused[0]}"
         elif not photo.kept:
             note += ", which was left out"
         elif by_name[name].mask is None:
@@ -87,19 +85,16 @@ def sentences(
         said.append(f"{photos} a mask: black is ignored, white is kept.")
     if idle := [line["file"] for line in lines if line["note"].endswith(HIDES_NOTHING)]:
         said.append(f"{_masks(len(idle))} without black and hide nothing ({_first(idle)}).")
-    notes = [note for item in items for note in (item.photo.mask_note or "").split("; ") if note]
-    hiding = [note for note in notes if note.endswith(HIDING)]
-    unfit = [note for note in notes if NOT_USED in note and note not in hiding]
-    if hiding:
+    notes = [note for item in items for note in item.mask_notes]
+    refused = [note for note in notes if not note.used]
+    if hiding := [note.name for note in refused if note.text == HIDING]:
         said.append(
             f"{_masks(len(hiding))} not used, because nearly all hide whole photos "
-            f"({_first([note.split(NOT_USED)[0] for note in hiding])}): black and transparent "
-            "parts are ignored."
+            f"({_first(hiding)}): black and transparent parts are ignored."
         )
-    if unfit:
-        shown = [note.replace(NOT_USED, ": ") for note in unfit]
-        said.append(f"{_masks(len(unfit))} not used ({_first(shown)}).")
-    if labels := [note for note in notes if NOT_USED not in note]:
+    if unfit := [f"{note.name}: {note.text}" for note in refused if note.text != HIDING]:
+        said.append(f"{_masks(len(unfit))} not used ({_first(unfit)}).")
+    if labels := [str(note) for note in notes if note.used]:
         said.append(f"{_masks(len(labels))} not in black and white ({_first(labels)}).")
     if unused:
         shown = [f"{name}: {reason}" for name, reason in unused.items()]

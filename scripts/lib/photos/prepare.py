@@ -33,7 +33,17 @@ from scripts.lib.photos.room import Room
 from scripts.lib.photos.source import SourceFile, read_file
 from scripts.lib.xmp import read_flight_data
 
-NOT_USED = " was not used: "  # between a mask's name and the reason, in Photo.mask_note
+
+@dataclass(frozen=True)
+class MaskNote:
+    """What is unusual about the mask called `name`, and whether it is used all the same."""
+
+    name: str
+    text: str
+    used: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.text}" if self.used else f"{self.name} was not used: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ class Item:
     frame: int = 0  # its number there
     stored_size: tuple[int, int] = (0, 0)  # of the file as it came
     turn: int = 1  # its EXIF orientation
+    mask_notes: tuple[MaskNote, ...] = ()  # as Photo.mask_note has them
     told: Told = Told()  # its place in EXIF and XMP, where no file beside it tells one
 
 
@@ -85,9 +96,16 @@ def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Conte
     if reason := guarded(lambda: _panorama(picture, metadata["camera"])):
         raise RejectedError(reason, Cause.SPHERE)
     jpeg = guarded(lambda: _encode(picture, data, context.options))
-    hidden, facts = _mask(picture, mask, context.room)
+    hidden, facts, note = _mask(picture, mask, context.room)
     item = finish(replace(photo, **facts, **metadata), jpeg, picture, hidden, context)
-    return replace(item, told=told)
+    return noted(replace(item, told=told), *filter(None, [note]))
+
+
+def noted(item: Item, *notes: MaskNote) -> Item:
+    """The item with these notes on its mask after those that it has."""
+    every = (*item.mask_notes, *notes)
+    text = "; ".join(map(str, every)) or None
+    return replace(item, mask_notes=every, photo=replace(item.photo, mask_note=text))
 
 
 def finish(
@@ -140,9 +158,9 @@ def _panorama(picture: Picture, camera: str | None) -> str | None:
 
 def _mask(
     picture: Picture, file: SourceFile | None, room: Room
-) -> tuple[Image.Image | None, dict[str, Any]]:
+) -> tuple[Image.Image | None, dict[str, Any], MaskNote | None]:
     """The photo's mask from its transparency and its mask file, and what photos.json tells of it."""
-    beside, notes = None, []
+    beside, note = None, None
     if file is not None:
         try:
             with room.hold(file.size):
@@ -151,19 +169,19 @@ def _mask(
                     mask = read_mask(data)
                     beside = guarded(lambda: fit_mask(mask, picture))
             if mask.note:
-                notes.append(f"{file.name} {mask.note}")
+                note = MaskNote(file.name, mask.note, used=True)
         except RejectedError as rejection:
-            notes.append(f"{file.name}{NOT_USED}{rejection}")
+            note = MaskNote(file.name, str(rejection))
     alpha = picture.mask
     if alpha is not None and beside is not None and hidden_share(alpha) >= HIDES_ALL:
         alpha = None  # a file that is transparent everywhere keeps something else there
     hidden = combine(alpha, beside)
-    facts: dict[str, Any] = {"mask_note": "; ".join(notes) or None}
+    facts: dict[str, Any] = {}
     if hidden is not None:
         sources = ["alpha"] * (alpha is not None)
         sources += [file.name] if file is not None and beside is not None else []
         facts.update(mask_source=" and ".join(sources), masked=round(hidden_share(hidden), 4))
-    return hidden, facts
+    return hidden, facts, note
 
 
 def _metadata(picture: Picture, name: str, context: Context) -> tuple[dict[str, Any], Told]:

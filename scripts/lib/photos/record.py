@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.console import UserError
+from scripts.lib.console import UserError, one_line
 from scripts.lib.files import read_json
 from scripts.lib.photos.options import Cause
 
@@ -122,7 +122,7 @@ def require_photos(source: str, photos: Sequence[Photo], needed: int) -> None:
         return
     dropped = [photo for photo in photos if not photo.kept]
     dropped.sort(key=lambda photo: photo.cause in COMPANIONS)
-    why = "; ".join(f"{photo.original}: {photo.reason}" for photo in dropped[:5])
+    why = "; ".join(one_line(f"{photo.original}: {photo.reason}") for photo in dropped[:5])
     more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
     skipped = f" (skipped {why}{more})" if dropped else ""
     found = {0: "no usable photo", 1: "only one usable photo"}.get(
