@@ -23,7 +23,7 @@ from scripts.lib.sfm.frame import place_model
 from scripts.lib.sfm.gate import require_scene
 from scripts.lib.sfm.ladder import climbing
 from scripts.lib.sfm.mapping import MapOptions
-from scripts.lib.sfm.matching import MatchOptions, verified_pairs
+from scripts.lib.sfm.matching import MatchOptions, require_photos_in, verified_pairs
 from scripts.lib.sfm.unpack import unpacked
 from scripts.lib.threads import use_threads
 
@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     photos = read_report(args.photos_report)
     content = read_json(args.photos_report)
     dropped = [line for line in content["photos"] if not line["kept"]]
+    require_photos_in(args.database, [photo["file"] for photo in photos], "match_photos")
     began = time.monotonic()
     with (
         unpacked(args.photos, args.metrics, [photo["file"] for photo in photos]) as folder,
@@ -80,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             model.write_binary(written)
             for name in MODEL_FILES:
                 write_bytes(args.sparse / name, (written / name).read_bytes())
+    for sentence in georef["notes"]:
+        say(f"Note: {sentence}")
     placed = placing(georef)
     report["coverage"] = ground_coverage(model, placed is not None)
     write_json(args.metrics, report)

@@ -56,6 +56,19 @@ def enu_from_geodetic(
     return np.stack(transformer.transform(rows[:, 1], rows[:, 0], rows[:, 2]), axis=1)
 
 
+def middle_of(places: ArrayLike) -> tuple[float, float, float]:
+    """Median latitude, longitude, altitude of rows (N, 3), also on both sides of longitude 180.
+
+    Altitudes that are NaN take no part; 0 where there is none.
+    """
+    rows = np.asarray(places, float)
+    first = rows[0, 1]
+    longitude = first + np.median((rows[:, 1] - first + 180) % 360 - 180)
+    heights = rows[np.isfinite(rows[:, 2]), 2]
+    altitude = float(np.median(heights)) if len(heights) else 0.0
+    return float(np.median(rows[:, 0])), float((longitude + 180) % 360 - 180), altitude
+
+
 def utm_epsg(latitude: float, longitude: float) -> tuple[int, float, float]:
     """The EPSG code of the UTM zone (WGS84) of a place, and its easting and northing there in metres."""
     from pyproj import Transformer
@@ -128,7 +141,7 @@ def robust_sim3(
     size = 2 if upright else 3
     fit = fit_sim3_upright if upright else fit_sim3
     best: tuple[float, Sim3] | None = None
-    for sample in _samples(len(source), size, 1000, seed):
+    for sample in samples(len(source), size, 1000, seed):
         try:
             candidate = fit(source[sample], target[sample])
         except ValueError:
@@ -150,6 +163,20 @@ def robust_sim3(
             break
         inliers = again
     return RobustFit(sim3, inliers, sim3.apply(source) - target, upright)
+
+
+def robust_sim3_on_the_ground(source: Array, target: Array, seed: int = 0) -> RobustFit | None:
+    """As `robust_sim3` about the vertical, where the heights of `target` mean nothing.
+
+    Only places on the ground decide and are judged; the heights meet in their medians.
+    """
+    flat = np.array([1.0, 1.0, 0.0])
+    fit = robust_sim3(source * flat, target * flat, upright=True, seed=seed)
+    if fit is None:
+        return None
+    lift = np.median(target[:, 2]) - fit.sim3.scale * np.median(source[:, 2])
+    sim3 = Sim3(fit.sim3.scale, fit.sim3.rotation, fit.sim3.translation * flat + [0.0, 0.0, lift])
+    return RobustFit(sim3, fit.inliers, sim3.apply(source) - target, True)
 
 
 def up_from_cameras(rotations: ArrayLike) -> Array:
@@ -193,7 +220,7 @@ def _distance(sim3: Sim3, source: Array, target: Array) -> Array:
     return np.linalg.norm(sim3.apply(source) - target, axis=1)
 
 
-def _samples(count: int, size: int, most: int, seed: int) -> list[list[int]]:
+def samples(count: int, size: int, most: int, seed: int) -> list[list[int]]:
     """All subsets of `size` when there are few, else `most` random ones."""
     if count <= 18:
         return [list(chosen) for chosen in combinations(range(count), size)][: 4 * most]

@@ -29,6 +29,28 @@ def test_one_lens_per_camera_size_and_zoom() -> None:
     assert len(camera_groups(photos, share=False)) == 7
 
 
+def test_millimetres_tell_zooms_apart_where_nothing_tells_pixels() -> None:
+    photos = [
+        entry("a", camera="X", focal_mm=5.0),
+        entry("b", camera="X", focal_mm=9.0),
+        entry("c", camera="X", focal_mm=5.02),
+        entry("d", camera="X", focal_mm=5.0, focal_px=1000.0),
+        entry("e", camera="X"),
+    ]
+    assert sorted(camera_groups(photos).values()) == [["a", "c"], ["b"], ["d"], ["e"]]
+
+
+def test_masks_that_hide_everything_are_named(tmp_path: Path) -> None:
+    photos = write(tmp_path, a=picture(1), b=picture(2))
+    (tmp_path / "masks").mkdir()
+    for photo in photos:
+        photo["masked"] = 1.0
+        mask = Image.new("L", (int(str(photo["width"])), int(str(photo["height"]))))
+        (tmp_path / "masks" / f"{photo['file']}.png").write_bytes(encoded(mask, "PNG"))
+    with pytest.raises(UserError, match="the masks hide all"):
+        extract_features(photos, tmp_path, tmp_path / "f.db", FeatureOptions(), 1)
+
+
 def write(folder: Path, **images: Image.Image) -> list[dict[str, object]]:
     photos = []
     for name, image in images.items():

@@ -12,9 +12,10 @@ import pytest
 from pyproj import Transformer
 from scipy.spatial.transform import Rotation
 
-from scripts.lib.geo import utm_epsg
+from scripts.lib.geo import Sim3, utm_epsg
 from scripts.lib.placing import placing
 from scripts.lib.sfm.frame import place_model
+from scripts.lib.sfm.gps import find_located, fit_to_gps, priors
 from scripts.lib.sfm.gravity import up_direction
 from scripts.lib.start_view import look_at
 from tests.unit.sfm_scene import centres, synthetic
@@ -319,3 +320,163 @@ def test_two_surveyed_points_are_too_few(tmp_path: Path) -> None:
     truth, _ = synthetic(tmp_path / "again.db", frames=20, noise_px=0.0)
     _, report = place_model(model, photos, gcps=control_points(model, truth, 8.0, 2))
     assert report["gcp"] is None and "GPS positions agree" in report["reason"]
+    assert "2 of 2 were found" in report["notes"][0] and "3 are needed" in report["notes"][0]
+
+
+def surveyed(
+    folder: Path, noise_m: float = 0.0
+) -> tuple[
+    pycolmap.Reconstruction, list[dict[str, Any]], dict[str, np.ndarray], list[dict[str, Any]]
+]:
+    """The scene with sightings of six surveyed points."""
+    model, photos, places = scene(folder, noise_m=noise_m)
+    truth, _ = synthetic(folder / "again.db", frames=20, noise_px=0.0)
+    return model, photos, places, control_points(model, truth, 8.0, 6)
+
+
+@pytest.mark.parametrize("use_gps", [True, False])
+@pytest.mark.parametrize("key", ["latitude", "altitude"])
+def test_one_wrong_point_is_left_out_and_named(tmp_path: Path, use_gps: bool, key: str) -> None:
+    model, photos, places, gcps = surveyed(tmp_path, noise_m=0.5)
+    wrong = gcps[0]["label"]
+    for gcp in gcps:
+        if gcp["label"] == wrong:
+            gcp[key] += {"latitude": 0.0001, "altitude": 7.0}[key]  # eleven metres, or seven
+    model, report = place_model(model, photos, use_gps, gcps=gcps)
+    assert list(report["gcp"]["left_out"]) == [wrong] and wrong not in report["gcp"]["points"]
+    assert wrong in report["notes"][0] and report["reason"] == "5 surveyed points"
+    assert report["gcp"]["check_rmse_horizontal_m"] < 0.02
+    assert np.abs(moved(model, places)).max() < 0.02
+
+
+def test_noise_of_a_survey_leaves_no_point_out(tmp_path: Path) -> None:
+    model, photos, _, gcps = surveyed(tmp_path)
+    random = np.random.default_rng(4)
+    shift = {gcp["label"]: random.normal(0, 0.05) for gcp in gcps}
+    for gcp in gcps:
+        gcp["altitude"] += shift[gcp["label"]]
+    _, report = place_model(model, photos, gcps=gcps)
+    assert report["gcp"]["left_out"] == {} and report["notes"] == []
+
+
+def in_feet(gcps: list[dict[str, Any]], heights_only: bool) -> None:
+    for gcp in gcps:
+        gcp["altitude"] /= 0.3048
+        if not heights_only:
+            gcp["latitude"] = 50.1 + (gcp["latitude"] - 50.1) / 0.3048
+            gcp["longitude"] = 14.4 + (gcp["longitude"] - 14.4) / 0.3048
+
+
+@pytest.mark.parametrize("heights_only", [True, False])
+@pytest.mark.parametrize("use_gps", [True, False])
+def test_feet_for_metres_are_told_and_not_used(
+    tmp_path: Path, heights_only: bool, use_gps: bool
+) -> None:
+    if not heights_only and not use_gps:
+        pytest.skip("without GPS nothing tells the size of a survey that fits")
+    model, photos, places, gcps = surveyed(tmp_path, noise_m=0.3)
+    in_feet(gcps, heights_only)
+    model, report = place_model(model, photos, use_gps, gcps=gcps)
+    assert report["gcp"] is None and report["georeferenced"] is use_gps
+    assert "feet" in report["notes"][0]
+    if use_gps:
+        assert np.linalg.norm(moved(model, places), axis=1).mean() < 0.6
+
+
+def test_one_label_for_all_points_still_makes_six_of_them(tmp_path: Path) -> None:
+    model, photos, places, gcps = surveyed(tmp_path, noise_m=3.0)
+    for gcp in gcps:
+        gcp["label"] = "GCP"
+    model, report = place_model(model, photos, gcps=gcps)
+    assert len(report["gcp"]["points"]) == 6
+    assert np.abs(moved(model, places)).max() < 0.02
+
+
+def test_a_survey_elsewhere_is_told(tmp_path: Path) -> None:
+    model, photos, _, gcps = surveyed(tmp_path)
+    for gcp in gcps:
+        gcp["longitude"] += 6.0  # the next zone
+    _, report = place_model(model, photos, gcps=gcps)
+    assert report["gcp"] is None and report["georeferenced"]
+    assert "right zone" in report["notes"][0]
+
+
+# Heights, and the far side of the Earth
+
+
+def test_longitude_180_is_no_border(tmp_path: Path) -> None:
+    model, photos, places = scene(tmp_path)
+    for photo in photos:
+        photo["longitude"] = (photo["longitude"] - 14.4 + 360) % 360 - 180
+    assert {photo["longitude"] > 0 for photo in photos} == {True, False}
+    model, report = place_model(model, photos)
+    assert report["georeferenced"] and report["outliers"] == []
+    assert report["rmse_horizontal_m"] < 0.01
+    assert abs(abs(report["origin"]["longitude"]) - 180) < 1e-3
+
+
+def test_zeros_among_the_heights_are_not_known(tmp_path: Path) -> None:
+    model, photos, places = scene(tmp_path, noise_m=0.1)
+    for photo in photos[::2]:
+        photo["altitude"] = 0.0
+    model, report = place_model(model, photos, adjust=True)
+    assert report["georeferenced"] and len(report["inliers"]) == 20
+    assert "10 of 20 photos tell a height of 0 m" in report["notes"][0]
+    assert np.abs(moved(model, places)).max() < 0.5
+    assert report["rmse_vertical_m"] < 0.3
+    assert report["residuals_m"][photos[0]["file"]][2] is None
+    assert 200 < report["origin"]["altitude"] < 300
+
+
+def test_a_single_zero_is_an_outlier(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path, noise_m=0.1)
+    photos[3]["altitude"] = 0.0
+    _, report = place_model(model, photos)
+    assert report["outliers"] == [photos[3]["file"]] and len(report["inliers"]) == 19
+
+
+def test_zeros_at_the_sea_are_heights(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path, noise_m=0.1)
+    for photo in photos:
+        photo["altitude"] -= 250.0
+    photos[0]["altitude"] = photos[1]["altitude"] = photos[2]["altitude"] = 0.0
+    _, report = place_model(model, photos)
+    assert report["georeferenced"] and report["notes"] == []
+
+
+def test_heights_that_mean_nothing_are_told_and_not_used(tmp_path: Path) -> None:
+    model, photos, places = scene(tmp_path, noise_m=0.1)
+    random = np.random.default_rng(6)
+    for photo in photos:
+        photo["altitude"] = float(random.uniform(50, 500))
+    for photo in photos:
+        photo.update(pitch=0.0)
+    model, report = place_model(model, photos, adjust=True)
+    if report["georeferenced"]:
+        assert report["rmse_vertical_m"] is None and "heights" in report["notes"][0]
+    else:
+        assert "agree" in report["reason"] or "misses" in report["reason"]
+
+
+def test_positions_that_are_no_numbers_are_not_there(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path)
+    for photo in photos[:3]:
+        photo.update(latitude=float("nan"))
+    photos[4].update(altitude=float("inf"))
+    _, report = place_model(model, photos)
+    assert report["georeferenced"] and report["gps_photos"] == 17
+    assert json.dumps(report, allow_nan=False)
+
+
+def test_a_claim_on_the_ground_is_of_both_axes(tmp_path: Path) -> None:
+    model, photos, _ = scene(tmp_path, noise_m=0.02)
+    for photo in photos:
+        photo.update(accuracy_horizontal_m=1.0, accuracy_vertical_m=2.0)
+    level = Sim3(1.0, np.eye(3), np.zeros(3))
+    located = find_located(model, photos)
+    assert located is not None
+    gps = fit_to_gps(model, located, level)
+    assert gps.sim3 is not None
+    model.transform(pycolmap.Sim3d(gps.sim3.matrix()[:3]))
+    for prior in priors(model, located, gps).values():
+        assert prior.horizontal == pytest.approx(np.sqrt(0.5)) and prior.vertical == 2.0

@@ -13,6 +13,7 @@ from scripts.lib.sfm.matching import (
     MatchOptions,
     match_photos,
     not_compared,
+    require_photos_in,
     verified_pairs,
 )
 from tests.unit.photo_files import encoded, picture
@@ -62,3 +63,11 @@ def test_nothing_in_common_is_refused_with_a_sentence(tmp_path: Path) -> None:
 def test_an_unknown_strategy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="psychic"):
         match_photos(tmp_path / "f.db", [], tmp_path / "m.db", MatchOptions(strategy="psychic"), 2)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database, but long enough to be looked into"])
+def test_a_database_that_is_none_is_one_sentence(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "f.db").write_bytes(content)
+    with pytest.raises(UserError, match=r"f\.db .*extract_features"):
+        require_photos_in(tmp_path / "f.db", ["a.jpg"], "extract_features")

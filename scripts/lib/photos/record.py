@@ -42,6 +42,7 @@ class Photo:
     camera: str | None = None
     body: str | None = None  # tells two cameras of one model apart without their serial number
     focal_px: float | None = None
+    focal_mm: float | None = None
     focal_35mm: float | None = None
     focal_source: str | None = None
     time: str | None = None

@@ -1,15 +1,36 @@
-"""Ground control points in a model: where the photos' sightings meet, and how far that is from the survey."""
+"""Ground control points in a model: where the photos' sightings meet, how far that is from the survey, and
+whether the survey can be right: its points must agree with each other, and with the photos' GPS."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pycolmap
 
-from scripts.lib.geo import Array, Sim3, fit_sim3, fit_sim3_upright
+from scripts.lib.geo import (
+    Array,
+    Sim3,
+    enu_from_geodetic,
+    fit_sim3,
+    fit_sim3_upright,
+    middle_of,
+    samples,
+)
+
+FOOT_M = 0.3048
+# A point is left out when the others agree and it misses them by this many of their standard deviations, at
+# least by this part of the survey's extent. Four points must be left: three fit whatever they say.
+WRONG_DEVIATIONS, WRONG_OF_SPREAD, LEAST_AGREEING = 8.0, 0.01, 4
+# Survey and GPS may differ in scale by this, plus three times the GPS misfit over its extent; in place by
+# this, as datums do; and a height is that of feet when metres miss GPS by more than datums do (geoid and
+# ellipsoid lie up to 100 m apart) and feet by five times less.
+SCALE_SLACK, PLACE_M, HEIGHT_M, FEET_BETTER = 0.1, 1000.0, 120.0, 5.0
+# Without such a height: heights as feet must fit the photos by so much better than as metres.
+FEET_FIT, FEET_FIT_OF_SPREAD = 4.0, 0.02
 
 MIN_POINTS = 3  # a similarity has seven unknowns
 MIN_SIGHTINGS = 2
@@ -21,12 +42,163 @@ MAX_MISS_PX = 20.0  # of a sighting: beyond it was clicked on the wrong thing
 @dataclass(frozen=True)
 class ControlFit:
     """Similarity from the model to the survey's frame, residuals (N, 3) of the fit and of each point
-    when it is left out (None with three points), metres; NaN up where a height is not known."""
+    when it is left out (None with three points), metres; NaN up where a height is not known.
+
+    `wrong` are points that contradict the others and GPS, with their residuals; they decide nothing.
+    """
 
     sim3: Sim3
     labels: list[str]
     residuals: Array
     check: Array | None
+    wrong: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What became of the surveyed points: a fit relative to `origin` (WGS84) or None, and sentences."""
+
+    fit: ControlFit | None
+    origin: tuple[float, float, float] | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The GPS that placed the model before the survey is asked: its origin, misfit and extent in metres."""
+
+    origin: tuple[float, float, float]
+    misfit: float
+    spread: float
+    heights: bool
+
+
+def distinct_points(gcps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The sightings with a label for each place: lists exist in which all points have the same one."""
+    places: dict[str, list[tuple[float, float, float]]] = {}
+    lines = []
+    for gcp in gcps:
+        place = (gcp["latitude"], gcp["longitude"], gcp["altitude"])
+        known = places.setdefault(gcp["label"], [])
+        if place not in known:
+            known.append(place)
+        lines.append({**gcp, "number": known.index(place) + 1})
+    for line in lines:
+        if len(places[line["label"]]) > 1:
+            line["label"] = f"{line['label']} ({line['number']})"
+    return lines
+
+
+def survey_fit(
+    model: pycolmap.Reconstruction,
+    gcps: Sequence[Mapping[str, Any]],
+    level: Sim3,
+    reference: Reference | None,
+) -> Survey:
+    """Similarity from the levelled model to the survey, or the reason why it is not used.
+
+    `level` makes the model's Z up, and where there is a `reference`, metres at its origin.
+    """
+    sightings = distinct_points(gcps)
+    rows = {g["label"]: _place(g) for g in sightings}
+    found = triangulate(model, sightings)
+    places = {label: level.apply(place[None])[0] for label, place in found.items()}
+
+    def unused(reason: str) -> Survey:
+        return Survey(None, None, (f"The surveyed points are not used: {reason}",))
+
+    if len(places) < MIN_POINTS:
+        return unused(
+            f"{len(places)} of {len(rows)} were found in two placed photos or more, {MIN_POINTS} are needed."
+        )
+    origin = reference.origin if reference else middle_of(list(rows.values()))
+    fit = fit_control(places, _local(rows, origin))
+    if fit is None:
+        return unused("they lie in a row, so the turn about it is open.")
+    if _heights_in_feet(fit, places, rows, origin, reference):
+        return unused("their heights look like feet (3.28 times what fits); give metres.")
+    if reference is not None and (reason := _contradiction(fit, places, reference)):
+        return unused(reason)
+    notes = []
+    if fit.wrong:
+        misses = ", ".join(
+            f"{label} (by {length(miss):.1f} m)" for label, miss in sorted(fit.wrong.items())
+        )
+        notes.append(
+            f"The other {len(fit.labels)} surveyed points agree, and {misses} contradicts them: left out. "
+            "Check its coordinates, and where it was clicked in the photos."
+        )
+    return Survey(fit, origin, tuple(notes))
+
+
+def _place(gcp: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Latitude, longitude and altitude of a sighting's point; NaN for a height that is not known."""
+    altitude = gcp["altitude"]
+    return gcp["latitude"], gcp["longitude"], np.nan if altitude is None else altitude
+
+
+def _local(
+    rows: Mapping[str, tuple[float, float, float]], origin: tuple[float, float, float]
+) -> dict[str, Array]:
+    """Metres from `origin` by label; heights that are not known stay NaN."""
+    array = np.array(list(rows.values()))
+    filled = np.where(np.isfinite(array), array, origin)
+    local = enu_from_geodetic([tuple(row) for row in filled], origin)
+    local[~np.isfinite(array[:, 2]), 2] = np.nan
+    return dict(zip(rows, local, strict=True))
+
+
+def length(residuals: Array) -> Array:
+    """Lengths of residuals (..., 3); a height that is not known counts nothing."""
+    return np.linalg.norm(np.nan_to_num(residuals), axis=-1)
+
+
+def _heights_in_feet(
+    fit: ControlFit,
+    places: Mapping[str, Array],
+    rows: Mapping[str, tuple[float, float, float]],
+    origin: tuple[float, float, float],
+    reference: Reference | None,
+) -> bool:
+    """Whether heights in feet were given for metres: GPS says so, or the photos do."""
+    known = [label for label in sorted(places) if np.isfinite(rows[label][2])]
+    if not known:
+        return False
+    told = np.array([rows[label][2] for label in known])
+    if reference is not None and reference.heights:
+        height = np.array([places[label][2] for label in known]) + origin[2]
+        metres, feet = (float(np.median(np.abs(h - height))) for h in (told, FOOT_M * told))
+        if metres > HEIGHT_M and metres > FEET_BETTER * feet:
+            return True
+    if len(places) <= MIN_POINTS:
+        return False
+    labels = sorted(places)
+    smaller = {label: (*rows[label][:2], FOOT_M * rows[label][2]) for label in labels}
+    local = _local(smaller, (origin[0], origin[1], FOOT_M * origin[2]))
+    source, target = np.array([places[n] for n in labels]), np.array([local[n] for n in labels])
+    spread = float(np.linalg.norm(target[:, :2] - target[:, :2].mean(axis=0), axis=1).max())
+    as_feet = _root_mean_square(_fit(source, target).apply(source) - target)
+    as_metres = _root_mean_square(np.array([*fit.residuals, *fit.wrong.values()]))
+    return as_metres > max(FEET_FIT * as_feet, FEET_FIT_OF_SPREAD * spread)
+
+
+def _root_mean_square(residuals: Array) -> float:
+    return float(np.sqrt((length(residuals) ** 2).mean()))
+
+
+def _contradiction(fit: ControlFit, places: Mapping[str, Array], reference: Reference) -> str:
+    """Why the survey cannot be right where the GPS of the photos is; empty when they agree."""
+    slack = SCALE_SLACK + 3 * reference.misfit / reference.spread
+    ratio = fit.sim3.scale
+    if abs(ratio * FOOT_M - 1) < min(slack, 0.3):
+        return f"they are {ratio:.2f} times as far apart as GPS says, as if feet were given for metres."
+    if abs(np.log(ratio)) > np.log1p(slack):
+        return f"they are {ratio:.2f} times as far apart as the GPS of the photos says."
+    middle = np.mean([places[label] for label in fit.labels], axis=0)
+    away = float(np.linalg.norm((fit.sim3.apply(middle[None])[0] - middle)[:2]))
+    if away > PLACE_M:
+        return f"they lie {away / 1000:.0f} km from where GPS has the photos; is it the right zone?"
+    return ""
 
 
 def triangulate(
@@ -72,24 +244,65 @@ def _meet(
 def fit_control(places: Mapping[str, Array], survey: Mapping[str, Array]) -> ControlFit | None:
     """Similarity from model places to surveyed ones, by label; None without three points in a triangle.
 
-    The model's Z is up. A surveyed point whose height is NaN counts across only.
+    The model's Z is up. A surveyed point whose height is NaN counts across only. Points that contradict
+    all others are left out where at least four agree.
     """
     labels = sorted(set(places) & set(survey))
     if len(labels) < MIN_POINTS:
         return None
     a = np.array([places[label] for label in labels])
     b = np.array([survey[label] for label in labels])
-    if _in_a_row(b if np.isfinite(b).all() else b[:, :2]):
+    good = _agreeing(a, b)
+    if _in_a_row(b[good] if np.isfinite(b[good]).all() else b[good, :2]):
         return None
-    sim3 = _fit(a, b)
+    sim3 = _fit(a[good], b[good])
+    residuals = sim3.apply(a) - b
+    kept = np.flatnonzero(good)
     check = None
-    if len(labels) > MIN_POINTS:
+    if len(kept) > MIN_POINTS:
         rows = []
-        for i in range(len(labels)):
-            others = np.arange(len(labels)) != i
+        for i in kept:
+            others = kept[kept != i]
             rows.append(_fit(a[others], b[others]).apply(a[i : i + 1])[0] - b[i])
         check = np.array(rows)
-    return ControlFit(sim3, labels, sim3.apply(a) - b, check)
+    wrong = {labels[i]: residuals[i] for i in np.flatnonzero(~good)}
+    return ControlFit(sim3, [labels[i] for i in kept], residuals[kept], check, wrong)
+
+
+def _agreeing(a: Array, b: Array) -> npt.NDArray[np.bool_]:
+    """Which points agree on one similarity: least trimmed squares, a third of them may be wrong."""
+    count = len(a)
+    trimmed = max(LEAST_AGREEING, count - count // 3)
+    everything = np.ones(count, bool)
+    if trimmed >= count:
+        return everything
+    best: tuple[float, npt.NDArray[np.intp]] | None = None
+    for sample in samples(count, MIN_POINTS, 1000, 0):
+        try:
+            miss = length(_fit(a[sample], b[sample]).apply(a) - b)
+        except ValueError:
+            continue
+        total = float((np.sort(miss)[:trimmed] ** 2).sum())
+        if best is None or total < best[0]:
+            best = (total, np.argsort(miss, kind="stable")[:trimmed])
+    if best is None:
+        return everything
+    inside: npt.NDArray[np.intp] = best[1]
+    spread = float(np.linalg.norm(b[:, :2] - np.median(b[:, :2], axis=0), axis=1).max())
+    for _ in range(10):
+        miss = length(_fit(a[inside], b[inside]).apply(a) - b)
+        free = max(int(np.isfinite(b[inside]).sum()) - 7, 1)
+        deviation = float(np.sqrt((miss[inside] ** 2).sum() / free))
+        limit = max(WRONG_DEVIATIONS * deviation, WRONG_OF_SPREAD * spread)
+        again = np.flatnonzero(miss <= limit)
+        if len(again) < trimmed:
+            return everything
+        if np.array_equal(again, np.sort(inside)):
+            break
+        inside = again
+    good = np.zeros(count, bool)
+    good[inside] = True
+    return good
 
 
 def _in_a_row(points: Array) -> bool:

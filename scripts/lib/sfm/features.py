@@ -18,6 +18,7 @@ from scripts.lib.sfm.unpack import MASKS
 DEFAULT_FOCAL_FACTOR = 1.2
 # Phones write the focal length of the focus distance: it breathes by less than this at one zoom.
 SAME_FOCAL = 0.01
+MOSTLY_HIDDEN = 0.9  # share of a photo under its mask
 DOUBLED_UP_TO = 1200  # pixels of the longer side
 CAMERA_MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
 
@@ -44,19 +45,26 @@ def camera_groups(
     """Names of the photos that one set of intrinsics describes, by (camera, body, size, focal length).
 
     Zoom lenses and mixed sizes separate; focal lengths within one percent of the shortest of their
-    group count as one. Photos whose EXIF tells no focal length stay together.
+    group count as one. Where a focal length in millimetres is all that EXIF tells (a camera whose sensor
+    is not known), it tells zooms apart as well. Photos without any focal length stay together.
     """
     places = {photo["file"]: number for number, photo in enumerate(photos)}
     groups: dict[tuple[Any, ...], list[str]] = {}
-    for photo in sorted(photos, key=lambda p: (p.get("focal_px") or 0.0, places[p["file"]])):
-        focal = photo.get("focal_px")
-        body = photo.get("body")
-        key = (photo.get("camera"), body, photo["width"], photo["height"])
-        near = (k for k in groups if k[:4] == key and _one_focal(k[4], focal))
+    for photo in sorted(photos, key=lambda p: (_told_focal(p)[1] or 0.0, places[p["file"]])):
+        unit, focal = _told_focal(photo)
+        key = (photo.get("camera"), photo.get("body"), photo["width"], photo["height"], unit)
+        near = (k for k in groups if k[:5] == key and _one_focal(k[5], focal))
         found = next(near, (*key, focal)) if share else (*key, focal, photo["file"])
         groups.setdefault(found, []).append(photo["file"])
     ordered = {key: sorted(names, key=places.__getitem__) for key, names in groups.items()}
     return dict(sorted(ordered.items(), key=lambda group: places[group[1][0]]))
+
+
+def _told_focal(photo: dict[str, Any]) -> tuple[str, float | None]:
+    """What tells the photo's zoom, and its unit."""
+    if photo.get("focal_px"):
+        return "px", photo["focal_px"]
+    return ("mm", photo["focal_mm"]) if photo.get("focal_mm") else ("", None)
 
 
 def _one_focal(shortest: float | None, focal: float | None) -> bool:
@@ -109,10 +117,23 @@ def extract_features(
     link.close()
     bare = [name for name, count in counts.items() if count == 0]
     if len(bare) == len(counts):
-        raise UserError("no photo has any texture to match: are they blank, black or out of focus?")
+        raise UserError(_nothing_found(photos))
     if bare:
         say(f"No features in {', '.join(bare[:12])}")
     return counts
+
+
+def _nothing_found(photos: Sequence[dict[str, Any]]) -> str:
+    """Why no photo has a feature: masks that hide it all, or nothing to see."""
+    hidden = [float(photo.get("masked") or 0.0) for photo in photos]
+    if sum(share >= MOSTLY_HIDDEN for share in hidden) > len(photos) / 2:
+        return (
+            f"the masks hide all that could be matched ({100 * min(hidden):.0f} to {100 * max(hidden):.0f} % "
+            "of the photos): black (0) hides and white (255) shows, so turn them round, scale them to 255, "
+            "or leave them out"
+        )
+    where = ", or the parts that their masks leave," if any(hidden) else ""
+    return f"no photo has any texture to match: are they{where} blank, black or out of focus?"
 
 
 def first_octave(photo: dict[str, Any], options: FeatureOptions) -> int:

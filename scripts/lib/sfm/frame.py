@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Array, Sim3, enu_from_geodetic, rotation_to_z, utm_epsg
+from scripts.lib.geo import Array, Sim3, rotation_to_z, utm_epsg
 from scripts.lib.sfm.adjust import adjust_with_positions
-from scripts.lib.sfm.control import MIN_POINTS, ControlFit, fit_control, triangulate
+from scripts.lib.sfm.control import MIN_POINTS, ControlFit, Reference, Survey, survey_fit
 from scripts.lib.sfm.gps import (
     Located,
     Verdict,
@@ -56,7 +56,13 @@ def place_model(
     gps = fit_to_gps(model, located, level) if located else Verdict(None, no_gps(use_gps), [])
     # Where surveyed points have no heights, GPS tells which way is up better than the cameras do.
     upright = gps.sim3.after(level) if gps.sim3 is not None else level
-    control, origin = _control(model, gcps, upright, located)
+    survey = Survey(None, None)
+    if gcps:
+        survey = survey_fit(model, gcps, upright, _reference(model, located, gps, upright))
+    control, origin = survey.fit, survey.origin
+    if control is not None and located is not None and np.isnan(control.residuals[:, 2]).all():
+        control = _at_height_of(located, control, upright, model)
+    notes = [*survey.notes, *gps.notes]
     if control is not None:
         placed = control.sim3.after(upright)
         reason = f"{len(control.labels)} surveyed points"
@@ -65,7 +71,7 @@ def place_model(
     else:
         placed = _comfortable(model, level)
         model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
-        return model, {**_free(placed), **gps.facts, "gravity": gravity}
+        return model, {**_free(placed), **gps.facts, "gravity": gravity, "notes": notes}
     model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
     adjustment = None
     if adjust and control is None and located is not None:
@@ -84,7 +90,7 @@ def place_model(
     }
     facts = {"inliers": [], "outliers": [], **unknown, **gps.facts}
     if located is not None:
-        facts.update(residuals(model, located, gps.inliers, ground))
+        facts.update(residuals(model, located, gps, ground))
     return model, {
         **facts,
         "georeferenced": True,
@@ -96,6 +102,7 @@ def place_model(
         "sfm_from_world": np.linalg.inv(lowered.matrix()).tolist(),
         "gcp": _told(control),
         "adjustment": adjustment,
+        "notes": notes,
     }
 
 
@@ -140,31 +147,17 @@ def _free(placed: Sim3) -> dict[str, Any]:
     }
 
 
-def _control(
-    model: pycolmap.Reconstruction,
-    gcps: Sequence[Mapping[str, Any]],
-    level: Sim3,
-    located: Located | None,
-) -> tuple[ControlFit | None, tuple[float, float, float] | None]:
-    """A fit to surveyed points and the origin it is relative to; None where there are too few."""
-    if not gcps:
-        return None, None
-    rows = {g["label"]: (g["latitude"], g["longitude"], g["altitude"]) for g in gcps}
-    heights = [row[2] for row in rows.values() if row[2] is not None]
-    usual = float(np.mean(heights)) if heights else 0.0
-    filled = [(row[0], row[1], usual if row[2] is None else row[2]) for row in rows.values()]
-    middle = np.mean(filled, axis=0)
-    origin = located.origin if located else (float(middle[0]), float(middle[1]), float(middle[2]))
-    survey = dict(zip(rows, enu_from_geodetic(filled, origin), strict=True))
-    for label in [label for label, row in rows.items() if row[2] is None]:
-        survey[label][2] = np.nan
-    places = {
-        label: level.apply(place[None])[0] for label, place in triangulate(model, gcps).items()
-    }
-    fit = fit_control(places, survey)
-    if fit is not None and located is not None and np.isnan(fit.residuals[:, 2]).all():
-        fit = _at_height_of(located, fit, level, model)
-    return fit, origin if fit else None
+def _reference(
+    model: pycolmap.Reconstruction, located: Located | None, gps: Verdict, placed: Sim3
+) -> Reference | None:
+    """What GPS says of scale and place, to judge a survey by; None where GPS was refused."""
+    if located is None or gps.sim3 is None:
+        return None
+    found = centres(model)
+    good = np.array(gps.inliers)
+    misses = placed.apply([found[name] for name in located.names]) - located.target
+    spread = float(np.sqrt(located.target[good, :2].var(axis=0).sum()))
+    return Reference(located.origin, rms(misses[good])[0], spread, gps.heights)
 
 
 def _at_height_of(
@@ -190,15 +183,21 @@ def _told(control: ControlFit | None) -> dict[str, Any] | None:
         "check_rmse_horizontal_m": None,
         "check_rmse_vertical_m": None,
         "check_residuals_m": None,
+        "left_out": {label: _rounded(row) for label, row in control.wrong.items()},
     }
     if control.check is not None:
         across, up = _known_rms(control.check)
         report.update(check_rmse_horizontal_m=across, check_rmse_vertical_m=up)
         report["check_residuals_m"] = {
-            label: [round(float(v), 3) if np.isfinite(v) else None for v in row]
-            for label, row in zip(control.labels, control.check, strict=True)
+            label: _rounded(row) for label, row in zip(control.labels, control.check, strict=True)
         }
+        report["check_residuals_m"] |= report["left_out"]
     return report
+
+
+def _rounded(residual: Array) -> list[float | None]:
+    """A residual in whole millimetres; None where a height is not known."""
+    return [round(float(v), 3) if np.isfinite(v) else None for v in residual]
 
 
 def _gravity(control: ControlFit | None, gps: Verdict, seen: str) -> str:

@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pycolmap
 
-from scripts.lib.geo import Array, RobustFit, Sim3, enu_from_geodetic, robust_sim3
+from scripts.lib.geo import (
+    Array,
+    RobustFit,
+    Sim3,
+    enu_from_geodetic,
+    middle_of,
+    robust_sim3,
+    robust_sim3_on_the_ground,
+)
 from scripts.lib.sfm.adjust import Prior
 
 MIN_GPS_PHOTOS = 4
@@ -17,16 +26,28 @@ MIN_GPS_PHOTOS = 4
 MIN_SPREAD_M = 3.0
 MIN_AGREEING = 0.6
 MAX_RMSE_OF_SPREAD = 0.25
+# Heights of consumer GPS are right to ten metres or two; beyond that, and three times worse than across, they
+# are something else.
+HEIGHT_M, HEIGHT_OF_ACROSS = 20.0, 3.0
+# Some drones write height 0 into a part of the photos. One such photo is an outlier as any other; from this
+# share on the robust fit could take them for the rule. At a coast 0 may be true: it has to lie apart.
+ZEROS, ZEROS_APART, ZEROS_APART_M = 0.15, 5.0, 25.0
+UNKNOWN_M = 1e4  # standard deviation of a height that is not known
+
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Located:
-    """Photos of the model with a position: names, WGS84 rows (N, 3), local metres (N, 3) from `origin`."""
+    """Photos of the model with a position: names, local metres (N, 3) from `origin` (WGS84), and which
+    of them tell their height; the others stand at the usual one."""
 
     names: list[str]
     origin: tuple[float, float, float]
     target: Array
     accuracy: list[tuple[float | None, float | None]]  # what the receiver claims, metres
+    heights: Flags
+    notes: list[str]  # sentences for the user
 
 
 @dataclass(frozen=True)
@@ -36,6 +57,8 @@ class Verdict:
     sim3: Sim3 | None
     facts: dict[str, Any]
     inliers: list[bool]
+    heights: bool = True  # whether the heights agree with the poses
+    notes: tuple[str, ...] = ()
 
 
 def no_gps(use_gps: bool) -> dict[str, Any]:
@@ -52,20 +75,51 @@ def find_located(
 ) -> Located | None:
     """Registered photos with a position; None when there is none."""
     placed = {image.name for image in registered(model)}
-    having = [p for p in photos if p["file"] in placed and p.get("latitude") is not None]
+    having = [
+        photo
+        for photo in photos
+        if photo["file"] in placed
+        and _finite(photo.get("latitude")) is not None
+        and _finite(photo.get("longitude")) is not None
+    ]
     if not having:
         return None
-    heights = [p["altitude"] for p in having if p.get("altitude") is not None]
-    usual = float(np.median(heights)) if heights else 0.0
-    rows = [
-        (p["latitude"], p["longitude"], usual if p.get("altitude") is None else p["altitude"])
+    told = np.array([_finite(p.get("altitude")) for p in having], float)  # NaN where there is none
+    zeros = _zero_heights(told)
+    heights = np.where(zeros, np.nan, told)
+    rows = np.column_stack([[(p["latitude"], p["longitude"]) for p in having], heights])
+    origin = middle_of(rows)
+    known = np.isfinite(heights)
+    rows[~known, 2] = origin[2]
+    claims = [
+        (_finite(p.get("accuracy_horizontal_m")), _finite(p.get("accuracy_vertical_m")))
         for p in having
     ]
-    middle = np.median(rows, axis=0)
-    origin = (float(middle[0]), float(middle[1]), float(middle[2]))
-    claims = [(p.get("accuracy_horizontal_m"), p.get("accuracy_vertical_m")) for p in having]
+    notes = []
+    if zeros.any():
+        notes.append(
+            f"{int(zeros.sum())} of {len(having)} photos tell a height of 0 m, the others {origin[2]:.0f} m: "
+            "the zeros are taken as not known."
+        )
     names = [str(p["file"]) for p in having]
-    return Located(names, origin, enu_from_geodetic(rows, origin), claims)
+    target = enu_from_geodetic([tuple(row) for row in rows], origin)
+    return Located(names, origin, target, claims, known, notes)
+
+
+def _finite(value: Any) -> float | None:
+    """A number that is one; NaN and infinity come from tables that others wrote."""
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+
+
+def _zero_heights(told: Array) -> Flags:
+    """Which heights (N,) are 0 for want of a better one."""
+    zero = told == 0.0
+    others = told[np.isfinite(told) & ~zero]
+    if not len(others) or zero.sum() < max(2, ZEROS * np.isfinite(told).sum()):
+        return np.zeros(len(told), bool)
+    usual = np.median(others)
+    apart = max(ZEROS_APART * 1.4826 * np.median(np.abs(others - usual)), ZEROS_APART_M)
+    return zero if abs(usual) > apart else np.zeros(len(told), bool)
 
 
 def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) -> Verdict:
@@ -85,7 +139,8 @@ def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) ->
             f"the GPS positions spread over {spread:.1f} m only, {MIN_SPREAD_M:.0f} m are needed"
         )
     found = centres(model)
-    fit = _fit(level.apply([found[name] for name in located.names]), located.target)
+    source = level.apply([found[name] for name in located.names])
+    fit, heights = _fit_with_heights(source, located)
     if fit is None:
         return refused("the GPS positions do not agree with the poses")
     agreeing = int(fit.inliers.sum())
@@ -94,13 +149,46 @@ def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) ->
     horizontal, _ = rms(fit.residuals[fit.inliers])
     if horizontal > MAX_RMSE_OF_SPREAD * spread:
         return refused(f"GPS misses the poses by {horizontal:.1f} m in a scene {spread:.1f} m wide")
+    notes = list(located.notes)
+    if not heights and located.heights.any():
+        notes.append(
+            "The heights that the photos tell do not agree with the poses and are not used: lengths and "
+            "north are right, the height above the sea is rough."
+        )
     facts.update(
         reason=f"{agreeing} of {count} GPS positions agree",
         upright_only=fit.upright,
+        heights_used=heights,
         inliers=[n for n, good in zip(located.names, fit.inliers, strict=True) if good],
         outliers=[n for n, good in zip(located.names, fit.inliers, strict=True) if not good],
     )
-    return Verdict(fit.sim3, facts, fit.inliers.tolist())
+    return Verdict(fit.sim3, facts, fit.inliers.tolist(), heights, tuple(notes))
+
+
+def _fit_with_heights(source: Array, located: Located) -> tuple[RobustFit | None, bool]:
+    """The fit, and whether it uses heights: only those that are told, and only where they agree."""
+    known, target = located.heights, located.target
+    fit = _fit(source[known], target[known]) if known.sum() >= MIN_GPS_PHOTOS else None
+    if fit is not None:
+        across, up = rms(fit.residuals[fit.inliers])
+        spread = float(np.sqrt(target[:, :2].var(axis=0).sum()))
+        bad = up > max(HEIGHT_OF_ACROSS * across, MAX_RMSE_OF_SPREAD * spread, HEIGHT_M)
+        if not bad and fit.inliers.sum() >= MIN_AGREEING * known.sum():
+            return _judge_all(fit, source, located), True
+    return robust_sim3_on_the_ground(source, target), False
+
+
+def _judge_all(fit: RobustFit, source: Array, located: Located) -> RobustFit:
+    """The same fit with all photos judged: those without a height by their place on the ground."""
+    if located.heights.all():
+        return fit
+    residuals = fit.sim3.apply(source) - located.target
+    across = np.linalg.norm(residuals[:, :2], axis=1)
+    agreeing = across[located.heights][fit.inliers]
+    limit = max(3 * 1.4826 * float(np.median(agreeing)), float(agreeing.max()), 0.5)
+    inliers = across <= limit
+    inliers[located.heights] = fit.inliers
+    return RobustFit(fit.sim3, inliers, residuals, fit.upright)
 
 
 def _fit(source: Array, target: Array) -> RobustFit | None:
@@ -126,31 +214,45 @@ def priors(model: pycolmap.Reconstruction, located: Located, gps: Verdict) -> di
     found = centres(model)
     misses = np.array([found[n] for n in located.names]) - located.target
     good = np.array(gps.inliers)
-    horizontal, vertical = rms(misses[good])
-    horizontal /= np.sqrt(2)  # per axis
+    known = located.heights & gps.heights
+    horizontal, _ = rms(misses[good])
+    vertical = rms(misses[good & known])[1] if (good & known).any() else UNKNOWN_M
+    per_axis = 1 / np.sqrt(
+        2
+    )  # both the misfit and a receiver's claim are of the distance on the ground
     return {
-        name: Prior(place, max(horizontal, claim[0] or 0.0), max(vertical, claim[1] or 0.0))
-        for name, place, claim, agrees in zip(
-            located.names, located.target, located.accuracy, gps.inliers, strict=True
+        name: Prior(
+            place,
+            max(horizontal, claim[0] or 0.0) * per_axis,
+            max(vertical, claim[1] or 0.0) if told else UNKNOWN_M,
+        )
+        for name, place, claim, agrees, told in zip(
+            located.names, located.target, located.accuracy, gps.inliers, known, strict=True
         )
         if agrees
     }
 
 
 def residuals(
-    model: pycolmap.Reconstruction, located: Located, inliers: list[bool], ground: float
+    model: pycolmap.Reconstruction, located: Located, gps: Verdict, ground: float
 ) -> dict[str, Any]:
-    """RMSE of the finished model against the GPS that agrees (all of it, where surveyed points decided)."""
+    """RMSE of the finished model against the GPS that agrees (all of it, where surveyed points decided).
+
+    Vertical ones only of photos whose height is known and used.
+    """
     found = centres(model)
     misses = np.array([found[n] for n in located.names]) - located.target + [0, 0, ground]
-    good = np.array(inliers) if any(inliers) else np.ones(len(misses), bool)
-    horizontal, vertical = rms(misses[good])
+    good = np.array(gps.inliers) if any(gps.inliers) else np.ones(len(misses), bool)
+    known = located.heights & gps.heights
     return {
-        "rmse_horizontal_m": horizontal,
-        "rmse_vertical_m": vertical,
+        "rmse_horizontal_m": rms(misses[good])[0],
+        "rmse_vertical_m": rms(misses[good & known])[1] if (good & known).any() else None,
         "residuals_m": {
-            name: [round(float(v), 3) for v in miss]
-            for name, miss in zip(located.names, misses, strict=True)
+            name: [
+                *(round(float(v), 3) for v in miss[:2]),
+                round(float(miss[2]), 3) if told else None,
+            ]
+            for name, miss, told in zip(located.names, misses, known, strict=True)
         },
     }
 

@@ -45,6 +45,22 @@ class Verified:
     kind: str
 
 
+def require_photos_in(database: Path, names: Sequence[str], stage: str) -> None:
+    """Raise UserError unless `database` is one of COLMAP's with all these photos; `stage` makes it."""
+    if not database.is_file():  # COLMAP would make an empty one
+        raise UserError(f"{database} does not exist; run {stage} first")
+    try:
+        link = pycolmap.Database.open(database)
+        found = {image.name for image in link.read_all_images()}
+        link.close()
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{database} is no COLMAP database ({error}); run {stage} again") from None
+    missing = [name for name in names if name not in found]
+    if missing or not names:
+        what = f"lacks {len(missing)} of {len(names)} photos" if names else "has no photos"
+        raise UserError(f"{database} {what}; run {stage} again")
+
+
 def match_photos(
     features: Path,
     photos: Sequence[dict[str, Any]],
@@ -54,13 +70,15 @@ def match_photos(
 ) -> dict[str, Any]:
     """Copy `features` to `database`, match and verify pairs there; returns pairs.json's content.
 
-    Raises UserError when the strategy is unknown or no two photos see the same thing.
+    Raises UserError when the strategy is unknown, `features` is no database of these photos, or no two
+    photos see the same thing.
     """
     if options.strategy not in STRATEGIES:
         raise UserError(
             f"strategy {options.strategy!r} is unknown; choose from {', '.join(STRATEGIES)}"
         )
     names = [photo["file"] for photo in photos]
+    require_photos_in(features, names, "extract_features")
     chosen = choose_pairs(
         photos,
         options.strategy,
