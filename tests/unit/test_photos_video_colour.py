@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -131,6 +132,29 @@ def test_an_hdr_film_looks_like_its_sdr_twin(tmp_path: Path, transfer: int, name
     with zipfile.ZipFile(run.archive) as photos:
         image = Image.open(io.BytesIO(photos.read(entry["file"])))
     assert np.abs(middles(image) - CHART).max() <= 5
+
+
+def test_tags_of_the_container_count_where_frames_have_none(tmp_path: Path) -> None:
+    """As after remuxing, or from encoders that leave the stream's own description out."""
+    tags = Tags(BT2020, HLG, 9, 1)
+    path = write_video(
+        tmp_path / "v.mp4",
+        [hdr(chart(), HLG)] * 2,
+        codec="libx264",
+        pix_fmt="yuv420p10le",
+        tags=tags,
+        options=H264,
+    )
+    bare = "colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
+    with av.open(str(path)) as whole, av.open(str(tmp_path / "w.mov"), "w") as out:
+        source = whole.streams.video[0]
+        target = out.add_stream_from_template(source)
+        strip = BitStreamFilterContext(f"h264_metadata={bare}", source, target)
+        for packet in whole.demux(source):
+            for stripped in strip.filter(packet if packet.size else None):
+                stripped.stream = target
+                out.mux(stripped)
+    assert np.abs(middles(first_frame(tmp_path / "w.mov", tmp_path)) - CHART).max() <= 5
 
 
 def test_hdr_without_primaries_is_bt2020(tmp_path: Path) -> None:

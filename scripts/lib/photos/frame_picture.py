@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from fractions import Fraction
 
 import av
@@ -131,6 +132,28 @@ def _matrix(frame: av.VideoFrame) -> Colorspace:
         return Colorspace.BT2020
     large = frame.height > SD_LINES or frame.width > SD_COLUMNS
     return Colorspace.ITU709 if large else Colorspace.ITU601
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What a container says of a film's colours, by the numbers of H.273."""
+
+    color_primaries: int
+    color_trc: int
+    colorspace: int
+    color_range: int
+
+    @classmethod
+    def of(cls, context: av.VideoCodecContext) -> Tags:
+        """Those of a stream that was opened and not decoded yet: its frames would overwrite them."""
+        return cls(*(int(getattr(context, tag.name) or 0) for tag in fields(cls)))
+
+    def fill(self, frame: av.VideoFrame) -> None:
+        """Give the frame the tags that it lacks: after remuxing only the container may have them."""
+        for tag in fields(self):
+            nothing = 0 if tag.name == "color_range" else UNSPECIFIED
+            if getattr(frame, tag.name) == nothing:
+                setattr(frame, tag.name, getattr(self, tag.name))
 
 
 def film_stream(container: av.container.InputContainer) -> av.VideoStream:

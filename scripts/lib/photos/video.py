@@ -22,6 +22,7 @@ from scripts.lib.console import Progress
 from scripts.lib.photos.bars import Box, Grey, picture_box
 from scripts.lib.photos.frame_picture import (
     Deinterlacer,
+    Tags,
     film_bytes,
     film_stream,
     frame_grey,
@@ -203,7 +204,7 @@ class _Reader:
 
     def __init__(self, stream: av.VideoStream, per_second: float, threads: int) -> None:
         self.stream, self.window, self.threads = stream, 1.0 / per_second, threads
-        self.deinterlacer = Deinterlacer()
+        self.deinterlacer, self.tags = Deinterlacer(), Tags.of(stream.codec_context)
         self.aspect: Fraction | None = stream.sample_aspect_ratio
         self.decoded, self.note = 0, ""
         rate = stream.average_rate or stream.guessed_rate
@@ -254,6 +255,7 @@ class _Reader:
     def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
         for frame in container.decode(self.stream):
             if frame.width and frame.height and not frame.is_corrupt:
+                self.tags.fill(frame)
                 yield frame
 
     def _measure(self, second: float, frame: av.VideoFrame) -> _Candidate | None:
