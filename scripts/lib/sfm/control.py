@@ -170,7 +170,7 @@ def _heights_in_feet(
         metres, feet = (float(np.median(np.abs(h - height))) for h in (told, FOOT_M * told))
         if metres > HEIGHT_M and metres > FEET_BETTER * feet:
             return True
-    if len(places) <= MIN_POINTS:
+    if len(known) < LEAST_AGREEING:
         return False
     labels = sorted(places)
     smaller = {label: (*rows[label][:2], FOOT_M * rows[label][2]) for label in labels}
@@ -270,8 +270,13 @@ def fit_control(places: Mapping[str, Array], survey: Mapping[str, Array]) -> Con
 
 
 def _agreeing(a: Array, b: Array) -> npt.NDArray[np.bool_]:
-    """Which points agree on one similarity: least trimmed squares, a third of them may be wrong."""
+    """Which points agree on one similarity: least trimmed squares, a third of them may be wrong.
+
+    Fewer than four known heights cannot contradict each other: places on the ground are judged then.
+    """
     count = len(a)
+    if np.isfinite(b[:, 2]).sum() < LEAST_AGREEING:
+        b = np.column_stack([b[:, :2], np.full(count, np.nan)])
     trimmed = max(LEAST_AGREEING, count - count // 3)
     everything = np.ones(count, bool)
     if trimmed >= count:
