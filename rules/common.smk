@@ -70,12 +70,10 @@ pathvars:
 RECORDS = None
 if RUN_PREFIX and not workflow.remote_exec:
     RECORDS = checked(open_records, RUN_PREFIX, SCENES, logger.info)
-# Beside the scheduler, which must not wait for S3.
-KEEPING = Background(RECORDS.store) if RECORDS else None
 PROGRESS = RunProgress(
     progress_file(RESULTS, RUN_PREFIX),
     Path(RESULTS) / "benchmarks",
-    after=KEEPING,
+    after=Background(RECORDS.store) if RECORDS else None,  # beside the scheduler, which must not wait for S3
     closing=Closing(RESULTS, list(SCENES), ROOT, STORAGE.default_storage_prefix or ""),
 )
 if not IS_JOB:
@@ -87,19 +85,12 @@ onstart:
     checked(PROGRESS.begin, [(j.jobid, j.rule.name, j.wildcards_dict.get("scene", "")) for j in needed])
 
 
-def ended(state):
-    """The run is over: tell it, and see that the bucket has its last records."""
-    PROGRESS.end(state)
-    if KEEPING and not KEEPING.close():
-        logger.warning(f"{RUN_PREFIX} does not answer: the run's last records were not kept there")
-
-
 onsuccess:
-    ended("done")
+    PROGRESS.end("done")
 
 
 onerror:
-    ended("failed")
+    PROGRESS.end("failed")
 
 
 # Jobs run `python -m scripts.x` from the working directory, which need not be the checkout. OpenMP threads

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from scripts.lib.background import Background
 from scripts.lib.closing import Closing
 from scripts.lib.console import UserError, duration
 from scripts.lib.files import write_json
@@ -89,6 +90,9 @@ class RunProgress(logging.Handler):
         if self.state == "running":
             self.state = state
             self._write_if_possible()
+            if isinstance(self.after, Background) and not self.after.close():
+                told = "The bucket does not answer: the run's last records were not kept there"
+                print(told, file=self.stream, flush=True)
             if self.closing:
                 self.closing.tell_last(state, self.jobs.values())
 

@@ -41,6 +41,11 @@ def load_scenes(sheet: Path, root: Path) -> dict[str, dict[str, str]]:
                 f"{sheet}: scene {name!r} appears twice, in lines {lines[name]} and {number};"
                 " names must differ"
             )
+        if set("{}") & set(cells["source"]):
+            raise UserError(
+                f"{where}: source is {cells['source']!r}, and Snakemake takes braces in it for wildcards;"
+                " rename the folder or file, or name a link to it"
+            )
         cells["source"] = expanded(f"{where}: source", cells["source"])
         if base != Path() and "://" not in cells["source"]:
             cells["source"] = str(base / cells["source"])

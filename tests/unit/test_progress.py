@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.background import Background
 from scripts.lib.console import UserError
 from scripts.lib.progress import RunProgress, earlier_seconds, progress_file
 
@@ -149,3 +150,22 @@ def test_runs_in_a_bucket_do_not_share_their_progress() -> None:
     one, two = (progress_file("out", f"s3://bucket/{name}") for name in ("one", "two"))
     assert one != two and one.name == two.name == "progress.json"
     assert one.parts[0] == ".snakemake"
+
+
+def test_the_last_records_are_waited_for(tmp_path: Path) -> None:
+    """And told to be missing when the bucket does not take them in time."""
+    kept: list[Path] = []
+    stream = io.StringIO()
+    progress = RunProgress(
+        tmp_path / "p.json", tmp_path, stream, Clock(), Background(lambda *paths: kept.extend(paths))
+    )  # fmt: skip
+    progress.begin(JOBS)
+    progress.end("done")
+    assert kept[-1] == progress.path and stream.getvalue() == ""
+
+    slow = Background(kept.append)
+    slow.close = lambda most=0.0: False  # type: ignore[method-assign]
+    progress = RunProgress(tmp_path / "p.json", tmp_path, stream, Clock(), slow)
+    progress.begin(JOBS)
+    progress.end("failed")
+    assert "last records were not kept" in stream.getvalue()

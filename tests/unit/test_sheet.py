@@ -94,6 +94,7 @@ def test_quotation_marks_as_spreadsheets_write_them(tmp_path: Path, cell: str, t
         ("a\tp\nb\tq\n#\na\tr\n", r"scene 'a' appears twice, in lines 2 and 5"),
         ("logs\tp\n", "line 2: no scene can be called 'logs'"),
         ("a" * 101 + "\tp\n", "line 2: .* 100 characters"),
+        ("a\tphotos {1}\n", "line 2: source is 'photos .1.', and Snakemake takes braces"),
         ("a\t~nobody-of-this-name/x\n", "line 2: source is '~nobody-of-this-name/x'"),
     ],
 )

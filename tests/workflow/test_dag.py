@@ -59,13 +59,16 @@ def test_from_another_folder(checkout: Checkout, tmp_path: Path, more: list[str]
 
 
 def test_results_among_the_photos(checkout: Checkout, sample: Path, tmp_path: Path) -> None:
-    """They are no change of the photos; nor does a name that is not UTF-8 stop anything."""
-    (tmp_path / "photos").mkdir()
+    """They are no change of the photos; nor does a name that is odd or not UTF-8 stop anything."""
+    photos = tmp_path / "photos' $x"
+    photos.mkdir()
     for number, photo in enumerate(sorted((sample / "photos").glob("*.jpg"))[:3]):
-        shutil.copy(photo, tmp_path / "photos" / os.fsdecode(b"Stra\xdfe %d.jpg" % number))
-    (tmp_path / "my.tsv").write_text("scene\tsource\nyard\tphotos\n")
+        shutil.copy(photo, photos / os.fsdecode(b"Stra\xdfe %d.jpg" % number))
+    (photos / "out").mkdir()
+    (tmp_path / "out").symlink_to(photos / "out")
+    (tmp_path / "my.tsv").write_text(f"scene\tsource\nyard\t{photos.name}\n")
     arguments = ["-s", str(checkout.path / "Snakefile"), "--config", "scenes=my.tsv"]
-    arguments += ["results=photos/out", "--", "photos/out/yard/photos.json"]
+    arguments += ["results=out", "--", "out/yard/photos.json"]
     first, again = (Checkout(tmp_path).snakemake(*arguments) for _ in range(2))
     assert first.returncode == 0 and "Kept 3 photos of 3" in first.stdout, first.stdout
     assert "Nothing to be done" in again.stdout, again.stdout
