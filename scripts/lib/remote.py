@@ -58,7 +58,8 @@ def remote_digest(stored: StoredObject) -> str:
     files = _listing(stored)
     below = {key: size for key, size, _ in files if key}
     for name in sorted(below):
-        if ".." in PurePosixPath(name).parts:
+        # The plugin joins the copy's folder and this name; an absolute one (two slashes in the key) wins.
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
             raise UserError(f"{stored.query}/{name} leads out of the folder; rename that object")
     copy = stored.local_path()
     if copy.is_dir() and _sizes(copy) != below:

@@ -332,7 +332,12 @@ class Executor(ReleasedExecutor):
         try:
             LEDGER.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(f".{os.getpid()}.part")
-            temporary.write_text(json.dumps(entry), encoding="utf-8")
+            with temporary.open("w", encoding="utf-8") as handle:
+                json.dump(entry, handle)
+                handle.flush()
+                os.fsync(
+                    handle.fileno()
+                )  # before the name, so that no power failure leaves it empty
             temporary.replace(path)
         except OSError as error:
             self.logger.warning(f"{path} could not be written: {error}")
