@@ -100,6 +100,16 @@ def test_a_mask_that_fits_no_photo_or_several_is_not_used(photos: list[str], mas
     assert not pairs.photo and list(pairs.why) == [mask]
 
 
+@pytest.mark.parametrize(
+    "names", [("masks/1/0.png", "masks/1/2.png"), ("1_mask_0.png", "1_mask_2.png")]
+)
+def test_masks_of_single_objects_are_told(names: tuple[str, str]) -> None:
+    """Neither is the mask of photo 1 alone, nor of the photos whose names their numbers are."""
+    pairs = pair_masks(["0.jpg", "1.jpg", "2.jpg"], list(names))
+    assert not pairs.photo
+    assert set(pairs.why.values()) == {"one of 2 masks of 1.jpg; merge them into one"}
+
+
 def test_a_mask_in_its_photos_own_frame_folder_wins_over_smaller_copies() -> None:
     pairs = pair_masks(["images/a.jpg", "images_2/a.jpg"], ["masks/a.png"])
     assert pairs.photo == {"masks/a.png": "images/a.jpg"}

@@ -47,7 +47,20 @@ def pair_masks(photos: Sequence[str], masks: Sequence[str]) -> Pairs:
             why[mask] = f"a mask, but its name fits {owners[0]} and {owners[1]} alike"
         else:
             why[mask] = "a mask, but there is no photo for it"
+    for masks_of_one in _numbered(found):
+        for mask in masks_of_one:
+            photo = found.pop(mask)
+            why[mask] = f"one of {len(masks_of_one)} masks of {photo}; merge them into one"
     return Pairs(found, why)
+
+
+def _numbered(found: Mapping[str, str]) -> list[list[str]]:
+    """Masks of one photo that differ by a number only, one for each object: none is the photo's mask."""
+    groups: dict[tuple[str, PurePosixPath, str], list[str]] = {}
+    for mask, photo in found.items():
+        path = PurePosixPath(mask.lower())
+        groups.setdefault((photo, path.parent, path.stem.rstrip("0123456789")), []).append(mask)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def twins(names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, bool]:
@@ -104,6 +117,9 @@ def _owners(mask: str, pictures: Pictures, folders: set[str]) -> list[str]:
     """The photos that the mask's name fits best, more than one where nothing tells them apart."""
     path = PurePosixPath(mask.lower())
     wanted = _folders(mask)
+    for part in wanted:  # masks/a/0.png, masks/a/1.png: objects of the photo a
+        if part not in folders and (owners := pictures.anywhere(part, mask)):
+            return owners
     for key in _bare_stems(path.stem):
         candidates = pictures.anywhere(key, mask)
         # A folder that photos lie in says which of them are meant: masks/left/a.png is of left/a.jpg.
