@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.lib.quantities import parse_angle, parse_number
@@ -45,7 +45,9 @@ class FlightData:
 def read_flight_data(xmp: str) -> FlightData:
     """Fields of `FlightData` from an XMP packet; every one None when absent or absurd."""
     fields: dict[str, str] = {}
-    for _, name, attribute, element in _FIELD.findall(xmp[:MAX_CHARACTERS]):
+    found = _FIELD.findall(xmp[:MAX_CHARACTERS])
+    # exif: repeats EXIF, often with fewer digits than the drone's own field of the same name.
+    for _, name, attribute, element in sorted(found, key=lambda field: field[0].lower() == "exif"):
         fields.setdefault(name.lower(), (attribute or element).strip())
 
     def number(*names: str, low: float = -math.inf, high: float = math.inf) -> float | None:
@@ -53,9 +55,8 @@ def read_flight_data(xmp: str) -> FlightData:
             (v for n in names if (v := _number(fields.get(n), low, high)) is not None), None
         )
 
-    north = next((fields[n] for n in LATITUDES if n in fields), "")
-    east = next((fields[n] for n in LONGITUDES if n in fields), "")
-    latitude, longitude = parse_angle(north, "NS"), parse_angle(east, "EW")
+    north, latitude = _first_angle(fields, LATITUDES, "NS")
+    east, longitude = _first_angle(fields, LONGITUDES, "EW")
     if latitude is None or longitude is None or (latitude == 0 and longitude == 0):
         latitude = longitude = None
     pitch = number("gimbalpitchdegree", low=-180, high=180)
@@ -82,6 +83,16 @@ def read_flight_data(xmp: str) -> FlightData:
 
 def _horizontal(east: float | None, north: float | None) -> float | None:
     return None if east is None or north is None else math.hypot(east, north)
+
+
+def _first_angle(
+    fields: Mapping[str, str], names: Sequence[str], letters: str
+) -> tuple[str, float | None]:
+    """Text and degrees of the first of the fields that can be read."""
+    for name in names:
+        if (value := parse_angle(fields.get(name, ""), letters)) is not None:
+            return fields[name], value
+    return "", None
 
 
 def _exif_altitude(fields: Mapping[str, str]) -> float | None:

@@ -246,6 +246,11 @@ def test_pix4d_xmp() -> None:
             (-50.1, 14.4, -198.31),
         ),
         (
+            'exif:GPSLatitude="50,7N" exif:GPSLongitude="14,25.0E" drone-dji:GpsLatitude="50.1000001" '
+            'drone-dji:GpsLongitude="" drone-dji:GpsLongtitude="14.4000001"',
+            (50.1000001, 14.4000001, None),
+        ),
+        (
             "<exif:GPSLatitude>50,6.0N</exif:GPSLatitude><exif:GPSLongitude>14,24.0W</exif:GPSLongitude>",
             (50.1, -14.4, None),
         ),

@@ -234,6 +234,7 @@ def test_a_table_of_thousands_in_windows_letters() -> None:
             "tell these with import_photos.position_columns",
         ),
         ("commas.csv", "file,lat,lon\na0.jpg,50,1,14,4\n", "more cells than there are columns"),
+        ("gps.xlsx", b"PK\3\4", "a spreadsheet; save it as CSV"),
         ("gcp.csv", "EPSG:4326\n14.4,50.1,2,3,4,a0.jpg\n", "call it gcp_list.txt"),
         ("GCPs.txt", "EPSG:4326\n14.4 50.1 2 3 4 a0.jpg G1\n", "call it gcp_list.txt"),
         ("nul.csv", "file,lat,lon\na9.jpg,1,2\n\x00", "not a text file"),

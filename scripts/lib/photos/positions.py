@@ -28,6 +28,7 @@ GEO_FILE = "geo.txt"
 TABLE_SUFFIXES = (".csv", ".tsv")
 # Lists of photos also come as .txt; one that names none is a text file like any other.
 LIST_SUFFIX = ".txt"
+SPREADSHEET_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def find_position_files(names: Sequence[str], asked: str) -> list[str]:
             )
         return found
     geo = [name for name in names if _is_geo(name)]
-    tables = [n for n in names if PurePosixPath(n).suffix.lower() in (*TABLE_SUFFIXES, LIST_SUFFIX)]
+    suffixes = (*TABLE_SUFFIXES, *SPREADSHEET_SUFFIXES, LIST_SUFFIX)
+    tables = [n for n in names if PurePosixPath(n).suffix.lower() in suffixes]
     return geo + [name for name in tables if name not in geo]
 
 
@@ -144,6 +146,10 @@ def read_file_of_positions(
     optional = path.suffix.lower() == LIST_SUFFIX and not (asked or geo)
     folder = "" if path.parent == PurePosixPath(".") else path.parent.as_posix()
     try:
+        if path.suffix.lower() in SPREADSHEET_SUFFIXES:
+            raise NotUsedError(
+                "it is a spreadsheet; save it as CSV if it has the photos' positions"
+            )
         table = (_read_geo if geo else read_table)(read_text(read), columns, index, folder)
     except NotUsedError as error:
         if asked or geo:
@@ -157,7 +163,10 @@ def read_file_of_positions(
     if faults and (asked or geo or gives):
         raise UserError(f"{name} line {faults[0].line} {faults[0].fault}")
     if asked and not any(row.match.photos for row in rows):
-        raise UserError(f"{name}, which import_photos.positions names, {_no_photo(rows)}")
+        raise UserError(
+            f"{name}, which import_photos.positions names, {_no_photo(rows)}; write the names that the "
+            "photos have here"
+        )
     if optional and not any(row.match.photos for row in rows):
         return None
     unused = f"line {faults[0].line} {faults[0].fault}" if faults else None
