@@ -20,7 +20,8 @@ from scripts.lib.photos.geo_txt import SYSTEM_ADVICE, content_lines, read_geo
 from scripts.lib.photos.options import RejectedError
 from scripts.lib.photos.photo_index import PhotoIndex
 from scripts.lib.photos.rows import Position, Row
-from scripts.lib.photos.tables import NotUsedError, Table, asked_columns, read_table
+from scripts.lib.photos.table_header import asked_columns
+from scripts.lib.photos.tables import NotUsedError, Table, read_table
 from scripts.lib.photos.wording import counted, some_of
 from scripts.lib.quantities import decode_text
 

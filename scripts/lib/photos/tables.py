@@ -7,64 +7,25 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.lib.console import UserError
 from scripts.lib.photos.crs import CoordinateSystem, feet_remark, find_system
 from scripts.lib.photos.gcp import split_sighting
 from scripts.lib.photos.geo_txt import content_lines, read_geo, split_line
 from scripts.lib.photos.photo_index import Match, PhotoIndex
 from scripts.lib.photos.rows import Row, located_row
+from scripts.lib.photos.table_header import COLUMNS, Header, find_header, plain_name, why_no_header
 from scripts.lib.quantities import (
     decimal_sign,
     is_unknown,
     parse_angle,
     parse_length,
     parse_number,
-    split_unit,
     text_lines,
 )
 
-# Names of columns that people and programs use, in lower-case letters, the clearest first.
-COLUMNS = {
-    "file": (
-        *("sourcefile", "filepath", "imagepath", "path", "filename", "imagename", "imagefilename"),
-        *(
-            "photoname",
-            "imagefile",
-            "photofile",
-            "file",
-            "image",
-            "photo",
-            "picture",
-            "label",
-            "name",
-        ),
-    ),
-    "latitude": ("latitude", "lat", "gpslatitude", "gpslat", "northing", "north", "y"),
-    "longitude": (
-        *("longitude", "lon", "lng", "long", "gpslongitude", "gpslon", "gpslong", "easting"),
-        *("east", "x"),
-    ),
-    "altitude": (
-        *("altitude", "alt", "height", "elevation", "elev", "gpsaltitude", "gpsalt"),
-        *("ellipsoidalheight", "absolutealtitude", "altitudemsl", "z"),
-    ),
-    "horizontal": (
-        *("accuracyhorizontal", "horizontalaccuracy", "haccuracy", "accuracyhorz", "accuracyxy"),
-        "gpshpositioningerror",
-    ),
-    "vertical": ("accuracyvertical", "verticalaccuracy", "vaccuracy", "accuracyvert", "accuracyz"),
-    "both": ("gpsposition", "gpscoordinates", "position", "latlon", "latlong", "coordinates"),
-    "latitude_ref": ("gpslatituderef", "latituderef"),
-    "longitude_ref": ("gpslongituderef", "longituderef"),
-    "altitude_ref": ("gpsaltituderef", "altituderef"),
-}
 LENGTHS = ("altitude", "horizontal", "vertical")
 # Such columns hold degrees only where the file or the numbers say so: pixels have these names too.
 UNCLEAR_KEYS = {"latitude", "longitude"}
 UNCLEAR = {"x", "y", "east", "north", "easting", "northing"}
-DELIMITERS = ",;\t|"
-HEADER_WITHIN = 30  # lines
-MAX_HEADER = 10_000  # characters
 DEGREE_DECIMALS = 4  # 0.0001 degrees are ten metres: degrees of photos have more digits than pixels
 
 
@@ -77,29 +38,6 @@ class NotUsedError(Exception):
     def __init__(self, why: str, clear: bool = False) -> None:
         super().__init__(why)
         self.clear = clear
-
-
-@dataclass(frozen=True)
-class _Header:
-    line: int
-    delimiter: str
-    cells: Sequence[str]
-    place: Mapping[str, int]  # the column of each key of COLUMNS that there is
-
-    def cell(self, row: Sequence[str], key: str) -> str:
-        at = self.place.get(key)
-        return row[at] if at is not None and at < len(row) else ""
-
-    def ground(self, row: Sequence[str]) -> tuple[str, str]:
-        """The texts of latitude and longitude, which may stand in one cell (exiftool's GPSPosition)."""
-        if {"latitude", "longitude"} <= self.place.keys():
-            return self.cell(row, "latitude"), self.cell(row, "longitude")
-        parts = re.split(r"[,;]\s+|\s+(?=\S+$)", self.cell(row, "both"), maxsplit=1)
-        return parts[0], parts[1] if len(parts) > 1 else ""
-
-    def unit(self, key: str) -> float | None:
-        """Metres in the unit that the column's name tells."""
-        return split_unit(self.cells[self.place[key]])[1] if key in self.place else None
 
 
 @dataclass(frozen=True)
@@ -132,7 +70,7 @@ def read_table(text: str, columns: str, index: PhotoIndex, folder: str) -> Table
             )
         return Table(read_geo(text, system, index, folder), feet_remark(system))
     lines = text_lines(text)
-    header = _find_header(lines, columns)
+    header = find_header(lines, columns)
     if header is None:
         rows = _without_header(content, index, folder)
         return Table(rows, "read as name, latitude, longitude, height, as it has no header")
@@ -143,61 +81,7 @@ def read_table(text: str, columns: str, index: PhotoIndex, folder: str) -> Table
     return Table([*rows, *([fault] if fault else [])], feet_remark(system))
 
 
-def asked_columns(columns: str) -> dict[str, str]:
-    """The column asked for each key by the option `position_columns`. Raises UserError."""
-    asked = {}
-    for pair in filter(None, (part.strip() for part in columns.split(","))):
-        key, equals, column = (part.strip() for part in pair.partition("="))
-        if key not in COLUMNS or not equals or not column:
-            raise UserError(
-                f"import_photos.position_columns: {pair!r} is not understood; write "
-                "file=..., latitude=..., longitude=... and, if there, altitude=..., horizontal=..., "
-                "vertical=..."
-            )
-        asked[key] = column
-    return asked
-
-
-def _find_header(lines: Sequence[str], columns: str) -> _Header | None:
-    asked = asked_columns(columns)
-    first = [(n, line) for n, line in enumerate(lines, 1) if line.strip()][:HEADER_WITHIN]
-    for number, line in first:
-        for delimiter in DELIMITERS:
-            plain = line.strip().lstrip("#").strip() if line.lstrip().startswith("#") else line
-            try:
-                cells = [c.strip() for c in next(csv.reader([plain], delimiter=delimiter), [])]
-            except csv.Error:  # a field beyond the reader's limit
-                continue
-            place = _columns(cells, asked)
-            if "file" in place and ({"latitude", "longitude"} <= place.keys() or "both" in place):
-                return _Header(number, delimiter, cells, place)
-    return None
-
-
-def _columns(cells: Sequence[str], asked: Mapping[str, str]) -> dict[str, int]:
-    """Where each key of COLUMNS stands; none when a column that was asked for is missing."""
-    plain = [_plain(cell) for cell in cells]
-    place = {
-        key: plain.index(alias)
-        for key, aliases in COLUMNS.items()
-        for alias in reversed(aliases)
-        if alias in plain
-    }
-    for key, column in asked.items():
-        if column not in cells:
-            return {}
-        place[key] = cells.index(column)
-    return place
-
-
-def _plain(cell: str) -> str:
-    """A column's name without its unit, exiftool's group (`EXIF:GPSLatitude`), axis (`X/Longitude`)."""
-    name = cell.strip().strip("\"'").rpartition(":")[2]
-    axis = re.fullmatch(r"[XYZxyz]\s*/\s*(.+)", name)
-    return split_unit(axis[1] if axis else name)[0]
-
-
-def _grid(lines: Sequence[str], header: _Header) -> tuple[list[tuple[int, list[str]]], Row | None]:
+def _grid(lines: Sequence[str], header: Header) -> tuple[list[tuple[int, list[str]]], Row | None]:
     """Numbered rows of cells below the header, and a row with the fault that ends them too early."""
     body = [
         "" if number <= header.line or line.lstrip().startswith("#") else line
@@ -217,10 +101,10 @@ def _grid(lines: Sequence[str], header: _Header) -> tuple[list[tuple[int, list[s
 
 
 def _best_file_column(
-    header: _Header, grid: Sequence[tuple[int, list[str]]], index: PhotoIndex, folder: str
-) -> _Header:
+    header: Header, grid: Sequence[tuple[int, list[str]]], index: PhotoIndex, folder: str
+) -> Header:
     """The header with that column of file names which meets most photos."""
-    plain = [_plain(cell) for cell in header.cells]
+    plain = [plain_name(cell) for cell in header.cells]
     choices = [header.place["file"]]
     choices += [i for i, name in enumerate(plain) if name in COLUMNS["file"] and i not in choices]
 
@@ -230,7 +114,7 @@ def _best_file_column(
         )
 
     best = max(choices, key=met) if len(choices) > 1 else choices[0]
-    return _Header(header.line, header.delimiter, header.cells, {**header.place, "file": best})
+    return Header(header.line, header.delimiter, header.cells, {**header.place, "file": best})
 
 
 def _system_above(lines: Sequence[str], header: int) -> CoordinateSystem | None:
@@ -249,7 +133,7 @@ def _system_above(lines: Sequence[str], header: int) -> CoordinateSystem | None:
 
 
 def _rows(
-    header: _Header,
+    header: Header,
     grid: Sequence[tuple[int, list[str]]],
     system: CoordinateSystem | None,
     index: PhotoIndex,
@@ -258,7 +142,9 @@ def _rows(
     met = [(cells, index.find(header.cell(cells, "file"), folder)) for _, cells in grid]
     used = [cells for cells, match in met if match.photos]
     ground = [cell for cells in used for cell in header.ground(cells)]
-    titles = {_plain(header.cells[header.place[key]]) for key in UNCLEAR_KEYS & header.place.keys()}
+    titles = {
+        plain_name(header.cells[header.place[key]]) for key in UNCLEAR_KEYS & header.place.keys()
+    }
     if system is None and UNCLEAR & titles:
         _require_degrees(ground)
     signs = {"ground": decimal_sign(ground, ",")}
@@ -275,7 +161,7 @@ def _rows(
 
 def _row(
     number: int,
-    header: _Header,
+    header: Header,
     cells: Sequence[str],
     system: CoordinateSystem | None,
     signs: Mapping[str, str],
@@ -353,10 +239,10 @@ def _without_header(
 ) -> list[Row]:
     """A list of name, latitude, longitude, [height, [angles], [accuracies]]. Raises NotUsedError."""
     if split_line(content[0][1], index, folder) is None:
-        raise NotUsedError(_no_columns(content, index, folder))
+        raise NotUsedError(why_no_header(content, index, folder))
     split = [(number, split_line(line, index, folder)) for number, line in content]
     if not any(s and index.find(s[0], folder).photos for _, s in split):
-        raise NotUsedError(_no_columns(content, index, folder))
+        raise NotUsedError(why_no_header(content, index, folder))
     known = [s for _, s in split if s]
     decimal = decimal_sign([cell for _, cells in known for cell in cells[:2]], ",")
     places = [[parse_number(cell, decimal) or 0.0 for cell in cells[:2]] for _, cells in known]
@@ -369,7 +255,7 @@ def _without_header(
         longest, []
     )
     names += [""] * (longest + 1 - len(names))
-    header = _Header(0, ",", names, {name: at for at, name in enumerate(names) if name})
+    header = Header(0, ",", names, {name: at for at, name in enumerate(names) if name})
     rows = []
     grid = [(number, [s[0], *s[1]] if s else []) for number, s in split]
     for row, (_, cells) in zip(_rows(header, grid, None, index, folder), grid, strict=True):
@@ -377,23 +263,3 @@ def _without_header(
             row if cells else Row(row.line, fault="is not name, latitude, longitude, height")
         )
     return rows
-
-
-def _no_columns(content: Sequence[tuple[int, str]], index: PhotoIndex, folder: str) -> str:
-    """Why a table has no header with positions, and what to do if it names photos."""
-    delimiter = max(DELIMITERS, key=content[0][1].count)
-    first, *others = (
-        [cell.strip() for cell in next(csv.reader([line[:MAX_HEADER]], delimiter=delimiter), [])]
-        for _, line in content[:3]
-    )
-    place = _columns(first, {})
-    kinds = {"file": "names of photos", "latitude": "latitudes", "longitude": "longitudes"}
-    missing = " and ".join(kind for key, kind in kinds.items() if key not in place)
-    why = (
-        f"it has no column for {missing or 'positions'} (it begins with {', '.join(first)[:80]!r})"
-    )
-    if any(index.find(cell, folder).photos for cells in others for cell in cells):
-        why += (
-            "; if they are there under other names, tell these with import_photos.position_columns"
-        )
-    return why
