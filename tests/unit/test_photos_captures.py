@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from scripts.lib.photos import panorama
@@ -16,6 +18,7 @@ from scripts.lib.photos.film_facts import film_facts
 from scripts.lib.photos.options import Cause
 from scripts.lib.photos.record import count_left_out, left_out, left_out_text
 from scripts.lib.photos.room import Room
+from scripts.lib.photos.sorting import sort_files
 from scripts.lib.photos.source import SourceFile
 from tests.unit.photo_files import encoded, exif, imported, jpeg, picture, refusal, write_photos
 from tests.unit.video_files import write_video
@@ -419,6 +422,39 @@ def test_line_breaks_and_commands_in_names_stay_in_their_line(
     said = capsys.readouterr().out
     assert "Skipped bad\\x0a\\x1b[31m.jpg: not a picture" in said
     assert "1 mask was not used (c; d_mask.png: 64 x 64 pixels" in said
+
+
+NAMES = st.text(max_size=20) | st.sampled_from(
+    [
+        "a.jpg",
+        "a_mask.png",
+        "masks/a.png",
+        "a.mov",
+        "IMG_E1.jpg",
+        "x/.jpg",
+        "_mask.png",
+        "depth/.png",
+    ]
+)
+
+
+@given(
+    st.lists(NAMES, max_size=6, unique=True), st.sampled_from(["", ".jpg", ".png", ".MOV", ".dng"])
+)
+@settings(max_examples=100, deadline=None)
+def test_any_names_are_sorted(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], end: str
+) -> None:
+    files = listed(*(name + end for name in names))
+    parts = sort_files(files, tmp_path_factory.getbasetemp(), 1)
+    told = [file.name for file in (*parts.photos, *parts.films, *parts.mask_of.values())]
+    assert sorted([*told, *parts.unused, *parts.left_out]) == sorted(file.name for file in files)
+
+
+def test_an_endless_name_takes_no_time() -> None:
+    """Square in its length: minutes, where each pattern is tried on all of it."""
+    name = "_" * 60_000
+    assert companions(listed(f"{name}.jpg", f"{name}.mp4")) == {}
 
 
 def test_counts_in_few_words() -> None:

@@ -46,6 +46,7 @@ EDIT = re.compile(rf"^(.+?)(?:[ _-]+(?:{'|'.join(EDITED)})| *\((?:{'|'.join(EDIT
 APPLE_ORIGINAL = re.compile(r"^(img_)(\d{4,})$")
 APPLE_EDIT = re.compile(r"^(img_)e(\d{4,})$")
 PORTRAIT = re.compile(r"^(.+)-01((?:\.mp)?)\.cover$")
+LONGEST = 255  # letters of a name on any disk; one in a hostile archive must not keep patterns busy
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ def without_words(stem: str, words: Sequence[str]) -> list[str]:
 
     `a_mask`, `a.mask`, `a-mask-01` and `mask_a` all leave `a`.
     """
+    if len(stem) > LONGEST:
+        return []
     any_of = "|".join(words)
     ends = rf"(.+?)[._\- ]+(?:{any_of})(?:[._\- ]?\d{{1,5}})?"
     begins = rf"(?:{any_of})[._\- ]+(.+)"
@@ -151,7 +154,7 @@ def _of_a_system(name: str) -> Companion | None:
 def _edited(name: str, pictures: Pictures) -> Companion | None:
     """A picture that a phone or program keeps beside the original it was made from."""
     path = PurePosixPath(name.lower())
-    if path.suffix not in PHOTO_SUFFIXES:
+    if path.suffix not in PHOTO_SUFFIXES or len(path.stem) > LONGEST:
         return None
     originals = [APPLE_EDIT.sub(r"\1\2", path.stem)] if APPLE_EDIT.match(path.stem) else []
     originals += [found[1] for found in [EDIT.match(path.stem)] if found]

@@ -119,7 +119,8 @@ def fit_mask(mask: Mask, photo: Picture) -> Image.Image:
         image = turned(image, photo.turn)
     if not _same_shape(image.size, wanted):
         raise RejectedError(
-            f"{image.width} x {image.height} pixels do not fit a photo of {wanted[0]} x {wanted[1]}"
+            f"{image.width} x {image.height} pixels do not fit a photo of {wanted[0]} x {wanted[1]}; "
+            "save masks in the shape of their photos"
         )
     return image if image.size == wanted else image.resize(wanted, Image.Resampling.NEAREST)
 
