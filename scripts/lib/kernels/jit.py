@@ -29,9 +29,8 @@ from numba.extending import intrinsic  # noqa: E402
 # which takes over where the system has no libgomp.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
-UNUSED = (
-    30 * 86400
-)  # seconds since the last start with a version, after which its machine code goes
+# Seconds since the last start with a version, after which its machine code goes.
+UNUSED = 30 * 86400
 KERNEL_FOLDERS = ("kernels", "losses", "rasterise")
 # numba's own thread pool aborts the process when two threads enter it at once.
 LOCK = threading.Lock()
