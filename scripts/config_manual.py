@@ -21,8 +21,8 @@ HEAD = """\
 
 Choices live in YAML (`config/config.yaml`, or any file given with `--configfile`, or `--config key=value`);
 the things to build live in a sheet (`config/scenes.tsv`, or `--config scenes=my.tsv`). Later wins: the
-defaults below, then the preset, then the YAML, then the sheet's row. An unknown key or a value out of
-bounds stops the run before its first job.
+defaults below, then the preset, then the YAML, then the sheet's row. An unknown key, a value out of
+bounds, options that contradict each other, and a source that is not there stop the run before its first job.
 """
 
 

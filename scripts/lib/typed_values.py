@@ -23,14 +23,19 @@ def parse_scalars(
     """`values` in the types that the schema asks for, as far as their meaning is certain.
 
     Numbers and booleans arrive as text from the sheet and from `--config 'train_splat={steps: -5}'`;
-    texts that look like a number or a date arrive as those from YAML. A key without a value counts as
-    not given. Raises UserError on text that cannot be read, and on a number where a text is wanted
-    that may have been written otherwise.
+    texts that look like a number or a date arrive as those from YAML. A section without a value counts
+    as not given. Raises UserError on an option without one, on text that cannot be read, and on a
+    number where a text is wanted that may have been written otherwise.
     """
     parsed: dict[str, Any] = {}
     for key, value in values.items():
         part = schema.get("properties", {}).get(key, {})
         name = f"{path}.{key}" if path else str(key)
+        if value is None and path:
+            raise UserError(
+                f"{where}: {name} has no value; remove it, or write its value in quotation marks: from a # on"
+                " YAML reads a comment"
+            )
         if value is None:
             continue
         if isinstance(value, Mapping) and part.get("properties"):

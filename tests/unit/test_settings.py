@@ -127,7 +127,6 @@ def options_of(config: dict[str, Any]) -> dict[str, Any]:
         ("bundle_web: {date: 2024-05-01}", "bundle_web", {"date": "2024-05-01"}),
         ("bundle_web: {date: 2024-05-01 10:30:00}", "bundle_web", {"date": "2024-05-01 10:30:00"}),
         ("bundle_web: {title: 1984, credit: Me}", "bundle_web", {"title": "1984", "credit": "Me"}),
-        ("bundle_web: {title: , credit: Me}", "bundle_web", {"title": "", "credit": "Me"}),
         ("bundle_web:\n", "bundle_web", {"title": ""}),
         ("clean_splat: {max_drop_db: 5e-3}", "clean_splat", {"max_drop_db": 0.005}),
         ("train_splat: {steps: 100.0, seed: 7}", "train_splat", {"steps": 100, "seed": 7}),
@@ -150,6 +149,10 @@ def test_yaml_as_people_write_it(text: str, section: str, expected: dict[str, An
         (
             "bundle_web: {title: 1.10}",
             "bundle_web.title is read as 1.1; write it in quotation marks",
+        ),
+        (
+            "bundle_web:\n  background: #ff0000\n",
+            "bundle_web.background has no value; remove it, or",
         ),
         ("bundle_web: {title: yes}", "bundle_web.title is read as True; write it in quotation"),
         ("train_splat: {steps: .nan}", "'train_splat.steps' is infinite or not a number"),
