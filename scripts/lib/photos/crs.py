@@ -8,6 +8,8 @@ from functools import cache
 
 from scripts.lib.quantities import FOOT_M
 
+LONGEST_NAME = 10_000  # characters; a compound system as WKT has some thousands
+
 
 class NoSystemError(Exception):
     """The text names no coordinate system that leads to a place on Earth."""
@@ -58,7 +60,7 @@ class CoordinateSystem:
 def find_system(name: str) -> CoordinateSystem | None:
     """The coordinate system that a line names, None when it names none."""
     try:
-        return CoordinateSystem(name)
+        return CoordinateSystem(name) if len(name) <= LONGEST_NAME else None
     except NoSystemError:
         return None
 
