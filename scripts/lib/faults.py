@@ -44,17 +44,17 @@ def is_broken_device(error: BaseException) -> bool:
 
 
 def naming(error: Exception, path: Path) -> Exception:
-    """`error`, which ended the writing of `path`, as an error that says so.
+    """`error`, which ended the writing of `path` (a file, or what a folder holds), as one that says so.
 
     A failed write does not name its file, and libraries report a full disk in words of their own (torch:
     RuntimeError; numpy: OSError without a number): both become an OSError of that kind with the file's name.
     """
     if isinstance(error, OSError) and is_fault(error):
         given = os.fsdecode(error.filename or "")
-        if not given or (Path(given).parent == path.parent and ".part" in Path(given).suffixes):
+        if not given or any(".part" in Path(part).suffixes for part in Path(given).parts):
             error.filename = str(path)  # not the temporary name
         return error
-    if _free(path.parent) < ALMOST_NOTHING:
+    if _free(path) < ALMOST_NOTHING:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     return error
 
@@ -117,7 +117,7 @@ def sentence(error: BaseException) -> str | None:
 
 
 def _free(folder: Path) -> int:
-    """Free bytes of the disk with `folder` or with the nearest folder above it that exists."""
+    """Free bytes of the disk with `folder` (or a file) or with the nearest folder above it that exists."""
     for place in (folder, *folder.absolute().parents):
         try:
             return shutil.disk_usage(place).free
@@ -128,7 +128,8 @@ def _free(folder: Path) -> int:
 
 def _room(name: str) -> str:
     """How much is free where `name` lies, and in the temporary folder when that is another disk."""
-    places = [Path(name).parent if name else Path()]
+    path = Path(name)
+    places = [path if path.is_dir() else path.parent]
     with suppress(OSError):  # raised when no folder for temporary files can be written
         places.append(Path(tempfile.gettempdir()))
     told = {place.absolute(): _free(place) for place in places}

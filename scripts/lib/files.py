@@ -49,13 +49,16 @@ def part_file(folder: Path, stem: str, suffix: str = "") -> Iterator[Path]:
             yield path
             return
         finally:
-            path.unlink(missing_ok=True)
+            _remove_part(path)
             os.close(handle)
 
 
 @contextmanager
 def scratch_folder(folder: Path, stem: str) -> Iterator[Path]:
-    """Yield a new folder `.STEM.RANDOM.part` in `folder`, removed at the end; left ones as in `part_file`."""
+    """Yield a new folder `.STEM.RANDOM.part` in `folder`, removed at the end; left ones as in `part_file`.
+
+    Raises OSError with the name of `folder` when the disk is full.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     remove_parts(folder, glob.escape(stem))
     with tempfile.TemporaryDirectory(prefix=f".{stem}.", suffix=".part", dir=folder) as name:
@@ -63,6 +66,13 @@ def scratch_folder(folder: Path, stem: str) -> Iterator[Path]:
         try:
             _try_lock(handle)
             yield Path(name)
+        except UserError:
+            raise
+        except Exception as error:
+            told = naming(error, folder)
+            if told is error:
+                raise
+            raise told from error
         finally:
             os.close(handle)
 
@@ -91,9 +101,15 @@ def remove_parts(folder: Path, stem: str, suffix: str = "") -> None:
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:
-                    path.unlink(missing_ok=True)
+                    _remove_part(path)
         finally:
             os.close(handle)
+
+
+def _remove_part(path: Path) -> None:
+    """Remove a temporary file, and what SQLite keeps beside a database that was not closed."""
+    for companion in ("", "-journal", "-wal", "-shm"):
+        path.with_name(path.name + companion).unlink(missing_ok=True)
 
 
 @contextmanager

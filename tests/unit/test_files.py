@@ -14,11 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from scripts.lib import faults, files
 from scripts.lib.console import UserError, run_main
 from scripts.lib.files import part_file, replacing, scratch_folder, write_bytes, writing_zip
 from scripts.lib.gaussians import write_ply
+from scripts.lib.photos.importing import import_photos
+from scripts.lib.photos.options import ImportOptions
 from tests.conftest import ROOT
 from tests.unit.splat_scene import make_gaussians
 
@@ -264,4 +267,32 @@ def test_errors_of_our_own_pass_unchanged(tmp_path: Path) -> None:
         raise UserError("bad photo")
     with pytest.raises(ValueError, match="a bug"), replacing(tmp_path / "a"):
         raise ValueError("a bug")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_in_the_middle_of_an_import(
+    small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Photos go to a scratch folder beside the archive; the sentence names that disk."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(4):
+        noise = np.random.default_rng(number).integers(0, 256, (800, 800, 3), np.uint8)
+        Image.fromarray(noise).save(source / f"{number}.jpg", quality=95)
+    with pytest.raises(OSError) as raised:
+        import_photos(str(source), ImportOptions(), small_disk / "photos.zip")
+    capsys.readouterr()
+    told = said(capsys, raised.value)
+    assert "no space left for " in told and f"MB are free in {small_disk}" in told
+    assert ".part" not in told and list(small_disk.iterdir()) == []
+
+
+def test_what_sqlite_keeps_beside_a_database_goes_with_it(tmp_path: Path) -> None:
+    """COLMAP ends the process when its database meets a full disk; the next run cleans up."""
+    for companion in ("", "-wal", "-shm", "-journal"):
+        (tmp_path / f".features.01234567.part.db{companion}").write_bytes(b"left")
+    with pytest.raises(UserError, match="x"), replacing(tmp_path / "features.db") as part:
+        assert [path for path in tmp_path.iterdir() if path != part] == []
+        part.with_name(f"{part.name}-wal").write_bytes(b"open")
+        raise UserError("x")
     assert list(tmp_path.iterdir()) == []
