@@ -122,6 +122,9 @@ def _sentence(error: ValidationError, where: str) -> str:
         full = f"{path}.{word}" if path else str(word)
         if path and word == "device":
             return f"{where}: {moved_device(full, instance[word])}"
+        name, colon, _ = str(word).partition(":")
+        if colon and name in known:  # YAML takes `title:x` for a key without a value
+            return f"{where}: unknown key {full!r}; write a blank behind the colon"
         return f"{where}: unknown key {full!r}; {suggestion(str(word), known)}"
     what = f"{path!r} is {error.instance!r}" if path else "the file"
     if error.validator == "required":

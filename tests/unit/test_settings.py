@@ -154,6 +154,10 @@ def test_yaml_as_people_write_it(text: str, section: str, expected: dict[str, An
             "bundle_web:\n  background: #ff0000\n",
             "bundle_web.background has no value; remove it, or",
         ),
+        (
+            "bundle_web: {'title:1984': ''}",
+            "'bundle_web.title:1984'; write a blank behind the colon",
+        ),
         ("bundle_web: {title: yes}", "bundle_web.title is read as True; write it in quotation"),
         ("train_splat: {steps: .nan}", "'train_splat.steps' is infinite or not a number"),
         ("train_splat: 5", "'train_splat' is 5; options stand below it by name"),
