@@ -356,6 +356,9 @@ def test_the_headline_weighs_capture_and_picture_most() -> None:
     assert verdicts.overall(good, weak, [good]).level is Level.WEAK
     assert verdicts.overall(unknown, unknown, [fair]).level is Level.FAIR
     assert verdicts.overall(unknown, unknown, []).level is Level.UNKNOWN
+    flat = verdicts.depth(40.0, moved=False)
+    assert verdicts.overall(good, good, [good], flat).level is Level.WEAK
+    assert verdicts.overall(good, good, [good], verdicts.depth(9.0, moved=True)).level is Level.GOOD
 
 
 # Advice

@@ -83,6 +83,29 @@ def test_a_camera_that_only_turned() -> None:
     assert "one spot" in message
 
 
+def test_a_model_that_a_turned_camera_explains_is_refused_as_one() -> None:
+    found = report(0, 10, turned=10, parallax=None, pair_kinds={"general": 9})
+    message = refusal(found)
+    assert "camera that only turned explains 10 of 10" in message and "steps sideways" in message
+    assert "none of 10" not in message
+
+
+def test_force_goes_on_with_a_turned_camera_but_not_without_a_model() -> None:
+    found = report(10, 10, turned=10, parallax=None)
+    require_scene(found, [], MapOptions(force=True))
+    assert found["verdict"] == "forced"
+    found = report(0, 10, turned=0, parallax=None)
+    with pytest.raises(UserError, match="none of 10") as stop:
+        require_scene(found, [], MapOptions(force=True))
+    assert found["verdict"] == "refused" and "map_scene.force" not in str(stop.value)
+
+
+def test_some_turned_photos_beside_a_model_do_no_harm() -> None:
+    found = report(10, 12, turned=10, parallax={"ratio": 40.0})
+    require_scene(found, [], MapOptions())
+    assert found["verdict"] == "passed"
+
+
 def test_a_flat_scene_is_no_turned_camera() -> None:
     require_scene(report(10, 10, pair_kinds={"flat_or_turned": 9, "general": 1}), [], MapOptions())
     assert "turn of the camera" not in refusal(report(4, 10, pair_kinds={"flat_or_turned": 9}))

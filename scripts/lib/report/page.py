@@ -93,7 +93,7 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
     record = summary.summarise(files)
     shown = _shown_names(files)
     photographed = _capture(files, record, shown)
-    advices = advice.advise(photographed)
+    advices = [*advice.advise(photographed), *names(files.georef.get("notes"))]
     formats = read_formats(files.codecs)
     return render(
         "report.html.j2",
@@ -283,6 +283,13 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
             verdicts.reprojection(record.reprojection_error_px),
             "How far a spot lies, in the photos, from where the positions say it should "
             "(“reprojection error”).",
+        ),
+        Measure(
+            "Depth",
+            decimals(record.triangulation_angle_deg, 1, "°"),
+            verdicts.depth(record.triangulation_angle_deg, record.moved),
+            "The angle between the photos' lines of sight to a spot, the middle of all spots "
+            "(“triangulation angle”).",
         ),
         Measure(
             "Photos per spot",

@@ -25,6 +25,8 @@ class Summary:
     models: int | None
     reprojection_error_px: float | None
     track_length: float | None
+    triangulation_angle_deg: float | None
+    moved: bool | None  # False where a camera that only turned explains the photos as well
     georeferenced: bool | None
     # Of surveyed points left out in turn where there are such, else of the photos' GPS.
     rmse_horizontal_m: float | None
@@ -71,6 +73,8 @@ def summarise(files: StageFiles) -> Summary:
         models=models,
         reprojection_error_px=reprojection,
         track_length=tracks,
+        triangulation_angle_deg=number(files.sfm.get("triangulation_angle_deg")),
+        moved=bool(files.sfm["parallax"]) if registered and "parallax" in files.sfm else None,
         georeferenced=_flag(files.georef.get("georeferenced")),
         rmse_horizontal_m=number(placed.horizontal) if placed else None,
         rmse_vertical_m=number(placed.vertical) if placed else None,
@@ -111,6 +115,7 @@ def judge(summary: Summary) -> Verdict:
             verdicts.reprojection(summary.reprojection_error_px),
             verdicts.track_length(summary.track_length),
         ],
+        verdicts.depth(summary.triangulation_angle_deg, summary.moved),
     )
 
 

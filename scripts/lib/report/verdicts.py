@@ -34,6 +34,9 @@ REGISTERED_GOOD, REGISTERED_FAIR = 0.95, 0.80
 # Pixels between where a point is seen and where the model puts it. Sharp, still photos of today's
 # cameras give 0.4 to 1.1 (50 phone photos: 0.97); above 2 the lens model or the matches are wrong.
 REPROJECTION_GOOD, REPROJECTION_FAIR = 1.2, 2.0
+# Degrees between the photos' lines of sight to a spot, the median spot. 3 is a step of one twentieth of
+# the distance; below 1.5 the stage on poses refuses.
+DEPTH_GOOD, DEPTH_FAIR = 3.0, 1.5
 # Photos that see the same point. Two rays always meet somewhere, the third one checks them; with
 # four and more, one bad match no longer moves the point.
 TRACK_GOOD, TRACK_FAIR = 4.0, 3.0
@@ -127,6 +130,25 @@ def reprojection(error_px: float | None) -> Verdict:
         Level.GOOD: "Camera positions fit the photos to about a pixel.",
         Level.FAIR: "Camera positions fit, but not crisply: some blur, movement or zooming.",
         Level.WEAK: "Camera positions fit badly: motion blur, moving things or a changed zoom.",
+    }
+    return Verdict(level, texts[level])
+
+
+def depth(angle_deg: float | None, moved: bool | None = None) -> Verdict:
+    """Whether the photos show depth: the camera `moved`, and far enough for the angles at a spot."""
+    if moved is False:
+        return Verdict(
+            Level.WEAK,
+            "A camera that only turned on the spot explains these photos as well: they show no depth, "
+            "however good the picture looks from there. Walk sideways, a step between photos.",
+        )
+    if angle_deg is None:
+        return NOT_MEASURED
+    level = _falling(angle_deg, DEPTH_GOOD, DEPTH_FAIR)
+    texts = {
+        Level.GOOD: "The photos were taken far enough apart to show depth.",
+        Level.FAIR: "The photos were taken close together: distances are rough.",
+        Level.WEAK: "The photos were taken from nearly one spot: there is hardly any depth.",
     }
     return Verdict(level, texts[level])
 
@@ -228,13 +250,15 @@ def format_loss(loss_db: float | None) -> Verdict:
     return Verdict(level, texts[level])
 
 
-def overall(registered: Verdict, seen: Verdict, others: Iterable[Verdict]) -> Verdict:
-    """The headline: placed photos and the picture decide, other measures can only make it fair.
+def overall(
+    registered: Verdict, seen: Verdict, others: Iterable[Verdict], shown: Verdict = NOT_MEASURED
+) -> Verdict:
+    """The headline: placed photos, depth `shown` and the picture decide, the rest can only make it fair.
 
     So a handful of photos, or a slightly blurred set, that still came out well is not called weak.
     """
     minor = worst(verdict.level for verdict in others)
-    level = worst([registered.level, seen.level])
+    level = worst([registered.level, seen.level, shown.level])
     if level is Level.UNKNOWN:
         level = minor
     elif level is Level.GOOD and minor is Level.WEAK:

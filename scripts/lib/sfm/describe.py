@@ -10,9 +10,9 @@ import pycolmap
 
 from scripts.lib.sfm.mapping import Attempt
 from scripts.lib.sfm.matching import Verified
+from scripts.lib.sfm.parallax import median_angle
 
 NEIGHBOURS = 5  # of a photo, by matches
-ANGLE_SAMPLE = 2000  # points whose triangulation angle is measured
 
 NamePair = tuple[str, str]
 
@@ -53,6 +53,9 @@ def describe(
         "track_length": summary["track_length"],
         "tracks": _tracks(model),
         "triangulation_angle_deg": median_angle(model),
+        "parallax": best.parallax.facts() if best.parallax else None,
+        # Photos that a camera which only turned explains: no attempt's model of them counts.
+        "turned": max(attempt.turned_photos for attempt in attempts),
         "focal_px": float(np.mean([c["focal_px"] for c in cameras])) if cameras else None,
         "cameras": cameras,
         "unregistered": [name for name in files if name not in names],
@@ -77,25 +80,6 @@ def components(attempt: Attempt) -> list[dict[str, Any]]:
                 {"registered": len(names), "points": int(model.num_points3D()), "photos": names}
             )
     return found
-
-
-def median_angle(model: pycolmap.Reconstruction | None) -> float | None:
-    """Median over the points of the widest angle in degrees under which two photos see them.
-
-    Near zero when the camera only turned: such a model has directions, but no depth.
-    """
-    if model is None or not model.num_points3D():
-        return None
-    centres = {i: model.image(i).projection_center() for i in model.reg_image_ids()}
-    points = list(model.points3D.values())
-    step = max(1, len(points) // ANGLE_SAMPLE)
-    angles = []
-    for point in points[::step]:
-        seen = {element.image_id for element in point.track.elements}
-        rays = np.array([centres[i] for i in sorted(seen)[:12]]) - point.xyz
-        rays /= np.linalg.norm(rays, axis=1, keepdims=True) + 1e-12
-        angles.append(float(np.degrees(np.arccos(np.clip((rays @ rays.T).min(), -1, 1)))))
-    return round(float(np.median(angles)), 3)
 
 
 def _tracks(model: pycolmap.Reconstruction | None) -> dict[str, float] | None:

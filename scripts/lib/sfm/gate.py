@@ -24,22 +24,16 @@ def require_scene(
     """Judge sfm.json's content; adds `verdict` and `advice` to it.
 
     `dropped` are the lines of photos.json that were not kept. Raises UserError with one paragraph
-    when the scene is hopeless and `options.force` is not set.
+    when the scene is hopeless and `options.force` is not set, or there is no model to go on with.
     """
     faults = _faults(report, options)
     advice = _advice(report, dropped, bool(faults))
     report["advice"] = advice
-    report["verdict"] = "passed" if not faults else "forced" if options.force else "refused"
-    if faults and not options.force:
-        raise UserError(
-            " ".join(
-                [
-                    *faults,
-                    *advice,
-                    "To go on with what there is, set map_scene.force to true.",
-                ]
-            )
-        )
+    forced = options.force and report["registered"] > 0  # nothing goes on without a model
+    report["verdict"] = "passed" if not faults else "forced" if forced else "refused"
+    if faults and not forced:
+        way_on = ["To go on with what there is, set map_scene.force to true."]
+        raise UserError(" ".join([*faults, *advice, *([] if options.force else way_on)]))
     for sentence in [*faults, *advice]:
         say(f"Note: {sentence}")
 
@@ -48,6 +42,13 @@ def _faults(report: dict[str, Any], options: MapOptions) -> list[str]:
     """What stops the scene."""
     total, registered = report["photos"], report["registered"]
     needed = max(options.min_photos, math.ceil(options.min_registered_fraction * total))
+    turned = report.get("turned") or 0
+    # Beside too few photos with a place, or, with `force`, in the very model that goes on.
+    if turned and turned >= registered and (registered < needed or not report.get("parallax")):
+        return [
+            f"a camera that only turned explains {turned} of {total} photos as well as any model does: "
+            "they were taken from one spot, and show no depth."
+        ]
     if registered == 0:
         return [f"none of {total} photos found its place."]
     if registered < needed:
@@ -76,7 +77,7 @@ def _advice(report: dict[str, Any], dropped: Sequence[dict[str, Any]], refused: 
     if turned and refused:
         found.append(
             "Most pairs of photos differ by a turn of the camera only: depth needs steps sideways, "
-            "so walk around the subject instead of turning on the spot."
+            "so walk around the subject, a step between photos, instead of turning on the spot."
         )
     if len(pieces) > 1:
         groups = "; ".join(f"{p['registered']} photos ({_span(p['photos'])})" for p in pieces)
@@ -113,6 +114,8 @@ def _only_turned(report: dict[str, Any]) -> bool:
     """Whether most pairs show no way of the camera, and the model (if any) no depth."""
     kinds = report.get("pair_kinds", {})
     count = sum(kinds.values())
+    if (report.get("turned") or 0) > report["registered"]:
+        return True
     turned = kinds.get("turned", 0) + kinds.get("flat_or_turned", 0)
     angle = report.get("triangulation_angle_deg")
     if angle is not None and angle >= 2 * MIN_ANGLE_DEG and report["registered"] >= MIN_GROUP:

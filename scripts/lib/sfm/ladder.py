@@ -4,6 +4,9 @@ Each rung is tried only when the ones before left too many photos without a plac
 and the best model wins: most photos, then longest tracks, then least reprojection error. The other
 mapper comes before more features because it costs seconds and they cost more than all before: on a
 street of 29 photos the incremental mapper stopped at two, and the global one placed all.
+
+No rung can give depth to photos from one spot. Once a mapper's model of them turns out to be explained by a
+camera that only turned, the climb ends: the next mapper would try harder to invent some.
 """
 
 from __future__ import annotations
@@ -20,9 +23,19 @@ import numpy as np
 
 from scripts.lib.console import UserError, say
 from scripts.lib.files import scratch_folder
+from scripts.lib.geo import Sim3, rotation_to_z
 from scripts.lib.sfm.features import FeatureOptions, extract_features
+from scripts.lib.sfm.gps import find_located, fit_to_gps
+from scripts.lib.sfm.gravity import up_direction
 from scripts.lib.sfm.mapping import Attempt, MapOptions, mapper_order, run_mapper
-from scripts.lib.sfm.matching import MatchOptions, match_pairs, not_compared, verified_pairs
+from scripts.lib.sfm.matching import (
+    MatchOptions,
+    match_pairs,
+    not_compared,
+    verified_matches,
+    verified_pairs,
+)
+from scripts.lib.sfm.parallax import measure_parallax
 from scripts.lib.sfm.retrieval import count_votes, voted_pairs
 
 # Wider: every pair of a set this small, else this many photos by looks for each one.
@@ -72,7 +85,7 @@ def climbing(
     with scratch_folder(folder, "ladder") as work:
         climb = Climb(photos, folder, work, options, features, matching, threads)
         attempts = _attempts(database, climb)
-        yield _best(attempts), attempts
+        yield _chosen(attempts, climb.options), attempts
 
 
 def _attempts(database: Path, climb: Climb) -> list[Attempt]:
@@ -96,9 +109,11 @@ def _attempts(database: Path, climb: Climb) -> list[Attempt]:
 def _attempt(rung: str, mapper: str, database: Path, climb: Climb) -> Attempt:
     attempt = run_mapper(mapper, database, climb.folder, climb.options, climb.threads)
     found = verified_pairs(database)
-    attempt = replace(attempt, rung=rung, verified=len(found))
+    attempt = _with_gps(replace(attempt, rung=rung, verified=len(found)), climb)
     rest = [int(model.num_reg_images()) for model in attempt.models[1:]]
     apart = f", apart from it {' and '.join(map(str, rest))}" if rest else ""
+    if attempt.turned_photos:
+        apart += f"; {attempt.turned_photos} as a camera that only turned, which gives no depth"
     say(
         f"{mapper} mapper, {rung}: {attempt.registered} of {len(climb.photos)} photos in one "
         f"model{apart}"
@@ -106,9 +121,37 @@ def _attempt(rung: str, mapper: str, database: Path, climb: Climb) -> Attempt:
     return attempt
 
 
+def _with_gps(attempt: Attempt, climb: Climb) -> Attempt:
+    """The attempt with its model without parallax accepted where GPS has the photos at the same places.
+
+    A flight over a plain with an unknown lens looks like the turn of a camera far away; GPS knows better.
+    """
+    if attempt.models or not attempt.turned or not climb.options.use_gps:
+        return attempt
+    model = attempt.turned[0]
+    located = find_located(model, climb.photos)
+    if located is None:
+        return attempt
+    up, _ = up_direction(model, climb.photos)
+    if fit_to_gps(model, located, Sim3(1.0, rotation_to_z(up), np.zeros(3))).sim3 is None:
+        return attempt
+    parallax = measure_parallax(model, verified_matches(attempt.database))
+    return replace(attempt, models=[model], turned=attempt.turned[1:], parallax=parallax)
+
+
 def _enough(attempts: Sequence[Attempt], climb: Climb) -> bool:
-    most = max(attempt.registered for attempt in attempts)
+    """Whether another rung would be in vain: nearly all photos have a place, or all are from one spot."""
+    most = max(max(attempt.registered, attempt.turned_photos) for attempt in attempts)
     return most >= climb.options.retry_below * len(climb.photos)
+
+
+def _chosen(attempts: Sequence[Attempt], options: MapOptions) -> Attempt:
+    """The best attempt; where none has a model, `force` takes one without parallax."""
+    best = _best(attempts)
+    if best.registered or not options.force:
+        return best
+    flat = max(attempts, key=lambda attempt: attempt.turned_photos)
+    return replace(flat, models=list(flat.turned)) if flat.turned else best
 
 
 def _best(attempts: Sequence[Attempt]) -> Attempt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import pycolmap
 
 from scripts.lib.console import UserError
 from scripts.lib.files import scratch_folder
+from scripts.lib.sfm.matching import verified_matches
+from scripts.lib.sfm.parallax import Parallax, measure_parallax
 from scripts.lib.sfm.quiet import heartbeat
 
 MAPPERS = ("auto", "incremental", "global")
@@ -47,7 +49,11 @@ class MapOptions:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What one mapper made of the matches: its models, largest first."""
+    """What one mapper made of the matches: its models, largest first.
+
+    `turned` are models without parallax, which a camera that only turned explains as well: they have
+    no depth to train on and count for nothing.
+    """
 
     mapper: str
     models: list[pycolmap.Reconstruction]
@@ -55,11 +61,18 @@ class Attempt:
     database: Path = Path()
     rung: str = "as matched"
     verified: int = 0  # verified pairs it had
+    parallax: Parallax | None = None  # of the largest model
+    turned: Sequence[pycolmap.Reconstruction] = ()
 
     @property
     def registered(self) -> int:
         """Photos in the largest model."""
         return int(self.models[0].num_reg_images()) if self.models else 0
+
+    @property
+    def turned_photos(self) -> int:
+        """Photos in the largest model without parallax."""
+        return max((int(model.num_reg_images()) for model in self.turned), default=0)
 
     def names(self, model: int) -> set[str]:
         """Photos of one of its models; empty when there is no such model."""
@@ -82,6 +95,8 @@ class Attempt:
             "reprojection_error_px": (
                 float(largest.compute_mean_reprojection_error()) if largest else None
             ),
+            "parallax": self.parallax.facts() if self.parallax else None,
+            "turned": self.turned_photos,
             "seconds": round(self.seconds, 2),
         }
 
@@ -113,7 +128,17 @@ def run_mapper(
         models = run(copy, folder, work / "models", options, threads)
     kept = [model for model in models.values() if _supported(model)]
     ordered = sorted(kept, key=lambda m: (-m.num_reg_images(), -m.num_points3D()))
-    return Attempt(mapper, ordered, time.monotonic() - began, database)
+    matches, known = verified_matches(database), _known_focals(database)
+    measured = [(model, measure_parallax(model, matches, known)) for model in ordered]
+    moved = [(model, parallax) for model, parallax in measured if parallax and parallax.found]
+    return Attempt(
+        mapper,
+        [model for model, _ in moved],
+        time.monotonic() - began,
+        database,
+        parallax=moved[0][1] if moved else None,
+        turned=[model for model, parallax in measured if not (parallax and parallax.found)],
+    )
 
 
 def _supported(model: pycolmap.Reconstruction) -> bool:
@@ -175,6 +200,14 @@ def _global(
             calibration.random_seed = options.seed
             pycolmap.calibrate_view_graph(database, calibration)
         return dict(pycolmap.global_mapping(database, folder, output, settings))
+
+
+def _known_focals(database: Path) -> dict[int, float]:
+    """Focal lengths in pixels that EXIF tells, by camera."""
+    link = pycolmap.Database.open(database)
+    cameras = link.read_all_cameras()
+    link.close()
+    return {c.camera_id: float(c.mean_focal_length()) for c in cameras if c.has_prior_focal_length}
 
 
 def _all_focals_known(database: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pycolmap
 
 from scripts.lib.console import Progress, UserError
@@ -160,6 +161,19 @@ def verified_pairs(database: Path) -> dict[tuple[str, str], Verified]:
             a, b = pycolmap.pair_id_to_image_pair(pair_id)
             pairs[names[a], names[b]] = Verified(len(geometry.inlier_matches), kind)
     return pairs
+
+
+def verified_matches(database: Path) -> dict[tuple[int, int], npt.NDArray[np.int64]]:
+    """Features (K, 2) that verified matches join, by the numbers of the two images."""
+    link = pycolmap.Database.open(database)
+    ids, geometries = link.read_two_view_geometries()
+    link.close()
+    matches = {}
+    for pair_id, geometry in zip(ids, geometries, strict=True):
+        if int(geometry.config) in KINDS and len(geometry.inlier_matches):
+            a, b = pycolmap.pair_id_to_image_pair(pair_id)
+            matches[a, b] = np.asarray(geometry.inlier_matches, np.int64)
+    return matches
 
 
 def not_compared(database: Path, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
