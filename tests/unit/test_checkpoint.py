@@ -20,12 +20,14 @@ import torch
 from botocore.stub import Stubber
 
 from scripts.lib.console import UserError
+from scripts.lib.digest import code_digest
 from scripts.lib.files import read_json
 from scripts.lib.scene import load_scene
 from scripts.lib.train.checkpoint import Checkpoints, run_key
 from scripts.lib.train.options import TrainOptions, resolve
 from scripts.lib.train.trainer import Trainer
 from scripts.train_splat import main
+from tests.conftest import ROOT
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
 OPTIONS = {"steps": 120, "cap": 300, "sh_degree": 1, "checkpoint_every": 0.05}
@@ -134,6 +136,10 @@ def test_other_options_are_left_alone(
 ) -> None:
     key = run_key(scene_zip, {"steps": 5})
     assert key != run_key(scene_zip, {"steps": 6})
+    assert key == run_key(scene_zip, {"steps": 5}, code_digest(ROOT, "train_splat"))
+    assert key != run_key(scene_zip, {"steps": 5}, "edited"), (
+        "a run does not go on under other code"
+    )
     Checkpoints(tmp_path / "checkpoints", key).save(3, {"step": 3})
     main(command(scene_zip, tmp_path, steps=5))
     assert "Ignoring 1 checkpoint(s)" in capsys.readouterr().out

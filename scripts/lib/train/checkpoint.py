@@ -1,8 +1,8 @@
 """Checkpoints of a training run: written whole or not at all, the last two kept, keyed by its inputs.
 
-A run's key covers the bytes of its inputs and every setting, and stands in the file's name, so that
-a checkpoint of other inputs or options is never continued by mistake. They lie in a local folder or
-under a prefix in S3; there the upload goes on while training does.
+A run's key covers the bytes of its inputs, every setting and the code, and stands in the file's name, so
+that a checkpoint of other inputs, options or code is never continued by mistake. They lie in a local
+folder or under a prefix in S3; there the upload goes on while training does.
 """
 
 from __future__ import annotations
@@ -20,20 +20,25 @@ from typing import Any
 import torch
 
 from scripts.lib.console import UserError, say
+from scripts.lib.digest import code_digest
 from scripts.lib.faults import naming, sentence
 from scripts.lib.files import part_file, remove_parts, sha256
 from scripts.lib.places import Folder, place
 
+ROOT = Path(__file__).resolve().parents[3]
 KEPT = 2
 SUFFIX = ".pt"
 PART = "[0-9a-f]" * 16  # a key, in the names of files being written
-LAYOUT = 3  # raise when the content changes meaning: older checkpoints are then left alone
 PATTERN = re.compile(r"([0-9a-f]{16})-(\d{8})\.pt")
 
 
-def run_key(scene: Path, settings: dict[str, object]) -> str:
-    """What makes two runs the same: the scene's bytes, every setting, and this module's layout."""
-    text = json.dumps([LAYOUT, sha256(scene), settings], sort_keys=True)
+def run_key(scene: Path, settings: dict[str, object], code: str = "") -> str:
+    """What makes two runs the same: the scene's bytes, every setting, and the code that trains.
+
+    code: the digest of that code, by default of train_splat and all that it imports.
+    """
+    code = code or code_digest(ROOT, "train_splat")
+    text = json.dumps([code, sha256(scene), settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -136,8 +141,8 @@ class Checkpoints:
         own, others = self._matches()
         if others:
             say(
-                f"Ignoring {others} checkpoint(s) in {self.place} made from another scene or with"
-                " other options"
+                f"Ignoring {others} checkpoint(s) in {self.place} made from another scene, with"
+                " other options or by other code"
             )
         for step, name in own:
             # What the place or the disk refuses is no damage: hours of work may lie there.
