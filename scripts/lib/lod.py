@@ -150,7 +150,11 @@ def read(path: Path) -> list[Level]:
             if [len(some) for some in levels] != meta["counts"]:
                 raise ValueError("its tables name other numbers of Gaussians than it says")
             sizes = [
-                sum(info.file_size for info in archive.infolist() if info.filename[0] == str(level))
+                sum(
+                    part.file_size
+                    for part in archive.infolist()
+                    if _level_of(part.filename) == level
+                )
                 for level in range(len(levels))
             ]
         except UserError:
@@ -162,6 +166,12 @@ def read(path: Path) -> list[Level]:
                 f"{path} holds damaged levels of detail ({error}); run compress_splat again"
             ) from None
     return [Level(*pair) for pair in zip(levels, sizes, strict=True)]
+
+
+def _level_of(name: str) -> int | None:
+    """The level that a member `LEVEL_PART/FILE` belongs to; None of what belongs to all."""
+    level = name.partition("_")[0]
+    return int(level) if level.isdigit() else None
 
 
 def _reader(archive: zipfile.ZipFile, folder: str) -> Callable[[str], bytes]:

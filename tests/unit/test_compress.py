@@ -245,3 +245,16 @@ def test_merging_keeps_place_and_spread() -> None:
     assert len(one) == 1 and np.allclose(one.means[0], [0.5, 0, 0], atol=1e-6)
     assert np.allclose(np.sort(np.exp(one.scales[0])), [0.2, 0.2, np.sqrt(0.04 + 0.25)], atol=1e-3)
     assert np.allclose(one.sh0[0], two.sh0.mean(0), atol=1e-6)
+
+
+def test_bytes_of_ten_levels_and_more_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Level 1 is not level 10: parts are counted by the number before the underscore."""
+    monkeypatch.setattr(lod, "MERGES", (1,) * 11)
+    options = compress.CompressOptions(stream_from=1, sh_iterations=1)
+    compress.write_lod(tmp_path / "lod.zip", make_gaussians(20), options)
+    sizes = [level.bytes for level in lod.read(tmp_path / "lod.zip")]
+    with zipfile.ZipFile(tmp_path / "lod.zip") as archive:
+        parts = sum(i.file_size for i in archive.infolist() if i.filename != "lod-meta.json")
+    assert len(sizes) == 11 and sum(sizes) == parts and max(sizes) == min(sizes)
