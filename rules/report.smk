@@ -62,6 +62,10 @@ rule report_scene:
         poster="<results>/{scene}/poster.jpg",
         view="<results>/{scene}/view.json",
         stops="<results>/{scene}/stops.jpg",
+        features="<results>/{scene}/features.json",
+        undistort="<results>/{scene}/undistort.json",
+        compress="<results>/{scene}/compress.json",
+        tour="<results>/{scene}/tour.json",
         manifest="<results>/{scene}/web/manifest.json",
         benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
         cost="<results>/{scene}/cost.json",
@@ -93,7 +97,8 @@ rule report_scene:
         " --pairs {input.pairs:q} --sfm {input.sfm:q} --georef {input.georef:q} --train {input.train:q}"
         " --eval {input.eval:q} --clean {input.clean:q} --codecs {input.codecs:q} --renders {input.renders:q}"
         " --poster {input.poster:q} --view {input.view:q} --stops {input.stops:q}"
-        " --manifest {input.manifest:q} --benchmarks {input.benchmarks:q} --cost {input.cost:q}"
+        " --features {input.features:q} --undistort {input.undistort:q} --compress {input.compress:q}"
+        " --tour {input.tour:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q} --cost {input.cost:q}"
         " --options {params.options:q} --output {output.report:q} 2>&1 | tee {log:q}"
 
 

@@ -2,6 +2,7 @@
 
 Needs  <results>/{scene}/photos.zip, photos.json
 Leaves <results>/{scene}/sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json
+       <results>/{scene}/features.json, pairs.json, undistort.json   how the other steps were run
        <results>/{scene}/undistorted.zip   images/NAME.jpg and sparse/ (COLMAP, PINHOLE cameras); for photos that
                                            have one, masks/NAME.jpg.png: one bit, the photo's size, black is ignored
 """
@@ -14,6 +15,7 @@ rule extract_features:
         report="<results>/{scene}/photos.json",
     output:
         database="<results>/{scene}/features.db",
+        metrics="<results>/{scene}/features.json",
     log:
         "<logs>/{scene}/extract_features.log",
     benchmark:
@@ -30,7 +32,8 @@ rule extract_features:
         code=code("extract_features"),
     shell:
         "python -m scripts.extract_features --photos {input.photos:q} --photos-report {input.report:q}"
-        " --options {params.options:q} --database {output.database:q} --threads {threads} 2>&1 | tee {log:q}"
+        " --options {params.options:q} --database {output.database:q} --metrics {output.metrics:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule match_photos:
@@ -111,6 +114,7 @@ rule undistort:
         frames="<results>/{scene}/sparse/frames.bin",
     output:
         scene="<results>/{scene}/undistorted.zip",
+        metrics="<results>/{scene}/undistort.json",
     log:
         "<logs>/{scene}/undistort.log",
     benchmark:
@@ -128,4 +132,5 @@ rule undistort:
         code=code("undistort"),
     shell:
         "python -m scripts.undistort --photos {input.photos:q} --sparse {params.sparse:q}"
-        " --options {params.options:q} --output {output.scene:q} --threads {threads} 2>&1 | tee {log:q}"
+        " --options {params.options:q} --output {output.scene:q} --metrics {output.metrics:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"

@@ -25,6 +25,10 @@ rule bundle_web:
         train="<results>/{scene}/train.json",
         eval="<results>/{scene}/eval.json",
         clean="<results>/{scene}/clean.json",
+        features="<results>/{scene}/features.json",
+        pairs="<results>/{scene}/pairs.json",
+        undistort="<results>/{scene}/undistort.json",
+        compress="<results>/{scene}/compress.json",
         codecs="<results>/{scene}/codecs.json",
         shipped=collect("<results>/{{scene}}/{file}", file=SHIPPED),
     output:
@@ -51,7 +55,8 @@ rule bundle_web:
         "python -m scripts.bundle_web --scene {wildcards.scene:q} --sog {input.sog:q}"
         " --mobile {input.mobile:q} --poster {input.poster:q} --view {input.view:q} --photos {input.photos:q} --sfm {input.sfm:q}"
         " --georef {input.georef:q} --train {input.train:q} --eval {input.eval:q}"
-        " --clean {input.clean:q} --shipped {input.shipped:q} --images {params.images:q}"
+        " --features {input.features:q} --pairs {input.pairs:q} --undistort {input.undistort:q}"
+        " --compress {input.compress:q} --clean {input.clean:q} --shipped {input.shipped:q} --images {params.images:q}"
         " --codecs {input.codecs:q} --options {params.options:q} --output-dir {params.folder:q}"
         " --lod {input.lod:q} --single {output.single:q} --site {output.site:q}"
         " 2>&1 | tee {log:q}"

@@ -34,7 +34,7 @@ from scripts.lib.node import node_modules
 from scripts.lib.options import parse_options
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")
-OPTIONAL = ("clean",)
+OPTIONAL = ("features", "pairs", "undistort", "clean", "compress")
 
 
 def copy(source: Path, target: Path) -> None:

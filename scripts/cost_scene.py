@@ -14,6 +14,7 @@ from scripts.lib.console import run_main, say
 from scripts.lib.cost import PRICES, cloud_cost, local_cost, read_prices
 from scripts.lib.files import write_json
 from scripts.lib.options import parse_options
+from scripts.lib.provenance import provenance
 from scripts.lib.records import read_ledger
 from scripts.lib.report.inputs import read_benchmark
 
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         rates = (options.price_per_hour, options.watts, options.price_per_kwh)
         cost = local_cost(args.scene, seconds, *rates)
-    write_json(args.output, cost)
+    write_json(args.output, cost | provenance(options))
     money = "no price known" if cost["usd"] is None else f"${cost['usd']:.2f}"
     say(f"{args.output}: {cost['seconds']:.0f} s on {cost['basis']}, {money}")
 

@@ -1,6 +1,6 @@
 """SIFT features and starting intrinsics of every photo.
 
-Needs: photos.zip, photos.json.   Leaves: features.db (a COLMAP database)
+Needs: photos.zip, photos.json.   Leaves: features.db (a COLMAP database), features.json
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from pathlib import Path
 from statistics import median
 
 from scripts.lib.console import run_main, say
-from scripts.lib.files import replacing
+from scripts.lib.files import replacing, write_json
 from scripts.lib.options import parse_options
 from scripts.lib.photos.record import read_report
+from scripts.lib.provenance import SFM, provenance
 from scripts.lib.sfm.features import FeatureOptions, extract_features
+from scripts.lib.sfm.gpu import device_name
 from scripts.lib.sfm.unpack import unpacked
 from scripts.lib.threads import use_threads
 
@@ -26,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos-report", type=Path, required=True, help="its photos.json")
     parser.add_argument("--options", default="{}", help="JSON object, see FeatureOptions")
     parser.add_argument("--database", type=Path, required=True, help="COLMAP database to write")
+    parser.add_argument("--metrics", type=Path, help="features.json to write")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     args = parser.parse_args(argv)
     threads = use_threads(args.threads)
@@ -34,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = [photo["file"] for photo in photos]
     with unpacked(args.photos, args.database, names) as folder, replacing(args.database) as part:
         counts = extract_features(photos, folder, part, options, threads)
+    if args.metrics:
+        report = {"photos": len(counts), "features": counts, "device": device_name()}
+        write_json(args.metrics, report | provenance(options, *SFM))
     say(f"{len(counts)} photos, median {median(counts.values()):.0f} features each.")
 
 

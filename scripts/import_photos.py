@@ -17,6 +17,7 @@ from scripts.lib.options import parse_options
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.photos.room import SHARE
+from scripts.lib.provenance import PHOTOS, provenance
 from scripts.lib.threads import use_threads
 
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report = import_photos(
         args.source, options, args.photos, args.contact, threads, args.name, memory
     )
-    write_json(args.report, report)
+    write_json(args.report, report | provenance(options, *PHOTOS))
     say(f"Kept {report['kept']} photos of {report['kept'] + report['unusable']}.")
 
 

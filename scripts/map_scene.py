@@ -16,6 +16,7 @@ from scripts.lib.files import read_json, scratch_folder, write_bytes, write_json
 from scripts.lib.options import parse_options
 from scripts.lib.photos.record import read_report
 from scripts.lib.placing import placing
+from scripts.lib.provenance import SFM, provenance
 from scripts.lib.sfm.coverage import ground_coverage
 from scripts.lib.sfm.describe import describe
 from scripts.lib.sfm.features import FeatureOptions
@@ -64,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ):
         pairs = verified_pairs(best.database)
         report = describe(best, attempts, photos, pairs, time.monotonic() - began)
+        report |= provenance(options, *SFM)
         try:
             require_scene(report, dropped, options)
         finally:

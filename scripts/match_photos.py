@@ -13,6 +13,7 @@ from scripts.lib.console import run_main, say
 from scripts.lib.files import replacing, write_json
 from scripts.lib.options import parse_options
 from scripts.lib.photos.record import read_report
+from scripts.lib.provenance import SFM, provenance
 from scripts.lib.sfm.matching import MatchOptions, match_photos
 from scripts.lib.threads import use_threads
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     photos = read_report(args.photos_report)
     with replacing(args.output) as part:
         report = match_photos(args.database, photos, part, options, threads)
-    write_json(args.pairs, report)
+    write_json(args.pairs, report | provenance(options, *SFM))
     say(
         f"{report['verified']} of {report['pairs']} pairs verified "
         f"({report['strategy']}: {report['reason']})."

@@ -12,6 +12,7 @@ from pathlib import Path
 from scripts.lib.console import run_main, say
 from scripts.lib.files import write_bytes, write_json
 from scripts.lib.gaussians import read_ply
+from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.scene import load_scene
 from scripts.lib.threads import use_threads
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         picture = poster.render(gaussians, view.world_to_camera, K, device=device.type)
     data = poster.jpeg(picture)
     write_bytes(arguments.output, data)
-    write_json(arguments.view, visit)
+    write_json(arguments.view, visit | provenance({}, *TRAINING))
     say(f"the visit starts where {view.name} was taken; poster of {len(data) / 1000:.0f} kB")
     if visit["tour"]:
         stops, seconds = len(visit["tour"]["stops"]), visit["tour"]["times"][-1]

@@ -1,7 +1,7 @@
 """Render the guided tour as a film, and a strip of its stops, with our own renderer.
 
 Needs  splat.clean.ply, view.json
-Leaves tour.mp4 (H.264, yuv420p), stops.jpg
+Leaves tour.mp4 (H.264, yuv420p), stops.jpg, tour.json
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import numpy.typing as npt
 from scripts.lib import start_view, tour
 from scripts.lib.bundle import check_view
 from scripts.lib.console import Progress, UserError, run_main, say
-from scripts.lib.files import read_json, write_bytes
+from scripts.lib.files import read_json, write_bytes, write_json
 from scripts.lib.film import writing_film
 from scripts.lib.gaussians import read_ply
 from scripts.lib.options import parse_options
+from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
 
@@ -115,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--film", type=Path, required=True, help="tour.mp4 to write")
     parser.add_argument("--stops", type=Path, required=True, help="stops.jpg to write")
     add_compute_arguments(parser)
+    parser.add_argument("--metrics", type=Path, help="tour.json to write")
     given = parser.parse_args(argv)
     use_threads(given.threads)
     options = parse_options(TourOptions, given.options)
@@ -123,6 +125,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     with on_device(given.device, given.gpus) as device:
         frames = film_tour(given.ply, given.view, options, given.film, given.stops, device.type)
+    if given.metrics:
+        made = {"frames": frames, "bytes": given.film.stat().st_size}
+        write_json(given.metrics, made | provenance(options, *TRAINING, "av"))
     say(f"{given.film}: {frames} frames, {given.film.stat().st_size / 1e6:.1f} MB")
 
 

@@ -20,10 +20,11 @@ from scripts.lib.report.values import text
 class ReportOptions:
     """Config section `report_scene`."""
 
-    max_views: int = 12  # held-out views shown as pictures, the worst ones; the rest as figures
+    max_views: int = 12  # judged views shown as pictures, the worst ones; the rest as figures
     picture_side: int = 640  # pixels of the longer side; three of them stand side by side
 
 
+OPTIONAL = ("features", "pairs", "undistort", "clean", "compress", "view", "tour", "cost")
 CONTACT_SIDE = 1600  # pixels of the contact sheet's longer side
 
 
@@ -56,32 +57,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scene", required=True, help="the scene's name")
     for stage in ("photos", "sfm", "georef", "train", "eval", "codecs"):
         parser.add_argument(f"--{stage}", type=Path, required=True, help=f"{stage}.json")
-    parser.add_argument("--pairs", type=Path, help="pairs.json")
-    parser.add_argument("--clean", type=Path, help="clean.json")
-    parser.add_argument("--view", type=Path, help="view.json")
+    for stage in OPTIONAL:
+        parser.add_argument(f"--{stage}", type=Path, help=f"{stage}.json")
     parser.add_argument("--stops", type=Path, help="stops.jpg, the tour's views side by side")
     parser.add_argument("--contact", type=Path, help="contact.jpg, every photo kept or left out")
     parser.add_argument("--renders", type=Path, required=True, help="renders.zip")
     parser.add_argument("--poster", type=Path, required=True, help="poster.jpg")
     parser.add_argument("--manifest", type=Path, help="the page's manifest.json")
     parser.add_argument("--benchmarks", type=Path, nargs="*", default=[], help="one TSV per rule")
-    parser.add_argument("--cost", type=Path, help="cost.json")
     parser.add_argument("--options", default="{}", help="config section report_scene as JSON")
     parser.add_argument("--output", type=Path, required=True, help="the report.html to write")
     given = parser.parse_args(argv)
     files = StageFiles(
         scene=given.scene,
         photos=read_object(given.photos),
-        pairs=read_object(given.pairs),
         sfm=read_object(given.sfm),
         georef=read_object(given.georef),
         train=read_object(given.train),
         eval=read_object(given.eval),
         codecs=read_object(given.codecs),
         manifest=read_object(given.manifest),
-        clean=read_object(given.clean),
-        view=read_object(given.view),
-        cost=read_object(given.cost),
+        **{stage: read_object(getattr(given, stage)) for stage in OPTIONAL},
         benchmarks=tuple(read_benchmark(path) for path in given.benchmarks),
     )
     options = parse_options(ReportOptions, given.options)

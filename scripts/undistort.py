@@ -1,6 +1,6 @@
 """Photos without lens distortion, with their poses, as one zip that any trainer of splats reads.
 
-Needs: photos.zip, sparse/.   Leaves: undistorted.zip (images/ + sparse/, PINHOLE cameras)
+Needs: photos.zip, sparse/.   Leaves: undistorted.zip (images/ + sparse/, PINHOLE cameras), undistort.json
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.console import run_main, say
+from scripts.lib.files import write_json
 from scripts.lib.options import parse_options
+from scripts.lib.provenance import SFM, provenance
 from scripts.lib.sfm.undistort import UndistortOptions, undistort
 from scripts.lib.threads import use_threads
 
@@ -22,11 +24,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sparse", type=Path, required=True, help="folder of the COLMAP model")
     parser.add_argument("--options", default="{}", help="JSON object, see UndistortOptions")
     parser.add_argument("--output", type=Path, required=True, help="undistorted.zip to write")
+    parser.add_argument("--metrics", type=Path, help="undistort.json to write")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     args = parser.parse_args(argv)
     threads = use_threads(args.threads)
     options = parse_options(UndistortOptions, args.options)
     count = undistort(args.photos, args.sparse, args.output, options, threads)
+    if args.metrics:
+        write_json(args.metrics, {"photos": count} | provenance(options, *SFM))
     say(f"Undistorted {count} photos.")
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import subprocess
-import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scripts.lib import provenance
 from scripts.lib.bundle import FILES, ROOT, without_places
 from scripts.lib.files import sha256, write_bytes
 from scripts.lib.privacy import photo_numbers, without_host, without_photo_names
@@ -42,14 +41,6 @@ def created() -> str:
     return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 
-def project_version() -> str:
-    """This project's version, from pyproject.toml beside the scripts."""
-    try:
-        return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
-    except (OSError, KeyError, tomllib.TOMLDecodeError):
-        return "unknown"
-
-
 def pick(value: Any, *keys: str) -> dict[str, Any]:
     """The given keys of a stage's JSON, those that are there."""
     return {key: value[key] for key in keys if isinstance(value, Mapping) and key in value}
@@ -73,21 +64,6 @@ def git_commit() -> str:
         return os.environ.get("SPLATMAKE_COMMIT", "")
 
 
-def machine() -> dict[str, Any]:
-    """The machine that made the page: no names, only what explains timings."""
-    return {
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
-    }
-
-
-def without_options(stage: Mapping[str, Any]) -> dict[str, Any]:
-    """A stage's JSON without its options: those of the run stand in the manifest once."""
-    return {key: value for key, value in stage.items() if key != "options"}
-
-
 def build_manifest(
     *,
     scene: str,
@@ -105,11 +81,12 @@ def build_manifest(
 ) -> dict[str, Any]:
     """manifest.json: what went in, how it was made, how good it is, and the hash of every file.
 
-    `stages` holds the parsed JSON of photos, sfm, georef, train, eval and codecs; `stage_files`
-    their paths; `shipped` entries of the files beside the bundle; `site` those of the zip for hosts,
-    its copy of this manifest apart; `decoded` what the page's splat holds; `images` the pinned
-    containers. Nothing in the result says where on Earth the place is, how its photos were called (each has
-    the number of its entry in photos.json, counted from 1), or in which registry the containers lie.
+    `stages` holds the parsed JSON of photos, sfm, georef, train, eval and codecs, and of others as far as
+    there are; `stage_files` their paths; `shipped` entries of the files beside the bundle; `site` those of
+    the zip for hosts, its copy of this manifest apart; `decoded` what the page's splat holds; `images` the
+    pinned containers. Nothing in the result says where on Earth the place is, how its photos were called
+    (each has the number of its entry in photos.json, counted from 1), or in which registry the containers
+    lie.
     """
     photos = stages["photos"].get("photos", [])
     kept = [photo for photo in photos if photo.get("kept")]
@@ -120,10 +97,10 @@ def build_manifest(
         "scene": scene,
         "title": title,
         "created": created(),
-        "versions": {"splatmake": project_version(), **versions},
+        "versions": {**provenance.versions(), **versions},
         "git_commit": git_commit(),
         "images": {name: without_host(image) for name, image in images.items()},
-        "machine": machine(),
+        "machine": provenance.machine(),
         "options": dict(options),
         "photos": {
             "given": len(photos),
@@ -133,7 +110,15 @@ def build_manifest(
                 for photo in kept
             ],
         },
-        "sfm": pick(sfm, "photos", "registered", "reprojection_error_px", "seconds", "options"),
+        "sfm": pick(
+            sfm,
+            "photos",
+            "registered",
+            "reprojection_error_px",
+            "seconds",
+            "options",
+            "versions",
+        ),
         "georef": pick(stages["georef"], "georeferenced", "rmse_horizontal_m", "rmse_vertical_m"),
         "train": pick(
             train,
@@ -144,21 +129,42 @@ def build_manifest(
             "gaussians",
             "seed",
             "peak_memory_mb",
+            "split_counts",
+            "curve_measured_on",
             "options",
             "versions",
-        ),  # fmt: skip
-        "eval": pick(stages["eval"], "psnr", "ssim", "flip", "held_out"),
-        "clean": without_options(stages.get("clean", {})),
-        "codecs": stages["codecs"],
+            "machine",
+        ),
+        "eval": pick(stages["eval"], "psnr", "ssim", "flip", "held_out", "split_counts"),
+        "pairs": pick(stages.get("pairs", {}), "strategy", "pairs", "verified", "device"),
+        "clean": provenance.without(stages.get("clean", {})),
+        "codecs": provenance.without(stages["codecs"]),
         "start_view": pick(view, "name", "position", "target", "fov"),
-        "stages": {name: {"sha256": sha256(path)} for name, path in stage_files.items()},
+        "stages": {
+            name: {
+                "sha256": sha256(path),
+                **pick(stages[name], "device"),
+                **provenance.of(stages[name]),
+            }
+            for name, path in stage_files.items()
+        },
         "decoded": dict(decoded),
         "shipped": dict(shipped),
         "site": dict(site),
         "files": {name: dict(files[name]) for name in FILES if name in files},
     }
     # Scene, title and options are the publisher's own words, and stay as they are.
-    for key in ("sfm", "georef", "train", "eval", "clean", "codecs", "start_view"):
+    for key in (
+        "sfm",
+        "georef",
+        "train",
+        "eval",
+        "pairs",
+        "clean",
+        "codecs",
+        "start_view",
+        "stages",
+    ):
         manifest[key] = without_photo_names(manifest[key], numbers)
     return dict(without_places(manifest))
 
@@ -223,7 +229,7 @@ def ro_crate(
         "@id": "#splatmake",
         "@type": "SoftwareApplication",
         "name": "splatmake",
-        "softwareVersion": project_version(),
+        "softwareVersion": provenance.project_version(),
     }
     action = {
         "@id": "#made",

@@ -39,6 +39,10 @@ class StageFiles:
     clean: Json = field(default_factory=dict)
     view: Json = field(default_factory=dict)
     cost: Json = field(default_factory=dict)
+    features: Json = field(default_factory=dict)
+    undistort: Json = field(default_factory=dict)
+    compress: Json = field(default_factory=dict)
+    tour: Json = field(default_factory=dict)
     benchmarks: tuple[Benchmark, ...] = ()
 
 

@@ -173,7 +173,9 @@ def write_images(
     """Write cameras, rigs, frames and images in the order of the report; returns image ids by name.
 
     Written before extraction, because COLMAP numbers images as its threads finish them, and
-    numbering decides ties further on: the same photos must give the same model.
+    numbering decides ties further on. So the same photos give the same numbers, whatever the threads; the
+    model is the same to the last digit only for the same device, since SIFT on a GPU finds other features,
+    and not for certain even then: Ceres adds up in the order in which its threads finish.
     """
     by_name = {photo["file"]: photo for photo in photos}
     camera_of: dict[str, tuple[int, int]] = {}

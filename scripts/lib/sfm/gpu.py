@@ -13,3 +13,8 @@ def device() -> pycolmap.Device:
     """
     count = getattr(pycolmap, "get_num_cuda_devices", None)
     return pycolmap.Device.cuda if count is not None and count() > 0 else pycolmap.Device.cpu
+
+
+def device_name() -> str:
+    """The same as the stages' JSON tells it: `cuda` or `cpu`, for their features and matches differ."""
+    return "cuda" if device() == pycolmap.Device.cuda else "cpu"

@@ -15,7 +15,7 @@ import pycolmap
 from scripts.lib.console import Progress, UserError
 from scripts.lib.files import scratch_folder
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
-from scripts.lib.sfm.gpu import device
+from scripts.lib.sfm.gpu import device, device_name
 from scripts.lib.sfm.pairs import STRATEGIES, choose_pairs
 from scripts.lib.sfm.retrieval import count_votes
 
@@ -80,11 +80,11 @@ def match_photos(
         )
     names = [photo["file"] for photo in photos]
     require_photos_in(features, names, "extract_features")
+    limit = options.exhaustive_limit * (CUDA_FACTOR if device_name() == "cuda" else 1)
     chosen = choose_pairs(
         photos,
         options.strategy,
-        exhaustive_limit=options.exhaustive_limit
-        * (CUDA_FACTOR if device() == pycolmap.Device.cuda else 1),
+        exhaustive_limit=limit,
         neighbours=options.neighbours,
         overlap=options.overlap,
         votes=lambda: count_votes(features, names),
@@ -101,6 +101,8 @@ def match_photos(
     kinds = [pair.kind for pair in found.values()]
     return {
         "strategy": chosen.strategy,
+        "device": device_name(),
+        "exhaustive_limit": limit,
         "reason": chosen.reason,
         "photos": len(photos),
         "pairs": len(chosen.pairs),
