@@ -1,9 +1,9 @@
-"""A trained splat, and how good it is on photos it never saw.
+"""A trained splat, and how good it is on photos that it never saw and that nothing was decided by.
 
 Needs  <results>/{scene}/undistorted.zip
 Leaves <results>/{scene}/splat.ply, train.json, eval.json, renders.zip, splat.clean.ply, clean.json,
        splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, lod.zip, compress.json, codecs.json,
-       poster.jpg, view.json, tour.mp4, stops.jpg
+       poster.jpg, view.json, tour.mp4, stops.jpg, tour.json
 """
 
 
@@ -39,7 +39,7 @@ rule train_splat:
 
 
 rule evaluate_splat:
-    """Render the held-out views and compare them with their photos."""
+    """Render the splat from where the photos that judge were taken, and compare it with them."""
     input:
         ply="<results>/{scene}/splat.ply",
         scene="<results>/{scene}/undistorted.zip",
@@ -69,7 +69,7 @@ rule evaluate_splat:
 
 
 rule clean_splat:
-    """Leave out floaters and haze that the cameras never really saw, as far as held-out views allow."""
+    """Leave out floaters and haze that the cameras never really saw, as far as the steering photos allow."""
     input:
         ply="<results>/{scene}/splat.ply",
         scene="<results>/{scene}/undistorted.zip",
@@ -135,7 +135,7 @@ rule compress_splat:
 
 
 rule check_codecs:
-    """Measure what ships: decode each file, render the held-out views, and refuse a loss above the limit."""
+    """Measure what ships: decode each file, compare it with the photos that judge, refuse too great a loss."""
     input:
         ply="<results>/{scene}/splat.clean.ply",
         scene="<results>/{scene}/undistorted.zip",
@@ -219,6 +219,7 @@ rule render_tour:
             labels={"scene": "{scene}", "what": "tour"},
         ),
         stops="<results>/{scene}/stops.jpg",
+        metrics="<results>/{scene}/tour.json",
     log:
         "<logs>/{scene}/render_tour.log",
     benchmark:
@@ -238,4 +239,5 @@ rule render_tour:
     shell:
         "python -m scripts.render_tour --ply {input.ply:q} --view {input.view:q}"
         " --options {params.options:q} --film {output.film:q} --stops {output.stops:q}"
+        " --metrics {output.metrics:q}"
         " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"

@@ -1,4 +1,4 @@
-"""Measure the files that ship: decode each, render the held-out views, and refuse too great a loss.
+"""Measure the files that ship: decode each, compare it with the judging photos, refuse too great a loss.
 
 Needs  splat.ply, undistorted.zip, the encoded files
 Leaves codecs.json: bytes, PSNR, SSIM and FLIP against the photos, the loss against the PLY, the worst view
@@ -18,6 +18,7 @@ from scripts.lib.console import Progress, UserError, run_main, say
 from scripts.lib.files import read_json, write_json
 from scripts.lib.gaussians import Gaussians, read_ply
 from scripts.lib.options import parse_options
+from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
 
@@ -33,7 +34,6 @@ class CheckOptions:
     max_loss_db: float = 0.5
     max_mobile_loss_db: float = 1.0  # the same for the file that phones load
     resolution: int | str = "auto"  # long side in pixels; 0: the photos' own size
-    holdout: int | str = "auto"  # every n-th photo by name
 
 
 def format_of(path: Path) -> str:
@@ -64,9 +64,9 @@ def check_codecs(
     """
     from scripts.lib import evaluate
 
-    views = evaluate.choose_views(ply, scene, options.resolution, options.holdout)
+    views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE, options.resolution)
     photos = [evaluate.photo_of(views, index) for index in views.indices]
-    names = [views.scene.names[index] for index in views.indices]
+    names = views.names
     original = list(evaluate.render_views(read_ply(ply), views, device.type))
     progress = Progress("check_codecs", len(encoded) + 1)
     formats: dict[str, dict[str, Any]] = {}
@@ -122,12 +122,14 @@ def check_codecs(
         "max_mobile_loss_db": options.max_mobile_loss_db,
         "passed": not failed,
         "held_out": views.held_out,
+        "split_counts": views.split.counts(),
         "views": names,
         "resolution": int(views.scene.sizes.max()),
         "device": device.type,
         "device_reason": device.reason,
         "targets": made.get("targets", {}),
         "rate": made.get("rate", []),
+        **provenance(options, *TRAINING),
     }
     write_json(metrics, result)
     if failed:
@@ -135,7 +137,7 @@ def check_codecs(
         option = "max_mobile_loss_db" if name == "mobile_sog" else "max_loss_db"
         raise UserError(
             f"{formats[name]['file']} loses {-formats[name]['delta_psnr']:.2f} dB against the PLY on the"
-            f" held-out views, more than the limit of {limits[name]} dB, although compress_splat tried"
+            f" photos that judge, more than the limit of {limits[name]} dB, although compress_splat tried"
             f" its better settings; raise compress_splat.palette or check_codecs.{option}"
         )
     return result

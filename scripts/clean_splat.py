@@ -1,13 +1,12 @@
 """Leave out what the cameras never really saw: floaters, haze, needles, near-transparent Gaussians.
 
 Needs  splat.ply, undistorted.zip
-Leaves splat.clean.ply, clean.json: counts by reason, PSNR on held-out views before and after
+Leaves splat.clean.ply, clean.json: counts by reason, PSNR on the steering photos before and after
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shutil
 import time
 from collections.abc import Sequence
@@ -15,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib.clean import FILTERS, CleanOptions, cropped, suspects
 from scripts.lib.console import UserError, run_main, say
 from scripts.lib.files import replacing, write_json
 from scripts.lib.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.options import parse_options
+from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
 
@@ -32,22 +33,53 @@ def clean(
 ) -> tuple[Gaussians, dict[str, Any]]:
     """The Gaussians worth keeping, and the numbers: each filter is tried and kept if it does no harm.
 
-    Raises UserError when a crop leaves nothing.
+    Raises UserError when filters and crop together leave nothing.
+    """
+    inside = cropped(gaussians.means.astype(float), options.crop)
+    if not inside.any():
+        raise UserError(
+            f"clean_splat.crop {options.crop!r} leaves no Gaussian of {ply}; the scene reaches from"
+            f" {gaussians.means.min(0).round(2).tolist()} to {gaussians.means.max(0).round(2).tolist()}"
+        )
+    kept = np.ones(len(gaussians), bool)
+    result: dict[str, Any] = {"filters": {}}
+    if options.enabled:
+        kept, result = filtered(gaussians, ply, scene_path, options, device)
+    if not (kept & inside).any():
+        raise UserError(
+            f"clean_splat.crop {options.crop!r} holds {int(inside.sum())} Gaussians of {ply}, all of which"
+            " the filters leave out as never really seen; make the crop larger, or set"
+            " clean_splat.enabled to false"
+        )
+    kept &= inside
+    counts = {
+        "gaussians_before": len(gaussians),
+        "gaussians_after": int(kept.sum()),
+        "cropped": int((~inside).sum()),
+    }
+    return gaussians.take(kept), counts | result
+
+
+def filtered(
+    gaussians: Gaussians, ply: Path, scene_path: Path, options: CleanOptions, device: str
+) -> tuple[npt.NDArray[np.bool_], dict[str, Any]]:
+    """Which Gaussians (N,) stay after each filter that does the steering views no harm, and the numbers.
+
+    Not the views that were trained on: there, a floater that only one of them sees was put to make that
+    very photo fit, so leaving it out would always seem to do harm.
     """
     from scripts.lib import evaluate, visibility
     from scripts.lib.scene import load_scene
     from scripts.lib.train.note import read_note
 
-    views = evaluate.choose_views(ply, scene_path)
+    views = evaluate.choose_views(ply, scene_path, evaluate.Purpose.STEER)
     photos = [evaluate.photo_of(views, index) for index in views.indices]
 
     def quality(some: Gaussians) -> float:
         pairs = zip(evaluate.render_views(some, views, device), photos, strict=True)
         return float(np.mean([evaluate.likeness(*pair)["psnr"] for pair in pairs]))
 
-    scene = load_scene(scene_path, LONG_SIDE)
-    unseen = set(views.indices) if views.held_out else set()
-    trained = [index for index in range(len(scene)) if index not in unseen]
+    scene, trained = load_scene(scene_path, LONG_SIDE), views.split.trained
     seen = visibility.measure(gaussians, scene, trained, device)
     note = read_note(ply)
     masks = suspects(
@@ -58,12 +90,6 @@ def clean(
         options,
         note.sky_from if note else None,
     )
-    inside = cropped(gaussians.means.astype(float), options.crop)
-    if not inside.any():
-        raise UserError(
-            f"clean_splat.crop {options.crop!r} leaves no Gaussian of {ply}; the scene reaches from"
-            f" {gaussians.means.min(0).round(2).tolist()} to {gaussians.means.max(0).round(2).tolist()}"
-        )
     before = quality(gaussians)
     kept = np.ones(len(gaussians), bool)
     now, filters = before, {}
@@ -78,17 +104,15 @@ def clean(
                 kept, now = trial, psnr
                 entry["applied"] = True
         filters[name] = entry
-    kept &= inside
-    result = {
-        "gaussians_before": len(gaussians),
-        "gaussians_after": int(kept.sum()),
+    return kept, {
         "psnr_before": before,
         "psnr_after": now,
         "filters": filters,
-        "cropped": int((~inside).sum()),
         "held_out": views.held_out,
+        "measured_on": "steering" if views.split.steering else "trained",
+        "views": views.names,
+        "split_counts": views.split.counts(),
     }
-    return gaussians.take(kept), result
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -122,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_ply(given.output, kept, header_of(given.ply))
     result |= {
         "enabled": options.enabled,
-        "options": dataclasses.asdict(options),
+        **provenance(options, *TRAINING),
         "seconds": time.monotonic() - began,
     }
     write_json(given.metrics, result)

@@ -1,6 +1,6 @@
 """Compress a splat into the files that ship: SOG for the page (desktop and mobile), SPZ, compressed PLY.
 
-Needs  splat.clean.ply, and undistorted.zip to measure losses on its held-out views
+Needs  splat.clean.ply, and undistorted.zip to measure losses on its steering views
 Leaves splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, lod.zip, compress.json
 """
 
@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scripts.lib import compress, lod
 from scripts.lib.codecs import decode, sog
 from scripts.lib.console import UserError, run_main, say
 from scripts.lib.files import replacing, write_json
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.options import parse_options
+from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
 
@@ -33,7 +32,7 @@ SPZ_BITS = (
 )  # of harmonics of degree 1 and above, when the usual ones lose too much
 # Factors on the palettes of the levels of detail, and the rounding of their other numbers.
 STREAM_TRIES = ((1 / 16, 1), (1 / 4, 1), (1.0, 0), (2.0, 0), (4.0, 0))
-TRAINED_VIEWS = 4  # views of the training that are measured beside the held-out ones
+TRAINED_VIEWS = 4  # views of the training that are measured beside those that steer
 
 
 def targets(
@@ -51,24 +50,23 @@ def targets(
     `stream` with as large palettes.
 
     Returns what was chosen, every attempt, and the curve of bytes against dB. The last attempt stands
-    even when it is above the limit: check_codecs is the gate.
+    even when it is above the limit: check_codecs is the gate, on views that this never looks at.
     """
     from scripts.lib import budget, evaluate, visibility
     from scripts.lib.scene import load_scene
 
-    views = evaluate.choose_views(ply, scene_path)
-    scene = load_scene(scene_path, LONG_SIDE)
-    trained = [i for i in range(len(scene)) if not views.held_out or i not in views.indices]
-    # Where the scene generalises badly, held-out views hardly notice a loss that is plain to see
-    # where it is good: some views of the training are measured too, and the larger loss counts.
-    some_trained = [
-        trained[i] for i in np.linspace(0, len(trained) - 1, TRAINED_VIEWS).round().astype(int)
-    ]
-    sets = [views, evaluate.Views(views.scene, sorted(set(some_trained)), False)]
+    views = evaluate.choose_views(ply, scene_path, evaluate.Purpose.STEER)
+    scene, trained = load_scene(scene_path, LONG_SIDE), views.split.trained
+    # Where the scene generalises badly, views it was not trained on hardly notice a loss that is plain to
+    # see where it is good: some views of the training are measured too, and the larger loss counts.
+    some_trained = evaluate.spread_views(
+        dataclasses.replace(views, indices=trained, held_out=False), TRAINED_VIEWS
+    )
+    sets = [views, some_trained]
     photos = [[evaluate.photo_of(group, index) for index in group.indices] for group in sets]
 
     def quality(some: Gaussians) -> list[float]:
-        """PSNR on the held-out views, and on some that were trained on."""
+        """PSNR on the steering views, and on some that were trained on."""
         found = []
         for group, real in zip(sets, photos, strict=True):
             pairs = zip(evaluate.render_views(some, group, device), real, strict=True)
@@ -154,6 +152,10 @@ def targets(
         "rate": sorted((plain(entry) for entry in tried.values()), key=lambda e: e["bytes"]),
         "psnr": whole[0],
         "held_out": views.held_out,
+        "measured_on": "steering" if views.split.steering else "trained",
+        "views": views.names,
+        "views_trained": some_trained.names,
+        "split_counts": views.split.counts(),
     }
 
 
@@ -227,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--ply", type=Path, required=True, help="the splat: a PLY, or any format read"
     )
     parser.add_argument(
-        "--scene", type=Path, help="undistorted.zip: the SOGs fit its held-out views"
+        "--scene", type=Path, help="undistorted.zip: the SOGs fit its steering views"
     )
     parser.add_argument("--options", default="{}", help="config section compress_splat as JSON")
     parser.add_argument("--sog", type=Path, help="SOG to write")
@@ -285,7 +287,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "formats": formats,
                 **measured,
                 "seconds": time.monotonic() - began,
-                "options": dataclasses.asdict(options),
+                **provenance(options, *TRAINING, "pillow"),
             },
         )
 

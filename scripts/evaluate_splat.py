@@ -1,4 +1,4 @@
-"""Render the held-out views of a splat and compare them with their photos.
+"""Render a splat from where the judging photos were taken, and compare it with them.
 
 Needs  splat.ply, undistorted.zip
 Leaves eval.json (PSNR, SSIM and FLIP, worst view first) and renders.zip (per view: render, photo, error)
@@ -16,6 +16,7 @@ from scripts.lib.console import Progress, run_main, say
 from scripts.lib.files import add_to_zip, write_json, writing_zip
 from scripts.lib.gaussians import read_ply
 from scripts.lib.options import parse_options
+from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.threads import use_threads
 
@@ -28,7 +29,6 @@ class EvaluateOptions:
     """The `evaluate_splat` section of the configuration; "auto" takes what training used."""
 
     resolution: int | str = "auto"  # long side in pixels; 0: the photos' own size
-    holdout: int | str = "auto"  # every n-th photo by name
 
 
 def evaluate_splat(
@@ -39,12 +39,12 @@ def evaluate_splat(
     renders: Path,
     device: Device,
 ) -> dict[str, object]:
-    """Measure `ply` on its held-out views; write `metrics` and `renders`, return the metrics."""
+    """Measure `ply` on the photos that judge it; write `metrics` and `renders`, return the metrics."""
     from scripts.lib import evaluate
 
     began = time.monotonic()
     gaussians = read_ply(ply)
-    views = evaluate.choose_views(ply, scene, options.resolution, options.holdout)
+    views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE, options.resolution)
     progress = Progress("evaluate_splat", len(views.indices))
     measured: list[dict[str, object]] = []
     with writing_zip(renders) as archive:
@@ -66,12 +66,14 @@ def evaluate_splat(
         "flip": evaluate.mean(measured, "flip"),
         "views": measured,
         "held_out": views.held_out,
+        "split_counts": views.split.counts(),
         "photos": len(views.scene),
         "resolution": int(views.scene.sizes.max()),
         "gaussians": len(gaussians),
         "device": device.type,
         "device_reason": device.reason,
         "seconds": round(time.monotonic() - began, 2),
+        **provenance(options, *TRAINING),
     }
     write_json(metrics, result)
     return result

@@ -1,7 +1,7 @@
 """Optimise Gaussians until the photos of an undistorted scene are reproduced.
 
 Needs  undistorted.zip
-Leaves splat.ply in the scene's own frame and train.json: speed, memory, the held-out curve, options.
+Leaves splat.ply in the scene's own frame and train.json: speed, memory, the curve, options.
 An interrupted run continues from its checkpoint when the same command is given again.
 """
 
@@ -46,7 +46,11 @@ def main(argv: list[str] | None = None) -> None:
     except StoppedError:
         say("Stopped by SIGTERM; give the same command again to continue")
         raise SystemExit(143) from None
-    psnr = f", held-out PSNR {metrics['curve'][-1]['psnr']:.2f} dB" if metrics["curve"] else ""
+    psnr = (
+        f", {metrics['curve'][-1]['psnr']:.2f} dB on photos not trained on"
+        if metrics["curve"]
+        else ""
+    )
     say(f"{args.ply}: {metrics['gaussians']} Gaussians, {metrics['steps']} steps{psnr}")
 
 

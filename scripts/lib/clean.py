@@ -36,7 +36,7 @@ class CleanOptions:
     min_views: int = 2  # a Gaussian that fewer training views saw is a guess
     far: float = 4.0  # times the capture's reach, beyond which only haze is expected
     max_drop_db: float = (
-        0.02  # PSNR that a filter may cost on held-out views; more, and it is left out
+        0.02  # PSNR that a filter may cost on the steering views; more, and it is left out
     )
     crop: dict[str, Any] = field(
         default_factory=dict

@@ -30,7 +30,7 @@ class CompressOptions:
     sh_iterations: k-means passes for that palette. seed: its start.
     webp_effort: 0 (fast) to 6 (small). spz_version: 2 or 3.
     spz_sh1_bits, spz_sh_rest_bits: bits kept of SPZ's SH bytes, for degree 1 and above, 1 to 8.
-    desktop_loss_db, mobile_loss_db: what the page's files may lose on held-out views.
+    desktop_loss_db, mobile_loss_db: what the page's files may lose on the views that steer.
     rate_points: files measured for the curve of bytes against dB. stream_from: Gaussians from which the
     splat is also cut into levels of detail for streaming, 0 never.
     """

@@ -1,10 +1,11 @@
-"""A splat against photos: held-out views rendered and compared. Needs torch."""
+"""A splat against photos: views rendered and compared. Needs torch."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +17,70 @@ from scripts.lib.gaussians import Gaussians
 from scripts.lib.metrics import psnr, ssim
 from scripts.lib.render.renderer import Picture, Renderer
 from scripts.lib.scene import Scene, load_scene
-from scripts.lib.split import held_out
+from scripts.lib.split import Split, recorded, split_in_two
 from scripts.lib.train.note import TrainingNote, read_note
 
-ELSEWHERE = TrainingNote(resolution=480, holdout=8)  # for a splat that was not trained here
+ELSEWHERE = TrainingNote(resolution=480, holdout=8)  # of a splat that says nothing of its training
 PERFECT = 100.0  # dB for equal images: JSON knows no infinity
-MOST_SEEN = 8  # training photos to measure on when none were held out
+MOST_SEEN = 8  # training photos to measure on when no others were kept
 ERROR_GAIN = 4.0  # an error of a quarter of the range is white in the error map
+
+
+class Purpose(Enum):
+    """What views are measured for."""
+
+    JUDGE = "judge"  # the figures that are reported
+    STEER = "steer"  # decisions
 
 
 @dataclass(frozen=True)
 class Views:
     """Views to measure on: a scene at some resolution, and indices of its photos.
 
-    `held_out` is False when no photo was kept from training, so that seen ones must do.
+    `held_out` is False when training has seen them, or may have; `split` tells what every photo did.
     """
 
     scene: Scene
     indices: list[int]
     held_out: bool
+    split: Split
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the photos."""
+        return [self.scene.names[index] for index in self.indices]
 
 
-def choose_views(
-    ply: Path, scene: Path, resolution: int | str = "auto", holdout: int | str = "auto"
-) -> Views:
-    """The views to measure `ply` on; "auto" takes what it was trained with (its PLY tells).
+def choose_views(ply: Path, scene: Path, purpose: Purpose, resolution: int | str = "auto") -> Views:
+    """The views to measure `ply` on, as its training divided the photos; its PLY tells.
 
-    Without held-out views (holdout 0, or a single photo) up to 8 training photos are taken, and a
-    sentence says so.
+    resolution: long side in pixels, 0 for the photos' own size; "auto" takes what it was trained with.
+    Where training kept no photo, up to 8 of those it has seen are taken, and a sentence says so. Raises
+    UserError when the splat was trained on other photos than those of `scene`.
     """
-    note = read_note(ply) or ELSEWHERE
-    size = note.resolution if resolution == "auto" else int(resolution)
-    loaded = load_scene(scene, size)
-    if holdout == "auto":
-        indices = held_out(loaded.names, note.holdout, note.held_out)
+    found = read_note(ply)
+    note = found or ELSEWHERE
+    loaded = load_scene(scene, note.resolution if resolution == "auto" else int(resolution))
+    if note.split is not None:
+        split = recorded(note.split, loaded.names, str(scene))
     else:
-        indices = held_out(loaded.names, int(holdout))
+        split = split_in_two(loaded, note.holdout, note.held_out)
+    indices = split.judged if purpose is Purpose.JUDGE else split.steering
+    if indices and found:
+        return Views(loaded, indices, True, split)
     if indices:
-        return Views(loaded, indices, True)
-    say("No photo was held out of training: measuring on photos it has seen")
-    spread = np.linspace(0, len(loaded) - 1, min(MOST_SEEN, len(loaded))).round()
-    return Views(loaded, sorted({int(index) for index in spread}), False)
+        say(
+            f"{ply} does not say which photos it was trained on: it may have seen those measured on"
+        )
+        return Views(loaded, indices, False, split)
+    say("No photo was kept from training: measuring on photos it has seen")
+    return spread_views(Views(loaded, split.trained, False, split), MOST_SEEN)
+
+
+def spread_views(views: Views, count: int) -> Views:
+    """At most `count` of some views, spread evenly."""
+    places = np.linspace(0, len(views.indices) - 1, min(count, len(views.indices))).round()
+    return replace(views, indices=sorted({views.indices[int(place)] for place in places}))
 
 
 def render_views(gaussians: Gaussians, views: Views, device: str) -> Iterator[Picture]:

@@ -28,6 +28,13 @@ Settings = dict[str, Any]
 # Snakemake reads these in the names of outputs as wildcards and as variables.
 NOT_IN_RESULTS = "{}<>\n"
 
+# Keys of earlier versions, and what holds instead.
+NO_OPTION_ANY_MORE = dict.fromkeys(
+    ("evaluate_splat.holdout", "check_codecs.holdout"),
+    "remove it: the photos that judge are those that train_splat.holdout or train_splat.held_out kept from"
+    " training",
+)
+
 
 def read_yaml(path: Path) -> Any:
     """Read a YAML file. Raises UserError when it is missing or not YAML."""
@@ -122,6 +129,8 @@ def _sentence(error: ValidationError, where: str) -> str:
         full = f"{path}.{word}" if path else str(word)
         if path and word == "device":
             return f"{where}: {moved_device(full, instance[word])}"
+        if full in NO_OPTION_ANY_MORE:
+            return f"{where}: {full!r} is no option any more; {NO_OPTION_ANY_MORE[full]}"
         name, colon, _ = str(word).partition(":")
         if colon and name in known:  # YAML takes `title:x` for a key without a value
             return f"{where}: unknown key {full!r}; write a blank behind the colon"

@@ -1,40 +1,132 @@
-"""Which photos train a splat and which only measure it. Needs no torch."""
+"""Which photos train a splat, which steer the work on it, and which judge the result. Needs no torch.
+
+Trained on: what the splat is fitted to. Steering: looked at again and again for decisions, when to stop,
+which Gaussians to clean away, how small the files may be. Judged: measured once, at the end, for eval.json,
+codecs.json and the report; a number that decisions were made on would flatter. `split_scene` is the only
+place that divides them; training records what it gave (`Split.record`) and every later stage reads that.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from scripts.lib.console import UserError
 from scripts.lib.scene import Scene
 
-# A camera that sees the scene from less than this far beside a held-out one (radians of parallax at the
+# A camera that sees the scene from less than this far beside another one (radians of parallax at the
 # scene's depth, and between the viewing directions) has as good as seen its photo.
 SAME_PLACE = 0.01
 SAME_DIRECTION = 0.05
+STEERING_SHARE = 16  # one photo in so many steers, so that training loses hardly any
+FEWEST_STEERING = 2  # fewer would let the whims of a single photo decide
+APART = 3  # places in the order of names between photos that judge and steer: two gaps side by side hurt
 
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of a scene's photos: trained on, measured on, and kept out of both because they show what
-    a held-out photo shows."""
+    """Indices of a scene's photos, each list sorted.
+
+    left_out: kept from training because they show what a judged photo shows. With few photos one set
+    steers and judges: then both lists are the same. Both are empty when no photo is kept from training.
+    """
 
     trained: list[int]
-    tested: list[int]
+    steering: list[int]
+    judged: list[int]
     left_out: list[int]
 
+    @property
+    def one_set(self) -> bool:
+        """Whether the photos that judge have steered too, for want of photos."""
+        return bool(self.judged) and self.steering == self.judged
 
-def held_out(names: Sequence[str], every: int = 8, chosen: Sequence[str] = ()) -> list[int]:
-    """Indices of the photos kept from training: those `chosen` by name, else every `every`-th of the sorted
-    names, from the first.
+    def counts(self) -> dict[str, int | bool]:
+        """How many photos did what, for the stages' JSON."""
+        return {
+            "trained": len(self.trained),
+            "steering": len(self.steering),
+            "judged": len(self.judged),
+            "left_out": len(self.left_out),
+            "one_set": self.one_set,
+        }
 
-    Empty when `every` is below 2 or there is a single photo: training comes before measuring. Raises
-    UserError on a chosen name that is not there.
+    def named(self, names: Sequence[str]) -> dict[str, Any]:
+        """The names of the photos that did what, for train.json."""
+        parts = ("trained", "steering", "judged", "left_out")
+        return {part: [names[index] for index in getattr(self, part)] for part in parts}
+
+    def record(self, names: Sequence[str]) -> dict[str, Any]:
+        """What travels with the splat: short, for it stands in the header of a PLY."""
+        return {
+            "photos": len(names),
+            "names": _digest(names),
+            "steering": self.steering,
+            "judged": self.judged,
+            "left_out": self.left_out,
+        }
+
+
+def recorded(record: Mapping[str, Any], names: Sequence[str], source: str) -> Split:
+    """The split that `record` tells of, for the photos `names`.
+
+    Raises UserError when these are other photos than those of the training; `source` is their file.
     """
+    if (record["photos"], record["names"]) != (len(names), _digest(names)):
+        raise UserError(
+            f"the splat was trained on other photos than those of {source} ({record['photos']} there,"
+            f" {len(names)} here, or other names); give the undistorted.zip of its training"
+        )
+    parts = {part: list(record[part]) for part in ("steering", "judged", "left_out")}
+    untrained = {index for part in parts.values() for index in part}
+    return Split([i for i in range(len(names)) if i not in untrained], **parts)
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:12]
+
+
+def split_scene(scene: Scene, every: int, chosen: Sequence[str] = ()) -> Split:
+    """Divide the photos of a scene.
+
+    Judged are those `chosen` by name, else every `every`-th by sorted name, from the first, as papers
+    do. Copies of them and neighbouring video frames, which would tell training what it is judged on,
+    are left out. One in STEERING_SHARE of all photos steers, none that repeats a judged one; with too
+    few photos for that, those that judge steer too.
+
+    Raises UserError when no photo is left to train on, or on an unknown name.
+    """
+    split = split_in_two(scene, every, chosen)
+    steering = _steering(scene, split) if split.judged else []
+    if len(steering) < FEWEST_STEERING:
+        return split
+    trained = [index for index in split.trained if index not in set(steering)]
+    return Split(trained, steering, split.judged, split.left_out)
+
+
+def split_in_two(scene: Scene, every: int, chosen: Sequence[str] = ()) -> Split:
+    """The same with one set that steers and judges: how splats were trained that record no split.
+
+    Raises UserError as `split_scene`.
+    """
+    judged = _judged(scene.names, every, chosen)
+    others = [index for index in range(len(scene)) if index not in set(judged)]
+    near = set(_repeating(scene, judged, others))
+    trained = [index for index in others if index not in near]
+    if not trained:
+        raise UserError(f"{scene.path} leaves no photo to train on; set holdout to 0")
+    return Split(trained, list(judged), judged, sorted(near))
+
+
+def _judged(names: Sequence[str], every: int, chosen: Sequence[str]) -> list[int]:
+    """Indices of the photos to judge by; none when `every` is below 2 or there is a single photo."""
     if chosen:
         return sorted({_place(names, name) for name in chosen})
     return list(range(0, len(names), every)) if every > 1 and len(names) > 1 else []
@@ -57,30 +149,37 @@ def _place(names: Sequence[str], wanted: str) -> int:
     )
 
 
-def split_scene(scene: Scene, every: int, chosen: Sequence[str] = ()) -> Split:
-    """Split a scene by `held_out`, and leave out of training what nearly repeats a held-out photo.
+def _steering(scene: Scene, split: Split) -> list[int]:
+    """One in STEERING_SHARE of the scene's photos out of those to train on, spread over the capture.
 
-    Copies and neighbouring video frames would otherwise tell training what it is measured on. Raises
-    UserError when no photo is left to train on, or on an unknown name.
+    Of each stretch of the capture the photo nearest to its middle, APART from those that judge if there
+    is such, that no other one repeats: what training has as good as seen says little. Where all repeat
+    each other, the first by that order.
     """
-    tested = held_out(scene.names, every, chosen)
-    others = [index for index in range(len(scene)) if index not in set(tested)]
-    near = set(_repeating(scene, tested, others))
-    trained = [index for index in others if index not in near]
-    if not trained:
-        raise UserError(f"{scene.path} leaves no photo to train on; set holdout to 0")
-    return Split(trained, tested, sorted(near))
+    candidates = split.trained
+    count = min(len(scene) // STEERING_SHARE, len(candidates) - 1)
+    found = []
+    for part in np.array_split(candidates, count) if count > 0 else []:
+        stretch = part.tolist()
+        middle = len(stretch) // 2
+        away = {i: min(APART, *(abs(i - judged) for judged in split.judged)) for i in stretch}
+        stretch.sort(key=lambda index: (-away[index], abs(index - part[middle])))
+        alone = (
+            i for i in stretch if not _repeating(scene, [i], [c for c in candidates if c != i])
+        )
+        found.append(next(alone, stretch[0]))
+    return sorted(found)
 
 
-def _repeating(scene: Scene, tested: list[int], others: list[int]) -> list[int]:
-    """Those of `others` that look from the place of a tested photo into its direction."""
-    if not tested or not others or not len(scene.points):
+def _repeating(scene: Scene, seen: list[int], others: list[int]) -> list[int]:
+    """Those of `others` that look from the place of a photo in `seen` into its direction."""
+    if not seen or not others or not len(scene.points):
         return []
     centres, forward = scene.centres, scene.world_to_camera[:, 2, :3]
-    # Of the points before each tested camera, the median depth.
+    # Of the points before each camera, the median depth.
     homogeneous = np.c_[scene.points, np.ones(len(scene.points))]
     found = set[int]()
-    for index in tested:
+    for index in seen:
         depths = homogeneous @ scene.world_to_camera[index, 2]
         depth = float(np.median(depths[depths > 0])) if (depths > 0).any() else np.inf
         apart = np.linalg.norm(centres[others] - centres[index], axis=1)

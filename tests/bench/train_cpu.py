@@ -112,14 +112,13 @@ def curve(scene_path: Path, threads: int) -> dict[str, Any]:
     for budget in (0, 0, *BUDGETS):
         steps = round(budget / per_step) if budget else 200  # compile, then find what a step takes
         wall, cpu = time.perf_counter(), time.process_time()
-        outcome = train(scene, replace(settings, steps=steps), None, 0)
+        outcome = train(scene, replace(settings, steps=steps), None, 0, one_of_several=True)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         per_step = cpu / threads / steps
         if budget:
             row = {"budget": budget, "steps": steps, "cpu_over_threads": round(cpu / threads, 1)}
             rows.append(
-                row
-                | {"wall": round(wall, 1), "psnr": round(outcome.metrics["curve"][-1]["psnr"], 2)}
+                row | {"wall": round(wall, 1), "psnr": round(outcome.metrics["judged_psnr"], 2)}
             )
     return {"scene": str(scene_path.parent.name), "runs": rows}
 

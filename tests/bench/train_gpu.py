@@ -24,7 +24,7 @@ from scripts.lib.evaluate import Picture, Views, likeness, mean, photo_of, psnr,
 from scripts.lib.gaussians import Gaussians, write_ply
 from scripts.lib.losses import photo_loss
 from scripts.lib.scene import Scene, load_scene
-from scripts.lib.split import held_out, split_scene
+from scripts.lib.split import split_scene
 from scripts.lib.train.initialise import frame_of, initial_tensors
 from scripts.lib.train.loop import train
 from scripts.lib.train.options import Capture, Settings, TrainOptions, resolution_for, resolve
@@ -39,7 +39,8 @@ CURVE_EVERY = 5000  # steps between the reference's held-out figures
 
 def compared(scene: Scene, gaussians: Gaussians) -> Iterator[tuple[Picture, Picture]]:
     """Render and photo of each held-out photo at the scene's full size."""
-    views = Views(scene, held_out(scene.names, HOLDOUT), held_out=True)
+    split = split_scene(scene, HOLDOUT)
+    views = Views(scene, split.judged, held_out=True, split=split)
     renders = render_views(gaussians, views, "cuda")
     for index, render in zip(views.indices, renders, strict=True):
         yield render, photo_of(views, index)

@@ -96,6 +96,28 @@ def test_it_can_be_switched_off(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "clean.ply").read_bytes() == (folder / "splat.ply").read_bytes()
 
 
+def test_switched_off_it_only_crops(folder: Path, tmp_path: Path) -> None:
+    """No filter is tried, not even by a crop that keeps all."""
+    kept, numbers = run(folder, tmp_path, enabled=False, crop={"sphere": [0, 0, 0, 1000]})
+    assert len(kept) == TRUE + 31 and numbers["filters"] == {} and numbers["cropped"] == 0
+    kept, numbers = run(folder, tmp_path, enabled=False, crop={"sphere": [0, 0, 0, 5]})
+    assert len(kept) == TRUE + 21 and numbers["cropped"] == 10
+    assert read_note(tmp_path / "clean.ply") == TrainingNote(64, 4)
+
+
+def test_filters_and_crop_that_together_leave_nothing_are_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    """The crop holds only what the filters take: one Gaussian that no camera sees."""
+    far = read_ply(folder / "splat.ply").means[TRUE + 20]
+    crop = {"sphere": [*far.astype(float).tolist(), 0.5]}
+    with pytest.raises(UserError, match="holds 1 Gaussians .* all of which the filters leave out"):
+        run(folder, tmp_path, crop=crop)
+    assert not (tmp_path / "clean.ply").exists()
+    kept, _ = run(folder, tmp_path, enabled=False, crop=crop)
+    assert len(kept) == 1
+
+
 def test_a_crop_is_made_and_an_empty_one_refused(folder: Path, tmp_path: Path) -> None:
     kept, numbers = run(folder, tmp_path, crop={"box": [[0, -1, -1], [1, 1, 1]]})
     assert (kept.means[:, 0] >= 0).all() and numbers["cropped"] > 50
@@ -120,8 +142,10 @@ def test_weights_are_what_a_picture_is_made_of(folder: Path) -> None:
         gaussians, sh0=np.full((TRUE, 3), 0.5 / 0.28209479177387814, np.float32)
     )
     from scripts.lib.evaluate import Views, render_views
+    from scripts.lib.split import split_scene
 
-    alpha = next(render_views(white, Views(scene, [0], False), "cpu"))[..., 0]
+    views = Views(scene, [0], False, split_scene(scene, 0))
+    alpha = next(render_views(white, views, "cpu"))[..., 0]
     assert found.weight.sum() == pytest.approx(alpha.sum(), rel=0.01)
     assert set(np.unique(found.views)) <= {0, 1}
     hidden = stacked(

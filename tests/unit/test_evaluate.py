@@ -5,18 +5,23 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import check_codecs, evaluate_splat
+from scripts import check_codecs, clean_splat, compress_splat, evaluate_splat
 from scripts.lib import evaluate
 from scripts.lib.console import UserError
 from scripts.lib.files import read_json, reading_zip
-from scripts.lib.gaussians import Gaussians, write_ply
+from scripts.lib.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.render.device import Device
+from scripts.lib.scene import load_scene
+from scripts.lib.split import Split
 from scripts.lib.train.note import TrainingNote, read_note
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
@@ -61,25 +66,91 @@ def test_far_from_the_origin_is_as_sharp(folder: Path, tmp_path: Path) -> None:
     write_scene(tmp_path / "far.zip", truth, make_views(2, offset))
     pictures = {}
     for name, gaussians in (("near", truth), ("far", far)):
-        views = evaluate.choose_views(tmp_path / "none.ply", tmp_path / f"{name}.zip", 0, 2)
+        views = evaluate.choose_views(
+            tmp_path / "none.ply", tmp_path / f"{name}.zip", evaluate.Purpose.JUDGE, 0
+        )
         pictures[name] = next(evaluate.render_views(gaussians, views, "cpu"))
     assert np.abs(pictures["near"] - pictures["far"]).max() < 0.02
 
 
-def test_without_held_out_views_it_says_so(
+def test_without_unseen_views_it_says_so(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = evaluate_splat.EvaluateOptions(holdout=0)
-    result = evaluate_splat.evaluate_splat(
-        folder / "splat.ply",
-        folder / "undistorted.zip",
-        options,
-        tmp_path / "eval.json",
-        tmp_path / "renders.zip",
+    ply = tmp_path / "splat.ply"
+    write_ply(ply, read_ply(folder / "splat.ply"), (TrainingNote(64, 0).comment(),))
+    result = measured(ply, folder, tmp_path)
+    assert result["held_out"] is False and len(result["views"]) == 8
+    assert "No photo was kept from training" in capsys.readouterr().out
+
+
+def test_a_splat_that_does_not_tell_its_training_is_not_called_unseen(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = measured(folder / "close.ply", folder, tmp_path)
+    assert result["held_out"] is False and len(result["views"]) == 2
+    assert "may have seen" in capsys.readouterr().out
+
+
+def test_each_stage_reads_the_split_of_the_training(folder: Path, tmp_path: Path) -> None:
+    """What judges is measured by evaluate_splat and check_codecs alone; the rest looks at what steers."""
+    names = load_scene(folder / "undistorted.zip").names
+    split = Split([n for n in range(12) if n not in (0, 1, 5, 8, 9)], [5, 9], [0, 8], [1])
+    note = TrainingNote(64, 8, split=split.record(names))
+    write_ply(tmp_path / "splat.ply", read_ply(folder / "splat.ply"), (note.comment(),))
+    shutil.copy(folder / "undistorted.zip", tmp_path)
+    judging, steering = ["photo_00.jpg", "photo_08.jpg"], ["photo_05.jpg", "photo_09.jpg"]
+    inputs = ["--ply", str(tmp_path / "splat.ply"), "--scene", str(tmp_path / "undistorted.zip")]
+
+    result = measured(tmp_path / "splat.ply", folder, tmp_path)
+    assert sorted(view["name"] for view in result["views"]) == judging and result["held_out"]
+    counts = {"trained": 7, "steering": 2, "judged": 2, "left_out": 1, "one_set": False}
+    assert result["split_counts"] == counts
+
+    cleaned = ["--output", str(tmp_path / "clean.ply"), "--metrics", str(tmp_path / "clean.json")]
+    clean_splat.main([*inputs, *cleaned])
+    result = read_json(tmp_path / "clean.json")
+    assert result["views"] == steering and result["measured_on"] == "steering"
+    assert read_note(tmp_path / "clean.ply") == note, "the split travels on"
+
+    inputs[1] = str(tmp_path / "clean.ply")
+    made = ["--sog", str(tmp_path / "x.sog"), "--metrics", str(tmp_path / "compress.json")]
+    compress_splat.main([*inputs, *made, "--options", '{"rate_points": 0}'])
+    result = read_json(tmp_path / "compress.json")
+    assert result["views"] == steering and result["measured_on"] == "steering"
+    assert not set(result["views_trained"]) & {*steering, *judging, "photo_01.jpg"}
+
+    checked = ["--encoded", str(tmp_path / "x.sog"), "--metrics", str(tmp_path / "codecs.json")]
+    check_codecs.main([*inputs, *checked, "--options", '{"max_loss_db": 9}'])
+    result = read_json(tmp_path / "codecs.json")
+    assert result["views"] == judging and result["split_counts"] == counts
+
+    write_scene(tmp_path / "other.zip", make_gaussians(20), make_views(11))
+    with pytest.raises(UserError, match="trained on other photos than those of .*other.zip"):
+        measured(tmp_path / "splat.ply", folder, tmp_path, tmp_path / "other.zip")
+
+
+@pytest.mark.parametrize("program", [evaluate_splat, check_codecs])
+def test_no_later_stage_chooses_its_own_photos(program: ModuleType, tmp_path: Path) -> None:
+    arguments = ["--ply", "a.ply", "--scene", "a.zip", "--options", '{"holdout": 3}']
+    arguments += (
+        ["--eval", "e.json", "--renders", "r.zip"]
+        if program is evaluate_splat
+        else ["--encoded", "a.sog", "--metrics", "c.json"]
+    )
+    with pytest.raises(UserError, match="unknown option 'holdout'"):
+        program.main(arguments)
+
+
+def measured(ply: Path, folder: Path, out: Path, scene: Path | None = None) -> dict[str, Any]:
+    """What evaluate_splat finds."""
+    return evaluate_splat.evaluate_splat(
+        ply,
+        scene or folder / "undistorted.zip",
+        evaluate_splat.EvaluateOptions(),
+        out / "eval.json",
+        out / "renders.zip",
         Device("cpu", "a test"),
     )
-    assert result["held_out"] is False and len(result["views"]) == 8  # type: ignore[arg-type]
-    assert "No photo was held out" in capsys.readouterr().out
 
 
 def check(folder: Path, name: str, metrics: Path, **options: object) -> None:

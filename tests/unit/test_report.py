@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from scripts.lib.console import UserError
 from scripts.lib.report import advice, charts, summary, values, verdicts
-from scripts.lib.report.formats import read_formats
+from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.inputs import StageFiles, read_benchmark
 from scripts.lib.report.verdicts import Level
 from scripts.report_scene import main
@@ -101,6 +101,63 @@ def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:
     ):
         assert expected in told
     assert "Stopped early" not in report(tmp_path / "plain", stage_values())
+
+
+SETS = {"trained": 29, "steering": 2, "judged": 5, "left_out": 0, "one_set": False}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {},
+            "Of 36 photos, 29 were trained on, 2 steered the work (when to stop, what to clean away, how "
+            "small the files may be), and 5 judge the result: nothing was decided by these",
+        ),
+        (
+            {"steering": 5, "one_set": True, "left_out": 1},
+            "Of 35 photos, 29 were trained on, 1 was left out because of showing nearly what a judging one "
+            "shows, and 5 judge the result after they had steered the work (",
+        ),
+        (
+            {"steering": 0, "judged": 0},
+            "All 29 photos were trained on and none was kept to judge by",
+        ),
+    ],
+)
+def test_how_many_photos_did_what_is_said(
+    changes: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    stages = stage_values()
+    stages["eval"]["split_counts"] = SETS | changes
+    assert expected in report(tmp_path, stages)
+    assert "steered the work" not in report(tmp_path / "before", stage_values())
+
+
+def test_each_photo_tells_what_it_did(tmp_path: Path) -> None:
+    stages = stage_values()
+    names = [photo["file"] for photo in stages["photos"]["photos"]]
+    split = {
+        "trained": names[4:],
+        "steering": names[1:2],
+        "judged": names[:1],
+        "left_out": names[2:4],
+    }
+    stages["train"]["split"], stages["train"]["split_counts"] = split, SETS
+    text = report(tmp_path, stages)
+    for number, word in ((0, "judges"), (1, "steers"), (3, "left out: nearly"), (4, "trained on")):
+        row = text[text.index(f'<td class="name">IMG_{number:04d}.JPG') :]
+        assert f"<td>{word}" in row[: row.index("</tr>")]
+
+
+def test_reductions_are_drawn_against_the_photos_that_judge() -> None:
+    """The search measured other photos, which may be easier or harder: its losses count, not its PSNR."""
+    rate = [
+        {"sh_degree": 2, "keep": 0.5, "bytes": 2e6, "effort": 1, "psnr": 31.0, "delta_psnr": -0.5}
+    ]
+    judged = {"ply": {"bytes": 9, "psnr": 28.0}}
+    assert read_rate({"formats": judged, "rate": rate}) == [("SH 2, 50 %", 2.0, 27.5)]
+    assert read_rate({"rate": rate}) == [("SH 2, 50 %", 2.0, 31.0)]
 
 
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:

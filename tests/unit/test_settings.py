@@ -96,6 +96,17 @@ def test_presets_are_valid(preset: str) -> None:
         assert values.items() <= filled[section].items()
 
 
+@pytest.mark.parametrize("section", ["evaluate_splat", "check_codecs"])
+def test_no_stage_but_training_chooses_who_judges(section: str) -> None:
+    """An option of earlier versions, which let photos that were trained on pass for unseen ones."""
+    said = rf"'{section}\.holdout' is no option any more; remove it: .* train_splat\.holdout"
+    with pytest.raises(UserError, match=said):
+        workflow_settings({section: {"holdout": 3}}, ROOT)
+    row = {"scene": "yard", f"{section}.holdout": "3"}
+    with pytest.raises(UserError, match=f"scene 'yard': {said}"):
+        scene_settings({"preset": "draft"}, {}, row, ROOT)
+
+
 def test_later_layers_win(tmp_path: Path) -> None:
     config: dict[str, Any] = {"train_splat": {"steps": 11, "seed": 3}}
     settings = workflow_settings(config, ROOT)

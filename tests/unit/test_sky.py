@@ -19,6 +19,7 @@ from scripts.lib.train.initialise import frame_of
 from scripts.lib.train.note import read_note
 from scripts.lib.train.options import TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES
+from scripts.lib.train.photos import one_by_one
 from scripts.lib.train.run import run
 from scripts.lib.train.sky import SHARE, STRAY, Clearing, distance, sky_tensors
 from scripts.lib.train.step import render
@@ -186,7 +187,8 @@ def near_share(trainer: Trainer) -> float:
     near = (p["means"].norm(dim=1) < 5).float()[:, None, None]
     p["sh"] = (near - 0.5).expand(-1, 1, 3) / SH_C0
     shares = []
-    for index, view in zip(trainer.split.tested, trainer.photos.held_out(), strict=True):
+    views = one_by_one(trainer.photos.steering, trainer.device)
+    for index, view in zip(trainer.split.steering, views, strict=True):
         _, sky = photograph(walk()[index])
         shares.append(render(p, view, 0, antialiased=False)[0].detach().numpy()[sky].mean())
     return float(np.mean(shares))

@@ -12,13 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
-from scripts.lib import evaluate
+from scripts.lib import evaluate, provenance
 from scripts.lib.colmap_model import read_model
 from scripts.lib.console import UserError
 from scripts.lib.files import add_to_zip, read_json, reading_zip, writing_zip
 from scripts.lib.gaussians import read_ply
 from scripts.lib.rasterise import rasterise
 from scripts.lib.scene import load_scene
+from scripts.lib.split import recorded, split_scene
 from scripts.lib.train import densify, memory, photos
 from scripts.lib.train import trainer as trainers
 from scripts.lib.train.cameras import Poses
@@ -36,7 +37,13 @@ from scripts.lib.train.stream import AHEAD, StreamedPhotos
 from scripts.lib.train.trainer import Trainer, square_error
 from scripts.lib.train.views import Schedule, Stack, halved, load_stacks
 from scripts.train_splat import main
-from tests.unit.splat_scene import make_gaussians, make_views, write_scene
+from tests.unit.splat_scene import (
+    make_gaussians,
+    make_views,
+    photograph,
+    write_photos,
+    write_scene,
+)
 
 OFFSET = (1000.0, -500.0, 20.0)  # a georeferenced scene lies far from the origin
 OPTIONS = {"steps": 200, "cap": 600, "sh_degree": 1, "resolution": 0}
@@ -79,6 +86,48 @@ def test_training_learns_the_scene_and_says_how(scene_zip: Path, tmp_path: Path)
     note = read_note(tmp_path / "splat.ply")
     assert note is not None and (note.resolution, note.holdout) == (64, 8)
     assert not (tmp_path / "checkpoints").exists()
+    assert metrics["curve_measured_on"] == "steering" and metrics["split_counts"]["one_set"]
+    assert set(provenance.KEYS) <= metrics.keys() and "torch" in metrics["versions"]
+
+
+def test_what_judges_is_neither_trained_on_nor_looked_at(tmp_path: Path) -> None:
+    """Of 36 photos five judge and two others steer: spoiling those that judge changes no byte."""
+    truth, views = make_gaussians(40), make_views(36)
+    model = write_scene(tmp_path / "whole.zip", truth, views)
+    photos = [photograph(truth, view) for view in views]
+    for index in range(0, 36, 8):
+        photos[index][:] = 255 - photos[index]
+    write_photos(tmp_path / "spoilt.zip", model, photos)
+    made = {}
+    for name in ("whole", "spoilt"):
+        made[name] = run(tmp_path / f"{name}.zip", tmp_path / name, steps=20, early_stop=True)
+    whole, spoilt = (read_ply(tmp_path / name / "splat.ply").arrays for name in made)
+    assert all(np.array_equal(whole[name], spoilt[name]) for name in whole)
+    assert made["whole"]["curve"][-1]["psnr"] == made["spoilt"]["curve"][-1]["psnr"]
+    split = made["whole"]["split"]
+    assert split["judged"] == [f"photo_{index:02d}.jpg" for index in range(0, 36, 8)]
+    assert (
+        len(split["steering"]) == 2 and len(split["trained"]) == made["whole"]["trained_on"] == 29
+    )
+    note = read_note(tmp_path / "whole" / "splat.ply")
+    names = load_scene(tmp_path / "whole.zip").names
+    assert note is not None and note.split is not None
+    assert recorded(note.split, names, "").named(names) == split
+
+
+def test_the_spread_of_several_runs_is_that_of_the_judged_photos(tmp_path: Path) -> None:
+    write_scene(tmp_path / "scene.zip", make_gaussians(40), make_views(36))
+    found = run(tmp_path / "scene.zip", tmp_path, steps=20, repeats=2, seed=3)
+    views = evaluate.choose_views(
+        tmp_path / "splat.ply", tmp_path / "scene.zip", evaluate.Purpose.JUDGE
+    )
+    renders = evaluate.render_views(read_ply(tmp_path / "splat.ply"), views, "cpu")
+    psnr = [
+        evaluate.likeness(render, evaluate.photo_of(views, index))["psnr"]
+        for index, render in zip(views.indices, renders, strict=True)
+    ]
+    assert found["repeats"]["runs"][0]["psnr"] == pytest.approx(np.mean(psnr), abs=0.01)
+    assert found["curve"][-1]["psnr"] != pytest.approx(np.mean(psnr), abs=0.01)
 
 
 def test_same_seed_same_bytes(scene_zip: Path, tmp_path: Path) -> None:
@@ -465,7 +514,7 @@ def test_hidden_parts_are_neither_trained_on_nor_judged(tmp_path: Path) -> None:
     assert float(seen) < 1e-3 < float(square_error(render, stack.photos[0], None))
     small = halved(stack)
     assert small.mask(0)[:, : small.size[0] // 2].min() == 1 and small.mask(0)[:, -1].max() == 0
-    views = evaluate.Views(scene, [0], True)
+    views = evaluate.Views(scene, [0], True, split_scene(scene, 0))
     photo = evaluate.photo_of(views, 0)
     assert np.isnan(photo[:, half:]).all() and not np.isnan(photo[:, : half - 1]).any()
     assert evaluate.likeness(render.numpy(), photo)["psnr"] > 30
@@ -517,7 +566,7 @@ def test_chosen_photos_are_kept_from_training(scene_zip: Path, tmp_path: Path) -
     assert made["trained_on"] == len(names) - 2
     note = read_note(tmp_path / "splat.ply")
     assert note is not None and note.held_out == (names[3], names[5])
-    views = evaluate.choose_views(tmp_path / "splat.ply", scene_zip)
+    views = evaluate.choose_views(tmp_path / "splat.ply", scene_zip, evaluate.Purpose.JUDGE)
     assert views.indices == [3, 5] and views.held_out
 
 

@@ -74,6 +74,44 @@ def test_quality_is_measured(finished: Checkout) -> None:
     assert train["gaussians"] == len(read_ply(finished.path / "results" / "cut" / "splat.ply"))
 
 
+def test_every_stage_tells_how_it_ran_and_manifest_and_report_pass_it_on(
+    finished: Checkout,
+) -> None:
+    """Settings of each stage and versions of what it used, from its own JSON to what people read."""
+    home = finished.path / "results" / "cut"
+    manifest = json.loads((home / "web" / "manifest.json").read_text())
+    report = (home / "report.html").read_text()
+    for name, package, option in (
+        ("photos", "pillow", "import_photos.jpeg_quality"),
+        ("features", "pycolmap", "extract_features.peak_threshold"),
+        ("pairs", "pycolmap", "match_photos.exhaustive_limit"),
+        ("sfm", "pycolmap", "map_scene.retry_below"),
+        ("undistort", "pycolmap", "undistort.max_side"),
+        ("train", "torch", "train_splat.ssim_weight"),
+        ("eval", "torch", "evaluate_splat.resolution"),
+        ("clean", "torch", "clean_splat.min_views"),
+        ("compress", "numba", "compress_splat.desktop_loss_db"),
+        ("codecs", "torch", "check_codecs.max_loss_db"),
+        ("tour", "av", "render_tour.crf"),
+    ):
+        made = stage_json(finished, name)
+        assert option.split(".")[1] in made["options"], name
+        assert made["versions"][package] and made["machine"]["python"], name
+        assert f"<code>{option}</code>" in report and made["versions"][package] in report, name
+        if name != "tour":  # it is no part of the page
+            told = manifest["stages"][name]
+            assert {key: made[key] for key in ("versions", "machine")}.items() <= told.items(), name
+            assert option.split(".")[1] in told["options"], name
+    split, counts = (stage_json(finished, "train")[key] for key in ("split", "split_counts"))
+    assert counts["one_set"] == (CUT_DOWN_PHOTOS < 32) and not set(split["judged"]) & set(
+        split["trained"]
+    )
+    assert {view["name"] for view in stage_json(finished, "eval")["views"]} == set(split["judged"])
+    assert set(stage_json(finished, "codecs")["views"]) == set(split["judged"])
+    assert set(stage_json(finished, "clean")["views"]) == set(split["steering"])
+    assert "trained on" in report and f"Of {CUT_DOWN_PHOTOS} photos" in report
+
+
 def test_nothing_to_be_done_afterwards(finished: Checkout) -> None:
     assert finished.planned() == {}
 

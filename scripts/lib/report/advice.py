@@ -12,7 +12,7 @@ from scripts.lib.report.verdicts import Level
 # A kept photo with less than this share of the capture's median sharpness stands out as soft. The
 # measure depends on the subject, so only a wide margin says anything.
 SOFT_SHARE = 0.35
-# A held-out view this far below the mean is a place, not noise.
+# A judged view this far below the mean is a place, not noise.
 WEAK_VIEW_DROP_DB = 3.0
 LISTED = 6  # names in one sentence; a longer list is in the table
 
@@ -38,7 +38,7 @@ class Capture:
     kept: Sequence[str]
     unregistered: Sequence[str]
     sharpness: dict[str, float]
-    views: Sequence[tuple[str, float]]  # held-out name, PSNR in dB
+    views: Sequence[tuple[str, float]]  # judged photo, PSNR in dB
     alone: Sequence[str]  # photos that match no other one at all
     gps_outliers: Sequence[str]
     track_length: float | None
@@ -105,7 +105,7 @@ def unplaced(capture: Capture) -> list[str]:
 
 
 def weak_views(capture: Capture) -> list[str]:
-    """A sentence on the held-out views that came out clearly worse than the rest."""
+    """A sentence on the judged views that came out clearly worse than the rest."""
     if not capture.views:
         return []
     mean = sum(value for _, value in capture.views) / len(capture.views)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from scripts.lib.photos.record import COMPANIONS, left_out_text
-from scripts.lib.report import charts
+from scripts.lib.report import charts, photos_used
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.values import DASH, count, decimals, grouped, names, number, objects, text
 
@@ -18,13 +17,12 @@ def photos(files: StageFiles, shown: dict[str, str]) -> dict[str, Any]:
     """
     every = objects(files.photos.get("photos"))
     unplaced = set(names(files.sfm.get("unregistered")))
-    held = {text(view.get("name")) for view in objects(files.eval.get("views"))}
-    held |= {Path(name).stem for name in held}
+    uses = photos_used.uses(files)
     rows = []
     for item in sorted(every, key=lambda item: text(item.get("file"))):
         name = text(item.get("file"))
         width, height = count(item.get("width")), count(item.get("height"))
-        use = "held out" if name in held or Path(name).stem in held else "trained on"
+        use = photos_used.use_of(name, uses)
         rows.append(
             {
                 "name": shown.get(name, name),
@@ -58,7 +56,7 @@ def pairs(files: StageFiles) -> str:
     """How the photos were compared, in one sentence; empty when pairs.json does not say."""
     strategy = text(files.pairs.get("strategy"))
     total, verified = count(files.pairs.get("pairs")), count(files.pairs.get("verified"))
-    why = text(files.pairs.get("reason") or files.pairs.get("why"))
+    why = text(files.pairs.get("reason"))
     if not strategy:
         return ""
     said = f"Photos were compared by the strategy “{strategy}”"

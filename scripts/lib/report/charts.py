@@ -119,9 +119,9 @@ def training_curve(points: Sequence[tuple[float, float]]) -> Markup:
 
 
 def view_bars(views: Sequence[tuple[str, float, str]], mean: float | None) -> Markup:
-    """One bar for each held-out view, (name, PSNR in dB, level), in the order of the capture."""
+    """One bar for each judged view, (name, PSNR in dB, level), in the order of the capture."""
     colours = {"good": GOOD, "fair": FAIR, "weak": WEAK}
-    with drawing("views", "Likeness of each held-out view in capture order") as chart:
+    with drawing("views", "Likeness of each photo that judges, in capture order") as chart:
         values = [value for _, value, _ in views]
         places = range(len(views))
         chart.axes.bar(places, values, color=[colours.get(level, ACCENT) for *_, level in views])

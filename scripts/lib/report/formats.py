@@ -97,14 +97,23 @@ def _format(name: str, item: dict[str, Any]) -> Format:
 
 
 def read_rate(codecs: dict[str, Any]) -> list[tuple[str, float, float]]:
-    """Settings that compress_splat measured, as (name, MB, dB): `SH 2, 75 %`."""
+    """Settings that compress_splat measured, as (name, MB, dB): `SH 2, 75 %`.
+
+    It measured other photos than check_codecs, so its losses are taken off the PSNR of the PLY here.
+    """
+    whole = next((item.psnr for item in read_formats(codecs) if item.key == "ply"), None)
+
+    def shown(item: dict[str, Any]) -> float | None:
+        delta = number(item.get("delta_psnr"))
+        return number(item.get("psnr")) if whole is None or delta is None else whole + delta
+
     return [
         (f"SH {degree:.0f}, {100 * keep:.0f} %", size / 1e6, psnr)
         for item in objects(codecs.get("rate"))
         if (degree := number(item.get("sh_degree"))) is not None
         and (keep := number(item.get("keep"))) is not None
         and (size := number(item.get("bytes")))
-        and (psnr := number(item.get("psnr"))) is not None
+        and (psnr := shown(item)) is not None
         and number(item.get("effort")) == 1
         and not number(item.get("rounding"))
     ]

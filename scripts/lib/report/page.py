@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.lib.console import duration
 from scripts.lib.placing import Placing, placing
-from scripts.lib.report import advice, capture, charts, summary, values, verdicts
+from scripts.lib.report import advice, capture, charts, photos_used, summary, values, verdicts
 from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.html import render
 from scripts.lib.report.inputs import StageFiles
@@ -28,7 +28,14 @@ from scripts.lib.report.values import (
 from scripts.lib.report.verdicts import Verdict
 
 GARDEN = 500.0  # square metres: who photographs more from above has flown
-MACHINE = {"system": "System", "architecture": "Architecture", "python": "Python", "cpus": "CPUs"}
+MACHINE = {
+    "system": "System",
+    "architecture": "Architecture",
+    "python": "Python",
+    "cpus": "CPUs",
+    "gpu": "GPU",
+    "driver": "GPU driver",
+}
 # What the stages do, in the words of someone who waits for them.
 STAGES = {
     "import_photos": "reading the photos",
@@ -62,6 +69,10 @@ FILES = {  # of the scene's folder, beside those that the formats table names
     "eval.json": "test views: figures",
     "clean.json": "what was left out and why",
     "compress.json": "compressed files: what was tried",
+    "features.json": "details found in each photo",
+    "pairs.json": "photos compared: figures",
+    "undistort.json": "straightening photos: settings",
+    "tour.json": "the film: settings",
     "codecs.json": "compressed files: figures",
     "view.json": "start view, tour, limits and map of the page",
     "web/manifest.json": "versions, options and check sums",
@@ -70,7 +81,7 @@ FILES = {  # of the scene's folder, beside those that the formats table names
 
 @dataclass(frozen=True)
 class Pictures:
-    """Data URIs: the poster, and per held-out view the kinds `photo`, `render`, `error`."""
+    """Data URIs: the poster, and per judged view the kinds `photo`, `render`, `error`."""
 
     poster: str
     views: dict[str, dict[str, str]]
@@ -100,6 +111,8 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
         scene=files.scene,
         title=text(files.manifest.get("title")) or files.scene,
         unseen=record.held_out is not False,
+        used=photos_used.sentence(files),
+        judged_apart=photos_used.one_set(files) is False,
         headline=summary.headline(record),
         level=record.verdict,
         summary=record,
@@ -131,7 +144,7 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
 
 
 def worst_first(files: StageFiles) -> list[dict[str, Any]]:
-    """Held-out views of eval.json, lowest PSNR first; views without a number last."""
+    """Views of eval.json, lowest PSNR first; views without a number last."""
     views = [view for view in objects(files.eval.get("views")) if text(view.get("name"))]
 
     def key(view: dict[str, Any]) -> tuple[bool, float, str]:
@@ -315,8 +328,8 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
             decimals(record.psnr, 1, "dB")
             + ("" if record.ssim is None else f", SSIM {record.ssim:.3f}"),
             verdicts.held_out(record.psnr, record.held_out is not False),
-            "Some photos were held out of the training; this is how close the scene comes to "
-            "them (“PSNR”: 3 dB more is half the error)"
+            (photos_used.sentence(files) or "Some photos were kept from the training.")
+            + " This is how close the scene comes to them (“PSNR”: 3 dB more is half the error)"
             + (f", compared at {pixels} pixels." if pixels else "."),
         ),
     ]
@@ -334,7 +347,7 @@ def _placed_by(placed: Placing | None) -> str:
 
 
 def _views(files: StageFiles, pictures: Pictures, shown: dict[str, str]) -> list[dict[str, Any]]:
-    """Held-out views, worst first, with their pictures as far as they were asked for."""
+    """Judged views, worst first, with their pictures as far as they were asked for."""
     rows = []
     for view in worst_first(files):
         name, psnr = text(view.get("name")), number(view.get("psnr"))
@@ -384,7 +397,7 @@ CLEANED = {
 
 
 def _cleaning(files: StageFiles) -> dict[str, Any] | None:
-    """What was left out before encoding, by reason, and what that did to held-out views."""
+    """What was left out before encoding, by reason, and what that did to the photos that steer."""
     before, after = (
         count(files.clean.get("gaussians_before")),
         count(files.clean.get("gaussians_after")),
@@ -395,7 +408,7 @@ def _cleaning(files: StageFiles) -> dict[str, Any] | None:
     rows = []
     for name, entry in (filters if isinstance(filters, dict) else {}).items():
         if isinstance(entry, dict) and (found := count(entry.get("count"))):
-            done = "left out" if entry.get("applied") is True else "kept: test views need them"
+            done = "left out" if entry.get("applied") is True else "kept: photos need them"
             rows.append((CLEANED.get(name, name), grouped(found), done))
     if cropped := count(files.clean.get("cropped")):
         rows.append(("outside of the crop", grouped(cropped), "left out"))
@@ -403,10 +416,13 @@ def _cleaning(files: StageFiles) -> dict[str, Any] | None:
     first, last = number(files.clean.get("psnr_before")), number(files.clean.get("psnr_after"))
     if first is not None and last is not None:
         step = last - first
+        # Results of earlier versions do not say it: there, one set did both.
+        steering = files.clean.get("measured_on") == "steering"
+        measured = "the photos that steer" if steering else "the photos it was measured on"
         change = (
-            f"which changed the test views by {step:+.2f} dB"
+            f"which changed {measured} by {step:+.2f} dB"
             if abs(step) >= 0.005
-            else "without any change of the test views"
+            else f"without any change of {measured}"
         )
     return {
         "out": grouped(before - after),
@@ -435,12 +451,22 @@ def _training(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
     if sky := number(train.get("sky_photos")):
         rows.append(("Photos that show the sky, which was put far behind", grouped(sky)))
     if left_out := train.get("left_out"):
-        rows.append(("Not trained on, as nearly held-out photos", ", ".join(map(text, left_out))))
+        rows.append(
+            (
+                "Not trained on, being nearly photos that judge",
+                ", ".join(map(text, left_out)),
+            )
+        )
     repeats = train.get("repeats") or {}
     if (mean := number(repeats.get("psnr_mean"))) is not None:
         spread = decimals(repeats.get("psnr_spread"), 2, "dB")
         runs = len(repeats.get("runs", []))
-        rows.append((f"Mean and spread of {runs} runs", f"{mean:.2f} dB, {spread}"))
+        rows.append(
+            (
+                f"Mean and spread of {runs} runs, of the photos that judge",
+                f"{mean:.2f} dB, {spread}",
+            )
+        )
     rows += [("Fitted to the machine", text(sentence)) for sentence in train.get("adapted") or []]
     return [(name, value) for name, value in rows if value != DASH]
 
@@ -488,35 +514,62 @@ def _time_chart(files: StageFiles) -> Any:
     return charts.time_bars(bars) if bars else ""
 
 
+def _stages_json(files: StageFiles) -> dict[str, dict[str, Any]]:
+    """What each rule wrote of itself, in the order in which they run."""
+    return {
+        "import_photos": files.photos,
+        "extract_features": files.features,
+        "match_photos": files.pairs,
+        "map_scene": files.sfm,
+        "undistort": files.undistort,
+        "train_splat": files.train,
+        "evaluate_splat": files.eval,
+        "clean_splat": files.clean,
+        "compress_splat": files.compress,
+        "check_codecs": files.codecs,
+        "render_poster": files.view,
+        "render_tour": files.tour,
+        "bundle_web": files.manifest,
+    }
+
+
 def _facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
     """Machine, versions and seed: what is needed to make the same again."""
-    manifest = files.manifest
     rows = [("Device", record.device), ("Seed", text(record.seed))]
-    for key in ("version", "git_commit", "commit", "preset", "created", "licence", "license"):
-        if not isinstance(manifest.get(key), dict | list):
-            rows.append((key.replace("_", " ").capitalize(), text(manifest.get(key))))
-    for source in (manifest, files.sfm, files.train, files.eval, files.codecs):
-        machine = values.settings(source.get("machine"))
-        rows += [(MACHINE.get(name, name), value) for name, value in machine]
-        for key in ("versions", "software", "images"):
-            rows += values.settings(source.get(key))
-    unique = dict(reversed([row for row in rows if row[1]]))  # the manifest's word comes first
-    return list(reversed(unique.items()))
+    rows += [
+        (f"Device of {rule}", text(made.get("device")))
+        for rule, made in _stages_json(files).items()
+        if made.get("device") and made is not files.train
+    ]
+    for key in ("git_commit", "created"):
+        rows.append((key.replace("_", " ").capitalize(), text(files.manifest.get(key))))
+    rows += [(MACHINE.get(name, name), value) for name, value in _by_stage(files, "machine")]
+    rows += _by_stage(files, "versions")
+    rows += values.settings(files.manifest.get("images"))
+    return [row for row in rows if row[1]]
+
+
+def _by_stage(files: StageFiles, key: str) -> list[tuple[str, str]]:
+    """A dictionary that every stage wrote, as one: (name, value), with the rules where these differ."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for rule, made in _stages_json(files).items():
+        for name, value in values.settings(made.get(key)):
+            found.setdefault(name, {}).setdefault(value, []).append(rule)
+    return [
+        (
+            name,
+            next(iter(told))
+            if len(told) == 1
+            else "; ".join(f"{value} ({', '.join(rules)})" for value, rules in told.items()),
+        )
+        for name, told in found.items()
+    ]
 
 
 def _options(files: StageFiles) -> list[tuple[str, str]]:
     """Settings that the stages recorded, each under the name of its section of the config."""
-    recorded = {
-        "match_photos": files.pairs,
-        "map_scene": files.sfm,
-        "train_splat": files.train,
-        "clean_splat": files.clean,
-        "evaluate_splat": files.eval,
-        "check_codecs": files.codecs,
-        "bundle_web": files.manifest,
-    }
     return [
         row
-        for section, value in recorded.items()
-        for row in values.settings(value.get("options"), f"{section}.")
+        for rule, made in _stages_json(files).items()
+        for row in values.settings(made.get("options"), f"{rule}.")
     ]

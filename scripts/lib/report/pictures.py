@@ -43,7 +43,7 @@ def file_uri(path: Path, long_side: int) -> str:
 
 
 def view_uris(archive: zipfile.ZipFile, name: str, long_side: int) -> dict[str, str]:
-    """Photo, render and error map of one held-out view, as far as renders.zip has them.
+    """Photo, render and error map of one judged view, as far as renders.zip has them.
 
     Members are `{name}.photo.jpg` and so on; `name` may or may not keep the photo's own suffix.
     """

@@ -60,7 +60,7 @@ def summarise(files: StageFiles) -> Summary:
     total = sum(item.seconds for item in files.benchmarks) if files.benchmarks else None
     registered = count(files.sfm.get("registered"))
     reprojection = number(files.sfm.get("reprojection_error_px"))
-    tracks = number(files.sfm.get("track_length") or files.sfm.get("mean_track_length"))
+    tracks = number(files.sfm.get("track_length"))
     models = count(files.sfm.get("models"))
     psnr = number(files.eval.get("psnr"))
     placed = placing(files.georef)
@@ -83,7 +83,7 @@ def summarise(files: StageFiles) -> Summary:
         held_out=_flag(files.eval.get("held_out")),
         gaussians=count(files.train.get("gaussians")),
         steps=count(files.train.get("steps")),
-        ply_bytes=_whole(ply.bytes if ply else files.codecs.get("ply_bytes")),
+        ply_bytes=_whole(ply.bytes if ply else None),
         sog_bytes=_whole(sog.bytes if sog else None),
         sog_loss_db=sog.loss_db if sog else None,
         train_seconds=number(files.train.get("seconds")),

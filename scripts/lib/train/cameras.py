@@ -1,8 +1,8 @@
 """What training may correct about the photos themselves: how bright they came out, and where they stood.
 
 Both are small tensors with an Adam of their own. Neither goes into the splat: the exposures are kept at
-zero mean, so that the splat keeps the colours of the photos together, and held-out photos are rendered
-without any correction.
+zero mean, so that the splat keeps the colours of the photos together, and photos that were not trained
+on are rendered without any correction.
 """
 
 from __future__ import annotations

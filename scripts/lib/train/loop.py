@@ -1,4 +1,4 @@
-"""A run from start to end: the clock, the held-out curve, checkpoints and resume, and its numbers."""
+"""A run from start to end: the clock, the curve, checkpoints and resume, and its numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scripts.lib.train.checkpoint import Checkpoints
 from scripts.lib.train.options import Settings
 from scripts.lib.train.trainer import Trainer
 
-MEASUREMENTS = 10  # points of the held-out curve
+MEASUREMENTS = 10  # points of the curve
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,12 @@ def train(
     checkpoints: Checkpoints | None,
     every: float,
     *,
-    keep_last: bool = False,
+    one_of_several: bool = False,
 ) -> Outcome:
     """Train `scene`; continue from `checkpoints` if they hold this run, saving `every` seconds.
 
-    keep_last: save the finished run too, from which another call makes the same outcome at once.
+    one_of_several: save the finished run too, from which another call makes the same outcome at once,
+    and measure it on the views that judge (`judged_psnr`), for the spread of the runs.
 
     Raises `StoppedError` after SIGTERM, UserError when no photo is left to train on.
     """
@@ -87,22 +88,23 @@ def train(
                     trainer.curve.append(
                         {"step": trainer.step, "seconds": round(trainer.seconds, 2), "psnr": psnr}
                     )
-                    note = f"held-out PSNR {psnr:.2f} dB"
+                    note = f"{psnr:.2f} dB on photos not trained on"
             last = trainer.finished()
             if trainer.step % 10 == 0 or last:
                 progress.update(
                     trainer.step, f"{len(trainer.parameters)} Gaussians, {note}".rstrip(", ")
                 )
             due = bool(every) and time.monotonic() - saved >= every
-            if checkpoints and (keep_last if last else due or asked[0]):
+            if checkpoints and (one_of_several if last else due or asked[0]):
                 trainer.seconds = time.monotonic() - began
                 checkpoints.save(trainer.step, trainer.state())
                 saved = time.monotonic()
             if asked[0] and not last:
                 raise StoppedError
     if trainer.step < settings.steps:
-        say(f"Stopped after step {trainer.step}: the held-out photos gained no more")
-    gaussians = trainer.gaussians()
+        say(f"Stopped after step {trainer.step}: photos not trained on gained no more")
+    gaussians, split = trainer.gaussians(), trainer.split
+    judged = {"judged_psnr": trainer.judge()} if one_of_several else {}
     return Outcome(
         gaussians,
         {
@@ -112,8 +114,10 @@ def train(
             "planned_steps": settings.steps,
             "photos_at_once": trainer.optimise.at_once,
             "adapted": trainer.adapted,
-            "trained_on": len(trainer.split.trained),
-            "left_out": [scene.names[index] for index in trainer.split.left_out],
+            "trained_on": len(split.trained),
+            "left_out": [scene.names[index] for index in split.left_out],
+            "split": split.named(scene.names),
+            "split_counts": split.counts(),
             "sky_photos": trainer.sky_photos,
             "sky_from": trainer.sky_from,
             "seconds": round(trainer.seconds, 2),
@@ -122,6 +126,8 @@ def train(
             "seed": settings.seed,
             "resumed_from": resumed_from,
             "curve": trainer.curve,
+            "curve_measured_on": "steering" if split.steering else None,
+            **judged,
         },
     )
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 TAG = "splatmake "
-LONGEST = 1 << 16  # bytes of a header line: many held-out names make a long one
+LONGEST = 1 << 20  # bytes of a header line: many photos make a long one
 
 
 @dataclass(frozen=True)
 class TrainingNote:
-    """Long side of the training photos in pixels, the held-out rhythm (0: none) or names, and how far from
-    the cameras' middle the sky begins, in world units (None: there is none)."""
+    """Long side of the training photos in pixels; the rhythm of the judged photos (0: none) or their names;
+    how far from the cameras' middle the sky begins, in world units (None: there is none); and which photos
+    did what, as `Split.record` tells it (None: written before there was a set of its own for steering)."""
 
     resolution: int
     holdout: int
     held_out: tuple[str, ...] = ()
     sky_from: float | None = None
+    split: dict[str, Any] | None = None
 
     def comment(self) -> str:
         """The header line, without the word `comment`."""

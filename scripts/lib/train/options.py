@@ -29,9 +29,9 @@ class TrainOptions:
     refine_poses: bool = False  # let the cameras move a little
     sky: bool = True  # put sky that the photos show far behind, keep the air before it clear
     ssim_weight: float = 0.2  # of the loss; the rest is L1
-    holdout: int = 8  # every n-th photo by name is kept for measuring; 0 trains on all
-    held_out: str = ""  # names of the photos to keep instead, separated by commas
-    early_stop: bool = True  # when the held-out curve has been flat for three measurements
+    holdout: int = 8  # every n-th photo by name judges and is not trained on; 0 trains on all
+    held_out: str = ""  # names of the photos that judge instead, separated by commas
+    early_stop: bool = True  # when the curve has been flat for three measurements
     seed: int = 0
     repeats: int = 1  # runs with seeds of their own, for the spread; the first is kept
     checkpoint_every: float = 30.0  # seconds between checkpoints; 0 writes none
@@ -39,7 +39,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class Capture:
-    """What is to be trained on: photos (those held out not counted) and their megapixels together."""
+    """What is to be trained on: photos, without those kept from training, and their megapixels together."""
 
     photos: int
     megapixels: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ COARSE_SIDE = 160  # pixels of the longer side below which a halved photo teache
 
 
 class Photos:
-    """Photos to train on and photos to measure on.
+    """Photos to train on, and `steering`: those that training is measured on while it goes on.
 
     place: of the photos' bytes, see `memory.Place`. coarse: whether steps may ask for halved photos.
     """
@@ -40,7 +40,7 @@ class Photos:
         store = device if place is Place.DEVICE else torch.device("cpu")
         self.stacks = load_stacks(scene, frame, split.trained, device, store, kept)
         # Looked at ten times in all, so they may wait in main memory.
-        self.tests = load_stacks(scene, frame, split.tested, device, torch.device("cpu"), kept)
+        self.steering = load_stacks(scene, frame, split.steering, device, torch.device("cpu"), kept)
         self.schedule = Schedule([len(stack) for stack in self.stacks], batch, seed)
         self.coarse = coarse and int(scene.sizes.max()) >= 2 * COARSE_SIDE
         streamed = place is Place.STREAM
@@ -67,12 +67,6 @@ class Photos:
                 return
             photos.expect(rows)
 
-    def held_out(self) -> Iterator[Stack]:
-        """The photos to measure on, one by one on the device."""
-        for stack in self.tests:
-            for number in range(len(stack)):
-                yield stack.pick([number], self.device)
-
     def move(self, group: int, rows: list[int], world_to_camera: Tensor) -> None:
         """Let photos stand elsewhere from now on, in both sizes: they share their cameras."""
         self.stacks[group].world_to_camera[rows] = world_to_camera
@@ -80,3 +74,10 @@ class Photos:
     def cameras(self) -> list[Tensor]:
         """Where all photos stand, by size group, (V, 4, 4) each."""
         return [stack.world_to_camera for stack in self.stacks]
+
+
+def one_by_one(stacks: Sequence[Stack], device: torch.device) -> Iterator[Stack]:
+    """The photos of some stacks, each as a stack of its own on the device."""
+    for stack in stacks:
+        for number in range(len(stack)):
+            yield stack.pick([number], device)

@@ -12,6 +12,7 @@ from scripts.lib.console import say
 from scripts.lib.files import write_json
 from scripts.lib.gaussians import write_ply
 from scripts.lib.options import parse_options
+from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.device import Device
 from scripts.lib.scene import load_scene
 from scripts.lib.split import split_scene
@@ -44,8 +45,11 @@ def run(
     options = parse_options(TrainOptions, options_text)
     scene = load_scene(scene_path, resolution_for(options, device.type))
     names = chosen_names(options.held_out)
-    trained = split_scene(scene, options.holdout, names).trained
-    settings = resolve(options, device.type, Capture.of(scene.sizes[trained]))
+    split = split_scene(scene, options.holdout, names)
+    trained = split.trained
+    # Those that steer are counted as trained on: a few photos less are no reason to work less.
+    capture = sorted({*trained, *split.steering} - {*split.judged})
+    settings = resolve(options, device.type, Capture.of(scene.sizes[capture]))
     say(
         f"Training on {len(trained)} of {len(scene)} photos, {device.type}: {settings.steps} steps, at most"
         f" {settings.cap} Gaussians, long side {int(scene.sizes.max())} px"
@@ -58,18 +62,25 @@ def run(
         # A finished run of several is kept as its last checkpoint until all are done.
         with store:
             outcomes.append(
-                train(scene, run_settings, kept, options.checkpoint_every, keep_last=len(runs) > 1)
+                train(
+                    scene,
+                    run_settings,
+                    kept,
+                    options.checkpoint_every,
+                    one_of_several=len(runs) > 1,
+                )
             )
     first = outcomes[0]
     note = TrainingNote(
-        int(scene.sizes.max()), settings.holdout, settings.held_out, first.metrics["sky_from"]
+        int(scene.sizes.max()),
+        settings.holdout,
+        settings.held_out,
+        first.metrics["sky_from"],
+        split.record(scene.names),
     )
     write_ply(ply, first.gaussians, (note.comment(),))
-    metrics = first.metrics | {
-        "device_reason": device.reason,
-        "resolution": note.resolution,
-        "options": as_dict(settings),
-    }
+    metrics = first.metrics | {"device_reason": device.reason, "resolution": note.resolution}
+    metrics |= provenance(as_dict(settings), *TRAINING)
     if len(runs) > 1:
         metrics["repeats"] = repeats([outcome.metrics for outcome in outcomes])
     write_json(metrics_path, metrics)
@@ -79,8 +90,11 @@ def run(
 
 
 def repeats(metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    """Held-out PSNR and seconds of several runs: each, their mean, and the spread (standard deviation)."""
-    psnr = [run["curve"][-1]["psnr"] for run in metrics if run["curve"]]
+    """PSNR and seconds of several runs: each, their mean, and the spread (standard deviation).
+
+    The PSNR is that of the views that judge, taken when a run is over; None when there are none.
+    """
+    psnr = [run["judged_psnr"] for run in metrics if run["judged_psnr"] is not None]
     return {
         "runs": [
             {"seed": run["seed"], "seconds": run["seconds"], "psnr": figure}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,10 +18,10 @@ from scripts.lib.train.initialise import frame_of, initial_tensors
 from scripts.lib.train.memory import FEWEST, Need, Place, fit, free_bytes
 from scripts.lib.train.options import Settings
 from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters, export
-from scripts.lib.train.photos import Photos
+from scripts.lib.train.photos import Photos, one_by_one
 from scripts.lib.train.sky import Clearing, distance, sky_tensors
 from scripts.lib.train.step import Adjustments, AutogradStep, Moved, StepPlan, render
-from scripts.lib.train.views import Stack
+from scripts.lib.train.views import Stack, load_stacks
 
 if TYPE_CHECKING:
     from scripts.lib.train.fused import FusedStep
@@ -55,7 +55,7 @@ class Trainer:
     """One run. `train()` drives it; apart from the clock everything that changes is in `state()`."""
 
     def __init__(self, scene: Scene, settings: Settings) -> None:
-        self.settings = settings
+        self.scene, self.settings = scene, settings
         self.device = torch.device(settings.device)
         self.frame = frame_of(scene)
         self.split = split_scene(scene, settings.holdout, settings.held_out)
@@ -254,11 +254,11 @@ class Trainer:
         return {name: self.parameters[name] for name in NAMES}
 
     def finished(self) -> bool:
-        """Whether nothing is left to do: all steps are, or the held-out curve is flat and may end the run."""
+        """Whether nothing is left to do: all steps are done, or the curve is flat and may end the run."""
         return self.step >= self.settings.steps or (self.settings.early_stop and self.flat())
 
     def flat(self) -> bool:
-        """Whether the last three held-out figures, past half of the steps, gained nothing on those before."""
+        """Whether the curve, past half of the steps, gained nothing over its last three points."""
         if self.step < self.settings.steps / 2 or len(self.curve) <= FLAT:
             return False
         figures = [point["psnr"] for point in self.curve]
@@ -314,17 +314,27 @@ class Trainer:
         centre = torch.tensor(self.frame.centre)
         return export(self.tensors(), centre, self.frame.radius, self.settings.antialiased)
 
-    @torch.no_grad()
     def measure(self) -> float | None:
-        """Mean PSNR in dB over the held-out views; None when none are held out."""
-        if not self.photos.tests:
-            return None
-        self._quench()
+        """Mean PSNR in dB over the views that steer; None when there are none."""
+        if self.photos.steering:
+            self._quench()
+        return self._psnr(one_by_one(self.photos.steering, self.device))
+
+    def judge(self) -> float | None:
+        """The same over the views that judge, for the spread of several runs: once, when all is decided."""
+        each = ([index] for index in self.split.judged)
+        found = (load_stacks(self.scene, self.frame, index, self.device) for index in each)
+        return self._psnr(stack for stacks in found for stack in stacks)
+
+    @torch.no_grad()
+    def _psnr(self, views: Iterable[Stack]) -> float | None:
         tensors, antialiased = self.tensors(), self.settings.antialiased
         errors = []
-        for view in self.photos.held_out():
+        for view in views:
             colour = render(tensors, view, self.sh_degree(), antialiased)[0].clamp(0, 1)
             errors.append(square_error(colour, view.photo(0), view.mask(0)))
+        if not errors:
+            return None
         return float((-10 * torch.log10(torch.stack(errors).clamp_min(1e-10))).mean())
 
 
