@@ -32,8 +32,9 @@ def require_scene(
     forced = options.force and report["registered"] > 0  # nothing goes on without a model
     report["verdict"] = "passed" if not faults else "forced" if forced else "refused"
     if faults and not forced:
-        way_on = ["To go on with what there is, set map_scene.force to true."]
-        raise UserError(" ".join([*faults, *advice, *([] if options.force else way_on)]))
+        something = not options.force and (report["registered"] or report.get("turned"))
+        way_on = "To go on with what there is, set map_scene.force to true."
+        raise UserError(" ".join([*faults, *advice, *([way_on] if something else [])]))
     for sentence in [*faults, *advice]:
         say(f"Note: {sentence}")
 
@@ -55,7 +56,10 @@ def _faults(report: dict[str, Any], options: MapOptions) -> list[str]:
         return [f"only {registered} of {total} photos found their place, {needed} are needed."]
     angle = report.get("triangulation_angle_deg")
     if angle is not None and angle < MIN_ANGLE_DEG:
-        return [f"the photos see the same points from one spot (median angle {angle:.1f} degrees)."]
+        return [
+            f"the photos see the same points from one spot (median angle {angle:.1f} degrees): walk "
+            "sideways, a step of a twentieth of the distance or more between photos."
+        ]
     error, track = report["reprojection_error_px"], report["track_length"]
     if error is not None and error > options.max_reprojection_error:
         return [
