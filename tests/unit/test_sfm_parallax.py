@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.lib.sfm.mapping import MapOptions, run_mapper
+from scripts.lib.sfm.features import FeatureOptions
+from scripts.lib.sfm.ladder import Climb, _with_gps
+from scripts.lib.sfm.mapping import Attempt, MapOptions, run_mapper
+from scripts.lib.sfm.matching import MatchOptions
 from scripts.lib.sfm.parallax import measure_parallax
 from tests.unit.sfm_scene import (
     FOCAL,
     Pose,
+    entry,
     facing,
     looking,
     matched,
@@ -90,3 +94,29 @@ def test_what_a_mapper_makes_of_a_turn_does_not_count(tmp_path: Path, mapper: st
     assert attempt.turned_photos > 9
     assert attempt.registered == 0 and attempt.models == []
     assert attempt.summary()["turned"] == attempt.turned_photos
+
+
+@pytest.mark.parametrize(
+    ("metres", "accepted"),
+    [pytest.param(0.5, True, id="flight"), pytest.param(None, False, id="spot")],
+)
+def test_gps_proves_a_flight_that_looks_like_a_turn(
+    tmp_path: Path, metres: float | None, accepted: bool
+) -> None:
+    """GPS that is right to half a metre; against the scatter of a receiver that stood still."""
+    poses, ground = flight(0.0)
+    model = true_model(poses, ground)
+    matched(tmp_path / "m.db", poses, ground, 0.5, FOCAL)
+    random = np.random.default_rng(1)
+    photos = []
+    for number, (centre, _) in enumerate(poses, 1):
+        east, north, up = random.normal(0, metres or 4.0, 3) + (centre if metres else 0.0)
+        place = {"latitude": 50 + north / 111_230, "longitude": 14 + east / 71_700, "altitude": up}
+        photos.append(entry(f"v{number:03d}.jpg", **place))
+    climb = Climb(
+        photos, tmp_path, tmp_path, MapOptions(), FeatureOptions(), MatchOptions(), threads=1
+    )
+    attempt = Attempt("global", [], 0.0, tmp_path / "m.db", turned=[model])
+    found = _with_gps(attempt, climb)
+    assert (found.registered == 12) is accepted and (found.turned_photos == 12) is not accepted
+    assert (found.parallax is not None) is accepted
