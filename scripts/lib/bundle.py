@@ -118,9 +118,16 @@ def place_of(georef: Mapping[str, Any]) -> str:
 
 
 def without_places(value: Any) -> Any:
-    """`value` without any key, at any depth, that tells where on Earth a photo was taken."""
+    """`value` without any key, at any depth, that tells where on Earth a photo was taken.
+
+    A yes or no tells no place: whether GPS was used is a setting like others.
+    """
     if isinstance(value, Mapping):
-        return {k: without_places(v) for k, v in value.items() if not PLACE.search(str(k))}
+        return {
+            k: without_places(v)
+            for k, v in value.items()
+            if isinstance(v, bool) or not PLACE.search(str(k))
+        }
     if isinstance(value, list | tuple):
         return [without_places(item) for item in value]
     return value
