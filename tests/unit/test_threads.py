@@ -77,7 +77,7 @@ def test_every_pool_is_bounded(path: Path) -> None:
             assert re.search(r"\(.*(threads\(\)|workers)", text), text
         if name in ("cpu_count", "sched_getaffinity", "process_cpu_count"):
             # The manifest tells of the machine; it starts nothing.
-            assert path.name in ("threads.py", "manifest.py"), text
+            assert path.name in ("threads.py", "provenance.py"), text
 
 
 def test_never_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,7 +177,7 @@ def test_another_photo_starts_over(finished: Checkout) -> None:
 def test_killed_training_continues_with_the_same_command(finished: Checkout) -> None:
     """`kill -9` of the training process; the workflow fails, and the same command goes on from there."""
     arguments = ["results/cut/train.json", "--config"]
-    arguments += ["train_splat={steps: 700, checkpoint_every: 0.2}"]
+    arguments += ["train_splat={steps: 700, early_stop: false, checkpoint_every: 0.2}"]
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     workflow = subprocess.Popen(
         command, cwd=finished.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
