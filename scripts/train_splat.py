@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     from scripts.lib.train.run import run
 
     try:
-        with on_device(args.device, args.gpus) as device:
+        with on_device(args.device, args.gpus, advise=True) as device:
             metrics = run(
                 args.scene,
                 args.options,

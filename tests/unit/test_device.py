@@ -119,7 +119,9 @@ def test_a_gpu_without_kernels_is_told_once_and_the_cpu_does_it(
 ) -> None:
     run(stage, made, tmp_path, "--gpus", "1")
     told = [line for line in capsys.readouterr().out.splitlines() if "on the CPU" in line]
-    assert len(told) == 1 and "gsplat has no CUDA kernels" in told[0] and "nvcc" in told[0]
+    assert len(told) == 1 and "gsplat has no CUDA kernels" in told[0]
+    # What to do about it is told once in a run, by the stage that takes longest.
+    assert ("nvcc" in told[0]) == (stage == "train_splat")
     for path in tmp_path.glob("*.json"):
         if path.name in ("train.json", "eval.json", "clean.json", "compress.json", "codecs.json"):
             numbers = read_json(path)
@@ -254,7 +256,7 @@ def test_a_gpu_that_cannot_count_is_not_used(
     with on_device("auto") as found:
         assert found == Device("cpu", "the GPU does not work")
         assert not card_lock._held
-    assert capsys.readouterr().out.count("on the CPU, many times slower: the GPU does not") == 1
+    assert capsys.readouterr().out.count("on the CPU: the GPU does not") == 1
     with pytest.raises(UserError, match="install another torch"), on_device("cuda"):
         pass
 

@@ -43,13 +43,18 @@ class Device:
 
 
 def choose_device(
-    wanted: str, gpus: int = 0, environment: Mapping[str, str] = os.environ
+    wanted: str,
+    gpus: int = 0,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    advise: bool = False,
 ) -> Device:
     """The device for the configuration's `device` (auto, cuda, cpu) on this machine.
 
     auto takes a GPU that gsplat has kernels for, else the CPU; a GPU that cannot be used is told in one
-    sentence. Where a scheduler gave the job a GPU (`gpus` is what the rule reserved), auto never falls back
-    to the CPU, which would train a coarser splat, many times slower, at the price of the GPU.
+    sentence, and with `advise` what to do about it (training does: one stage of a run is enough).
+    Where a scheduler gave the job a GPU (`gpus` is what the rule reserved), auto never falls back to the CPU,
+    which would train a coarser splat, many times slower, at the price of the GPU.
 
     Raises UserError on an unknown name, and where a GPU must be used and none can be.
     """
@@ -60,16 +65,16 @@ def choose_device(
     obstacle = _obstacle()
     if obstacle is None:
         return Device("cuda", "a usable GPU is here" if wanted == "auto" else "asked for")
-    return _without_gpu(obstacle, wanted, scheduler_of_gpu(gpus, environment))
+    return _without_gpu(obstacle, wanted, scheduler_of_gpu(gpus, environment), advise)
 
 
 @contextmanager
-def on_device(wanted: str, gpus: int = 0) -> Iterator[Device]:
+def on_device(wanted: str, gpus: int = 0, *, advise: bool = False) -> Iterator[Device]:
     """`choose_device`, and on a GPU the exclusive use of one card until the block ends.
 
     Where several cards are visible, the first free one becomes torch's current device.
     """
-    device = choose_device(wanted, gpus)
+    device = choose_device(wanted, gpus, advise=advise)
     if device.type == "cpu":
         yield device
         return
@@ -78,7 +83,7 @@ def on_device(wanted: str, gpus: int = 0) -> Iterator[Device]:
         if (fault := _fault()) is None:
             yield device
             return
-    yield _without_gpu(fault, wanted, scheduler_of_gpu(gpus, os.environ))
+    yield _without_gpu(fault, wanted, scheduler_of_gpu(gpus, os.environ), advise)
 
 
 def scheduler_of_gpu(gpus: int, environment: Mapping[str, str]) -> str | None:
@@ -93,7 +98,7 @@ def scheduler_of_gpu(gpus: int, environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def _without_gpu(obstacle: _Obstacle, wanted: str, scheduler: str | None) -> Device:
+def _without_gpu(obstacle: _Obstacle, wanted: str, scheduler: str | None, advise: bool) -> Device:
     """The CPU, or UserError where a GPU must be used. A GPU that is here but idle is told."""
     if wanted == "cuda":
         raise UserError(
@@ -105,7 +110,8 @@ def _without_gpu(obstacle: _Obstacle, wanted: str, scheduler: str | None) -> Dev
             " and reserve no GPU (--set-resources RULE:gpu=0)"
         )
     if obstacle is not NO_GPU:
-        say(f"Computing on the CPU, many times slower: {obstacle.what}; {obstacle.remedy}")
+        remedy = f" This is many times slower: {obstacle.remedy}." if advise else ""
+        say(f"Computing on the CPU: {obstacle.what}.{remedy}")
     return Device("cpu", obstacle.what)
 
 
