@@ -73,31 +73,6 @@ _LEVELS = {
 }
 
 
-def decode_text(data: bytes) -> str | None:
-    """The text of a file as editors and spreadsheets save it; None when it is no text.
-
-    UTF-8 and UTF-16 with or without their mark at the beginning, else Windows-1252.
-    """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ["utf-16"]
-    elif data[:200].count(0) * 3 > len(data[:200]):  # every second byte of western text is zero
-        encodings = ["utf-16-be" if data[:1] == b"\0" else "utf-16-le"]
-    else:
-        encodings = ["utf-8-sig", "cp1252", "latin-1"]
-    for encoding in encodings:
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return None if "\0" in text else text
-    return None
-
-
-def text_lines(text: str) -> list[str]:
-    """The lines that an editor shows: `str.splitlines` also breaks at form feeds and the like."""
-    return re.split(r"\r\n|\r|\n", text)
-
-
 def is_unknown(text: str) -> bool:
     """Whether a cell says that its value is not known: empty, NaN, n/a and their like."""
     return text.strip().lower() in UNKNOWN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -10,15 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.console import UserError
+from scripts.lib.text_files import encoding_of
 
-# The longer marks come first: that of UTF-32 begins like that of UTF-16.
-MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-)
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods; .xls
 SAVE_AS = (
     "save it as tab-separated text in UTF-8 (Excel: Unicode Text; LibreOffice: Text CSV, with tabs)"
@@ -105,7 +97,7 @@ def _text(sheet: Path) -> str:
     if data.startswith(WORKBOOKS):
         raise UserError(f"the scenes sheet {sheet} is a workbook, not text; {SAVE_AS}")
     try:
-        text = data.decode(_encoding(data))
+        text = data.decode(encoding_of(data))
     except UnicodeDecodeError as error:
         line = len(re.findall(rb"\r\n?|\n", data[: error.start])) + 1
         raise UserError(
@@ -114,17 +106,6 @@ def _text(sheet: Path) -> str:
     if "\0" in text:
         raise UserError(f"the scenes sheet {sheet} is not text; {SAVE_AS}")
     return re.sub(r"\r\n?", "\n", text)
-
-
-def _encoding(data: bytes) -> str:
-    """How a text is encoded: by its mark, or by the zeros that UTF-16 has for plain letters."""
-    for mark, name in MARKS:
-        if data.startswith(mark):
-            return name
-    even, odd = data[::2].count(0), data[1::2].count(0)
-    if max(even, odd) > len(data) // 4:
-        return "utf-16-le" if odd > even else "utf-16-be"
-    return "utf-8"
 
 
 def _lines(sheet: Path, text: str) -> Iterator[Line]:

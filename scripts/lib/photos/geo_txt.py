@@ -13,8 +13,8 @@ from scripts.lib.quantities import (
     is_unknown,
     parse_length,
     parse_number,
-    text_lines,
 )
+from scripts.lib.text_files import text_lines
 
 SEPARATORS = ("\t", ";", ",", None)  # None: blanks
 SYSTEM_ADVICE = (

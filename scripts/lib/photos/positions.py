@@ -23,7 +23,7 @@ from scripts.lib.photos.rows import Position, Row
 from scripts.lib.photos.table_header import asked_columns
 from scripts.lib.photos.tables import NotUsedError, Table, read_table
 from scripts.lib.photos.wording import counted, some_of
-from scripts.lib.quantities import decode_text
+from scripts.lib.text_files import decode_text
 
 GEO_FILE = "geo.txt"
 TABLE_SUFFIXES = (".csv", ".tsv")

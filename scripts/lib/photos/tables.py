@@ -19,8 +19,8 @@ from scripts.lib.quantities import (
     parse_angle,
     parse_length,
     parse_number,
-    text_lines,
 )
+from scripts.lib.text_files import text_lines
 
 LENGTHS = ("altitude", "horizontal", "vertical")
 # Such columns hold degrees only where the file or the numbers say so: pixels have these names too.
