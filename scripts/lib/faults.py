@@ -87,7 +87,7 @@ def sentence(error: BaseException) -> str | None:
     """What happened, where and what to do, in one sentence; None when `error` is no fault of the machine."""
     if is_out_of_memory(error):
         return _memory_sentence(error)
-    if not isinstance(error, OSError) or error.errno not in FAULTS:
+    if not isinstance(error, OSError) or not is_fault(error):
         return None
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     what, reason = name or "a file", (error.strerror or str(error)).lower()

@@ -14,7 +14,7 @@ import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -65,16 +65,24 @@ def scratch_folder(folder: Path, stem: str) -> Iterator[Path]:
         handle = os.open(name, os.O_RDONLY)
         try:
             _try_lock(handle)
-            yield Path(name)
-        except UserError:
-            raise
-        except Exception as error:
-            told = naming(error, folder)
-            if told is error:
-                raise
-            raise told from error
+            with _faults_name(folder):
+                yield Path(name)
         finally:
             os.close(handle)
+
+
+@contextmanager
+def _faults_name(path: Path) -> Iterator[None]:
+    """A fault of the machine in the block is told as one of writing `path`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        told = naming(error, path)
+        if told is error:
+            raise
+        raise told from error
 
 
 def _try_lock(handle: int) -> bool:
@@ -121,20 +129,11 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises OSError with the name of `path` when the disk is full.
     """
     path = Path(path)
-    with ExitStack() as stack:
-        try:
-            temporary = stack.enter_context(part_file(path.parent, path.stem, path.suffix))
-            yield temporary
-            _sync(temporary)
-            os.replace(temporary, path)
-            _sync(path.parent)
-        except UserError:
-            raise
-        except Exception as error:
-            told = naming(error, path)
-            if told is error:
-                raise
-            raise told from error
+    with _faults_name(path), part_file(path.parent, path.stem, path.suffix) as temporary:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
 
 
 def _sync(path: Path) -> None:
