@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import io
 import json
 import math
@@ -168,16 +169,22 @@ def make_bundle(folder: Path, gaussians: Gaussians | None = None) -> Path:
 
 
 @contextmanager
+def running(server: http.server.HTTPServer) -> Iterator[str]:
+    """The address, without a slash at its end, of a server on 127.0.0.1 that runs during the block."""
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
 def served(folder: Path) -> Iterator[str]:
     """The address of a static server for `folder`."""
-    with make_server(folder, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/"
-        finally:
-            server.shutdown()
-            thread.join()
+    with make_server(folder, "127.0.0.1", 0) as server, running(server) as address:
+        yield f"{address}/"
 
 
 def posed(world_to_camera: npt.NDArray[np.floating], fov: float = FOV) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.web import browser
 
 
 class Host(http.server.SimpleHTTPRequestHandler):
@@ -51,11 +52,9 @@ class Host(http.server.SimpleHTTPRequestHandler):
 def host(folder: Path, policy: str = "", sandbox: str = "allow-scripts") -> Iterator[str]:
     """The address of such a host, without a slash at its end."""
     handler = functools.partial(Host, directory=str(folder), policy=policy, sandbox=sandbox)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    address = ("127.0.0.1", 0)
+    with (
+        http.server.ThreadingHTTPServer(address, handler) as server,
+        browser.running(server) as url,
+    ):
+        yield url
