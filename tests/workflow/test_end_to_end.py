@@ -174,15 +174,21 @@ def test_another_photo_starts_over(finished: Checkout) -> None:
     assert finished.planned() == {}
 
 
-def test_killed_training_continues_with_the_same_command(finished: Checkout) -> None:
-    """`kill -9` of the training process; the workflow fails, and the same command goes on from there."""
+def test_killed_training_continues_with_the_same_command(
+    finished: Checkout, tmp_path: Path
+) -> None:
+    """`kill -9` of the training process; the workflow fails, and the same command goes on from there.
+
+    In a copy: the tests beside this one look at the run as it was.
+    """
+    run = Checkout(shutil.copytree(finished.path, tmp_path / "run", symlinks=True))
     arguments = ["results/cut/train.json", "--config"]
     arguments += ["train_splat={steps: 700, early_stop: false, checkpoint_every: 0.2}"]
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     workflow = subprocess.Popen(
-        command, cwd=finished.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=run.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    checkpoints = finished.path / "results" / "cut" / "checkpoints"
+    checkpoints = run.path / "results" / "cut" / "checkpoints"
     try:
         for _ in range(3000):
             assert workflow.poll() is None, workflow.communicate()[0]
@@ -195,12 +201,11 @@ def test_killed_training_continues_with_the_same_command(finished: Checkout) -> 
                     process.kill()
         assert "scripts.train_splat" in workflow.communicate(timeout=60)[0]
         assert workflow.returncode != 0 and any(checkpoints.glob("[!.]*.pt"))
-        result = finished.snakemake(*arguments)
+        result = run.snakemake(*arguments)
         assert result.returncode == 0, result.stdout
-        train = stage_json(finished, "train")
+        train = stage_json(run, "train")
         assert train["steps"] == train["curve"][-1]["step"] == 700
         assert 0 < train["resumed_from"] < 700
         assert not checkpoints.exists()
     finally:
         workflow.kill()
-        finished.snakemake()  # the tests beside this one look at the run as it was
