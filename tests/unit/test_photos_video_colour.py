@@ -317,6 +317,19 @@ def test_black_bars_are_cut(tmp_path: Path, window: tuple[int, int, int, int], t
                 assert all_of_it - 32 <= found <= all_of_it
 
 
+def test_a_narrow_picture_between_bars_is_no_thumbnail(tmp_path: Path) -> None:
+    """An upright clip in a wide frame: what is left of it is narrower than `min_side`."""
+    frames = []
+    for number in range(12):
+        wide = Image.new("RGB", (640, 240))
+        wide.paste(LARGE.crop((number * 20, 0, number * 20 + 200, 240)), (220, 0))
+        frames.append(wide)
+    path = write_video(tmp_path / "upright.mp4", frames)
+    run = imported(path, tmp_path, min_side=200, min_photos=1, video_per_second=30)
+    kept = [photo for photo in run.report["photos"] if photo["kept"]]
+    assert len(kept) >= 10 and all(photo["width"] < 200 for photo in kept)
+
+
 def test_a_dark_film_is_no_film_with_bars(tmp_path: Path) -> None:
     """A lamp that moves through the night: what is dark in one frame is lit in another."""
     frames = []

@@ -261,7 +261,8 @@ def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[di
             items, around = [], 0
             for frame in chosen.frames:
                 data = frame.jpeg.read_bytes()
-                decoded = decode(data, context.options.min_side, 0)
+                # What tells a thumbnail is the size that was filmed, not what is left between bars.
+                decoded = decode(data, 1 if frame.cut else context.options.min_side, 0)
                 picture = replace(decoded, changes=frame.changes)
                 around += panorama.shows_all_around(picture.image)
                 photo = Photo(

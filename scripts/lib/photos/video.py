@@ -56,6 +56,7 @@ class Frame:
     jpeg: Path
     changes: list[str]
     way: float  # by which the picture moved since the first one, in its widths
+    cut: bool = False  # smaller than it was filmed, because black bars are gone
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def _without_bars(frame: Frame, bars: tuple[float, float]) -> Frame:
         # As much at both ends: the lens looks through the middle.
         cut = image.crop((left, top, image.width - left, image.height - top))
         cut.save(frame.jpeg, "JPEG", qtables=image.quantization, subsampling=0)  # type: ignore[attr-defined]
-    return replace(frame, changes=[*frame.changes, "black bars cut"])
+    return replace(frame, changes=[*frame.changes, "black bars cut"], cut=True)
 
 
 class _Reader:
