@@ -20,7 +20,6 @@ from scripts.lib.caches import temporary_cache, user_cache, writable
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numba  # noqa: E402
-import torch  # noqa: E402
 from llvmlite import ir  # noqa: E402
 from numba import types  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
@@ -31,13 +30,15 @@ numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 # Seconds since the last start with a version, after which its machine code goes.
 UNUSED = 30 * 86400
-KERNEL_FOLDERS = ("kernels", "losses", "rasterise")
+KERNEL_FOLDERS = ("kernels", "losses", "rasterise", "sfm/sift")
 # numba's own thread pool aborts the process when two threads enter it at once.
 LOCK = threading.Lock()
 
 
 def threads() -> int:
     """How many threads the kernels use: torch's number, at most numba's (NUMBA_NUM_THREADS)."""
+    import torch  # here: stages without torch have kernels, too
+
     return max(1, min(torch.get_num_threads(), numba.get_num_threads()))
 
 

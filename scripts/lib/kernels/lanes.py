@@ -203,6 +203,65 @@ def least(_typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def most(_typing: Any, a: Any, b: Any) -> Any:
+    """The larger of each pair of lanes."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        left = _splat(context, builder, args[0], sig.args[0])
+        right = _splat(context, builder, args[1], sig.args[1])
+        return builder.select(builder.fcmp_ordered(">", left, right), left, right)
+
+    return lanes_type(a, b), build
+
+
+@intrinsic
+def root(_typing: Any, a: Any) -> Any:
+    """Square roots."""
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        return _call(builder, f"llvm.sqrt.v{WIDTH}f32", args[0])
+
+    return lanes_type(a), build
+
+
+@intrinsic
+def between(_typing: Any, array: Any, start: Any, width: Any, x: Any, y: Any) -> Any:
+    """Bilinear values at the lanes' x and y (not negative) of a picture in a flat float32 array.
+
+    Its first pixel stands at index `start`, and `width` are in a row. The pixels right of and below the one
+    that x and y lie in are read as well.
+    """
+
+    def build(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        start, row = (context.cast(builder, args[k], sig.args[k], types.int64) for k in (1, 2))
+        left, top = builder.fptosi(args[3], _INTS), builder.fptosi(args[4], _INTS)
+        right_part = builder.fsub(args[3], builder.sitofp(left, _FLOATS))
+        lower_part = builder.fsub(args[4], builder.sitofp(top, _FLOATS))
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        corners = [ir.Constant(_FLOATS, ir.Undefined)] * 4
+        for lane in range(WIDTH):
+            number = ir.Constant(ir.IntType(32), lane)
+            across, down = (
+                builder.sext(builder.extract_element(place, number), ir.IntType(64))
+                for place in (left, top)
+            )
+            upper = builder.add(builder.add(start, across), builder.mul(down, row))
+            for k, shift in enumerate((upper, builder.add(upper, row))):
+                for one in (0, 1):
+                    place = builder.add(shift, ir.Constant(ir.IntType(64), one))
+                    value = builder.load(builder.gep(data, [place]), align=4)
+                    corners[2 * k + one] = builder.insert_element(
+                        corners[2 * k + one], value, number
+                    )
+        a, b, c, d = corners
+        above = builder.fadd(a, builder.fmul(right_part, builder.fsub(b, a)))
+        below = builder.fadd(c, builder.fmul(right_part, builder.fsub(d, c)))
+        return builder.fadd(above, builder.fmul(lower_part, builder.fsub(below, above)))
+
+    return lanes_type(array, start, width, x, y), build
+
+
+@intrinsic
 def magnitude(_typing: Any, a: Any) -> Any:
     """Absolute values."""
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pycolmap
+from numpy.typing import NDArray
 
 from scripts.lib.console import Progress, UserError, say
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.gpu import device
+from scripts.lib.sfm.grey import read_grey, read_shown
+from scripts.lib.sfm.sift import Features, Settings, Workspace, sift
 from scripts.lib.sfm.unpack import MASKS
 
 # COLMAP's own guess where EXIF tells nothing: the focal length is 1.2 times the longer side.
@@ -90,6 +97,112 @@ def extract_features(
         )
     pycolmap.set_random_seed(options.seed)
     ids = write_images(photos, database, options)
+    if device() == pycolmap.Device.cpu:
+        _by_us(photos, folder, database, ids, options, threads)
+    else:
+        _by_colmap(photos, folder, database, options, threads)
+    link = pycolmap.Database.open(database)
+    counts = {name: int(link.num_keypoints_for_image(number)) for name, number in ids.items()}
+    link.close()
+    bare = [name for name, count in counts.items() if count == 0]
+    if len(bare) == len(counts):
+        raise UserError(_nothing_found(photos))
+    if bare:
+        say(f"No features in {', '.join(bare[:12])}")
+    return counts
+
+
+def _by_us(
+    photos: Sequence[dict[str, Any]],
+    folder: Path,
+    database: Path,
+    ids: dict[str, int],
+    options: FeatureOptions,
+    threads: int,
+) -> None:
+    """Features of all photos by our own SIFT, photos side by side, written in their order."""
+    memory = threading.local()
+
+    def features_of(photo: dict[str, Any]) -> Features:
+        if not hasattr(memory, "work"):
+            memory.work = Workspace()
+        return photo_features(photo, folder, options, memory.work)
+
+    progress = Progress("Features", len(photos))
+    link = pycolmap.Database.open(database)
+    try:
+        with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+            for done, (name, found) in enumerate(
+                _in_order(pool, features_of, photos, 2 * threads), 1
+            ):
+                link.write_keypoints(ids[name], affine(found.places))
+                link.write_descriptors(
+                    ids[name],
+                    pycolmap.FeatureDescriptors(
+                        pycolmap.FeatureExtractorType.SIFT, found.descriptors
+                    ),
+                )
+                progress.update(done)
+    finally:
+        link.close()
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    work: Callable[[dict[str, Any]], Features],
+    photos: Sequence[dict[str, Any]],
+    ahead: int,
+) -> Iterator[tuple[str, Features]]:
+    """What `work` makes of each photo, in their order, at most `ahead` begun that nobody took."""
+    waiting: deque[tuple[str, Future[Features]]] = deque()
+    try:
+        for photo in photos:
+            waiting.append((photo["file"], pool.submit(work, photo)))
+            if len(waiting) > ahead:
+                name, future = waiting.popleft()
+                yield name, future.result()
+        while waiting:
+            name, future = waiting.popleft()
+            yield name, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+def photo_features(
+    photo: dict[str, Any], folder: Path, options: FeatureOptions, work: Workspace
+) -> Features:
+    """Our SIFT features of one photo, places in its own pixels; none where its mask is black."""
+    picture, (width, height) = read_grey(folder / photo["file"], options.max_side)
+    mask = folder / MASKS / f"{photo['file']}.png"
+    settings = Settings(
+        first_octave=first_octave(photo, options),
+        most=options.max_features,
+        directions=options.max_orientations,
+        contrast=options.peak_threshold,
+    )
+    found = sift(picture, settings, read_shown(mask) if mask.exists() else None, work)
+    found.places[:, 0] *= width / picture.shape[1]
+    found.places[:, 1] *= height / picture.shape[0]
+    found.places[:, 2] *= np.sqrt(width * height / picture.size)
+    return found
+
+
+def affine(places: NDArray[np.float32]) -> NDArray[np.float32]:
+    """COLMAP's keypoints (N, 6), x, y and the shape a11, a12, a21, a22, from x, y, sigma and angle (N, 4)."""
+    x, y, sigma, angle = places.T
+    across, down = sigma * np.cos(angle), sigma * np.sin(angle)
+    return np.stack([x, y, across, -down, down, across], axis=1)
+
+
+def _by_colmap(
+    photos: Sequence[dict[str, Any]],
+    folder: Path,
+    database: Path,
+    options: FeatureOptions,
+    threads: int,
+) -> None:
+    """Features of all photos by COLMAP, which has a SIFT for GPUs."""
     extraction = pycolmap.FeatureExtractionOptions()
     extraction.num_threads = threads
     extraction.max_image_size = options.max_side or -1
@@ -112,15 +225,6 @@ def extract_features(
         )
         done += len(names)
         progress.update(done)
-    link = pycolmap.Database.open(database)
-    counts = {name: int(link.num_keypoints_for_image(number)) for name, number in ids.items()}
-    link.close()
-    bare = [name for name, count in counts.items() if count == 0]
-    if len(bare) == len(counts):
-        raise UserError(_nothing_found(photos))
-    if bare:
-        say(f"No features in {', '.join(bare[:12])}")
-    return counts
 
 
 def _nothing_found(photos: Sequence[dict[str, Any]]) -> str:

@@ -1,0 +1,325 @@
+"""Scale space of one picture, octave by octave, and where its differences are extreme (Lowe 2004, section 3).
+
+Level i of an octave is blurred by sigma 1.6 x 2^(i/3) of the octave's own pixels; difference i is
+level i+1 minus level i. Pixel (0, 0) of every octave lies on pixel (0, 0) of the picture, as in VLFeat.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.lib.kernels.jit import compiled, inlined
+from scripts.lib.kernels.lanes import least, load, magnitude, most, select, some, store
+
+SCALES = 3  # extrema are looked for at so many scales an octave
+LEVELS = SCALES + 3
+BASE_SIGMA = 1.6
+CAMERA_SIGMA = 0.5  # blur that a picture has already, in its pixels
+SMALLEST = 16  # pixels of the shorter side of the last octave; two vectors
+REACH = 3.1  # sigmas that a blur's taps cover: a five-hundredth of the weight lies beyond
+LONGEST = 16  # taps to one side that fit
+# The parabola's extremum lies above its samples, so these are sought a little below the threshold.
+LOWER = 0.8
+
+Plane = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Octave:
+    """Levels (6, H, W), and pixels (N, 3) that may be extreme, as difference, row and column."""
+
+    levels: Plane
+    candidates: NDArray[np.int32]
+    step: float  # a pixel's size, in pixels of the picture
+
+
+@dataclass
+class Workspace:
+    """Memory of the largest picture so far, to be used again: fresh pages cost more than the blur."""
+
+    blocks: dict[str, Plane] = field(default_factory=dict)
+
+    def take(self, name: str, *shape: int) -> Plane:
+        """Uninitialised memory; that of the last `take` of this name is given away again."""
+        size = math.prod(shape)
+        block = self.blocks.get(name)
+        if block is None or block.size < size:
+            block = self.blocks[name] = np.empty(size, np.float32)
+        return block[:size].reshape(shape)
+
+
+def taps(sigma: float) -> Plane:
+    """Half of a Gaussian's weights, from the middle outwards."""
+    radius = math.ceil(REACH * sigma)
+    weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
+    return (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
+
+
+def _steps() -> tuple[Plane, NDArray[np.int64]]:
+    """The blur from each level to the next: weights (6, 17) and how far they reach."""
+    kernels, reach = np.zeros((LEVELS, LONGEST + 1), np.float32), np.zeros(LEVELS, np.int64)
+    for i in range(1, LEVELS):
+        one, two = (BASE_SIGMA * 2 ** (k / SCALES) for k in (i - 1, i))
+        kernel = taps(math.sqrt(two**2 - one**2))
+        reach[i] = kernel.size - 1
+        kernels[i, : kernel.size] = kernel
+    return kernels, reach
+
+
+KERNELS, REACHES = _steps()
+
+
+def octaves(
+    picture: NDArray[np.uint8], first: int, contrast: float, work: Workspace
+) -> Iterator[Octave]:
+    """Octaves of a grey picture (H, W) from `first` (-1: of twice its size) on, finest first.
+
+    What they hold lies in `work`. Raises ValueError for a `first` below -1.
+    """
+    if first < -1:
+        raise ValueError("pictures are doubled once at most")
+    height, width = picture.shape
+    if min(height, width) < SMALLEST:
+        return
+    if first < 0:
+        base = work.take("base", 2 * height, 2 * width)
+        _doubled(picture, base)
+    else:
+        base = work.take("base", height, width)
+        _scaled(picture, base)
+    have = CAMERA_SIGMA * 2.0 ** -min(first, 0)
+    for _ in range(first):  # to a coarser octave: blur as far as its base, and halve
+        blurred = _blurred(
+            base, math.sqrt((2 * BASE_SIGMA) ** 2 - have**2), work.take("first", *base.shape)
+        )
+        base, have = blurred[::2, ::2], BASE_SIGMA
+    step, number = 2.0**first, 0
+    while min(base.shape) >= SMALLEST:
+        levels = work.take(f"levels {number}", LEVELS, *base.shape)
+        if have < BASE_SIGMA:
+            _blurred(base, math.sqrt(BASE_SIGMA**2 - have**2), levels[0])
+        else:
+            levels[0] = base
+        yield Octave(levels, _fill(levels, contrast), step)
+        base, have, step, number = levels[SCALES][::2, ::2], BASE_SIGMA, 2 * step, number + 1
+
+
+def _blurred(source: Plane, sigma: float, out: Plane) -> Plane:
+    source = np.ascontiguousarray(source)
+    _blur(source.reshape(-1), source.shape[0], source.shape[1], taps(sigma), out.reshape(-1))
+    return out
+
+
+def _fill(levels: Plane, contrast: float) -> NDArray[np.int32]:
+    """Fill levels 1 to 5 from level 0; returns the candidates (N, 3)."""
+    _, height, width = levels.shape
+    room = max(height * width // 16, 64)
+    while True:
+        found = np.empty((room, 3), np.int32)
+        count = _octave(
+            levels.reshape(-1), height, width, KERNELS, REACHES, np.float32(LOWER * contrast), found
+        )
+        if count <= room:
+            return found[:count]
+        room = count
+
+
+@compiled
+def _scaled(picture: NDArray[np.uint8], out: Plane) -> None:
+    """The picture from 0 to 1."""
+    unit = np.float32(1 / 255)
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            out[y, x] = unit * np.float32(picture[y, x])
+
+
+@compiled
+def _doubled(picture: NDArray[np.uint8], out: Plane) -> None:
+    """Twice the size: between each two pixels their mean, at the far edges the last one again."""
+    height, width = picture.shape
+    unit, half, quarter = np.float32(1 / 255), np.float32(0.5 / 255), np.float32(0.25 / 255)
+    for y in range(height):
+        row, below = picture[y], picture[min(y + 1, height - 1)]
+        even, odd = out[2 * y], out[2 * y + 1]
+        for x in range(width):
+            r = min(x + 1, width - 1)
+            a, b = np.float32(row[x]), np.float32(row[r])
+            c, d = np.float32(below[x]), np.float32(below[r])
+            even[2 * x] = unit * a
+            even[2 * x + 1] = half * (a + b)
+            odd[2 * x] = half * (a + c)
+            odd[2 * x + 1] = quarter * ((a + b) + (c + d))
+
+
+@inlined
+def _blur_row(
+    source: Plane,
+    first: int,
+    y: int,
+    height: int,
+    width: int,
+    kernel: Plane,
+    reach: int,
+    offsets: NDArray[np.int64],
+    padded: Plane,
+    target: Plane,
+    place: int,
+) -> None:
+    """One row of the blur of the plane that begins at `first` of `source`, to `place` of `target`.
+
+    The edges repeat. Sixteen pixels at a time, the last ones twice where the width is no multiple of that.
+    """
+    for k in range(reach + 1):
+        offsets[0, k] = first + max(y - k, 0) * width
+        offsets[1, k] = first + min(y + k, height - 1) * width
+    for x in range(0, width, 16):
+        at = min(x, width - 16)
+        one = load(source, offsets[0, 0] + at) * kernel[0]
+        two = load(source, offsets[0, 0] + at + 8) * kernel[0]
+        for k in range(1, reach + 1):
+            weight, a, b = kernel[k], offsets[0, k] + at, offsets[1, k] + at
+            one += (load(source, a) + load(source, b)) * weight
+            two += (load(source, a + 8) + load(source, b + 8)) * weight
+        store(padded, LONGEST + at, one)
+        store(padded, LONGEST + at + 8, two)
+    for k in range(1, reach + 1):
+        padded[LONGEST - k] = padded[LONGEST]
+        padded[LONGEST + width - 1 + k] = padded[LONGEST + width - 1]
+    for x in range(0, width, 16):
+        at = LONGEST + min(x, width - 16)
+        one = load(padded, at) * kernel[0]
+        two = load(padded, at + 8) * kernel[0]
+        for k in range(1, reach + 1):
+            weight = kernel[k]
+            one += (load(padded, at - k) + load(padded, at + k)) * weight
+            two += (load(padded, at + 8 - k) + load(padded, at + 8 + k)) * weight
+        store(target, place + at - LONGEST, one)
+        store(target, place + at - LONGEST + 8, two)
+
+
+@compiled
+def _blur(source: Plane, height: int, width: int, kernel: Plane, target: Plane) -> None:
+    """Blur a flat plane."""
+    offsets = np.empty((2, LONGEST + 1), np.int64)
+    padded = np.empty(width + 2 * LONGEST, np.float32)
+    for y in range(height):
+        _blur_row(
+            source, 0, y, height, width, kernel, kernel.size - 1, offsets, padded, target, y * width
+        )
+
+
+@compiled
+def _octave(
+    levels: Plane,
+    height: int,
+    width: int,
+    kernels: Plane,
+    reaches: NDArray[np.int64],
+    lower: np.float32,
+    found: NDArray[np.int32],
+) -> int:
+    """Blur level after level and look for extrema, all in one pass over the rows.
+
+    Each level follows the one before it by as many rows as its blur reaches, so that what is read was
+    written just before and is still in the cache. Of the differences three rows are kept. Returns
+    the number of candidates, which may be more than `found` has room for.
+    """
+    offsets = np.empty((2, LONGEST + 1), np.int64)
+    padded = np.empty(width + 2 * LONGEST, np.float32)
+    depth, size = LEVELS - 1, height * width
+    rows = np.empty(depth * 3 * width, np.float32)  # of difference s, row y: at (3 s + y % 3) width
+    behind = 0
+    for i in range(1, LEVELS):
+        behind += reaches[i]
+    count = 0
+    for line in range(height + behind):
+        lag = 0
+        for i in range(1, LEVELS):
+            lag += reaches[i]
+            y = line - lag
+            if 0 <= y < height:
+                _blur_row(
+                    levels,
+                    (i - 1) * size,
+                    y,
+                    height,
+                    width,
+                    kernels[i],
+                    reaches[i],
+                    offsets,
+                    padded,
+                    levels,
+                    i * size + y * width,
+                )
+        y = line - behind
+        if y < 0:
+            continue
+        for s in range(depth):
+            source, target = s * size + y * width, (3 * s + y % 3) * width
+            for x in range(0, width, 8):
+                at = min(x, width - 8)
+                value = load(levels, source + size + at) - load(levels, source + at)
+                store(rows, target + at, value)
+        if y >= 2:
+            count = _scan(rows, width, y - 1, lower, found, count)
+    return count
+
+
+@inlined
+def _scan(
+    rows: Plane, width: int, y: int, lower: np.float32, found: NDArray[np.int32], count: int
+) -> int:
+    """Candidates of row `y`; returns the number of all so far."""
+    above, middle, below = (y - 1) % 3 * width, y % 3 * width, (y + 1) % 3 * width
+    for s in range(1, LEVELS - 2):
+        shift = 3 * s * width
+        for x in range(1, width - 1, 8):
+            at = min(x, width - 9)
+            here = shift + middle + at
+            value = load(rows, here)
+            if not some(magnitude(value) > lower):
+                continue
+            left, right = load(rows, here - 1), load(rows, here + 1)
+            up, down = load(rows, shift + above + at), load(rows, shift + below + at)
+            high = most(most(left, right), most(up, down))
+            low = least(least(left, right), least(up, down))
+            if not (
+                some(select(value > high, value, 0.0) > lower)
+                or some(select(value < low, value, 0.0) < -lower)
+            ):
+                continue
+            for u in range(max(at, x), at + 8):
+                if _extreme(rows, width, s, above + u, middle + u, below + u, lower):
+                    if count < found.shape[0]:
+                        found[count, 0], found[count, 1], found[count, 2] = s, y, u
+                    count += 1
+    return count
+
+
+@inlined
+def _extreme(
+    rows: Plane, width: int, s: int, above: int, middle: int, below: int, lower: np.float32
+) -> bool:
+    """Above or below all 26 neighbours, and far enough from zero."""
+    shift = 3 * width
+    value = rows[s * shift + middle]
+    if not abs(value) > lower:
+        return False
+    sign = np.float32(1) if value > 0 else np.float32(-1)
+    value *= sign
+    first = s * shift + middle
+    if sign * rows[first - 1] >= value or sign * rows[first + 1] >= value:
+        return False
+    for t in range(s - 1, s + 2):
+        for k in range(-1, 2):
+            at = t * shift + k
+            if sign * rows[at + above] >= value or sign * rows[at + below] >= value:
+                return False
+            if t != s and sign * rows[at + middle] >= value:
+                return False
+    return True
