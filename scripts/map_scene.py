@@ -18,13 +18,14 @@ from scripts.lib.photos.record import read_report
 from scripts.lib.placing import placing
 from scripts.lib.provenance import SFM, provenance
 from scripts.lib.sfm.coverage import ground_coverage
-from scripts.lib.sfm.describe import describe
+from scripts.lib.sfm.describe import describe, describe_cameras
 from scripts.lib.sfm.features import FeatureOptions
-from scripts.lib.sfm.frame import place_model
+from scripts.lib.sfm.frame import place_calibrated
 from scripts.lib.sfm.gate import require_scene
 from scripts.lib.sfm.ladder import climbing
 from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions, require_photos_in, verified_pairs
+from scripts.lib.sfm.uncertainty import record_certainty
 from scripts.lib.sfm.unpack import unpacked
 from scripts.lib.threads import use_threads
 
@@ -71,28 +72,32 @@ def main(argv: Sequence[str] | None = None) -> None:
         finally:
             # Snakemake removes outputs of a failed job; by hand, the numbers explain the refusal.
             write_json(args.metrics, report)
-        model, georef = place_model(
+        placed, report["calibration"] = place_calibrated(
             best.models[0],
             photos,
             options.use_gps,
             adjust=options.gps_in_adjustment,
             gcps=content.get("gcps") or [],
             seed=options.seed,
+            calibration=options.calibration,
         )
+        model, georef = placed.model, placed.georef
+        report |= describe_cameras(model)
+        record_certainty(model, report, georef, placed.priors, placed.fitted)
         with scratch_folder(folder, "sparse") as written:
             model.write_binary(written)
             for name in MODEL_FILES:
                 write_bytes(args.sparse / name, (written / name).read_bytes())
     for sentence in georef["notes"]:
         say(f"Note: {sentence}")
-    placed = placing(georef)
-    report["coverage"] = ground_coverage(model, placed is not None)
+    place = placing(georef)
+    report["coverage"] = ground_coverage(model, place is not None)
     write_json(args.metrics, report)
     write_json(args.georef, georef)
     say(
         f"{report['registered']} of {report['photos']} photos, {report['points']} points, "
         f"{report['reprojection_error_px']:.2f} px; "
-        + (f"{placed.words}." if placed else f"not georeferenced: {georef['reason']}.")
+        + (f"{place.words}." if place else f"not georeferenced: {georef['reason']}.")
     )
 
 

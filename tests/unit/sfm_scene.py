@@ -108,12 +108,14 @@ def turning(count: int, span: float, hands: float, seed: int = 0) -> list[Pose]:
     ]
 
 
-def sights(poses: list[Pose], points: np.ndarray, noise: float, focal: float, seed: int = 0) -> Any:
+def sights(
+    poses: list[Pose], points: np.ndarray, noise: float, lens: pycolmap.Camera, seed: int = 0
+) -> Any:
     """For every camera the points it sees (their numbers) and the pixels (N, 2) where it does."""
     random = np.random.default_rng(seed)
     for centre, turn in poses:
         local = (points - centre) @ turn.T
-        pixels = focal * local[:, :2] / np.maximum(local[:, 2:], 0.01) + np.array(SIZE) / 2
+        pixels = np.asarray(lens.img_from_cam(np.maximum(local, [-np.inf, -np.inf, 0.01])))
         pixels += random.normal(0, noise, pixels.shape)
         seen = (local[:, 2] > 0.3) & ((pixels > 0) & (pixels < SIZE)).all(axis=1)
         seen &= random.random(len(points)) < 0.8
@@ -121,15 +123,24 @@ def sights(poses: list[Pose], points: np.ndarray, noise: float, focal: float, se
 
 
 def true_model(
-    poses: list[Pose], points: np.ndarray, noise: float = 0.5, focal: float = FOCAL
+    poses: list[Pose],
+    points: np.ndarray,
+    noise: float = 0.5,
+    focal: float = FOCAL,
+    lens: pycolmap.Camera | None = None,
+    seed: int = 0,
 ) -> pycolmap.Reconstruction:
-    """The capture's model with its true poses and points, and noisy features."""
+    """The capture's model with its true poses and points, and noisy features.
+
+    lens: took the photos; the model has a SIMPLE_RADIAL one of the same focal length all the same.
+    """
     model = pycolmap.Reconstruction()
+    focal = focal if lens is None else lens.mean_focal_length()
     camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", focal, *SIZE)
     model.add_camera_with_trivial_rig(camera)
     tracks: dict[int, list[tuple[int, int]]] = {}
     for number, ((centre, turn), (seen, pixels)) in enumerate(
-        zip(poses, sights(poses, points, noise, focal), strict=True), 1
+        zip(poses, sights(poses, points, noise, lens or camera, seed), strict=True), 1
     ):
         image = pycolmap.Image(f"v{number:03d}.jpg", pixels, 1, number)
         pose = pycolmap.Rigid3d(pycolmap.Rotation3d(turn), -turn @ centre)
@@ -162,7 +173,8 @@ def matched(path: Path, poses: list[Pose], points: np.ndarray, noise: float, foc
     rig = pycolmap.Rig()
     rig.add_ref_sensor(camera.sensor_id)
     rig_id = database.write_rig(rig)
-    found = list(sights(poses, points, noise, focal))
+    lens = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", focal, *SIZE)
+    found = list(sights(poses, points, noise, lens))
     ids, pairs = [], []
     for number, (_, pixels) in enumerate(found, 1):
         image = pycolmap.Image(name=f"v{number:03d}.jpg", camera_id=camera.camera_id)

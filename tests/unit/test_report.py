@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.lib.console import UserError
-from scripts.lib.report import advice, charts, summary, values, verdicts
+from scripts.lib.report import advice, cameras, charts, summary, values, verdicts
 from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.inputs import StageFiles, read_benchmark
 from scripts.lib.report.verdicts import Level
@@ -562,3 +562,36 @@ def test_files_that_were_left_out_are_counted_by_what_they_are(tmp_path: Path) -
     assert told.index("Files beside the photos that are none") < told.index("the moving part")
     stages["photos"]["left_out"] = ["rubbish"]
     assert "the moving part" in report(tmp_path, stages)
+
+
+def test_the_lens_and_its_calibration_are_told_in_a_sentence() -> None:
+    camera = {
+        "changed": True,
+        "principal_point": True,
+        "after": {"model": "OPENCV"},
+        "off_centre_px": [6.2, -5.7],
+        "sigma": {"cx": 0.4},
+        "held_out_gain": 0.083,
+    }
+    value, verdict = cameras.lens({"calibration": {"changed": True, "cameras": [camera]}})
+    assert value == "OPENCV"
+    assert "6 px right and 6 px above" in verdict.text
+    assert "± 0.8 px" in verdict.text and "8.3 % better" in verdict.text
+    plain = {"changed": False, "after": {"model": "SIMPLE_RADIAL"}}
+    content = {"calibration": {"reason": "4 photos are too few", "cameras": [plain]}}
+    assert "4 photos are too few" in cameras.lens(content)[1].text
+    assert cameras.lens({}) == ("–", verdicts.NOT_MEASURED)
+
+
+def test_certainty_is_told_per_axis() -> None:
+    told = {"sigma_median": [0.004, 0.005, 0.02], "extent": 30.0}
+    value, verdict = cameras.certainty({"certainty": told}, metres=True)
+    assert value == "± 7.8 mm east, ± 9.8 mm north, ± 3.9 cm up"
+    assert verdict.level is Level.GOOD
+    value, verdict = cameras.certainty({"certainty": {**told, "extent": 0.5}}, metres=False)
+    assert "± 1.568 % x" in value and verdict.level is Level.WEAK
+    assert cameras.certainty({"certainty": None}, metres=True)[0] == "–"
+    place = {"within_95_m": [0.12, 0.13, 0.4], "scale_within_95_percent": 0.021}
+    assert "± 12.0 cm east" in cameras.place({"certainty": place})
+    assert "± 0.021 %" in cameras.place({"certainty": place})
+    assert cameras.place({"certainty": None}) == ""

@@ -61,3 +61,17 @@ def test_the_focal_length_is_found(
     mapped: tuple[Path, dict[str, Any]], truth: dict[str, Any]
 ) -> None:
     assert mapped[1]["focal_px"] == pytest.approx(truth["camera"]["fx"], rel=0.005)
+
+
+def test_errors_lie_inside_the_stated_certainty(
+    mapped: tuple[Path, dict[str, Any]], truth: dict[str, Any]
+) -> None:
+    known = {name: np.array(shot["centre"]) for name, shot in truth["photos"].items()}
+    found = centres(pycolmap.Reconstruction(mapped[0] / "sparse"))
+    names = sorted(found)
+    errors = np.array([found[name] - known[name] for name in names])
+    errors -= np.median(errors, axis=0)  # the origin is the report's own choice
+    stated = mapped[1]["certainty"]["covariance"]
+    sigmas = np.array([np.sqrt(np.array(stated[name])[[0, 3, 5]]) for name in names])
+    assert (np.abs(errors) < 1.96 * sigmas).mean() >= 0.9
+    assert sigmas.max() < 0.05  # and it says something

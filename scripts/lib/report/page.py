@@ -9,7 +9,16 @@ from typing import Any
 
 from scripts.lib.console import duration
 from scripts.lib.placing import Placing, placing
-from scripts.lib.report import advice, capture, charts, photos_used, summary, values, verdicts
+from scripts.lib.report import (
+    advice,
+    cameras,
+    capture,
+    charts,
+    photos_used,
+    summary,
+    values,
+    verdicts,
+)
 from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.html import render
 from scripts.lib.report.inputs import StageFiles
@@ -298,6 +307,18 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
             "(“reprojection error”).",
         ),
         Measure(
+            "Lens",
+            *cameras.lens(files.sfm),
+            "Which of COLMAP's camera models describes the lens (“self-calibration”).",
+        ),
+        Measure(
+            "Exactness of the positions",
+            *cameras.certainty(files.sfm, record.georeferenced is True),
+            "Where the middle one of the cameras stood, to within so much"
+            + (" " if record.georeferenced else ", in percent of the capture's extent, ")
+            + "in 95 of 100 cases (from the “covariance” of the adjustment).",
+        ),
+        Measure(
             "Depth",
             decimals(record.triangulation_angle_deg, 1, "°"),
             verdicts.depth(record.triangulation_angle_deg, record.moved),
@@ -321,7 +342,7 @@ def _measures(record: Summary, files: StageFiles) -> list[Measure]:
                 text(files.georef.get("reason")).rstrip("."),
                 bool(place and place.survey),
             ),
-            _placed_by(place),
+            _placed_by(place) + cameras.place(files.georef),
         ),
         Measure(
             "Likeness of new views",

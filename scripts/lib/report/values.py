@@ -41,6 +41,12 @@ def names(value: Any) -> list[str]:
     return [text(item) for item in found if item is not None]
 
 
+def numbers(value: Any) -> list[float]:
+    """A list of finite numbers; empty when any of it is something else."""
+    found = [number(item) for item in value] if isinstance(value, list) else []
+    return [item for item in found if item is not None] if None not in found else []
+
+
 def objects(value: Any) -> list[dict[str, Any]]:
     """The objects in a list, skipping whatever else is in it."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

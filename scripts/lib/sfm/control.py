@@ -44,13 +44,15 @@ class ControlFit:
     """Similarity from the model to the survey's frame, residuals (N, 3) of the fit and of each point
     when it is left out (None with three points), metres; NaN up where a height is not known.
 
-    `wrong` are points that contradict the others and GPS, with their residuals; they decide nothing.
+    `places` (N, 3) are the points where the fit has them. `wrong` are points that contradict the others and
+    GPS, with their residuals; they decide nothing.
     """
 
     sim3: Sim3
     labels: list[str]
     residuals: Array
     check: Array | None
+    places: Array
     wrong: dict[str, Array] = field(default_factory=dict)
 
 
@@ -266,7 +268,9 @@ def fit_control(places: Mapping[str, Array], survey: Mapping[str, Array]) -> Con
             rows.append(_fit(a[others], b[others]).apply(a[i : i + 1])[0] - b[i])
         check = np.array(rows)
     wrong = {labels[i]: residuals[i] for i in np.flatnonzero(~good)}
-    return ControlFit(sim3, [labels[i] for i in kept], residuals[kept], check, wrong)
+    return ControlFit(
+        sim3, [labels[i] for i in kept], residuals[kept], check, sim3.apply(a[kept]), wrong
+    )
 
 
 def _agreeing(a: Array, b: Array) -> npt.NDArray[np.bool_]:

@@ -27,17 +27,6 @@ def describe(
     """sfm.json's content, of a model in any frame: nothing in it depends on the frame."""
     model = best.models[0] if best.models else None
     names = best.names(0)
-    cameras = [
-        {
-            "model": camera.model_name,
-            "width": int(camera.width),
-            "height": int(camera.height),
-            "params": [float(value) for value in camera.params],
-            "focal_px": float(camera.mean_focal_length()),
-            "prior": bool(camera.has_prior_focal_length),
-        }
-        for camera in (model.cameras.values() if model else [])
-    ]
     summary = best.summary()
     parts = components(best)
     kinds = [pair.kind for pair in pairs.values()]
@@ -56,8 +45,7 @@ def describe(
         "parallax": best.parallax.facts() if best.parallax else None,
         # Photos that a camera which only turned explains: no attempt's model of them counts.
         "turned": max(attempt.turned_photos for attempt in attempts),
-        "focal_px": float(np.mean([c["focal_px"] for c in cameras])) if cameras else None,
-        "cameras": cameras,
+        **describe_cameras(model),
         "unregistered": [name for name in files if name not in names],
         "alone": [name for name in files if name not in linked],
         "components": parts,
@@ -65,6 +53,25 @@ def describe(
         "per_photo": _per_photo(model, files, parts, pairs),
         "attempts": [attempt.summary() for attempt in attempts],
         "seconds": round(seconds, 2),
+    }
+
+
+def describe_cameras(model: pycolmap.Reconstruction | None) -> dict[str, Any]:
+    """The part of sfm.json that tells the lenses."""
+    cameras = [
+        {
+            "model": camera.model_name,
+            "width": int(camera.width),
+            "height": int(camera.height),
+            "params": [float(value) for value in camera.params],
+            "focal_px": float(camera.mean_focal_length()),
+            "prior": bool(camera.has_prior_focal_length),
+        }
+        for camera in (model.cameras.values() if model else [])
+    ]
+    return {
+        "focal_px": float(np.mean([c["focal_px"] for c in cameras])) if cameras else None,
+        "cameras": cameras,
     }
 
 

@@ -6,14 +6,21 @@ Without either the scale is free: the median camera then stands a comfortable di
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pycolmap
 
 from scripts.lib.geo import Array, Sim3, rotation_to_z, utm_epsg
-from scripts.lib.sfm.adjust import adjust_with_positions
+from scripts.lib.sfm.adjust import (
+    Prior,
+    adjust_with_positions,
+    free_adjustment,
+    position_adjustment,
+    raise_again,
+)
+from scripts.lib.sfm.calibration import calibrate
 from scripts.lib.sfm.control import MIN_POINTS, ControlFit, Reference, Survey, survey_fit
 from scripts.lib.sfm.gps import (
     Located,
@@ -28,12 +35,27 @@ from scripts.lib.sfm.gps import (
     rms,
 )
 from scripts.lib.sfm.gravity import up_direction
+from scripts.lib.sfm.uncertainty import Frame, fitted_frame
 
 # EPSG:4979 (WGS84, height in metres) is the origin's system; the frame is east, north, up there.
 EPSG = 4979
 # Without GPS: the median distance from camera to point becomes this many units, so that viewers,
 # near planes and quantised formats meet numbers of the size they expect.
 MEDIAN_DISTANCE = 4.0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A model in its final frame, and georef.json's content.
+
+    priors: positions that pulled it in the adjustment, in that frame; fitted: else the certainty of its fit
+    to surveyed points or to GPS.
+    """
+
+    model: pycolmap.Reconstruction
+    georef: dict[str, Any]
+    priors: dict[str, Prior] | None = None
+    fitted: Frame | None = None
 
 
 def place_model(
@@ -50,6 +72,52 @@ def place_model(
     Surveyed points (`gcps` of photos.json) decide where there are three, else GPS. With `adjust`,
     GPS positions take part in a last bundle adjustment. The given model is transformed in place.
     """
+    placed = _place(model, photos, use_gps, adjust, gcps, seed)
+    return placed.model, placed.georef
+
+
+def place_calibrated(
+    model: pycolmap.Reconstruction,
+    photos: Sequence[dict[str, Any]],
+    use_gps: bool = True,
+    *,
+    adjust: bool = False,
+    gcps: Sequence[Mapping[str, Any]] = (),
+    seed: int = 0,
+    calibration: str | bool = "auto",
+) -> tuple[Placed, dict[str, Any] | None]:
+    """`place_model` with its lenses calibrated (see `calibrate`), and the report of that.
+
+    GPS takes part in the calibration as it does in the adjustment. What changed is placed once more, since
+    lens and place depend on each other.
+    """
+    first = _place(model, photos, use_gps, adjust, gcps, seed)
+    priors = first.priors
+    solve = position_adjustment(priors, seed) if priors else free_adjustment
+    calibrated, lenses = calibrate(first.model, solve, seed, calibration, priors)
+    if calibrated is first.model:
+        return first, lenses
+    if priors and first.georef["upright_only"]:
+        raise_again(calibrated, first.model, priors)
+    second = _place(calibrated, photos, use_gps, adjust, gcps, seed)
+    # The mapper's frame is still the one that the matrices tell of.
+    whole = np.array(second.georef["world_from_sfm"]) @ np.array(first.georef["world_from_sfm"])
+    second.georef.update(
+        scale=first.georef["scale"] * second.georef["scale"],
+        world_from_sfm=whole.tolist(),
+        sfm_from_world=np.linalg.inv(whole).tolist(),
+    )
+    return second, lenses
+
+
+def _place(
+    model: pycolmap.Reconstruction,
+    photos: Sequence[dict[str, Any]],
+    use_gps: bool,
+    adjust: bool,
+    gcps: Sequence[Mapping[str, Any]],
+    seed: int,
+) -> Placed:
     up, gravity = up_direction(model, photos)
     level = Sim3(1.0, rotation_to_z(up), np.zeros(3))
     located = find_located(model, photos) if use_gps else None
@@ -71,13 +139,16 @@ def place_model(
     else:
         placed = _comfortable(model, level)
         model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
-        return model, {**_free(placed), **gps.facts, "gravity": gravity, "notes": notes}
+        georef = {**_free(placed), **gps.facts, "gravity": gravity, "notes": notes}
+        return Placed(model, georef)
     model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
-    adjustment = None
+    adjustment, pulling = None, None
     if adjust and control is None and located is not None:
+        given = priors(model, located, gps)
         model, adjustment = adjust_with_positions(
-            model, priors(model, located, gps), seed, upright=gps.facts["upright_only"]
+            model, given, seed, upright=gps.facts["upright_only"]
         )
+        pulling = given if adjustment["used"] else None
     ground = _ground(_points(model))
     model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), np.array([0.0, 0.0, -ground])))
     lowered = Sim3(placed.scale, placed.rotation, placed.translation - [0.0, 0.0, ground])
@@ -91,7 +162,7 @@ def place_model(
     facts = {"inliers": [], "outliers": [], **unknown, **gps.facts}
     if located is not None:
         facts.update(residuals(model, located, gps, ground))
-    return model, {
+    georef = {
         **facts,
         "georeferenced": True,
         "reason": reason,
@@ -104,6 +175,33 @@ def place_model(
         "adjustment": adjustment,
         "notes": notes,
     }
+    lowering = np.array([0.0, 0.0, ground])
+    moved = {n: replace(p, position=p.position - lowering) for n, p in (pulling or {}).items()}
+    return Placed(
+        model, georef, moved or None, None if moved else _fitted(control, gps, located, model)
+    )
+
+
+def _fitted(
+    control: ControlFit | None,
+    gps: Verdict,
+    located: Located | None,
+    model: pycolmap.Reconstruction,
+) -> Frame | None:
+    """The certainty of the fit that placed the model; None where it cannot be told."""
+    if control is not None:
+        return fitted_frame(control.places, control.residuals)
+    if located is None:
+        return None
+    found = centres(model)
+    good = np.array(gps.inliers)
+    places = np.array([found[name] for name in located.names])[good]
+    misses = places - located.target[good]
+    # The model was lowered to the ground since; that is no misfit.
+    known = (located.heights & gps.heights)[good]
+    misses[:, 2] -= np.median(misses[known, 2]) if known.any() else 0.0
+    misses[~known, 2] = np.nan
+    return fitted_frame(places, misses)
 
 
 def _where(place: tuple[float, float, float]) -> dict[str, Any]:

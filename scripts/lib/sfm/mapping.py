@@ -44,6 +44,9 @@ class MapOptions:
     use_gps: bool = True
     gps_in_adjustment: bool = True  # GPS positions pull the cameras in a last bundle adjustment
     refine_principal_point: bool = False
+    calibration: str = (
+        "auto"  # lenses, after the last adjustment; off, or the name of a COLMAP model
+    )
     seed: int = 0
 
 

@@ -1,0 +1,228 @@
+"""Self-calibration: for each camera the richest lens that the capture itself determines.
+
+The mapper leaves one radial number and the principal point in the middle. A richer lens makes poses several
+times more exact where the data carry it, and bends the model where they do not. What decides is never the fit
+to the points it was adjusted to, but a tenth of the tracks held out of the adjustment, and the covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pycolmap
+
+from scripts.lib.sfm.adjust import Adjust, Prior
+from scripts.lib.sfm.lens_trials import (
+    Trial,
+    held_out_gain,
+    hold_out,
+    lens_sigmas,
+    run_trials,
+    set_and_adjust,
+)
+from scripts.lib.sfm.lenses import Lens, forced, ladder, parameters
+
+MIN_HELD_OUT = 60  # sightings
+MIN_PHOTOS = 5
+# Least gain of held-out cost, as a share, and in standard errors of the paired differences by track.
+MIN_GAIN, MIN_CERTAINTY = 0.002, 2.0
+# A few hundred held-out tracks cannot be certain of a small gain. A gain that they see all the same counts
+# when what the lens adds is this many of its own standard deviations away from nothing.
+SIGNIFICANT = 6.0
+# One of several cameras may lose this many standard errors on its own tracks where all together gain.
+MAX_LOSS = 1.0
+# A principal point and a focal length count as known within this (of the longer side, and of itself).
+MAX_SIGMA, MAX_FOCAL_SIGMA = 0.004, 0.01
+MAX_OFF_CENTRE = 0.08  # of the longer side; lenses sit nearer to the middle
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A camera's lens, a row for each one tried, and the share by which held-out costs fell, if measured."""
+
+    lens: Lens
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    gain: float | None = None
+    own_gain: float | None = None
+
+
+def calibrate(
+    model: pycolmap.Reconstruction,
+    adjust: Adjust,
+    seed: int,
+    wanted: str | bool = "auto",
+    priors: Mapping[str, Prior] | None = None,
+) -> tuple[pycolmap.Reconstruction, dict[str, Any] | None]:
+    """The model with the lenses that it determines, adjusted once more, and what sfm.json says of it.
+
+    wanted: `auto`, `off`, or COLMAP's name of a lens model that every camera gets. priors: the positions that
+    `adjust` uses, in the model's frame. The given model is not changed; it comes back where nothing is
+    gained. Raises UserError for an unknown lens.
+    """
+    if wanted in ("off", False):
+        return model, None
+    if wanted not in ("auto", True):
+        choice = _Choice(forced(str(wanted)))
+        return _finish(model, adjust, dict.fromkeys(_used(model), choice))
+    own = {number: ladder(model.cameras[number].model_name)[0] for number in _used(model)}
+    if model.num_reg_images() < MIN_PHOTOS:
+        reason = f"{model.num_reg_images()} photos are too few to judge a richer lens by"
+        return model, _unchanged(model, own, reason)
+    held, thin = hold_out(model, seed)
+    if sum(model.point3D(number).track.length() for number in held) < MIN_HELD_OUT:
+        return model, _unchanged(model, own, "too few points are seen by three photos")
+    trials = run_trials(model, thin, held, own, adjust)
+    if len(trials) < 2:
+        return model, _unchanged(model, own, "no richer lens could be solved for")
+    chosen = {number: _choose(model, number, trials, priors) for number in own}
+    if all(choice.lens == own[number] for number, choice in chosen.items()):
+        return model, _unchanged(model, own, "", chosen)
+    return _finish(model, adjust, chosen)
+
+
+def _used(model: pycolmap.Reconstruction) -> list[int]:
+    """Cameras that took a registered photo."""
+    return sorted({model.image(number).camera_id for number in model.reg_image_ids()})
+
+
+def _choose(
+    model: pycolmap.Reconstruction,
+    number: int,
+    trials: Sequence[Trial],
+    priors: Mapping[str, Prior] | None,
+) -> _Choice:
+    """The camera's lens, step by step from its own to the richest.
+
+    A step is taken when the lens is determined, and predicts held-out tracks better than the lens chosen
+    before: of this camera, and clearly so of all, since the cameras share the points.
+    """
+    camera = model.cameras[number]
+    chosen, rows = trials[0], []
+    tried = {trials[0].lenses[number]}
+    for trial in trials[1:]:
+        lens = trial.lenses[number]
+        if lens in tried:
+            continue
+        tried.add(lens)
+        gain, certain = held_out_gain(chosen.costs, trial.costs)
+        own, own_certain = held_out_gain(chosen.costs, trial.costs, number)
+        row = {
+            "lens": lens.name,
+            "held_out_gain": round(gain, 5),
+            "standard_errors": round(certain, 2),
+            "own_gain": round(own, 5),
+        }
+        if own <= 0 and own_certain < -MAX_LOSS:
+            why = "its own held-out tracks fit worse"
+        elif gain < MIN_GAIN:
+            why = "held-out tracks fit no better"
+        else:
+            sigmas = lens_sigmas(trial.adjusted, trial.lenses, priors) or {}
+            why = _undetermined(camera, lens, trial.params(number), sigmas.get(number, {}))
+            # Lenses of one capture are of one kind: what one camera shows beyond doubt counts for all.
+            added = max(
+                (_significance(chosen, trial, n, sigma) for n, sigma in sigmas.items()), default=0.0
+            )
+            row["significance"] = round(added, 1)
+            if not why and certain < MIN_CERTAINTY and added < SIGNIFICANT:
+                why = "held-out tracks fit better, but that may be chance"
+        rows.append({**row, "taken": not why, "reason": why or "held-out tracks fit better"})
+        if not why:
+            chosen = trial
+    gain, _ = held_out_gain(trials[0].costs, chosen.costs)
+    own, _ = held_out_gain(trials[0].costs, chosen.costs, number)
+    return _Choice(chosen.lenses[number], rows, round(gain, 5), round(own, 5))
+
+
+def _significance(chosen: Trial, trial: Trial, number: int, sigma: Mapping[str, float]) -> float:
+    """By how many of their standard deviations the numbers that a richer lens adds differ from nothing."""
+    params, before = trial.params(number), chosen.params(number)
+    camera = trial.adjusted.cameras[number]
+    middle = {"cx": camera.width / 2, "cy": camera.height / 2}
+    free = chosen.lenses[number].principal_point
+    known = {"fx", "fy", "k1", *(n for n in before if free or n not in middle)}
+    added = [n for n in sigma if n not in known]
+    return max(
+        (abs(params[n] - middle.get(n, 0.0)) / max(sigma[n], 1e-12) for n in added), default=0.0
+    )
+
+
+def _undetermined(
+    camera: pycolmap.Camera, lens: Lens, params: Mapping[str, float], sigma: Mapping[str, float]
+) -> str:
+    """Why the capture does not determine the lens; empty where it does."""
+    if not sigma:
+        return "the capture does not determine it at all"
+    side = max(camera.width, camera.height)
+    for name in ("f", "fx", "fy"):
+        if name in params and not sigma[name] <= MAX_FOCAL_SIGMA * params[name]:
+            return f"its focal length is known to {sigma[name]:.1f} pixels only"
+    if not lens.principal_point:
+        return ""
+    worst = max(sigma["cx"], sigma["cy"])
+    if not worst <= MAX_SIGMA * side:
+        return f"its principal point is known to {worst:.1f} pixels only"
+    off = max(abs(params["cx"] - camera.width / 2), abs(params["cy"] - camera.height / 2))
+    if off > MAX_OFF_CENTRE * side:
+        return f"its principal point would lie {off:.0f} pixels off the centre"
+    return ""
+
+
+def _finish(
+    model: pycolmap.Reconstruction, adjust: Adjust, chosen: Mapping[int, _Choice]
+) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
+    """All tracks adjusted with the chosen lenses, and the report."""
+    adjusted = pycolmap.Reconstruction(model)
+    if not set_and_adjust(adjusted, {n: choice.lens for n, choice in chosen.items()}, adjust):
+        own = {number: ladder(model.cameras[number].model_name)[0] for number in chosen}
+        return model, _unchanged(model, own, "the adjustment found no solution", chosen)
+    adjusted.update_point_3d_errors()
+    return adjusted, {
+        "changed": True,
+        "reason": "",
+        "cameras": [
+            _camera(number, model.cameras[number], adjusted.cameras[number], choice)
+            for number, choice in chosen.items()
+        ],
+    }
+
+
+def _camera(
+    number: int, before: pycolmap.Camera, after: pycolmap.Camera, choice: _Choice
+) -> dict[str, Any]:
+    params = parameters(after)
+    return {
+        "camera": number,
+        "width": int(after.width),
+        "height": int(after.height),
+        "before": {"model": before.model_name, "params": parameters(before)},
+        "after": {"model": after.model_name, "params": params},
+        "principal_point": choice.lens.principal_point,
+        # Of the principal point from the middle of the picture: right and down, pixels.
+        "off_centre_px": [params["cx"] - after.width / 2, params["cy"] - after.height / 2],
+        "changed": before.model != after.model or choice.lens.principal_point,
+        # Share by which the cost of held-out tracks fell: of all cameras, and of this one.
+        "held_out_gain": choice.gain,
+        "own_held_out_gain": choice.own_gain,
+        "tried": choice.rows,
+    }
+
+
+def _unchanged(
+    model: pycolmap.Reconstruction,
+    own: Mapping[int, Lens],
+    reason: str,
+    chosen: Mapping[int, _Choice] | None = None,
+) -> dict[str, Any]:
+    cameras = []
+    for number, lens in own.items():
+        rows = chosen[number].rows if chosen else []
+        camera = model.cameras[number]
+        cameras.append(_camera(number, camera, camera, _Choice(lens, rows)))
+    return {
+        "changed": False,
+        "reason": reason or "no richer lens is determined and fits held-out tracks better",
+        "cameras": cameras,
+    }

@@ -1,0 +1,205 @@
+"""What a lens is worth: the model adjusted with it, and how well that predicts tracks held out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pycolmap
+
+from scripts.lib.geo import Array, fit_sim3
+from scripts.lib.sfm.adjust import Adjust, Prior, adjustment_options
+from scripts.lib.sfm.covariance import certainty
+from scripts.lib.sfm.lenses import Lens, as_fisheye, free_parameters, ladder, parameters, set_lens
+
+HELD_OUT = 0.1  # of the tracks
+MIN_TRACK = (
+    3  # photos of a held-out track: with two, an error along the line between them is not seen
+)
+# Lenses are compared on a model of so many sightings; more decide nothing anew, and cost time.
+COMPARED = 20_000
+WORTH_A_LOOK = 0.002  # gain of the richest lens from which poorer ones are tried too
+
+Costs = dict[tuple[int, int], float]  # mean cost of a held-out track in one camera's photos
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An adjustment without the held-out tracks: the lens of each camera, what came of it, and the cost of
+    each held-out track."""
+
+    lenses: dict[int, Lens]
+    adjusted: pycolmap.Reconstruction
+    costs: Costs
+
+    def params(self, camera: int) -> dict[str, float]:
+        return parameters(self.adjusted.cameras[camera])
+
+
+def hold_out(model: pycolmap.Reconstruction, seed: int) -> tuple[set[int], pycolmap.Reconstruction]:
+    """The points to judge by, and a copy of the model without them and with no more than is needed."""
+    numbers = np.array(sorted(model.point3D_ids()))
+    lengths = np.array([model.point3D(int(number)).track.length() for number in numbers])
+    order = np.random.default_rng(seed).permutation(len(numbers))
+    long = order[lengths[order] >= MIN_TRACK]
+    held = long[: round(HELD_OUT * len(order))]
+    rest = order[~np.isin(order, held)]
+    # Points that several photos see tell most of the lens.
+    rest = rest[np.argsort(-np.minimum(lengths[rest], 4), kind="stable")]
+    kept = {int(numbers[i]) for i in rest[np.cumsum(lengths[rest]) <= COMPARED]}
+    thin = _only(model, kept)
+    return {int(numbers[i]) for i in held}, thin
+
+
+def run_trials(
+    model: pycolmap.Reconstruction,
+    thin: pycolmap.Reconstruction,
+    held: set[int],
+    own: Mapping[int, Lens],
+    adjust: Adjust,
+) -> list[Trial]:
+    """The cameras' own lens first, then richer ones as far as the richest shows that there is something."""
+    test = _only(model, held)
+    base = _trial(thin, test, dict(own), adjust)
+    if base is None:
+        return []
+    trials = [base]
+    families = {number: _families(model.cameras[number]) for number in own}
+    for family in range(max(map(len, families.values()))):
+        steps = {n: found[min(family, len(found) - 1)] for n, found in families.items()}
+        last = {n: lenses[-1] for n, lenses in steps.items()}
+        richest = _trial(base.adjusted, test, last, adjust)
+        if richest is None:
+            continue
+        if held_out_gain(base.costs, richest.costs)[0] > WORTH_A_LOOK:
+            # Whatever lies between is worth a look only now.
+            for level in range(1, max(map(len, steps.values())) - 1):
+                lenses = {n: found[min(level, len(found) - 1)] for n, found in steps.items()}
+                between = _trial(base.adjusted, test, lenses, adjust)
+                if between is not None and lenses != last:
+                    trials.append(between)
+        trials.append(richest)
+    return trials
+
+
+def _families(camera: pycolmap.Camera) -> list[tuple[Lens, ...]]:
+    """The camera's own ladder, and the fisheyes' where its picture is bent as much as theirs."""
+    own = ladder(camera.model_name)
+    fisheye = as_fisheye(camera)
+    return [own] if fisheye is None else [own, (own[0], *ladder(fisheye.model_name))]
+
+
+def _trial(
+    start: pycolmap.Reconstruction,
+    test: pycolmap.Reconstruction,
+    lenses: dict[int, Lens],
+    adjust: Adjust,
+) -> Trial | None:
+    """Adjust a copy of `start` with `lenses` and judge it by `test`; None when that has no solution."""
+    adjusted = pycolmap.Reconstruction(start)
+    if not set_and_adjust(adjusted, lenses, adjust):
+        return None
+    return Trial(lenses, adjusted, _costs(test, adjusted))
+
+
+def set_and_adjust(
+    model: pycolmap.Reconstruction, lenses: Mapping[int, Lens], adjust: Adjust
+) -> bool:
+    for number, lens in lenses.items():
+        set_lens(model.cameras[number], lens.model)
+    fixed = frozenset(n for n, lens in lenses.items() if not lens.principal_point)
+    if len(fixed) == len(lenses):
+        return adjust(model, False, frozenset())
+    if not adjust(model, True, fixed):
+        return False
+    # COLMAP frees principal points of all cameras or of none, so the others' lenses had to wait.
+    return adjust(model, False, frozenset(lenses) - fixed) if fixed else True
+
+
+def lens_sigmas(
+    model: pycolmap.Reconstruction,
+    lenses: Mapping[int, Lens],
+    priors: Mapping[str, Prior] | None,
+) -> dict[int, dict[str, float]] | None:
+    free = {
+        n: free_parameters(model.cameras[n], lens.principal_point) for n, lens in lenses.items()
+    }
+    found = certainty(model, free, priors)
+    if found is None:
+        return None
+    return {
+        number: {
+            name: float(sigma)
+            for name, sigma in zip(parameters(model.cameras[number]), deviations, strict=True)
+            if np.isfinite(sigma)
+        }
+        for number, deviations in found.lenses.items()
+    }
+
+
+def _only(model: pycolmap.Reconstruction, keep: set[int]) -> pycolmap.Reconstruction:
+    """A copy of the model with the points `keep` alone."""
+    copy = pycolmap.Reconstruction(model)
+    for number in sorted(copy.point3D_ids()):
+        if number not in keep:
+            copy.delete_point3D(number)
+    return copy
+
+
+def _costs(test: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> Costs:
+    """Mean cost of each held-out track by camera, its point placed anew by the adjusted cameras."""
+    model = pycolmap.Reconstruction(test)
+    numbers = sorted(adjusted.reg_image_ids())
+    model.transform(pycolmap.Sim3d(_cameras_moved(model, adjusted)))
+    for number, camera in adjusted.cameras.items():
+        model.cameras[number].model = camera.model
+        model.cameras[number].params = camera.params
+    for number in numbers:
+        frame = model.image(number).frame_id
+        model.frame(frame).rig_from_world = adjusted.frame(frame).rig_from_world
+    options = adjustment_options()
+    options.refine_focal_length = options.refine_extra_params = False
+    options.refine_rig_from_world = False
+    config = pycolmap.BundleAdjustmentConfig()
+    for number in numbers:
+        config.add_image(number)
+        config.set_constant_cam_intrinsics(model.image(number).camera_id)
+    pycolmap.create_default_bundle_adjuster(options, config, model).solve()
+    sums: dict[tuple[int, int], list[float]] = {}
+    for number in numbers:
+        image = model.image(number)
+        seen = [(p.xy, p.point3D_id) for p in image.points2D if p.has_point3D()]
+        if not seen:
+            continue
+        places = np.array([model.point3D(point).xyz for _, point in seen])
+        pose = image.cam_from_world()
+        local = places @ pose.rotation.matrix().T + pose.translation
+        projected = np.asarray(model.cameras[image.camera_id].img_from_cam(local), float)
+        squares = ((projected - np.array([xy for xy, _ in seen])) ** 2).sum(axis=1)
+        costs = 2 * (np.sqrt(1 + np.nan_to_num(squares, nan=1e4)) - 1)
+        for (_, point), cost in zip(seen, costs, strict=True):
+            sums.setdefault((image.camera_id, int(point)), []).append(float(cost))
+    return {key: float(np.mean(values)) for key, values in sums.items()}
+
+
+def _cameras_moved(before: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> Array:
+    """The similarity (3, 4) by which an adjustment moved the frame."""
+    numbers = sorted(adjusted.reg_image_ids())
+    source = np.array([before.image(number).projection_center() for number in numbers])
+    target = np.array([adjusted.image(number).projection_center() for number in numbers])
+    matrix: Array = fit_sim3(source, target).matrix()[:3]
+    return matrix
+
+
+def held_out_gain(before: Costs, after: Costs, camera: int | None = None) -> tuple[float, float]:
+    """Share of the held-out cost that goes, and how many standard errors that is; of all cameras or one."""
+    keys = [key for key in before if key in after and camera in (None, key[0])]
+    if len(keys) < 2:
+        return 0.0, 0.0
+    old, new = np.array([before[k] for k in keys]), np.array([after[k] for k in keys])
+    difference = old - new
+    error = difference.std(ddof=1) / np.sqrt(len(keys))
+    return float(difference.sum() / max(old.sum(), 1e-12)), float(
+        difference.mean() / max(error, 1e-12)
+    )

@@ -1,0 +1,149 @@
+"""How certain the cameras and their place on the Earth are, as sfm.json and georef.json tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pycolmap
+from scipy.stats import t as student
+
+from scripts.lib.geo import Array
+from scripts.lib.sfm.adjust import Prior
+from scripts.lib.sfm.covariance import Certainty, certainty
+from scripts.lib.sfm.lenses import free_parameters, parameters
+
+MOTION = 7  # a similarity's unknowns: shift, turn, scale
+NORMAL_95 = 1.96
+AXES = 3
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How certain a frame that was fitted to known places is.
+
+    covariance (7, 7): of the shift of `middle` (3,) in metres, of the turn about it in radians, of the
+    logarithm of the scale; out of so many degrees of freedom.
+    """
+
+    middle: Array
+    covariance: Array
+    freedom: int
+
+
+def fitted_frame(places: Array, residuals: Array) -> Frame | None:
+    """The certainty of a similarity fitted to `places` (N, 3) with `residuals` (N, 3), metres.
+
+    Residuals are NaN where a coordinate is not known. Errors across and up have sizes of their own. None
+    where the fit has nothing left over to judge it by.
+    """
+    known = np.isfinite(residuals)
+    freedom = int(known.sum()) - MOTION
+    if freedom < 1 or len(places) < AXES:
+        return None
+    squares = np.nan_to_num(residuals) ** 2
+    put_right = known.sum() / freedom  # a fit makes residuals smaller than the errors are
+    across = squares[:, :2].sum() / max(known[:, :2].sum(), 1) * put_right
+    up = (
+        squares[:, 2].sum() / max(known[:, 2].sum(), 1) * put_right if known[:, 2].any() else across
+    )
+    middle = places.mean(axis=0)
+    rows = np.concatenate([motion_at(place - middle) for place in places])
+    weight = (known / [max(across, 1e-12), max(across, 1e-12), max(up, 1e-12)]).ravel()
+    information = rows.T @ (rows * weight[:, None])
+    if np.linalg.matrix_rank(information) < MOTION:
+        return None
+    return Frame(middle, np.linalg.inv(information), freedom)
+
+
+def motion_at(offset: Array) -> Array:
+    """How a place (3,) off the middle moves by shift, turn and scale: (3, 7)."""
+    x, y, z = offset
+    turn = np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
+    return np.column_stack([np.eye(3), turn, offset])
+
+
+def record_certainty(
+    model: pycolmap.Reconstruction,
+    report: dict[str, Any],
+    georef: dict[str, Any],
+    priors: Mapping[str, Prior] | None,
+    frame: Frame | None,
+) -> None:
+    """Add the certainty of a finished model to sfm.json's content `report` and to georef.json's.
+
+    priors: positions that held the adjustment; frame: else what the model was fitted to. With neither, the
+    certainty is that of the photos among each other. Both are None where nothing can be said.
+    """
+    cameras = (report.get("calibration") or {}).get("cameras", [])
+    own = {line["camera"]: line["principal_point"] for line in cameras}
+    free = {
+        number: free_parameters(model.cameras[number], own.get(number, False))
+        for number in sorted({model.image(i).camera_id for i in model.reg_image_ids()})
+    }
+    found = certainty(model, free, priors)
+    report["certainty"], georef["certainty"] = None, None
+    if found is None:
+        return
+    for line in cameras:
+        names = parameters(model.cameras[line["camera"]])
+        sigmas = zip(names, found.lenses[line["camera"]], strict=True)
+        line["sigma"] = {name: float(sigma) for name, sigma in sigmas if np.isfinite(sigma)}
+    report["certainty"] = _among_each_other(model, found, priors, frame)
+    if priors:
+        georef["certainty"] = _place(found.motion, NORMAL_95, None)
+    elif frame is not None:
+        wide = float(student.ppf(0.975, frame.freedom))
+        georef["certainty"] = _place(frame.covariance, wide, frame.freedom)
+
+
+def _among_each_other(
+    model: pycolmap.Reconstruction,
+    found: Certainty,
+    priors: Mapping[str, Prior] | None,
+    frame: Frame | None,
+) -> dict[str, Any]:
+    centres = {
+        model.image(number).name: model.image(number).projection_center()
+        for number in model.reg_image_ids()
+    }
+    whole = {
+        name: found.centres[name] + _carried(frame, centre) for name, centre in centres.items()
+    }
+    sigmas = np.array([np.sqrt(np.diag(covariance)) for covariance in whole.values()])
+    return {
+        "sighting_sigma_px": round(found.unit_deviation, 4),
+        # What the positions are certain against: given positions, a fit to some, or the other photos.
+        "frame": "positions" if priors else "fit" if frame else "photos",
+        "extent": float(np.linalg.norm(np.ptp(np.array(list(centres.values())), axis=0))),
+        "sigma_median": np.median(sigmas, axis=0).tolist(),
+        "sigma_largest": sigmas.max(axis=0).tolist(),
+        # xx, xy, xz, yy, yz, zz of each photo's position, in the model's units squared.
+        "covariance": {
+            name: covariance[np.triu_indices(AXES)].tolist() for name, covariance in whole.items()
+        },
+    }
+
+
+def _carried(frame: Frame | None, centre: Array) -> Array:
+    """What the frame's own uncertainty adds to the covariance (3, 3) of a place."""
+    if frame is None:
+        return np.zeros((AXES, AXES))
+    by = motion_at(centre - frame.middle)
+    added: Array = by @ frame.covariance @ by.T
+    return added
+
+
+def _place(covariance: Array, wide: float, freedom: int | None) -> dict[str, Any]:
+    """Standard deviations of a place on the Earth, and the half widths inside which 95 % of them lie."""
+    sigma = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    return {
+        "sigma_m": sigma[:3].tolist(),
+        "within_95_m": (wide * sigma[:3]).tolist(),
+        "turn_within_95_deg": np.degrees(wide * sigma[3:6]).tolist(),
+        "scale_within_95_percent": float(100 * wide * sigma[6]),
+        "degrees_of_freedom": freedom,
+        "covariance": covariance.tolist(),
+    }

@@ -1,0 +1,62 @@
+"""The certainty of a place on the Earth: made-up surveys, and what the JSON files say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+
+from scripts.lib.geo import fit_sim3
+from scripts.lib.sfm.adjust import Prior, position_adjustment
+from scripts.lib.sfm.uncertainty import fitted_frame, record_certainty
+from tests.unit.sfm_scene import looking, room_points, true_model
+
+
+def test_a_survey_of_few_points_states_what_it_can_hold() -> None:
+    random = np.random.default_rng(0)
+    survey = random.uniform([-40, -40, 0], [40, 40, 8], (6, 3))
+    middle_held, scale_held = [], []
+    for _ in range(150):
+        measured = survey + random.normal(0, [0.05, 0.05, 0.1], survey.shape)
+        sim3 = fit_sim3(survey, measured)
+        placed = sim3.apply(survey)
+        frame = fitted_frame(placed, placed - measured)
+        assert frame is not None and frame.freedom == 11
+        wide = student.ppf(0.975, frame.freedom) * np.sqrt(np.diag(frame.covariance))
+        middle_held.append(np.abs((placed - survey).mean(axis=0)) < wide[:3])
+        scale_held.append(abs(np.log(sim3.scale)) < wide[6])
+    assert 0.9 <= np.mean(middle_held) <= 0.99
+    assert 0.9 <= np.mean(scale_held) <= 1.0
+
+
+def test_heights_that_are_not_known_count_nothing() -> None:
+    random = np.random.default_rng(1)
+    places = random.uniform(-40, 40, (8, 3))
+    residuals = random.normal(0, 0.05, (8, 3))
+    residuals[4:, 2] = np.nan
+    frame = fitted_frame(places, residuals)
+    assert frame is not None and frame.freedom == 20 - 7
+    assert fitted_frame(places[:2], residuals[:2]) is None  # nothing is left over to judge by
+    residuals[:, 2] = np.nan
+    assert fitted_frame(places, residuals) is None  # tilt and height are open
+
+
+def test_what_the_files_say() -> None:
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    poses = [looking([2.2 * np.cos(a), 2.2 * np.sin(a), 0.2], [0, 0, 0]) for a in angles]
+    priors = {f"v{n:03d}.jpg": Prior(centre, 0.1, 0.2) for n, (centre, _) in enumerate(poses, 1)}
+    model = true_model(poses, room_points(300))
+    assert position_adjustment(priors, 0)(model, False, frozenset())
+    report: dict[str, Any] = {"calibration": {"cameras": [{"camera": 1, "principal_point": False}]}}
+    georef: dict[str, Any] = {}
+    record_certainty(model, report, georef, priors, None)
+    told = report["certainty"]
+    assert told["frame"] == "positions" and len(told["covariance"]) == 12
+    assert told["sighting_sigma_px"] == pytest.approx(0.5, rel=0.1)
+    assert set(report["calibration"]["cameras"][0]["sigma"]) == {"f", "k"}
+    # Twelve positions to 0.1 m place the whole to 0.1 / sqrt(12).
+    assert georef["certainty"]["sigma_m"][0] == pytest.approx(0.1 / np.sqrt(12), rel=0.1)
+    record_certainty(model, report, georef, None, None)
+    assert report["certainty"]["frame"] == "photos" and georef["certainty"] is None
