@@ -87,9 +87,27 @@ def test_wrong_fixes_are_named_and_ignored(tmp_path: Path) -> None:
     for photo in photos[:4]:
         photo["latitude"] += 0.002  # 220 m north
     model, report = place_model(model, photos)
-    assert report["georeferenced"]
+    assert report["georeferenced"], report["reason"]
     assert set(report["outliers"]) == {photo["file"] for photo in photos[:4]}
     assert np.linalg.norm(moved(model, places), axis=1).mean() < 0.6
+
+
+def test_scattered_positions_still_tell_the_scale_where_they_are_many(tmp_path: Path) -> None:
+    truth, photos = synthetic(tmp_path / "m.db", frames=60, noise_px=0.0)
+    generator = np.random.default_rng(4)
+    places = {name: 3.0 * centre for name, centre in centres(truth).items()}
+    for photo in photos:
+        row = geodetic((places[photo["file"]] + generator.normal(0, 3.2, 3))[None])[0]
+        photo.update(latitude=row[0], longitude=row[1], altitude=row[2])
+    model, report = place_model(pycolmap.Reconstruction(truth), photos)
+    assert report["georeferenced"], report["reason"]
+    assert any("lengths are right to" in note for note in report["notes"])
+    assert report["scale"] == pytest.approx(3.0, rel=0.15)
+    # The same positions on the wrong photos tell nothing.
+    for photo, other in zip(photos, generator.permutation(photos), strict=True):
+        photo.update({key: other[key] for key in ("latitude", "longitude", "altitude")})
+    _, report = place_model(pycolmap.Reconstruction(truth), photos)
+    assert not report["georeferenced"]
 
 
 def test_the_matrix_in_the_report_is_what_was_done(tmp_path: Path) -> None:

@@ -20,12 +20,17 @@ from scripts.lib.geo import (
     robust_sim3_on_the_ground,
 )
 from scripts.lib.sfm.adjust import Prior
+from scripts.lib.sfm.uncertainty import fitted_frame
 
 MIN_GPS_PHOTOS = 4
 # Consumer GPS repeats within a metre or two: less movement than this says nothing.
 MIN_SPREAD_M = 3.0
 MIN_AGREEING = 0.6
 MAX_RMSE_OF_SPREAD = 0.25
+# Positions that scatter more still tell the scale where they are many: to this share, in 95 of 100 cases.
+MAX_LENGTH_ERROR = 0.15
+# The cameras' up is wrong when positions fit by so much better without it.
+WRONG_UP = 1.5
 # Heights of consumer GPS are right to ten metres or two; beyond that, and three times worse than across, they
 # are something else.
 HEIGHT_M, HEIGHT_OF_ACROSS = 20.0, 3.0
@@ -147,9 +152,13 @@ def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) ->
     if agreeing < max(MIN_GPS_PHOTOS, MIN_AGREEING * count):
         return refused(f"only {agreeing} of {count} GPS positions agree with the poses")
     horizontal, _ = rms(fit.residuals[fit.inliers])
-    if horizontal > MAX_RMSE_OF_SPREAD * spread:
-        return refused(f"GPS misses the poses by {horizontal:.1f} m in a scene {spread:.1f} m wide")
     notes = list(located.notes)
+    if horizontal > MAX_RMSE_OF_SPREAD * spread:
+        missed = f"GPS misses the poses by {horizontal:.1f} m in a scene {spread:.1f} m wide"
+        lengths = _lengths_within(fit, located, heights)
+        if lengths is None or lengths > MAX_LENGTH_ERROR:
+            return refused(missed)
+        notes.append(f"{missed}: lengths are right to {100 * lengths:.0f} % only.")
     if not heights and located.heights.any():
         notes.append(
             "The heights that the photos tell do not agree with the poses and are not used: lengths and "
@@ -163,6 +172,15 @@ def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) ->
         outliers=[n for n, good in zip(located.names, fit.inliers, strict=True) if not good],
     )
     return Verdict(fit.sim3, facts, fit.inliers.tolist(), heights, tuple(notes))
+
+
+def _lengths_within(fit: RobustFit, located: Located, heights: bool) -> float | None:
+    """The share to which lengths are right in 95 of 100 cases; None where the positions cannot tell."""
+    good = fit.inliers
+    misses = fit.residuals[good].copy()
+    misses[~(located.heights & heights)[good], 2] = np.nan
+    frame = fitted_frame(located.target[good] + fit.residuals[good], misses)
+    return None if frame is None else frame.lengths_within
 
 
 def _fit_with_heights(source: Array, located: Located) -> tuple[RobustFit | None, bool]:
@@ -202,7 +220,12 @@ def _fit(source: Array, target: Array) -> RobustFit | None:
     error = float(np.sqrt((free.residuals[free.inliers] ** 2).sum(axis=1).mean()))
     if across > max(2.0, 4.0 * error):
         return free
-    return robust_sim3(source, target, upright=True) or free
+    upright = robust_sim3(source, target, upright=True)
+    if upright is None:
+        return free
+    # Positions that scatter leave the tilt open, unless the cameras' own up is plainly wrong.
+    tilted = float(np.sqrt((upright.residuals[free.inliers] ** 2).sum(axis=1).mean()))
+    return free if tilted > WRONG_UP * error else upright
 
 
 def priors(model: pycolmap.Reconstruction, located: Located, gps: Verdict) -> dict[str, Prior]:

@@ -32,6 +32,16 @@ class Frame:
     covariance: Array
     freedom: int
 
+    @property
+    def wide(self) -> float:
+        """Standard deviations inside which 95 % of the errors lie (Student's t)."""
+        return float(student.ppf(0.975, self.freedom))
+
+    @property
+    def lengths_within(self) -> float:
+        """The share to which lengths are right in 95 of 100 cases."""
+        return self.wide * float(np.sqrt(self.covariance[6, 6]))
+
 
 def fitted_frame(places: Array, residuals: Array) -> Frame | None:
     """The certainty of a similarity fitted to `places` (N, 3) with `residuals` (N, 3), metres.
@@ -95,8 +105,7 @@ def record_certainty(
     if priors:
         georef["certainty"] = _place(found.motion, NORMAL_95, None)
     elif frame is not None:
-        wide = float(student.ppf(0.975, frame.freedom))
-        georef["certainty"] = _place(frame.covariance, wide, frame.freedom)
+        georef["certainty"] = _place(frame.covariance, frame.wide, frame.freedom)
 
 
 def _among_each_other(
