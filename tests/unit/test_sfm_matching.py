@@ -5,12 +5,15 @@ from __future__ import annotations
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+import pycolmap
 import pytest
 
 from scripts.lib.console import UserError
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.matching import (
     MatchOptions,
+    match_pairs,
     match_photos,
     not_compared,
     require_photos_in,
@@ -48,6 +51,57 @@ def test_a_stranger_stays_alone(tmp_path: Path) -> None:
     assert not_compared(tmp_path / "matches.db", every) == []
     assert not_compared(tmp_path / "features.db", every) == every
     assert sum(report["kinds"].values()) == 6 and len(report["links"]) == 6
+
+
+def test_the_number_of_threads_changes_nothing(tmp_path: Path) -> None:
+    photos = room_features(tmp_path)
+    found = []
+    for threads in (1, 3):
+        database = tmp_path / f"m{threads}.db"
+        report = match_photos(tmp_path / "features.db", photos, database, MatchOptions(), threads)
+        link = pycolmap.Database.open(database)
+        ids, geometries = link.read_two_view_geometries()
+        numbers, pairs = link.read_all_matches()
+        matches = {n: np.asarray(m).tolist() for n, m in zip(numbers, pairs, strict=True)}
+        link.close()
+        facts = {
+            pair: (int(g.config), np.asarray(g.inlier_matches).tolist(), np.asarray(g.E).tolist())
+            for pair, g in zip(ids, geometries, strict=True)
+        }
+        found.append((report, matches, facts))
+    assert found[0] == found[1]
+
+
+def test_pairs_that_were_compared_stay_as_they_are(tmp_path: Path) -> None:
+    photos = room_features(tmp_path)
+    names = [str(photo["file"]) for photo in photos]
+    database = tmp_path / "features.db"
+    few = MatchOptions(max_ratio=0.6)
+    match_pairs(database, [(names[0], names[1])], few, 2)
+    before = verified_pairs(database)
+    match_pairs(database, list(combinations(names, 2)), MatchOptions(), 2)
+    after = verified_pairs(database)
+    assert len(after) == 6 and before.items() <= after.items()
+    fresh = tmp_path / "other"
+    fresh.mkdir()
+    room_features(fresh)
+    match_pairs(fresh / "features.db", [(names[1], names[0])], MatchOptions(), 2)
+    (more,) = verified_pairs(fresh / "features.db").values()
+    (less,) = before.values()
+    assert more.inliers > less.inliers
+
+
+def test_guided_matching_finds_more(tmp_path: Path) -> None:
+    photos = room_features(tmp_path, count=3)
+    inliers = []
+    for guided in (False, True):
+        database = tmp_path / f"m{guided}.db"
+        options = MatchOptions(guided=guided)
+        match_photos(tmp_path / "features.db", photos, database, options, 2)
+        inliers.append(sum(pair.inliers for pair in verified_pairs(database).values()))
+        names = [str(photo["file"]) for photo in photos]
+        assert not_compared(database, list(combinations(names, 2))) == []
+    assert inliers[1] > inliers[0]
 
 
 def test_nothing_in_common_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -1,8 +1,14 @@
-"""Where COLMAP finds and matches features."""
+"""Where COLMAP finds features, and where their descriptors are compared."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pycolmap
+
+from scripts.lib.cards import visible_cards
+from scripts.lib.render.card_lock import claimed
 
 
 def device() -> pycolmap.Device:
@@ -18,3 +24,30 @@ def device() -> pycolmap.Device:
 def device_name() -> str:
     """The same as the stages' JSON tells it: `cuda` or `cpu`, for their features and matches differ."""
     return "cuda" if device() == pycolmap.Device.cuda else "cpu"
+
+
+def compare_device() -> str:
+    """`cuda` where a GPU is and a torch that can use it, else `cpu`: both find the same matches."""
+    if not visible_cards():  # torch takes two seconds to import
+        return "cpu"
+    try:
+        import torch
+    except ImportError:
+        return "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def comparing() -> Iterator[str]:
+    """The device to compare on, with exclusive use of one card until the block ends where that is a GPU."""
+    device = compare_device()
+    if device == "cpu":
+        yield device
+        return
+    import torch
+
+    cards = range(torch.cuda.device_count())
+    names = [str(getattr(torch.cuda.get_device_properties(n), "uuid", n)) for n in cards]
+    with claimed(names) as number:
+        torch.cuda.set_device(number)
+        yield device

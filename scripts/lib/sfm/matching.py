@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,17 @@ import pycolmap
 from scripts.lib.console import Progress, UserError
 from scripts.lib.files import scratch_folder
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
-from scripts.lib.sfm.gpu import device, device_name
+from scripts.lib.sfm.descriptors import Comparer, Limits, Matches, comparer
+from scripts.lib.sfm.gpu import compare_device, comparing, device
 from scripts.lib.sfm.pairs import STRATEGIES, choose_pairs
-from scripts.lib.sfm.retrieval import count_votes
+from scripts.lib.sfm.retrieval import MOST_FEATURES, SCORED, VOTES, coarsest, count_votes
 
-CUDA_FACTOR = 5  # a GPU compares so much faster that more photos are "few enough to compare all"
+# COLMAP tries at least 100 samples of matches and goes on as if a quarter of them were right. Of mutual
+# matches that pass the ratio test nine tenths are, and hardly ever less than half in a pair that is one.
+FEWEST_TRIALS = 30
+FEWEST_RIGHT = 0.4
+# Photos in memory at once: some 3 MB each.
+PHOTOS_HELD = 64
 # What the two photos of a verified pair tell of the camera's way between them.
 KINDS = {2: "general", 3: "general", 4: "flat", 5: "turned", 6: "flat_or_turned"}
 
@@ -80,11 +87,10 @@ def match_photos(
         )
     names = [photo["file"] for photo in photos]
     require_photos_in(features, names, "extract_features")
-    limit = options.exhaustive_limit * (CUDA_FACTOR if device_name() == "cuda" else 1)
     chosen = choose_pairs(
         photos,
         options.strategy,
-        exhaustive_limit=limit,
+        exhaustive_limit=options.exhaustive_limit,
         neighbours=options.neighbours,
         overlap=options.overlap,
         votes=lambda: count_votes(features, names),
@@ -101,8 +107,8 @@ def match_photos(
     kinds = [pair.kind for pair in found.values()]
     return {
         "strategy": chosen.strategy,
-        "device": device_name(),
-        "exhaustive_limit": limit,
+        "device": compare_device(),
+        "exhaustive_limit": options.exhaustive_limit,
         "reason": chosen.reason,
         "photos": len(photos),
         "pairs": len(chosen.pairs),
@@ -119,32 +125,126 @@ def match_pairs(
     database: Path, pairs: Sequence[tuple[str, str]], options: MatchOptions, threads: int
 ) -> None:
     """Match and verify `pairs` of photo names in `database`; those that were matched before stay."""
-    matching, verification = _settings(options, threads)
+    new = not_compared(database, pairs)
+    if options.guided:
+        _match_guided(database, new, options, threads)
+        return
+    progress, done = Progress("Pairs", len(new)), 0
+    link = pycolmap.Database.open(database)
+    images = {image.name: image for image in link.read_all_images()}
+    cameras = {camera.camera_id: camera for camera in link.read_all_cameras()}
+    held: dict[str, _Photo] = {}
+    with comparing() as device, ThreadPoolExecutor(threads) as pool:
+        match = _Matcher(comparer(device), options)
+        for portion in _portions(new):
+            wanted = sorted({name for pair in portion for name in pair})
+            held = {name: photo for name, photo in held.items() if name in set(wanted)}
+            for name in wanted:
+                if name not in held:
+                    image = images[name]
+                    held[name] = match.load(link, image.image_id, cameras[image.camera_id])
+            found = match.all([(held[a], held[b]) for a, b in portion], pool)
+            # One transaction a portion: a commit of its own for each pair costs more than its comparison.
+            with pycolmap.DatabaseTransaction(link):
+                for (a, b), (matches, geometry) in zip(portion, found, strict=True):
+                    # Pairs without a match too, or they would be compared again.
+                    link.write_matches(held[a].image_id, held[b].image_id, matches)
+                    if geometry is not None:
+                        link.write_two_view_geometry(held[a].image_id, held[b].image_id, geometry)
+            done += len(portion)
+            progress.update(done)
+    link.close()
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """Features of a photo: places (N, 2) in pixels, and descriptors packed, all and the coarsest ones."""
+
+    image_id: int
+    camera: pycolmap.Camera
+    points: npt.NDArray[np.float64]
+    packed: Any
+    coarse: Any  # None where that would spare nothing
+
+
+@dataclass(frozen=True)
+class _Matcher:
+    """Compares and verifies pairs of photos."""
+
+    compare: Comparer
+    options: MatchOptions
+
+    def load(self, link: Any, image_id: int, camera: pycolmap.Camera) -> _Photo:
+        """Read the features of a photo."""
+        points = np.asarray(link.read_keypoints(image_id))
+        described = np.zeros((0, 128), np.uint8)
+        if len(points):
+            described = np.asarray(link.read_descriptors(image_id).data)
+        coarse = None
+        if len(points) > 2 * MOST_FEATURES:
+            coarse = self.compare.pack(described[coarsest(points, MOST_FEATURES)])
+        places = points[:, :2].astype(np.float64).reshape(-1, 2)
+        return _Photo(image_id, camera, places, self.compare.pack(described), coarse)
+
+    def all(
+        self, pairs: Sequence[tuple[_Photo, _Photo]], pool: ThreadPoolExecutor
+    ) -> list[tuple[Matches, pycolmap.TwoViewGeometry | None]]:
+        """Matches and geometry of each pair, the same for any number of threads."""
+        if self.compare.concurrent:
+            return list(pool.map(lambda pair: self.verified(pair, self.matches(*pair)), pairs))
+        # What compares has threads of its own, or is a GPU; the pool verifies meanwhile.
+        futures = [pool.submit(self.verified, pair, self.matches(*pair)) for pair in pairs]
+        return [future.result() for future in futures]
+
+    def matches(self, one: _Photo, other: _Photo) -> Matches:
+        """Features that match. None where the coarsest ones do not speak for it: for a hundredth of the cost,
+        they tell apart nearly all photos that show different things."""
+        if one.coarse is not None and other.coarse is not None:
+            votes = self.compare.match(one.coarse, other.coarse, VOTES)
+            if len(votes) < SCORED:
+                return np.zeros((0, 2), np.uint32)
+        return self.compare.match(one.packed, other.packed, Limits(ratio=self.options.max_ratio))
+
+    def verified(
+        self, pair: tuple[_Photo, _Photo], matches: Matches
+    ) -> tuple[Matches, pycolmap.TwoViewGeometry | None]:
+        """The matches, none if too few, and the geometry that explains them."""
+        if len(matches) < self.options.min_inliers:
+            return np.zeros((0, 2), np.uint32), None
+        one, other = pair
+        geometry = pycolmap.estimate_two_view_geometry(
+            one.camera, one.points, other.camera, other.points, matches, _verification(self.options)
+        )
+        return matches, geometry
+
+
+def _match_guided(
+    database: Path, pairs: Sequence[tuple[str, str]], options: MatchOptions, threads: int
+) -> None:
+    """COLMAP's own matching, which searches again along epipolar lines."""
+    matching = pycolmap.FeatureMatchingOptions()
+    matching.num_threads = threads
+    matching.guided_matching = True
+    matching.sift.max_ratio = options.max_ratio
     pycolmap.set_random_seed(options.seed)
     progress, done = Progress("Pairs", len(pairs)), 0
     with scratch_folder(database.parent, "pairs") as folder:
-        listing = folder / "pairs.txt"
         pairing = pycolmap.ImportedPairingOptions()
-        pairing.match_list_path = listing
+        pairing.match_list_path = listing = folder / "pairs.txt"
         for portion in _portions(pairs):
             listing.write_text("".join(f"{a} {b}\n" for a, b in portion), encoding="utf-8")
             pycolmap.match_image_pairs(
                 database,
                 matching_options=matching,
                 pairing_options=pairing,
-                verification_options=verification,
+                verification_options=_verification(options),
                 device=device(),
             )
             done += len(portion)
             progress.update(done)
-    _mark_compared(database, pairs)
-
-
-def _mark_compared(database: Path, pairs: Sequence[tuple[str, str]]) -> None:
-    """Write an empty entry for pairs without a match, which COLMAP forgets and would compare again."""
     link = pycolmap.Database.open(database)
     ids = {image.name: image.image_id for image in link.read_all_images()}
-    for a, b in pairs:
+    for a, b in pairs:  # COLMAP forgets pairs without a match, and would compare them again
         if not link.exists_matches(ids[a], ids[b]):
             link.write_matches(ids[a], ids[b], np.zeros((0, 2), np.uint32))
     link.close()
@@ -188,22 +288,18 @@ def not_compared(database: Path, pairs: Sequence[tuple[str, str]]) -> list[tuple
 
 
 def _portions(pairs: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
-    """About ten portions, to tell the progress, each of few photos: their search trees are built anew."""
+    """About ten portions, to tell the progress, each of few photos: they are in memory at once."""
     names = sorted({name for pair in pairs for name in pair})
-    tile = {name: number // 24 for number, name in enumerate(names)}
+    tile = {name: number // (PHOTOS_HELD // 2) for number, name in enumerate(names)}
     ordered = sorted(pairs, key=lambda pair: (tile[pair[0]], tile[pair[1]], pair))
     size = min(max(len(pairs) // 10, 60), 1000)
     return [ordered[begin : begin + size] for begin in range(0, len(ordered), size)]
 
 
-def _settings(
-    options: MatchOptions, threads: int
-) -> tuple[pycolmap.FeatureMatchingOptions, pycolmap.TwoViewGeometryOptions]:
-    matching = pycolmap.FeatureMatchingOptions()
-    matching.num_threads = threads
-    matching.guided_matching = options.guided
-    matching.sift.max_ratio = options.max_ratio
+def _verification(options: MatchOptions) -> pycolmap.TwoViewGeometryOptions:
     verification = pycolmap.TwoViewGeometryOptions()
     verification.min_num_inliers = options.min_inliers
     verification.ransac.random_seed = options.seed
-    return matching, verification
+    verification.ransac.min_num_trials = FEWEST_TRIALS
+    verification.ransac.min_inlier_ratio = FEWEST_RIGHT
+    return verification

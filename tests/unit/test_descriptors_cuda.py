@@ -1,0 +1,39 @@
+"""A GPU finds the same matches as the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from scripts.lib.sfm.descriptors import CudaComparer, Limits, NumpyComparer, comparer
+from scripts.lib.sfm.gpu import compare_device
+from tests.unit.test_sfm_descriptors import described, seen_again
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+
+
+@pytest.mark.parametrize("count", [1, 7, 300, 5000])
+def test_matches_are_those_of_the_cpu(count: int) -> None:
+    one = described(count, 1)
+    other = seen_again(one, 2)
+    one[: count // 50] = one[-1]
+    other[-(count // 70) :] = other[0]
+    cpu, cuda = NumpyComparer(), CudaComparer()
+    for limits in (Limits(), Limits(ratio=0.95, angle=1.2)):
+        expected = cpu.match(cpu.pack(one), cpu.pack(other), limits)
+        found = cuda.match(cuda.pack(one), cuda.pack(other), limits)
+        assert np.array_equal(found, expected)
+    assert count < 300 or len(expected) > count // 4
+
+
+def test_none_and_the_largest_numbers() -> None:
+    cuda, none = CudaComparer(), np.zeros((0, 128), np.uint8)
+    full = np.full((20, 128), 255, np.uint8)
+    assert cuda.match(cuda.pack(none), cuda.pack(full), Limits()).shape == (0, 2)
+    assert cuda.match(cuda.pack(full), cuda.pack(full), Limits()).shape == (0, 2)
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_the_gpu_is_chosen() -> None:
+    assert compare_device() == "cuda" and isinstance(comparer("cuda"), CudaComparer)
