@@ -575,7 +575,7 @@ def test_the_lens_and_its_calibration_are_told_in_a_sentence() -> None:
     }
     value, verdict = cameras.lens({"calibration": {"changed": True, "cameras": [camera]}})
     assert value == "OPENCV"
-    assert "6 px right and 6 px above" in verdict.text
+    assert "6 px right of and 6 px above the middle" in verdict.text
     assert "± 0.8 px" in verdict.text and "8.3 % better" in verdict.text
     plain = {"changed": False, "after": {"model": "SIMPLE_RADIAL"}}
     content = {"calibration": {"reason": "4 photos are too few", "cameras": [plain]}}

@@ -38,8 +38,8 @@ def lens(sfm: Mapping[str, Any]) -> tuple[str, Verdict]:
     off, sigma = numbers(first.get("off_centre_px")), _mapping(first.get("sigma"))
     if first.get("principal_point") is True and len(off) == 2:
         said += (
-            f", its middle {_side(off[0], 'right', 'left')} and {_side(off[1], 'below', 'above')} "
-            "of the picture's"
+            f"; its optical axis meets the picture {_side(off[0], 'right of', 'left of')} and "
+            f"{_side(off[1], 'below', 'above')} the middle"
         )
         error = number(sigma.get("cx"))
         said += f" (± {WIDE * error:.1f} px)" if error is not None else ""
