@@ -128,6 +128,7 @@ def main_directions(
     side = 2 * AROUND + 3
     patch = np.zeros(side * AROUND_ROW + 16, np.float32)
     strength, turn = np.zeros(AROUND_ROW, np.float32), np.zeros(AROUND_ROW, np.float32)
+    row = strength.size  # no constant to numba, which would compile what is inlined once for each
     histogram, smooth = np.zeros(BINS + 2, np.float32), np.zeros(BINS + 2, np.float32)
     counts = np.zeros(len(points), np.int64)
     third = np.float32(1 / 3)
@@ -135,12 +136,12 @@ def main_directions(
         x, y, spacing = points[n, 0], points[n, 1], np.float32(SPACING) * points[n, 2]
         start = int(points[n, 3]) * height * width
         inside = _sample(
-            levels, start, height, width, x, y, spacing, np.float32(0), side, AROUND_ROW, patch
+            levels, start, height, width, x, y, spacing, np.float32(0), side, row, patch
         )
         histogram[:] = 0
         for i in range(side - 2):
             for j in range(0, AROUND_ROW, 8):
-                length, direction = _gradient(patch, (i + 1) * AROUND_ROW + j + 1, AROUND_ROW)
+                length, direction = _gradient(patch, (i + 1) * row + j + 1, row)
                 store(strength, j, length * load(AROUND_WEIGHTS, i * AROUND_ROW + j))
                 store(turn, j, direction * np.float32(BINS) + np.float32(0.5))
             if not inside:
@@ -201,17 +202,18 @@ def descriptors(
     side = SAMPLES + 2
     patch = np.zeros(side * ROW + 16, np.float32)
     strength, turn = np.zeros(ROW, np.float32), np.zeros(ROW, np.float32)
+    row = strength.size
     vector = np.zeros(LENGTH, np.float32)
     eight, one, none = np.float32(DIRECTIONS), np.float32(1), np.float32(0)
     for n in range(len(points)):
         spacing = np.float32(SPACING) * points[n, 2]
         ux, uy = spacing * np.float32(np.cos(angles[n])), spacing * np.float32(np.sin(angles[n]))
         x, y, start = points[n, 0], points[n, 1], int(points[n, 3]) * height * width
-        inside = _sample(levels, start, height, width, x, y, ux, uy, side, ROW, patch)
+        inside = _sample(levels, start, height, width, x, y, ux, uy, side, row, patch)
         vector[:] = 0
         for i in range(SAMPLES):
             for j in range(0, ROW, 8):
-                length, direction = _gradient(patch, (i + 1) * ROW + j + 1, ROW)
+                length, direction = _gradient(patch, (i + 1) * row + j + 1, row)
                 store(strength, j, length)
                 store(turn, j, eight - direction * eight)
             if not inside:

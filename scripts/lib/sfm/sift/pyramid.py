@@ -60,18 +60,15 @@ def taps(sigma: float) -> Plane:
     return (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
 
 
-def _steps() -> tuple[Plane, NDArray[np.int64]]:
-    """The blur from each level to the next: weights (6, 17) and how far they reach."""
+def _kernels(have: float) -> tuple[Plane, NDArray[np.int64]]:
+    """The blur to each level from the one before, of the first from sigma `have`: weights (6, 17) and reach (6)."""
     kernels, reach = np.zeros((LEVELS, LONGEST + 1), np.float32), np.zeros(LEVELS, np.int64)
-    for i in range(1, LEVELS):
-        one, two = (BASE_SIGMA * 2 ** (k / SCALES) for k in (i - 1, i))
-        kernel = taps(math.sqrt(two**2 - one**2))
+    for i in range(LEVELS):
+        before = BASE_SIGMA * 2 ** ((i - 1) / SCALES) if i else have
+        kernel = taps(math.sqrt((BASE_SIGMA * 2 ** (i / SCALES)) ** 2 - before**2))
         reach[i] = kernel.size - 1
         kernels[i, : kernel.size] = kernel
     return kernels, reach
-
-
-KERNELS, REACHES = _steps()
 
 
 def octaves(
@@ -83,82 +80,54 @@ def octaves(
     """
     if first < -1:
         raise ValueError("pictures are doubled once at most")
-    height, width = picture.shape
-    if min(height, width) < SMALLEST:
+    if min(picture.shape) < SMALLEST:
         return
-    if first < 0:
-        base = work.take("base", 2 * height, 2 * width)
-        _doubled(picture, base)
-    else:
-        base = work.take("base", height, width)
-        _scaled(picture, base)
-    have = CAMERA_SIGMA * 2.0 ** -min(first, 0)
-    for _ in range(first):  # to a coarser octave: blur as far as its base, and halve
-        blurred = _blurred(
-            base, math.sqrt((2 * BASE_SIGMA) ** 2 - have**2), work.take("first", *base.shape)
-        )
-        base, have = blurred[::2, ::2], BASE_SIGMA
-    step, number = 2.0**first, 0
-    while min(base.shape) >= SMALLEST:
-        levels = work.take(f"levels {number}", LEVELS, *base.shape)
-        if have < BASE_SIGMA:
-            _blurred(base, math.sqrt(BASE_SIGMA**2 - have**2), levels[0])
+    scale = 2 if first < 0 else 1
+    height, width = (scale * side for side in picture.shape)
+    kernels, reach = _kernels(CAMERA_SIGMA * scale)
+    step, number = 1 / scale, 0
+    while min(height, width) >= SMALLEST:
+        planes = work.take(f"octave {number}", LEVELS + 1, height, width)
+        # The first octave's picture has to be blurred to its first level; a later one's has that blur.
+        if number == 0:
+            _enlarged(picture, scale, planes[0])
         else:
-            levels[0] = base
-        yield Octave(levels, _fill(levels, contrast), step)
-        base, have, step, number = levels[SCALES][::2, ::2], BASE_SIGMA, 2 * step, number + 1
+            planes[1] = before[::2, ::2]
+        candidates = _fill(planes, number > 0, kernels, reach, contrast)
+        if step >= 2.0**first:
+            yield Octave(planes[1:], candidates, step)
+        before = planes[1 + SCALES]
+        height, width, step, number = (height + 1) // 2, (width + 1) // 2, 2 * step, number + 1
 
 
-def _blurred(source: Plane, sigma: float, out: Plane) -> Plane:
-    source = np.ascontiguousarray(source)
-    _blur(source.reshape(-1), source.shape[0], source.shape[1], taps(sigma), out.reshape(-1))
-    return out
+def _enlarged(picture: NDArray[np.uint8], scale: int, out: Plane) -> None:
+    """The picture from 0 to 1, or with means between its pixels; past the last ones these again."""
+    light = np.multiply(picture, np.float32(1 / 255), out=None if scale > 1 else out)
+    if scale > 1:
+        out[::2, ::2] = light
+        out[::2, 1:-1:2] = (light[:, 1:] + light[:, :-1]) * np.float32(0.5)
+        out[::2, -1] = light[:, -1]
+        out[1:-1:2] = (out[2::2] + out[:-2:2]) * np.float32(0.5)
+        out[-1] = out[-2]
 
 
-def _fill(levels: Plane, contrast: float) -> NDArray[np.int32]:
-    """Fill levels 1 to 5 from level 0; returns the candidates (N, 3)."""
-    _, height, width = levels.shape
-    room = max(height * width // 16, 64)
+def _fill(
+    planes: Plane, begin: int, kernels: Plane, reach: NDArray[np.int64], contrast: float
+) -> NDArray[np.int32]:
+    """Fill the levels, which begin with plane 1, from number `begin` on; returns the candidates (N, 3)."""
+    _, height, width = planes.shape
+    lower, room = np.float32(LOWER * contrast), max(height * width // 16, 64)
     while True:
         found = np.empty((room, 3), np.int32)
-        count = _octave(
-            levels.reshape(-1), height, width, KERNELS, REACHES, np.float32(LOWER * contrast), found
-        )
+        count = _octave(planes.reshape(-1), height, width, int(begin), kernels, reach, lower, found)
         if count <= room:
             return found[:count]
         room = count
 
 
-@compiled
-def _scaled(picture: NDArray[np.uint8], out: Plane) -> None:
-    """The picture from 0 to 1."""
-    unit = np.float32(1 / 255)
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            out[y, x] = unit * np.float32(picture[y, x])
-
-
-@compiled
-def _doubled(picture: NDArray[np.uint8], out: Plane) -> None:
-    """Twice the size: between each two pixels their mean, at the far edges the last one again."""
-    height, width = picture.shape
-    unit, half, quarter = np.float32(1 / 255), np.float32(0.5 / 255), np.float32(0.25 / 255)
-    for y in range(height):
-        row, below = picture[y], picture[min(y + 1, height - 1)]
-        even, odd = out[2 * y], out[2 * y + 1]
-        for x in range(width):
-            r = min(x + 1, width - 1)
-            a, b = np.float32(row[x]), np.float32(row[r])
-            c, d = np.float32(below[x]), np.float32(below[r])
-            even[2 * x] = unit * a
-            even[2 * x + 1] = half * (a + b)
-            odd[2 * x] = half * (a + c)
-            odd[2 * x + 1] = quarter * ((a + b) + (c + d))
-
-
 @inlined
 def _blur_row(
-    source: Plane,
+    planes: Plane,
     first: int,
     y: int,
     height: int,
@@ -167,10 +136,9 @@ def _blur_row(
     reach: int,
     offsets: NDArray[np.int64],
     padded: Plane,
-    target: Plane,
     place: int,
 ) -> None:
-    """One row of the blur of the plane that begins at `first` of `source`, to `place` of `target`.
+    """One row of the blur of the plane that begins at index `first`, written to index `place`.
 
     The edges repeat. Sixteen pixels at a time, the last ones twice where the width is no multiple of that.
     """
@@ -179,12 +147,12 @@ def _blur_row(
         offsets[1, k] = first + min(y + k, height - 1) * width
     for x in range(0, width, 16):
         at = min(x, width - 16)
-        one = load(source, offsets[0, 0] + at) * kernel[0]
-        two = load(source, offsets[0, 0] + at + 8) * kernel[0]
+        one = load(planes, offsets[0, 0] + at) * kernel[0]
+        two = load(planes, offsets[0, 0] + at + 8) * kernel[0]
         for k in range(1, reach + 1):
             weight, a, b = kernel[k], offsets[0, k] + at, offsets[1, k] + at
-            one += (load(source, a) + load(source, b)) * weight
-            two += (load(source, a + 8) + load(source, b + 8)) * weight
+            one += (load(planes, a) + load(planes, b)) * weight
+            two += (load(planes, a + 8) + load(planes, b + 8)) * weight
         store(padded, LONGEST + at, one)
         store(padded, LONGEST + at + 8, two)
     for k in range(1, reach + 1):
@@ -198,26 +166,16 @@ def _blur_row(
             weight = kernel[k]
             one += (load(padded, at - k) + load(padded, at + k)) * weight
             two += (load(padded, at + 8 - k) + load(padded, at + 8 + k)) * weight
-        store(target, place + at - LONGEST, one)
-        store(target, place + at - LONGEST + 8, two)
-
-
-@compiled
-def _blur(source: Plane, height: int, width: int, kernel: Plane, target: Plane) -> None:
-    """Blur a flat plane."""
-    offsets = np.empty((2, LONGEST + 1), np.int64)
-    padded = np.empty(width + 2 * LONGEST, np.float32)
-    for y in range(height):
-        _blur_row(
-            source, 0, y, height, width, kernel, kernel.size - 1, offsets, padded, target, y * width
-        )
+        store(planes, place + at - LONGEST, one)
+        store(planes, place + at - LONGEST + 8, two)
 
 
 @compiled
 def _octave(
-    levels: Plane,
+    planes: Plane,
     height: int,
     width: int,
+    begin: int,
     kernels: Plane,
     reaches: NDArray[np.int64],
     lower: np.float32,
@@ -234,18 +192,18 @@ def _octave(
     depth, size = LEVELS - 1, height * width
     rows = np.empty(depth * 3 * width, np.float32)  # of difference s, row y: at (3 s + y % 3) width
     behind = 0
-    for i in range(1, LEVELS):
+    for i in range(begin, LEVELS):
         behind += reaches[i]
-    count = 0
+    count = np.zeros(1, np.int64)
     for line in range(height + behind):
-        lag = 0
-        for i in range(1, LEVELS):
-            lag += reaches[i]
-            y = line - lag
+        y = line
+        for i in range(begin, LEVELS):
+            y -= reaches[i]
             if 0 <= y < height:
+                place = (i + 1) * size + y * width
                 _blur_row(
-                    levels,
-                    (i - 1) * size,
+                    planes,
+                    i * size,
                     y,
                     height,
                     width,
@@ -253,28 +211,31 @@ def _octave(
                     reaches[i],
                     offsets,
                     padded,
-                    levels,
-                    i * size + y * width,
+                    place,
                 )
-        y = line - behind
         if y < 0:
             continue
         for s in range(depth):
-            source, target = s * size + y * width, (3 * s + y % 3) * width
+            source, target = (s + 1) * size + y * width, (3 * s + y % 3) * width
             for x in range(0, width, 8):
                 at = min(x, width - 8)
-                value = load(levels, source + size + at) - load(levels, source + at)
+                value = load(planes, source + size + at) - load(planes, source + at)
                 store(rows, target + at, value)
         if y >= 2:
-            count = _scan(rows, width, y - 1, lower, found, count)
-    return count
+            _scan(rows, width, y - 1, lower, found, count)
+    return int(count[0])
 
 
 @inlined
 def _scan(
-    rows: Plane, width: int, y: int, lower: np.float32, found: NDArray[np.int32], count: int
-) -> int:
-    """Candidates of row `y`; returns the number of all so far."""
+    rows: Plane,
+    width: int,
+    y: int,
+    lower: np.float32,
+    found: NDArray[np.int32],
+    count: NDArray[np.int64],
+) -> None:
+    """Append the candidates of row `y` to the `count` (1) ones found before."""
     above, middle, below = (y - 1) % 3 * width, y % 3 * width, (y + 1) % 3 * width
     for s in range(1, LEVELS - 2):
         shift = 3 * s * width
@@ -295,10 +256,9 @@ def _scan(
                 continue
             for u in range(max(at, x), at + 8):
                 if _extreme(rows, width, s, above + u, middle + u, below + u, lower):
-                    if count < found.shape[0]:
-                        found[count, 0], found[count, 1], found[count, 2] = s, y, u
-                    count += 1
-    return count
+                    if count[0] < found.shape[0]:
+                        found[count[0], 0], found[count[0], 1], found[count[0], 2] = s, y, u
+                    count[0] += 1
 
 
 @inlined
