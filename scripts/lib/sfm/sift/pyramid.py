@@ -61,7 +61,7 @@ def taps(sigma: float) -> Plane:
 
 
 def _kernels(have: float) -> tuple[Plane, NDArray[np.int64]]:
-    """The blur to each level from the one before, of the first from sigma `have`: weights (6, 17) and reach (6)."""
+    """The blur to each level from the one before, and to the first from `have`: weights (6, 17), reach (6)."""
     kernels, reach = np.zeros((LEVELS, LONGEST + 1), np.float32), np.zeros(LEVELS, np.int64)
     for i in range(LEVELS):
         before = BASE_SIGMA * 2 ** ((i - 1) / SCALES) if i else have
@@ -85,18 +85,18 @@ def octaves(
     scale = 2 if first < 0 else 1
     height, width = (scale * side for side in picture.shape)
     kernels, reach = _kernels(CAMERA_SIGMA * scale)
-    step, number = 1 / scale, 0
+    step, number, base = 1 / scale, 0, np.empty((0, 0), np.float32)
     while min(height, width) >= SMALLEST:
         planes = work.take(f"octave {number}", LEVELS + 1, height, width)
         # The first octave's picture has to be blurred to its first level; a later one's has that blur.
         if number == 0:
             _enlarged(picture, scale, planes[0])
         else:
-            planes[1] = before[::2, ::2]
+            planes[1] = base
         candidates = _fill(planes, number > 0, kernels, reach, contrast)
         if step >= 2.0**first:
             yield Octave(planes[1:], candidates, step)
-        before = planes[1 + SCALES]
+        base = planes[1 + SCALES, ::2, ::2]
         height, width, step, number = (height + 1) // 2, (width + 1) // 2, 2 * step, number + 1
 
 
