@@ -132,13 +132,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         def ours(database: Path, chosen: Sequence[tuple[str, str]]) -> None:
             match_pairs(database, chosen, MatchOptions(), threads())
 
-        device = gpu.compare_device()
-        if device == "cuda" or not args.pairs:
-            name = "ours_all_pairs"
+        cuda = gpu.can_compare_on_gpu() and len(pairs) >= gpu.WORTH_A_GPU
+        if cuda or not args.pairs:
+            name = "ours_all_pairs_gpu" if cuda else "ours_all_pairs"
             result[name], first = measured(source, home / "all.db", pairs, ours)
-            result[name]["device"] = device
-        if device == "cuda":
-            setattr(matching, "comparing", lambda: nullcontext("cpu"))  # noqa: B010
+        if cuda:
+            setattr(matching, "comparing", lambda _: nullcontext("cpu"))  # noqa: B010
             result["ours_all_pairs_cpu"], second = measured(source, home / "c.db", pairs, ours)
             result["same_on_both"] = first == second
         if args.pairs:

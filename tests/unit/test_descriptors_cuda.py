@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from scripts.lib.render import card_lock
 from scripts.lib.sfm.descriptors import CudaComparer, Limits, NumpyComparer, comparer
-from scripts.lib.sfm.gpu import compare_device
+from scripts.lib.sfm.gpu import WORTH_A_GPU, comparing
 from tests.unit.test_sfm_descriptors import described, seen_again
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
@@ -35,5 +38,11 @@ def test_none_and_the_largest_numbers() -> None:
     assert not torch.backends.cuda.matmul.allow_tf32
 
 
-def test_the_gpu_is_chosen() -> None:
-    assert compare_device() == "cuda" and isinstance(comparer("cuda"), CudaComparer)
+def test_a_free_gpu_is_taken_for_many_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(card_lock, "FOLDER", tmp_path)
+    with comparing(WORTH_A_GPU) as where:
+        assert where == "cuda" and isinstance(comparer(where), CudaComparer)
+    with comparing(WORTH_A_GPU - 1) as where:
+        assert where == "cpu"

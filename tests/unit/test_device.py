@@ -243,6 +243,17 @@ def test_a_card_in_use_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert (tmp_path / "splatmake-gpu-B.lock").stat().st_mode & 0o777 == 0o644
 
 
+def test_a_card_is_taken_only_if_free(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with another_job(tmp_path / "splatmake-gpu-A.lock"):
+        with card_lock.claimed_if_free(["A"], tmp_path) as place:
+            assert place is None
+        with card_lock.claimed_if_free(["A", "B"], tmp_path) as place:
+            assert place == 1 and set(card_lock._held) == {"B"}
+            with pytest.raises(BlockingIOError), card_lock.claimed_if_free(["B"], tmp_path):
+                raise BlockingIOError  # of the block itself
+    assert not card_lock._held and not capsys.readouterr().out
+
+
 def test_where_no_lock_can_be_made_the_card_is_used_all_the_same(tmp_path: Path) -> None:
     with card_lock.claimed(["A"], tmp_path / "missing") as place:
         assert place == 0

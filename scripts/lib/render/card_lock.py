@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from scripts.lib.console import say
@@ -26,11 +26,13 @@ def claimed(
     cards: Sequence[str],
     folder: Path | None = None,
     pause: Callable[[], None] = lambda: time.sleep(PAUSE),
+    *,
+    quiet: bool = False,
 ) -> Iterator[int]:
     """Wait until one of `cards` (names) is free, and keep it until the block ends; yields its place.
 
-    Waiting is told in one line. A card that this process holds already is used once more. Where no lock
-    file can be made, the card is used without.
+    Waiting is told in one line, unless `quiet`. A card that this process holds already is used once more.
+    Where no lock file can be made, the card is used without.
     """
     names = [re.sub(r"[^A-Za-z0-9-]", "_", card) for card in cards]
     for name in names:
@@ -43,7 +45,7 @@ def claimed(
             return
     told = False
     while (found := _first_free(names, folder or FOLDER)) is None:
-        if not told:
+        if not told and not quiet:
             say("Waiting for the GPU: another job of splatmake is using it")
         told = True
         pause()
@@ -55,6 +57,20 @@ def claimed(
         del _held[name]
         if handle is not None:
             os.close(handle)
+
+
+@contextmanager
+def claimed_if_free(cards: Sequence[str], folder: Path | None = None) -> Iterator[int | None]:
+    """Like `claimed`, but without waiting: None where all cards are in use."""
+
+    def give_up() -> None:
+        raise BlockingIOError
+
+    with ExitStack() as stack:
+        number: int | None = None
+        with suppress(BlockingIOError):
+            number = stack.enter_context(claimed(cards, folder, give_up, quiet=True))
+        yield number
 
 
 def _first_free(names: Sequence[str], folder: Path) -> tuple[str, int | None] | None:

@@ -123,7 +123,8 @@ class CudaComparer:
     def pack(self, descriptors: Bytes) -> Any:
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(descriptors)).cuda().float()
+        # A copy, because COLMAP's arrays cannot be written to, which torch warns of.
+        return torch.from_numpy(np.array(descriptors)).cuda().float()
 
     def match(self, one: Any, other: Any, limits: Limits) -> Matches:
         import torch

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 import pycolmap
 
 from scripts.lib.cards import visible_cards
-from scripts.lib.render.card_lock import claimed
+from scripts.lib.render.card_lock import claimed_if_free
+
+WORTH_A_GPU = 500  # pairs to compare
 
 
 def device() -> pycolmap.Device:
@@ -26,28 +28,33 @@ def device_name() -> str:
     return "cuda" if device() == pycolmap.Device.cuda else "cpu"
 
 
-def compare_device() -> str:
-    """`cuda` where a GPU is and a torch that can use it, else `cpu`: both find the same matches."""
+def can_compare_on_gpu() -> bool:
+    """Whether a GPU is here and a torch that can use it."""
     if not visible_cards():  # torch takes two seconds to import
-        return "cpu"
+        return False
     try:
         import torch
     except ImportError:
-        return "cpu"
-    return "cuda" if torch.cuda.is_available() else "cpu"
+        return False
+    return bool(torch.cuda.is_available())
 
 
 @contextmanager
-def comparing() -> Iterator[str]:
-    """The device to compare on, with exclusive use of one card until the block ends where that is a GPU."""
-    device = compare_device()
-    if device == "cpu":
-        yield device
+def comparing(pairs: int) -> Iterator[str]:
+    """Where to compare so many pairs, `cuda` or `cpu`; a card is this process's own until the block ends.
+
+    Both find the same matches, so the rule reserves no card: one is taken that no other job is using, and
+    where it saves more time than torch takes to start. 2628 pairs of 5000 features took 4 s on an H100, and
+    5 s on 16 cores.
+    """
+    if pairs < WORTH_A_GPU or not can_compare_on_gpu():
+        yield "cpu"
         return
     import torch
 
     cards = range(torch.cuda.device_count())
     names = [str(getattr(torch.cuda.get_device_properties(n), "uuid", n)) for n in cards]
-    with claimed(names) as number:
-        torch.cuda.set_device(number)
-        yield device
+    with claimed_if_free(names) as number:
+        if number is not None:
+            torch.cuda.set_device(number)
+        yield "cpu" if number is None else "cuda"

@@ -17,7 +17,7 @@ from scripts.lib.console import Progress, UserError
 from scripts.lib.files import scratch_folder
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.descriptors import Comparer, Limits, Matches, comparer
-from scripts.lib.sfm.gpu import compare_device, comparing, device
+from scripts.lib.sfm.gpu import comparing, device, device_name
 from scripts.lib.sfm.pairs import STRATEGIES, choose_pairs
 from scripts.lib.sfm.retrieval import MOST_FEATURES, SCORED, VOTES, coarsest, count_votes
 
@@ -96,7 +96,7 @@ def match_photos(
         votes=lambda: count_votes(features, names),
     )
     shutil.copyfile(features, database)
-    match_pairs(database, chosen.pairs, options, threads)
+    where = match_pairs(database, chosen.pairs, options, threads)
     found = verified_pairs(database)
     if not found:
         raise UserError(
@@ -107,7 +107,7 @@ def match_photos(
     kinds = [pair.kind for pair in found.values()]
     return {
         "strategy": chosen.strategy,
-        "device": compare_device(),
+        "device": where,
         "exhaustive_limit": options.exhaustive_limit,
         "reason": chosen.reason,
         "photos": len(photos),
@@ -123,19 +123,22 @@ def match_photos(
 
 def match_pairs(
     database: Path, pairs: Sequence[tuple[str, str]], options: MatchOptions, threads: int
-) -> None:
-    """Match and verify `pairs` of photo names in `database`; those that were matched before stay."""
+) -> str:
+    """Match and verify `pairs` of photo names in `database`; those that were matched before stay.
+
+    Returns where they were compared, `cuda` or `cpu`.
+    """
     new = not_compared(database, pairs)
     if options.guided:
         _match_guided(database, new, options, threads)
-        return
+        return device_name()
     progress, done = Progress("Pairs", len(new)), 0
     link = pycolmap.Database.open(database)
     images = {image.name: image for image in link.read_all_images()}
     cameras = {camera.camera_id: camera for camera in link.read_all_cameras()}
     held: dict[str, _Photo] = {}
-    with comparing() as device, ThreadPoolExecutor(threads) as pool:
-        match = _Matcher(comparer(device), options)
+    with comparing(len(new)) as where, ThreadPoolExecutor(threads) as pool:
+        match = _Matcher(comparer(where), options)
         for portion in _portions(new):
             wanted = sorted({name for pair in portion for name in pair})
             held = {name: photo for name, photo in held.items() if name in set(wanted)}
@@ -154,6 +157,7 @@ def match_pairs(
             done += len(portion)
             progress.update(done)
     link.close()
+    return where
 
 
 @dataclass(frozen=True)
