@@ -11,7 +11,7 @@ import torch
 from scripts.lib.render import card_lock
 from scripts.lib.sfm.descriptors import CudaComparer, Limits, NumpyComparer, comparer
 from scripts.lib.sfm.gpu import WORTH_A_GPU, comparing
-from tests.unit.test_sfm_descriptors import described, seen_again
+from tests.unit.descriptor_set import described, seen_again
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 

@@ -26,9 +26,8 @@ from scripts.lib.sfm.dot_kernel import (
     usable_shape,
 )
 from scripts.lib.sfm.features import FeatureOptions, extract_features
+from tests.unit.descriptor_set import Bytes, described, seen_again
 from tests.unit.room import FOCAL, SIZE, arc, write_room
-
-Bytes = NDArray[np.uint8]
 
 
 def kernels() -> list[Kernel]:
@@ -42,23 +41,6 @@ def kernels() -> list[Kernel]:
 
 def ways() -> list[Comparer]:
     return [NumpyComparer(), *(KernelComparer(kernel) for kernel in kernels())]
-
-
-def described(count: int, seed: int) -> Bytes:
-    """Descriptors as SIFT's are: 512 long, not negative, most numbers small."""
-    found = np.random.default_rng(seed).gamma(0.5, size=(count, 128))
-    found *= 512 / np.linalg.norm(found, axis=1, keepdims=True)
-    return np.minimum(np.round(found), 255).astype(np.uint8)
-
-
-def seen_again(descriptors: Bytes, seed: int) -> Bytes:
-    """The same points from elsewhere: in another order, and more or less changed."""
-    random = np.random.default_rng(seed)
-    found = descriptors[random.permutation(len(descriptors))].astype(float)
-    found += random.normal(size=found.shape) * random.uniform(0, 40, (len(found), 1))
-    found = np.maximum(found, 0)
-    found *= 512 / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1)
-    return np.minimum(np.round(found), 255).astype(np.uint8)
 
 
 def brute_force(one: Bytes, other: Bytes, limits: Limits) -> list[tuple[int, int]]:

@@ -21,10 +21,12 @@ from scripts.lib.sfm.gpu import comparing, device, device_name
 from scripts.lib.sfm.pairs import STRATEGIES, choose_pairs
 from scripts.lib.sfm.retrieval import MOST_FEATURES, SCORED, VOTES, coarsest, count_votes
 
-# COLMAP tries at least 100 samples of matches and goes on as if a quarter of them were right. Of mutual
-# matches that pass the ratio test nine tenths are, and hardly ever less than half in a pair that is one.
+# COLMAP tries at least 100 samples of matches, and as many as it takes if only a quarter of them are right.
+# Of mutual matches that pass the ratio test nine tenths are, and hardly ever less than half in a pair that
+# is one. Of few matches most must be, or too few are left: pairs without a geometry have little more than
+# are needed, and took a third to a half of the time.
 FEWEST_TRIALS = 30
-FEWEST_RIGHT = 0.4
+FEWEST_RIGHT, MOST_RIGHT = 0.4, 0.8
 # Photos in memory at once: some 3 MB each.
 PHOTOS_HELD = 64
 # What the two photos of a verified pair tell of the camera's way between them.
@@ -213,11 +215,17 @@ class _Matcher:
         self, pair: tuple[_Photo, _Photo], matches: Matches
     ) -> tuple[Matches, pycolmap.TwoViewGeometry | None]:
         """The matches, none if too few, and the geometry that explains them."""
-        if len(matches) < self.options.min_inliers:
+        if len(matches) < max(self.options.min_inliers, 1):
             return np.zeros((0, 2), np.uint32), None
         one, other = pair
+        right = np.clip(self.options.min_inliers / len(matches), FEWEST_RIGHT, MOST_RIGHT)
         geometry = pycolmap.estimate_two_view_geometry(
-            one.camera, one.points, other.camera, other.points, matches, _verification(self.options)
+            one.camera,
+            one.points,
+            other.camera,
+            other.points,
+            matches,
+            _verification(self.options, float(right)),
         )
         return matches, geometry
 
@@ -241,7 +249,7 @@ def _match_guided(
                 database,
                 matching_options=matching,
                 pairing_options=pairing,
-                verification_options=_verification(options),
+                verification_options=_verification(options, FEWEST_RIGHT),
                 device=device(),
             )
             done += len(portion)
@@ -300,10 +308,11 @@ def _portions(pairs: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
     return [ordered[begin : begin + size] for begin in range(0, len(ordered), size)]
 
 
-def _verification(options: MatchOptions) -> pycolmap.TwoViewGeometryOptions:
+def _verification(options: MatchOptions, right: float) -> pycolmap.TwoViewGeometryOptions:
+    """How to look for a geometry where at least a share of the matches, `right`, fits one."""
     verification = pycolmap.TwoViewGeometryOptions()
     verification.min_num_inliers = options.min_inliers
     verification.ransac.random_seed = options.seed
     verification.ransac.min_num_trials = FEWEST_TRIALS
-    verification.ransac.min_inlier_ratio = FEWEST_RIGHT
+    verification.ransac.min_inlier_ratio = right
     return verification
