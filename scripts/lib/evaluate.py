@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scripts.lib.console import say
+from scripts.lib.console import UserError, say
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.metrics import psnr, ssim
 from scripts.lib.render.renderer import Picture, Renderer
@@ -61,6 +61,13 @@ def choose_views(ply: Path, scene: Path, purpose: Purpose, resolution: int | str
     found = read_note(ply)
     note = found or ELSEWHERE
     loaded = load_scene(scene, note.resolution if resolution == "auto" else int(resolution))
+    if note.focal_scales:
+        if len(note.focal_scales) != int(loaded.lenses.max()) + 1:
+            raise UserError(
+                f"{ply} was trained with {len(note.focal_scales)} lenses, {scene} has others; give the"
+                " undistorted.zip of its training"
+            )
+        loaded = loaded.with_focals(note.focal_scales)
     if note.split is not None:
         split = recorded(note.split, loaded.names, str(scene))
     else:

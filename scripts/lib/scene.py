@@ -45,6 +45,23 @@ class Scene:
         R, t = self.world_to_camera[:, :3, :3], self.world_to_camera[:, :3, 3]
         return -np.einsum("vji,vj->vi", R, t)
 
+    @property
+    def lenses(self) -> npt.NDArray[np.int64]:
+        """Which lens took each photo (V,): those of the same intrinsics share a number, counted from 0
+        in the photos' order, the same at every resolution."""
+        # Against the photo's own sides, to which `rescaled` keeps them.
+        widths = np.c_[self.sizes, self.sizes][:, [0, 1, 0, 1]]
+        numbers = self.K[:, [0, 1, 0, 1], [0, 1, 2, 2]] / widths
+        found: dict[tuple[float, ...], int] = {}
+        keys = np.round(numbers, 6).tolist()
+        return np.array([found.setdefault(tuple(key), len(found)) for key in keys], np.int64)
+
+    def with_focals(self, scales: Sequence[float]) -> Scene:
+        """The same scene with each lens's focal lengths times its factor of `scales` (L,)."""
+        factors = np.ones_like(self.K)
+        factors[:, :2, :2] = np.asarray(scales, float)[self.lenses][:, None, None]
+        return replace(self, K=self.K * factors)
+
     def at_most(self, resolution: int) -> Scene:
         """The same scene with photos whose long side is at most `resolution` pixels."""
         sizes = [fit(int(width), int(height), resolution) for width, height in self.sizes]
@@ -92,6 +109,28 @@ class Scene:
                 f"{self.path} holds no readable {member} ({error}); run undistort again"
             ) from None
         return np.asarray(small)
+
+
+def usual_depths(scene: Scene, indices: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Median depth (M,) of the points that each photo at `indices` shows, in world units.
+
+    Photos that show none take the median of the others, or the cameras' farthest distance from their middle.
+    """
+    corners = np.c_[scene.points, np.ones(len(scene.points))]
+    found = np.full(len(indices), np.nan)
+    for row, index in enumerate(indices):
+        inside = scene.K[index] @ scene.world_to_camera[index, :3]
+        x, y, depth = inside @ corners.T
+        width, height = scene.sizes[index]
+        front = depth > 0
+        x, y, depth = x[front] / depth[front], y[front] / depth[front], depth[front]
+        shown = depth[(x >= 0) & (x < width) & (y >= 0) & (y < height)]
+        if len(shown):
+            found[row] = np.median(shown)
+    if np.isnan(found).all():
+        centres = scene.centres
+        found[:] = np.linalg.norm(centres - centres.mean(axis=0), axis=1).max() or 1.0
+    return np.where(np.isnan(found), np.nanmedian(found), found)
 
 
 def fit(width: int, height: int, resolution: int) -> tuple[int, int]:

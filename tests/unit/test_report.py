@@ -89,7 +89,9 @@ def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:
         left_out=["IMG_0009.jpg"],
         adapted=["Out of memory: 1 instead of 2 photos at once"],
         repeats={"runs": [{}, {}, {}], "psnr_mean": 28.123, "psnr_spread": 0.078},
+        cameras={"moved": {"rms_px": 0.416, "largest_px": 1.2}, "focal_scales": [1.0012]},
     )
+    stages["eval"]["psnr_pose_refined"] = stages["eval"]["psnr"] + 0.62
     told = report(tmp_path, stages)
     for expected in (
         "Stopped early",
@@ -98,6 +100,9 @@ def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:
         "1 instead of 2 photos at once",
         "28.12 dB, 0.08 dB",
         "Mean and spread of 3 runs",
+        "0.42 pixels; the scene stayed in place",
+        "+0.12 %",
+        "28.6 dB, not the main figure: the 0.6 dB more",
     ):
         assert expected in told
     assert "Stopped early" not in report(tmp_path / "plain", stage_values())

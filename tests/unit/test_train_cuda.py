@@ -103,10 +103,10 @@ def test_cameras_move_back_to_where_they_stood(tmp_path: Path) -> None:
         steps=600, cap=600, resolution=0, holdout=0, refine_poses=True, early_stop=False
     )
     trainer = Trainer(replace(scene, world_to_camera=turned), resolve(options, "cuda"))
-    start = torch.cat(trainer.photos.cameras())[:, :3, :3].cpu().double()
+    start = trainer.cameras()[:, :3, :3].cpu().double()
     while trainer.step < trainer.settings.steps:
         trainer.advance()
-    end = torch.cat(trainer.photos.cameras())[:, :3, :3].cpu().double()
+    end = trainer.cameras()[:, :3, :3].cpu().double()
     true = torch.tensor(scene.world_to_camera[:, :3, :3])
 
     def error(found: torch.Tensor) -> float:

@@ -14,7 +14,7 @@ from scripts.lib.console import UserError
 from scripts.lib.scene import load_scene
 from scripts.lib.train import trainer as trainers
 from scripts.lib.train.options import TrainOptions, resolve
-from scripts.lib.train.step import AutogradStep, Moved
+from scripts.lib.train.step import AutogradStep
 from scripts.lib.train.trainer import BROKEN, Trainer
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
@@ -39,7 +39,7 @@ class Failing:
         self.held: list[weakref.ref[torch.Tensor]] = []
         self.calls = 0
 
-    def __call__(self, parameters, views, plan, generator, adjust) -> Moved:  # type: ignore[no-untyped-def]
+    def __call__(self, parameters, views, plan, generator, adjust) -> torch.Tensor:  # type: ignore[no-untyped-def]
         self.calls += 1
         if len(self.held) < self.failures:
             self._fail(parameters)

@@ -48,10 +48,21 @@ class Renderer:
         self, sh: torch.Tensor, world_to_camera: npt.ArrayLike, K: npt.ArrayLike, size: Any
     ) -> torch.Tensor:
         """The unclipped picture (H, W, 3) of Gaussians with the harmonics `sh`."""
+        return self._layers(sh, world_to_camera, K, size, self.background)[0]
+
+    def _layers(
+        self,
+        sh: torch.Tensor,
+        world_to_camera: npt.ArrayLike,
+        K: npt.ArrayLike,
+        size: Any,
+        background: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same over some background, and its alpha (H, W, 1)."""
         camera = np.array(world_to_camera, np.float64)
         camera[:3, 3] += camera[:3, :3] @ self.origin
         width, height = (int(side) for side in size)
-        colour, _ = rasterise(
+        colour, alpha = rasterise(
             self.means,
             self.quats,
             self.scales,
@@ -60,10 +71,10 @@ class Renderer:
             self._tensor(camera)[None],
             self._tensor(K)[None],
             (width, height),
-            background=self.background,
+            background=background,
             antialiased=self.antialiased,
         )
-        return colour[0]
+        return colour[0], alpha[0]
 
     @torch.no_grad()
     def picture(
@@ -75,6 +86,18 @@ class Renderer:
         """
         picture: Picture = self._colour(self.sh, world_to_camera, K, size).clamp(0, 1).cpu().numpy()
         return picture
+
+    @torch.no_grad()
+    def depth(
+        self, world_to_camera: npt.ArrayLike, K: npt.ArrayLike, size: npt.ArrayLike
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean depth of what each pixel shows, world units, and its alpha, (H, W) each; 0 for nothing."""
+        camera = np.asarray(world_to_camera, np.float64)
+        along, begin = self._tensor(camera[2, :3]), float(camera[2] @ np.append(self.origin, 1))
+        depths = (self.means @ along + begin).clamp_min(0)
+        grey = ((depths - 0.5) / SH_C0)[:, None, None].expand(-1, 1, 3).contiguous()
+        colour, alpha = self._layers(grey, world_to_camera, K, size, None)
+        return colour[..., 0] / alpha[..., 0].clamp_min(1e-6), alpha[..., 0]
 
     def weights(
         self, world_to_camera: npt.ArrayLike, K: npt.ArrayLike, size: npt.ArrayLike

@@ -1,11 +1,15 @@
-"""What training may correct about the photos themselves: how bright they came out, and where they stood.
+"""What training may correct about the photos themselves: how bright they came out, where they stood, and
+how long their lenses are.
 
-Both are small tensors with an Adam of their own. Neither goes into the splat: the exposures are kept at
-zero mean, so that the splat keeps the colours of the photos together, and photos that were not trained
-on are rendered without any correction.
+All are small tensors with an Adam of their own. None goes into the splat: the exposures are kept at zero
+mean, so that the splat keeps the colours of the photos together, and the poses keep their common place,
+turn and scale, so that it stays where GPS and surveyed points have put it. Photos that were not trained on
+are rendered from where structure from motion has them.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -13,11 +17,21 @@ from torch import Tensor
 from scripts.lib.train.parameters import ADAM
 
 EXPOSURE_RATE = 2e-3  # of the logarithm of the gain, and of the offset where white is 1
-POSE_RATE = 1e-4  # radians, and units of a scene of radius 1
+# Motions of cameras are counted in pixels of the photos as they are trained on: how far a turn moves what a
+# camera sees, or a shift what is at the usual depth.
+POSE_RATE = 0.1  # pixels a step at most
+POSE_SIGMA = 1.0  # pixels that structure from motion may be off
+POSE_BOUND = 3 * POSE_SIGMA
+POSE_PULL = 0.1  # back, for each sigma, of a step that all slopes agree on
+FEWEST_PHOTOS = 12  # with fewer the splat bends to whatever the poses are, and nothing holds them
+REFINED = (0.5, 0.95)  # of a run: the splat must have shape before, and the time to follow after
+WARM = 0.05  # of a run, in which the rate grows from nothing
 
 
 class Corrections:
     """V rows of numbers that start at zero and follow their gradients."""
+
+    pull = 0.0  # back to zero, for each unit, against a step that all gradients agree on
 
     def __init__(self, rows: int, columns: int, device: torch.device) -> None:
         self.values = torch.zeros(rows, columns, device=device)
@@ -25,8 +39,8 @@ class Corrections:
         self.steps = torch.zeros(rows, 1, device=device)
 
     @torch.no_grad()
-    def move(self, numbers: Tensor, gradient: Tensor, rate: float) -> Tensor:
-        """One Adam step of the rows `numbers` (M,) alone, which it returns (M, C): what they moved by.
+    def move(self, numbers: Tensor, gradient: Tensor, rate: float | Tensor) -> None:
+        """One Adam step of the rows `numbers` (M,) alone.
 
         Each row counts its own steps: a photo is seen once in a while.
         """
@@ -37,9 +51,9 @@ class Corrections:
         self.first[numbers], self.second[numbers] = first, second
         mean = first / (1 - ADAM["beta1"] ** steps)
         spread = (second / (1 - ADAM["beta2"] ** steps)).sqrt()
-        moved = -rate * mean / (spread + ADAM["epsilon"])
+        push = mean / (spread + ADAM["epsilon"])
+        moved = -rate * (push + self.pull * self.values[numbers])
         self.values[numbers] += moved
-        return moved
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to continue, on the CPU."""
@@ -69,12 +83,84 @@ class Exposures(Corrections):
         self.values -= self.values.mean(dim=0)
 
 
-class Poses(Corrections):
-    """Turns and shifts of V cameras, (radians, units), applied on the camera's side: world_to_camera grows
-    a small motion at its left in each step."""
+def camera_rate(share: float) -> float:
+    """How fast cameras move after `share` of a run, 0 to 1: not at first, and not at its very end."""
+    begin, end = REFINED
+    if not begin <= share < end:
+        return 0.0
+    falling = (1 + math.cos(math.pi * (share - begin) / (end - begin))) / 2
+    return min(1.0, (share - begin) / WARM) * falling
 
-    def __init__(self, photos: int, device: torch.device) -> None:
-        super().__init__(photos, 6, device)
+
+class Poses(Corrections):
+    """Small motions (V, 6) of V cameras, a turn and a shift in pixels, applied on the camera's side.
+
+    start: world_to_camera (V, 4, 4) in training's frame; focal (V,): lengths in pixels; depth (V,): usual
+    distance of what each camera sees. What all cameras together do, a shift, turn or change of scale of the
+    whole, is taken out of every step: photos cannot tell it, GPS has.
+    """
+
+    pull = POSE_PULL / POSE_SIGMA
+
+    def __init__(self, start: Tensor, focal: Tensor, depth: Tensor, device: torch.device) -> None:
+        super().__init__(len(start), 6, device)
+        start, focal, depth = (value.double() for value in (start, focal, depth))
+        turn, shift = 1 / focal, depth / focal
+        self.units = torch.stack([turn] * 3 + [shift] * 3, dim=1).float().to(device)
+        R = start[:, :3, :3]
+        centres = -(R.mT @ start[:, :3, 3:])[..., 0]
+        # The common motion x -> x + T + W x (x - middle) + s (x - middle), and what it does to each camera:
+        # to its centre, and to its orientation, weighted by how far that is for what it sees.
+        places, weight = centres - centres.mean(dim=0), 1 / depth.median()
+        across, none = _cross(places), torch.zeros_like(places)[..., None]
+        eye = torch.eye(3, dtype=torch.float64).expand(len(start), 3, 3)
+        on_centre = torch.cat([eye, -across, places[..., None]], dim=2)
+        on_turn = torch.cat([torch.zeros_like(eye), eye, none], dim=2)
+        system = torch.cat([weight * on_centre, on_turn], dim=1).reshape(-1, 7)
+        # Where cameras stand in a line or a point, what they cannot tell stays as it is.
+        common = torch.linalg.pinv(system, rtol=1e-6).reshape(7, -1, 6)
+        back = torch.cat([R @ on_turn, R @ on_centre], dim=1)
+        self._start = R.to(device)
+        self._weight = float(weight)
+        self._common = common.permute(1, 2, 0).reshape(-1, 7).to(device)
+        self._back = back.to(device)
+
+    @property
+    def motions(self) -> Tensor:
+        """Turns in radians and shifts in units (V, 6)."""
+        return self.values * self.units
+
+    def of(self, numbers: Tensor, world_to_camera: Tensor) -> Tensor:
+        """The cameras (M, 4, 4) `numbers` where they stand now, from where they stood at the start."""
+        return rigid(self.motions[numbers]) @ world_to_camera
+
+    def learn(self, numbers: Tensor, slopes: Tensor, rate: float) -> None:
+        """One step of the cameras `numbers` along `slopes` (M, 6) by radians and units."""
+        self.move(numbers, _finite(slopes) * self.units[numbers], rate * POSE_RATE)
+        self.values.clamp_(-POSE_BOUND, POSE_BOUND)
+        self.settle()
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Take out what the cameras did together: the mean of their shifts is zero, and so on."""
+        motions, units = self.motions.double(), self.units.double()
+        for _ in range(2):  # Newton's steps: what is left after the second is below float32
+            moved = rigid(motions)
+            shifts = -(moved[:, :3, :3].mT @ moved[:, :3, 3:])
+            shifts = (self._start.mT @ shifts)[..., 0]
+            turns = -(self._start.mT @ motions[:, :3, None])[..., 0]
+            seen = torch.cat([self._weight * shifts, turns], dim=1)
+            motions = motions + self._back @ (seen.reshape(-1) @ self._common)
+        self.values.copy_(motions / units)
+
+    def record(self) -> dict[str, float]:
+        """How far the cameras have moved, pixels: root mean square, and the farthest."""
+        # A turn and a shift of a pixel each move a picture by a pixel; along the view's axis hardly.
+        sizes = self.values.double().square().mean(dim=1).mul(3).sqrt()
+        return {
+            "rms_px": round(float(sizes.square().mean().sqrt()), 4),
+            "largest_px": round(float(sizes.max()), 4),
+        }
 
     @staticmethod
     def by_gaussians(
@@ -101,12 +187,83 @@ class Poses(Corrections):
         last = turn[:, 1, 0] - turn[:, 0, 1]
         return torch.cat([torch.stack([*axes, last], dim=1), v_world_to_camera[:, :3, 3]], dim=1)
 
-    def learn(self, numbers: Tensor, world_to_camera: Tensor, slopes: Tensor) -> Tensor:
-        """The cameras (M, 4, 4) after one step along their `slopes` (M, 6)."""
-        moved = self.move(numbers, slopes, POSE_RATE)
-        small = torch.zeros_like(world_to_camera)
-        small[:, 0, 1], small[:, 0, 2], small[:, 1, 2] = -moved[:, 2], moved[:, 1], -moved[:, 0]
-        small[:, :3, :3] -= small[:, :3, :3].mT.clone()
-        small[:, :3, 3] = moved[:, 3:]
-        motion: Tensor = torch.linalg.matrix_exp(small)
-        return motion @ world_to_camera
+
+def _finite(slopes: Tensor) -> Tensor:
+    """Slopes without those of a step in which some Gaussian had broken; training mends it soon."""
+    return torch.nan_to_num(slopes, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _cross(vectors: Tensor) -> Tensor:
+    """The matrices (V, 3, 3) of the cross product with `vectors` (V, 3) from the left."""
+    x, y, z = vectors.unbind(dim=1)
+    zero = torch.zeros_like(x)
+    rows = (zero, -z, y, z, zero, -x, -y, x, zero)
+    return torch.stack(rows, dim=1).reshape(-1, 3, 3)
+
+
+def rigid(motions: Tensor) -> Tensor:
+    """The motions (V, 4, 4) of turns and shifts (V, 6): the exponential map of SE(3), for small turns.
+
+    By its series, exact to 1e-9 up to a tenth of a radian.
+    """
+    turn = _cross(motions[:, :3])
+    twice = turn @ turn
+    square = motions[:, :3].square().sum(dim=1)[:, None, None]
+    first = 1 - square / 6 * (1 - square / 20 * (1 - square / 42))
+    second = (1 - square / 12 * (1 - square / 30 * (1 - square / 56))) / 2
+    third = (1 - square / 20 * (1 - square / 42 * (1 - square / 72))) / 6
+    whole = torch.eye(4, dtype=motions.dtype, device=motions.device).repeat(len(motions), 1, 1)
+    whole[:, :3, :3] += first * turn + second * twice
+    shift = motions[:, 3:, None]
+    whole[:, :3, 3:] = shift + second * (turn @ shift) + third * (twice @ shift)
+    return whole
+
+
+class Focals(Corrections):
+    """Lengths of L lenses against those at the start: logarithms (L, 1), counted in pixels half a long side
+    away from the middle.
+
+    reach (L,): that half side in pixels. photos (L,): how many photos each lens took; with few it stays.
+    """
+
+    pull = POSE_PULL / POSE_SIGMA
+
+    def __init__(self, reach: Tensor, photos: Tensor, device: torch.device) -> None:
+        super().__init__(len(reach), 1, device)
+        self.units = (1 / reach[:, None]).float().to(device)
+        # A lens is seen as often as all its photos together.
+        eager = torch.where(photos >= FEWEST_PHOTOS, photos.clamp(min=1).float().rsqrt(), 0.0)
+        self.eager = eager[:, None].to(device)
+
+    @property
+    def scales(self) -> Tensor:
+        """Factor on each lens's focal length (L,)."""
+        return torch.exp(self.values * self.units)[:, 0]
+
+    def of(self, lenses: Tensor, K: Tensor) -> Tensor:
+        """The intrinsics K (M, 3, 3) of photos taken with `lenses` (M,) as they are now."""
+        factors = torch.ones_like(K)
+        factors[:, :2, :2] = self.scales[lenses][:, None, None]
+        return K * factors
+
+    def learn(self, lenses: Tensor, slopes: Tensor, rate: float) -> None:
+        """One step along the `slopes` (M,) of photos, by the logarithms of their lenses' lengths."""
+        # One after the other: photos of one step may share a lens.
+        for row, slope in zip(lenses.split(1), slopes.split(1), strict=True):
+            by_pixel = _finite(slope[:, None]) * self.units[row]
+            self.move(row, by_pixel, rate * POSE_RATE * self.eager[row])
+        self.values.clamp_(-POSE_BOUND, POSE_BOUND)
+
+    @staticmethod
+    def slope(colour: Tensor, v_colour: Tensor, K: Tensor) -> Tensor:
+        """Slope () by the logarithm of the focal length, from a render (H, W, 3) and the slope by it.
+
+        A longer lens moves what is seen at p away from the principal point c, by p - c for each unit of the
+        logarithm, so the colour at p changes by -(gradient of the colour) . (p - c).
+        """
+        height, width = colour.shape[:2]
+        down, across = torch.gradient(colour, dim=(0, 1))
+        x = torch.arange(width, device=colour.device) + 0.5 - K[0, 2]
+        y = torch.arange(height, device=colour.device)[:, None] + 0.5 - K[1, 2]
+        by_pixel = (v_colour * across).sum(dim=2) * x + (v_colour * down).sum(dim=2) * y
+        return -by_pixel.sum()

@@ -17,7 +17,7 @@ from scripts.lib.kernels.harmonics_cuda import colours, step_harmonics
 from scripts.lib.losses.cuda import loss_and_gradient
 from scripts.lib.rasterise import EPS2D, FAR, NEAR, gsplat_kernels
 from scripts.lib.train.parameters import ADAM, SH_REST, Parameters
-from scripts.lib.train.step import Adjustments, Moved, StepPlan
+from scripts.lib.train.step import Adjustments, StepPlan
 from scripts.lib.train.views import Stack
 
 TILE = 16
@@ -38,6 +38,7 @@ class _Slopes:
     v_scales: Tensor
     v_exposures: Tensor  # (V, 6), empty where none are learned
     v_cameras: Tensor  # (V, 4, 4), likewise
+    v_focals: Tensor  # (V,), likewise
 
     @staticmethod
     def joined(parts: list[_Slopes]) -> _Slopes:
@@ -63,6 +64,7 @@ class _Slopes:
             v_scales=sum_of("v_scales"),
             v_exposures=all_of("v_exposures"),
             v_cameras=all_of("v_cameras"),
+            v_focals=all_of("v_focals"),
         )
 
 
@@ -89,11 +91,12 @@ class FusedStep:
         plan: StepPlan,
         generator: torch.Generator,
         adjust: Adjustments,
-    ) -> Moved:
-        """Change `parameters` and what is adjusted by one step.
+    ) -> Tensor:
+        """Change `parameters` and what is adjusted by one step; how much each Gaussian (N,) strained to move.
 
         Draws by `plan.seed` inside the kernels; `generator` stays as it is.
         """
+        adjust = adjust.now(plan)
         while True:
             try:
                 slopes = self._slopes(parameters, views, plan, adjust)
@@ -123,10 +126,11 @@ class FusedStep:
         )
         if adjust.exposures:
             adjust.exposures.learn(views.numbers, slopes.v_exposures)
-        cameras = None
         if adjust.poses:
             by_pose = adjust.poses.gradient(views.world_to_camera, slopes.v_cameras)
-            cameras = adjust.poses.learn(views.numbers, views.world_to_camera, by_pose)
+            adjust.poses.learn(views.numbers, by_pose, plan.camera_rate)
+        if adjust.focals:
+            adjust.focals.learn(views.lenses, slopes.v_focals, plan.camera_rate)
         first, second = zip(*(parameters.moments(name) for name in GEOMETRY), strict=True)
         step_geometry(
             tuple(parameters[name] for name in GEOMETRY),
@@ -144,7 +148,7 @@ class FusedStep:
             noise=plan.noise,
             **ADAM,
         )
-        return Moved(strain, cameras)
+        return strain
 
     def _slopes(
         self, parameters: Parameters, views: Stack, plan: StepPlan, adjust: Adjustments
@@ -189,7 +193,7 @@ class FusedStep:
         shown = shown if dimmed is None else shown * dimmed
         drawn = (means2d, conics, made, shown, None, None, width, height, TILE, offsets, order)
         image, alpha, last = kernels.rasterize_to_pixels_3dgs_fwd(*drawn)
-        light = []
+        light, stretches = [], []
         for number in range(count):  # one by one: the loss needs a hundred bytes a pixel
             compared, gain = image[number], None
             if adjust.exposures:
@@ -201,6 +205,8 @@ class FusedStep:
                 by_gain = (slope * image[number]).sum(dim=(0, 1)) * gain
                 light.append(torch.cat([by_gain, slope.sum(dim=(0, 1))]))
                 slope *= gain
+            if adjust.focals:
+                stretches.append(adjust.focals.slope(image[number], slope, K[number]))
             image[number] = slope
         v_image = image
         back = kernels.rasterize_to_pixels_3dgs_bwd(
@@ -231,4 +237,5 @@ class FusedStep:
             v_scales,
             torch.stack(light) if light else means[:0],
             v_cameras if adjust.poses else means[:0],
+            torch.stack(stretches) if stretches else means[:0],
         )

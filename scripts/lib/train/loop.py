@@ -120,6 +120,10 @@ def train(
             "split_counts": split.counts(),
             "sky_photos": trainer.sky_photos,
             "sky_from": trainer.sky_from,
+            "cameras": {
+                "moved": trainer.adjust.poses.record() if trainer.adjust.poses else None,
+                "focal_scales": trainer.focal_scales(),
+            },
             "seconds": round(trainer.seconds, 2),
             "gaussians": len(gaussians),
             "peak_memory_mb": _peak_memory(trainer.device),

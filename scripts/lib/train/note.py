@@ -15,13 +15,15 @@ LONGEST = 1 << 20  # bytes of a header line: many photos make a long one
 class TrainingNote:
     """Long side of the training photos in pixels; the rhythm of the judged photos (0: none) or their names;
     how far from the cameras' middle the sky begins, in world units (None: there is none); and which photos
-    did what, as `Split.record` tells it (None: written before there was a set of its own for steering)."""
+    did what, as `Split.record` tells it (None: written before there was a set of its own for steering);
+    and the factors that training found for the focal lengths of the scene's lenses (none: as they are)."""
 
     resolution: int
     holdout: int
     held_out: tuple[str, ...] = ()
     sky_from: float | None = None
     split: dict[str, Any] | None = None
+    focal_scales: tuple[float, ...] = ()
 
     def comment(self) -> str:
         """The header line, without the word `comment`."""
@@ -39,7 +41,8 @@ def read_note(ply: Path) -> TrainingNote | None:
                 values = json.loads(line[len(start) :])
                 # A later version may say more, which this one need not know.
                 known = {f.name: values[f.name] for f in fields(TrainingNote) if f.name in values}
-                return TrainingNote(**known | {"held_out": tuple(known.get("held_out", ()))})
+                lists = ("held_out", "focal_scales")
+                return TrainingNote(**known | {name: tuple(known.get(name, ())) for name in lists})
             if line.strip() == b"end_header":
                 break
     return None

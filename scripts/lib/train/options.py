@@ -26,7 +26,8 @@ class TrainOptions:
     photos_per_step: Auto = "auto"
     antialiased: bool = False  # footprints dimmed by what the 0.3 pixel blur added
     exposure: bool = False  # learn a gain and an offset of each photo's colours
-    refine_poses: bool = False  # let the cameras move a little
+    refine_poses: bool = False  # let the cameras move a little, in the second half
+    refine_focal: bool = False  # let each lens's focal length change a little, likewise
     sky: bool = True  # put sky that the photos show far behind, keep the air before it clear
     ssim_weight: float = 0.2  # of the loss; the rest is L1
     holdout: int = 8  # every n-th photo by name judges and is not trained on; 0 trains on all
@@ -130,6 +131,7 @@ class Settings(Common):
     antialiased: bool
     exposure: bool
     refine_poses: bool
+    refine_focal: bool
     sky: bool
     ssim_weight: float
     holdout: int
@@ -183,6 +185,7 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         antialiased=options.antialiased,
         exposure=options.exposure,
         refine_poses=options.refine_poses,
+        refine_focal=options.refine_focal,
         sky=options.sky,
         ssim_weight=options.ssim_weight,
         holdout=options.holdout,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
 
 from scripts.lib.scene import Scene
 from scripts.lib.split import Split
@@ -46,17 +45,17 @@ class Photos:
         streamed = place is Place.STREAM
         self._small = [halved(s) for s in self.stacks] if self.coarse and not streamed else None
 
-    def at(self, step: int, small: bool) -> tuple[int, list[int], Stack]:
-        """The size group, its rows, and the photos of one step on the device; halved ones if `small`."""
+    def at(self, step: int, small: bool) -> Stack:
+        """The photos of one step on the device; halved ones if `small`."""
         group, rows = self.schedule.at(step)
         self._expect(step)
         small = small and self.coarse
         if not small:
             self._small = None  # the halved photos have served: their memory is free again
         if small and self._small:
-            return group, rows, self._small[group].pick(rows, self.device)
+            return self._small[group].pick(rows, self.device)
         views = self.stacks[group].pick(rows, self.device)
-        return group, rows, halved(views) if small else views
+        return halved(views) if small else views
 
     def _expect(self, step: int) -> None:
         """Let threads decode what the next steps need."""
@@ -66,14 +65,6 @@ class Photos:
             if not isinstance(photos, StreamedPhotos):
                 return
             photos.expect(rows)
-
-    def move(self, group: int, rows: list[int], world_to_camera: Tensor) -> None:
-        """Let photos stand elsewhere from now on, in both sizes: they share their cameras."""
-        self.stacks[group].world_to_camera[rows] = world_to_camera
-
-    def cameras(self) -> list[Tensor]:
-        """Where all photos stand, by size group, (V, 4, 4) each."""
-        return [stack.world_to_camera for stack in self.stacks]
 
 
 def one_by_one(stacks: Sequence[Stack], device: torch.device) -> Iterator[Stack]:

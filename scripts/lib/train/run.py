@@ -77,6 +77,7 @@ def run(
         settings.held_out,
         first.metrics["sky_from"],
         split.record(scene.names),
+        tuple(first.metrics["cameras"]["focal_scales"]),
     )
     write_ply(ply, first.gaussians, (note.comment(),))
     metrics = first.metrics | {"device_reason": device.reason, "resolution": note.resolution}

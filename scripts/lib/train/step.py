@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from scripts.lib.losses import photo_loss
 from scripts.lib.rasterise import rasterise
-from scripts.lib.train.cameras import Exposures, Poses
+from scripts.lib.train.cameras import Exposures, Focals, Poses
 from scripts.lib.train.densify import shake
 from scripts.lib.train.parameters import NAMES, Parameters
 from scripts.lib.train.views import Stack
@@ -21,15 +21,22 @@ class Adjustments:
 
     exposures: Exposures | None = None
     poses: Poses | None = None
+    focals: Focals | None = None
 
+    def seen(self, views: Stack) -> Stack:
+        """Trained photos with their cameras as they are known by now."""
+        w2c, K = views.world_to_camera, views.K
+        if self.poses:
+            w2c = self.poses.of(views.numbers, w2c)
+        return self.through(replace(views, world_to_camera=w2c, K=K))
 
-@dataclass(frozen=True)
-class Moved:
-    """What a step did: (N,) how much each Gaussian strained to move, and the cameras (V, 4, 4) after it where
-    poses are learned."""
+    def through(self, views: Stack) -> Stack:
+        """Any photos with their lenses as they are known by now."""
+        return replace(views, K=self.focals.of(views.lenses, views.K)) if self.focals else views
 
-    strain: Tensor
-    world_to_camera: Tensor | None = None
+    def now(self, plan: StepPlan) -> Adjustments:
+        """What `plan` lets this step change."""
+        return self if plan.camera_rate else Adjustments(self.exposures)
 
 
 OPAQUE = 0.9999  # opacity at most, also of a Gaussian that stands in for dropped ones
@@ -43,7 +50,8 @@ class StepPlan:
     times the covariance; ssim_weight: of the photo loss; opacity_cost, scale_cost: weights of the mean
     opacity and the mean scale; antialiased: as in `rasterise`; drop: share of the Gaussians left out of
     this step, while the others stand in for them (Park et al., "DropGaussian", CVPR 2025); seed: of
-    this step, for versions that draw numbers inside their kernels.
+    this step, for versions that draw numbers inside their kernels; camera_rate: of the poses and focal
+    lengths, as `cameras.camera_rate` has it.
     """
 
     degree: int
@@ -55,6 +63,7 @@ class StepPlan:
     antialiased: bool
     drop: float
     seed: int
+    camera_rate: float = 0.0
 
 
 def render(
@@ -94,8 +103,8 @@ class AutogradStep:
         plan: StepPlan,
         generator: torch.Generator,
         adjust: Adjustments,
-    ) -> Moved:
-        """Change `parameters` and what is adjusted by one step.
+    ) -> Tensor:
+        """Change `parameters` and what is adjusted by one step; how much each Gaussian (N,) strained to move.
 
         Raises torch's OutOfMemoryError before anything has changed, or after `parameters.steps` has.
         """
@@ -105,16 +114,27 @@ class AutogradStep:
             device = leaves["opacities"].device
             draw = torch.rand(len(parameters), generator=generator, device=device)
             kept = (draw >= plan.drop) / (1 - plan.drop)
+        adjust = adjust.now(plan)
         light = None
         if adjust.exposures:
             light = adjust.exposures.values[views.numbers].clone().requires_grad_()
-        pulls, before = [], [torch.zeros_like(leaves[name]) for name in ("means", "quats")]
+        pulls, stretches, before = (
+            [],
+            [],
+            [torch.zeros_like(leaves[name]) for name in ("means", "quats")],
+        )
         for number in range(len(views)):
-            colour = render(leaves, views.one(number), plan.degree, plan.antialiased, kept)[0]
+            rendered = render(leaves, views.one(number), plan.degree, plan.antialiased, kept)[0]
+            if adjust.focals:
+                rendered.retain_grad()
+            colour = rendered
             if light is not None:
                 colour = colour * torch.exp(light[number, :3]) + light[number, 3:]
             loss = photo_loss(colour, views.photo(number), plan.ssim_weight, views.mask(number))
             (loss / len(views)).backward()
+            if adjust.focals:
+                slope = adjust.focals.slope(rendered.detach(), _slope(rendered), views.K[number])
+                stretches.append(slope)
             if adjust.poses:
                 summed = [_slope(leaves[name]).clone() for name in ("means", "quats")]
                 pulls.append(
@@ -135,14 +155,14 @@ class AutogradStep:
         strain = torch.linalg.vector_norm(gradients["means"], dim=1) * width
         # From here on things change, Adam's count first: whoever runs out of memory later can tell.
         parameters.adam(gradients, plan.rates)
-        cameras = None
         if adjust.poses:
-            slopes = torch.stack(pulls)
-            cameras = adjust.poses.learn(views.numbers, views.world_to_camera, slopes)
+            adjust.poses.learn(views.numbers, torch.stack(pulls), plan.camera_rate)
+        if adjust.focals:
+            adjust.focals.learn(views.lenses, torch.stack(stretches), plan.camera_rate)
         if adjust.exposures and light is not None and light.grad is not None:
             adjust.exposures.learn(views.numbers, light.grad)
         shake(parameters, plan.noise, generator)
-        return Moved(strain, cameras)
+        return strain
 
 
 def _slope(leaf: Tensor) -> Tensor:

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from scripts.lib.console import UserError, say
 from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
-from scripts.lib.scene import Scene
+from scripts.lib.scene import Scene, usual_depths
 from scripts.lib.sky import SkyView, find_sky
 from scripts.lib.split import split_scene
 from scripts.lib.train import densify
-from scripts.lib.train.cameras import Exposures, Poses
+from scripts.lib.train.cameras import FEWEST_PHOTOS, Exposures, Focals, Poses, camera_rate
 from scripts.lib.train.initialise import frame_of, initial_tensors
 from scripts.lib.train.memory import FEWEST, Need, Place, fit, free_bytes
 from scripts.lib.train.options import Settings
 from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters, export
 from scripts.lib.train.photos import Photos, one_by_one
 from scripts.lib.train.sky import Clearing, distance, sky_tensors
-from scripts.lib.train.step import Adjustments, AutogradStep, Moved, StepPlan, render
+from scripts.lib.train.step import Adjustments, AutogradStep, StepPlan, render
 from scripts.lib.train.views import Stack, load_stacks
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class Trainer:
         photos = len(self.split.trained)
         self.adjust = Adjustments(
             Exposures(photos, self.device) if settings.exposure else None,
-            Poses(photos, self.device) if settings.refine_poses else None,
+            self._poses() if settings.refine_poses else None,
+            self._focals() if settings.refine_focal else None,
         )
         self.step = 0
         self.seconds = 0.0
@@ -111,6 +113,29 @@ class Trainer:
     def sky_from(self) -> float | None:
         """Distance from the cameras' middle beyond which only sky stands, world units; None without sky."""
         return self.clearing.begins * self.frame.radius if self.clearing else None
+
+    def _poses(self) -> Poses | None:
+        """Motions of the photos trained on; None, which is told, when they are too few."""
+        scene, trained = self.scene, self.split.trained
+        if len(trained) < FEWEST_PHOTOS:
+            self._adapt(
+                f"The cameras stay where they are: {len(trained)} photos cannot tell better"
+                f" ({FEWEST_PHOTOS} could)"
+            )
+            return None
+        start = torch.tensor(self.frame.cameras(scene.world_to_camera[trained]))
+        focal = torch.tensor(scene.K[trained][:, [0, 1], [0, 1]].mean(axis=1))
+        depth = torch.tensor(usual_depths(scene, trained) / self.frame.radius)
+        return Poses(start, focal, depth, self.device)
+
+    def _focals(self) -> Focals:
+        """Lengths of the scene's lenses, of which those that took enough photos may change."""
+        lenses, trained = self.scene.lenses, self.split.trained
+        count = int(lenses.max()) + 1
+        reach = np.zeros(count)
+        np.maximum.at(reach, lenses, self.scene.sizes.max(axis=1) / 2)
+        photos = np.bincount(lenses[trained], minlength=count)
+        return Focals(torch.tensor(reach), torch.tensor(photos), self.device)
 
     def _start(self, scene: Scene, views: Sequence[SkyView]) -> dict[str, torch.Tensor]:
         """The Gaussians to begin with, those of the sky in `views` last."""
@@ -150,7 +175,7 @@ class Trainer:
             "pull": self.pull.cpu(),
             "exposures": self.adjust.exposures.state() if self.adjust.exposures else None,
             "poses": self.adjust.poses.state() if self.adjust.poses else None,
-            "cameras": [cameras.cpu() for cameras in self.photos.cameras()],
+            "focals": self.adjust.focals.state() if self.adjust.focals else None,
             "generator": self.generator.get_state(),
         }
 
@@ -166,8 +191,8 @@ class Trainer:
             self.adjust.exposures.restore(state["exposures"])
         if self.adjust.poses:
             self.adjust.poses.restore(state["poses"])
-            for own, saved in zip(self.photos.cameras(), state["cameras"], strict=True):
-                own.copy_(saved)
+        if self.adjust.focals:
+            self.adjust.focals.restore(state["focals"])
 
     def sh_degree(self) -> int:
         """Bands in use: one more after each tenth of the steps."""
@@ -180,7 +205,7 @@ class Trainer:
         decay = FINAL_RATE**share
         rates = {name: rate * settings.learning_rate for name, rate in LEARNING_RATES.items()}
         rates["means"] = LEARNING_RATES["means"] * settings.means_rate * decay
-        group, rows, views = self.photos.at(self.step, small=share < settings.coarse)
+        views = self.adjust.seen(self.photos.at(self.step, small=share < settings.coarse))
         plan = StepPlan(
             degree=self.sh_degree(),
             rates=rates,
@@ -191,13 +216,12 @@ class Trainer:
             antialiased=settings.antialiased,
             drop=settings.drop * share,
             seed=2 * ((settings.seed * 1_000_003 + self.step) % 2**29),
+            camera_rate=camera_rate(share),
         )
         together = self.optimise.at_once
-        moved = self._optimised(views, plan)
-        if moved is not None:
-            self.pull += moved.strain
-            if moved.world_to_camera is not None:
-                self.photos.move(group, rows, moved.world_to_camera)
+        strain = self._optimised(views, plan)
+        if strain is not None:
+            self.pull += strain
         if self.optimise.at_once < together:
             self._adapt(
                 f"Out of memory: {self.optimise.at_once} instead of {together} photos at once"
@@ -215,7 +239,7 @@ class Trainer:
             self.cap = len(self.parameters)
             self._adapt(f"Out of memory at {self.cap} Gaussians: no more are made")
 
-    def _optimised(self, views: Stack, plan: StepPlan) -> Moved | None:
+    def _optimised(self, views: Stack, plan: StepPlan) -> torch.Tensor | None:
         """One step, with fewer Gaussians where memory runs out; None when it ran out half way.
 
         What a half step has changed is kept: done again, it would count twice.
@@ -314,6 +338,17 @@ class Trainer:
         centre = torch.tensor(self.frame.centre)
         return export(self.tensors(), centre, self.frame.radius, self.settings.antialiased)
 
+    def cameras(self) -> torch.Tensor:
+        """Where the photos trained on stand by now, world_to_camera (V, 4, 4) of training's frame."""
+        start = self.frame.cameras(self.scene.world_to_camera[self.split.trained])
+        cameras = torch.tensor(start, dtype=torch.float32, device=self.device)
+        everyone = torch.arange(len(cameras), device=self.device)
+        return self.adjust.poses.of(everyone, cameras) if self.adjust.poses else cameras
+
+    def focal_scales(self) -> list[float]:
+        """Factor on the focal length of each of the scene's lenses; [] where they are not learned."""
+        return self.adjust.focals.scales.tolist() if self.adjust.focals else []
+
     def measure(self) -> float | None:
         """Mean PSNR in dB over the views that steer; None when there are none."""
         if self.photos.steering:
@@ -330,7 +365,7 @@ class Trainer:
     def _psnr(self, views: Iterable[Stack]) -> float | None:
         tensors, antialiased = self.tensors(), self.settings.antialiased
         errors = []
-        for view in views:
+        for view in map(self.adjust.through, views):
             colour = render(tensors, view, self.sh_degree(), antialiased)[0].clamp(0, 1)
             errors.append(square_error(colour, view.photo(0), view.mask(0)))
         if not errors:

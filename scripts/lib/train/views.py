@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ class Stack:
     What `pick` returned has its photos in a tensor; only such stacks are rendered or cut further.
 
     numbers (V,) int64: their places among all photos that were loaded with them.
+    lenses (V,) int64: which of the scene's lenses took each.
     masks (V, H, W) uint8: 0 where a photo does not count; None when all of every photo does.
     """
 
@@ -29,6 +30,7 @@ class Stack:
     world_to_camera: Tensor
     K: Tensor
     numbers: Tensor
+    lenses: Tensor
     masks: Tensor | None = None
 
     def __len__(self) -> int:
@@ -48,14 +50,16 @@ class Stack:
         masks = None if self.masks is None else self.masks[placed].to(device)
         photos = self.photos[placed].to(device, non_blocking=True)
         at = index.to(self.K.device)
-        return Stack(photos, self.world_to_camera[at], self.K[at], self.numbers[at], masks)
+        cameras = (self.world_to_camera[at], self.K[at], self.numbers[at], self.lenses[at])
+        return Stack(photos, *cameras, masks)
 
     def part(self, begin: int, end: int) -> Stack:
         """The photos from `begin` up to `end`, sharing their memory."""
         rows = slice(begin, end)
         assert isinstance(self.photos, Tensor), "photos that were not picked"
         masks = None if self.masks is None else self.masks[rows]
-        cameras = (self.world_to_camera[rows], self.K[rows], self.numbers[rows])
+        w2c, K = self.world_to_camera[rows], self.K[rows]
+        cameras = (w2c, K, self.numbers[rows], self.lenses[rows])
         return Stack(self.photos[rows], *cameras, masks)
 
     def one(self, row: int) -> Stack:
@@ -108,7 +112,8 @@ def load_stacks(
             photos = torch.from_numpy(np.stack(scene.photos(members))).to(store)
         else:
             photos = StreamedPhotos(scene, members, kept)
-        stacks.append(Stack(photos, poses, intrinsics, numbers, masks))
+        lenses = torch.from_numpy(scene.lenses[members]).to(device)
+        stacks.append(Stack(photos, poses, intrinsics, numbers, lenses, masks))
     return stacks
 
 
@@ -129,8 +134,7 @@ def halved(stack: Stack) -> Stack:
         planes = stack.masks[:, None].float()
         reduced = functional.interpolate(planes, (small[1], small[0]), mode="area")
         masks = reduced[:, 0].to(torch.uint8)
-    # The cameras are shared, not copied: where poses are learned both sizes follow.
-    return Stack(photos, stack.world_to_camera, stack.K * scale[:, None], stack.numbers, masks)
+    return replace(stack, photos=photos, K=stack.K * scale[:, None], masks=masks)
 
 
 class Schedule:
