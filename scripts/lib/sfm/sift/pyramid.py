@@ -61,7 +61,7 @@ def taps(sigma: float) -> Plane:
 
 
 def _kernels(have: float) -> tuple[Plane, NDArray[np.int64]]:
-    """The blur to each level from the one before, and to the first from `have`: weights (6, 17), reach (6)."""
+    """Weights (6, 17) and reach (6) of the blurs to each level from the one before, or from sigma `have`."""
     kernels, reach = np.zeros((LEVELS, LONGEST + 1), np.float32), np.zeros(LEVELS, np.int64)
     for i in range(LEVELS):
         before = BASE_SIGMA * 2 ** ((i - 1) / SCALES) if i else have
