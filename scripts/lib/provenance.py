@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KEYS = ("options", "versions", "machine")
 # What each kind of stage computes with; those that are not installed are left out.
 PHOTOS = ("pillow", "pillow-heif", "av", "numpy", "scipy")
-SFM = ("pycolmap", "numpy", "scipy", "pillow")
+SFM = ("pycolmap", "numba", "numpy", "scipy", "pillow")
 TRAINING = ("torch", "triton", "gsplat", "numba", "numpy", "scipy")
 WAIT = 20  # seconds for nvidia-smi
 
