@@ -17,6 +17,7 @@ from scripts.lib.options import parse_options
 from scripts.lib.photos.record import read_report
 from scripts.lib.placing import placing
 from scripts.lib.provenance import SFM, provenance
+from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage
 from scripts.lib.sfm.describe import describe, describe_cameras
 from scripts.lib.sfm.features import FeatureOptions
@@ -84,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         model, georef = placed.model, placed.georef
         report |= describe_cameras(model)
         record_certainty(model, report, georef, placed.priors, placed.fitted)
+        colour_points(model, folder)
         with scratch_folder(folder, "sparse") as written:
             model.write_binary(written)
             for name in MODEL_FILES:

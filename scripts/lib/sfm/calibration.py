@@ -7,8 +7,9 @@ to the points it was adjusted to, but a tenth of the tracks held out of the adju
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pycolmap
@@ -23,6 +24,8 @@ from scripts.lib.sfm.lens_trials import (
     set_and_adjust,
 )
 from scripts.lib.sfm.lenses import Lens, forced, ladder, parameters
+
+Sigmas = dict[int, dict[str, float]]  # of each camera's free parameters, by name
 
 MIN_HELD_OUT = 60  # sightings
 MIN_PHOTOS = 5
@@ -76,7 +79,12 @@ def calibrate(
     trials = run_trials(model, thin, held, own, adjust)
     if len(trials) < 2:
         return model, _unchanged(model, own, "no richer lens could be solved for")
-    chosen = {number: _choose(model, number, trials, priors) for number in own}
+
+    @cache
+    def sigmas(trial: int) -> Sigmas:
+        return lens_sigmas(trials[trial].adjusted, trials[trial].lenses, priors) or {}
+
+    chosen = {number: _choose(model, number, trials, sigmas) for number in own}
     if all(choice.lens == own[number] for number, choice in chosen.items()):
         return model, _unchanged(model, own, "", chosen)
     return _finish(model, adjust, chosen)
@@ -91,7 +99,7 @@ def _choose(
     model: pycolmap.Reconstruction,
     number: int,
     trials: Sequence[Trial],
-    priors: Mapping[str, Prior] | None,
+    sigmas_of: Callable[[int], Sigmas],
 ) -> _Choice:
     """The camera's lens, step by step from its own to the richest.
 
@@ -101,7 +109,7 @@ def _choose(
     camera = model.cameras[number]
     chosen, rows = trials[0], []
     tried = {trials[0].lenses[number]}
-    for trial in trials[1:]:
+    for place, trial in enumerate(trials[1:], 1):
         lens = trial.lenses[number]
         if lens in tried:
             continue
@@ -119,7 +127,7 @@ def _choose(
         elif gain < MIN_GAIN:
             why = "held-out tracks fit no better"
         else:
-            sigmas = lens_sigmas(trial.adjusted, trial.lenses, priors) or {}
+            sigmas = sigmas_of(place)
             why = _undetermined(camera, lens, trial.params(number), sigmas.get(number, {}))
             # Lenses of one capture are of one kind: what one camera shows beyond doubt counts for all.
             added = max(

@@ -139,7 +139,7 @@ def _sightings(
     numbers: dict[int, int] = {}
     photos, points, residuals, by_pose, by_point, by_lens, cameras = [], [], [], [], [], [], []
     for row, image in enumerate(images):
-        pairs = [(p.xy, p.point3D_id) for p in image.points2D if p.has_point3D()]
+        pairs = [(p.xy, p.point3D_id) for p in image.get_observation_points2D()]
         if not pairs:
             continue
         xy = np.array([xy for xy, _ in pairs])

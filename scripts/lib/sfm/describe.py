@@ -134,7 +134,7 @@ def _per_photo(
 
 def _residual(model: pycolmap.Reconstruction, image: pycolmap.Image) -> float | None:
     """Mean distance in pixels between the points as seen and as the model has them."""
-    seen = [(p.xy, p.point3D_id) for p in image.points2D if p.has_point3D()]
+    seen = [(p.xy, p.point3D_id) for p in image.get_observation_points2D()]
     if not seen:
         return None
     places = np.array([model.point3D(number).xyz for _, number in seen])

@@ -169,7 +169,7 @@ def _costs(test: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> 
     sums: dict[tuple[int, int], list[float]] = {}
     for number in numbers:
         image = model.image(number)
-        seen = [(p.xy, p.point3D_id) for p in image.points2D if p.has_point3D()]
+        seen = [(p.xy, p.point3D_id) for p in image.get_observation_points2D()]
         if not seen:
             continue
         places = np.array([model.point3D(point).xyz for _, point in seen])

@@ -16,12 +16,19 @@ from scripts.lib.files import scratch_folder
 from scripts.lib.sfm.matching import verified_matches
 from scripts.lib.sfm.parallax import Parallax, measure_parallax
 from scripts.lib.sfm.quiet import heartbeat
+from scripts.lib.sfm.thinning import Matches, thinned, write_thinned
 
 MAPPERS = ("auto", "incremental", "global")
-# COLMAP adjusts everything again whenever the model grew by a tenth, up to five times over. A third
-# and twice gave the same models (28, 97 photos: errors equal to 0.001 px) for two thirds of the time.
-GLOBAL_ADJUSTMENT_GROWTH = 1.3
-GLOBAL_ADJUSTMENTS = 2
+# COLMAP adjusts everything again whenever the model grew by a tenth, up to five times over, and each time to
+# convergence. While photos are added, once every half and within a thousandth is enough; what the last
+# adjustments leave is the same (tests/bench/NOTES.md).
+GROWTH, SETTLED, LOCAL_ITERATIONS = 1.5, 1e-3, 10
+LAST_ROUNDS, LAST_SETTLED = 3, 1e-5  # of all tracks, wrong observations taken out in between
+# Pairs of thinned matches are smaller; COLMAP asks the two photos to begin with for 100.
+FIRST_MATCHES = 50
+THIN_ENOUGH = (
+    0.9  # share of linked photos that thinned tracks must place, else all tracks are tried
+)
 MIN_POINTS_SEEN = 10  # by a photo that counts as registered
 MIN_POINTS = 30  # of a model
 
@@ -120,18 +127,17 @@ def mapper_order(options: MapOptions, photos: int) -> list[str]:
 def run_mapper(
     mapper: str, database: Path, folder: Path, options: MapOptions, threads: int
 ) -> Attempt:
-    """Run one mapper on a copy of the database (view graph calibration writes to it)."""
+    """Run one mapper. Points have no colours yet: see `colour_points`."""
     began = time.monotonic()
     pycolmap.set_random_seed(options.seed)
-    with scratch_folder(folder, "map") as work:
-        copy = work / "database.db"
-        shutil.copyfile(database, copy)
-        run: Callable[..., dict[int, pycolmap.Reconstruction]]
-        run = _incremental if mapper == "incremental" else _global
-        models = run(copy, folder, work / "models", options, threads)
-    kept = [model for model in models.values() if _supported(model)]
-    ordered = sorted(kept, key=lambda m: (-m.num_reg_images(), -m.num_points3D()))
     matches, known = verified_matches(database), _known_focals(database)
+    with scratch_folder(folder, "map") as work:
+        if mapper == "incremental":
+            models = _incremental(database, matches, work, options, threads)
+        else:
+            models = _global(database, folder, work, options, threads)
+    kept = [model for model in models if _supported(model)]
+    ordered = sorted(kept, key=lambda m: (-m.num_reg_images(), -m.num_points3D()))
     measured = [(model, measure_parallax(model, matches, known)) for model in ordered]
     moved = [(model, parallax) for model, parallax in measured if parallax and parallax.found]
     return Attempt(
@@ -163,46 +169,154 @@ def _supported(model: pycolmap.Reconstruction) -> bool:
 
 
 def _incremental(
-    database: Path, folder: Path, output: Path, options: MapOptions, threads: int
-) -> dict[int, pycolmap.Reconstruction]:
-    settings = pycolmap.IncrementalPipelineOptions()
-    settings.random_seed = options.seed
-    settings.num_threads = threads
-    settings.min_model_size = 3
-    settings.ba_global_frames_ratio = GLOBAL_ADJUSTMENT_GROWTH
-    settings.ba_global_points_ratio = GLOBAL_ADJUSTMENT_GROWTH
-    settings.ba_global_max_refinements = GLOBAL_ADJUSTMENTS
-    settings.ba_refine_principal_point = options.refine_principal_point
-    output.mkdir()
-    added = 0
+    database: Path, matches: Matches, work: Path, options: MapOptions, threads: int
+) -> list[pycolmap.Reconstruction]:
+    """Models from some of the tracks where they are many, then adjusted with all of them."""
+    added, what = 0, "photos added"
 
     def count() -> None:
         nonlocal added
         added += 1
 
-    with heartbeat("Incremental mapper", lambda: f", {added} photos added"):
-        return dict(
-            pycolmap.incremental_mapping(
-                database, folder, output, settings, next_image_callback=count
-            )
+    with heartbeat("Incremental mapper", lambda: f", {added} {what}"):
+        models: list[pycolmap.Reconstruction] = []
+        thin = _thinned(database, matches, work)
+        if thin is not None:
+            models = _grown(thin, work / "thin", FIRST_MATCHES, options, threads, count)
+        linked = {number for pair in matches for number in pair}
+        if _largest(models) < THIN_ENOUGH * len(linked):
+            added = 0
+            whole = _grown(database, work / "whole", None, options, threads, count)
+            models = whole if _largest(whole) > _largest(models) else models
+        what = "photos added, last adjustment"
+        return _completed(models, database, options, threads)
+
+
+def _largest(models: Sequence[pycolmap.Reconstruction]) -> int:
+    return max((int(model.num_reg_images()) for model in models), default=0)
+
+
+def _thinned(database: Path, matches: Matches, work: Path) -> Path | None:
+    """A database with some of the tracks; None where they are few."""
+    with pycolmap.Database.open(database) as link:
+        numbers = [image.image_id for image in link.read_all_images()]
+        places = {number: link.read_keypoints(number) for number in numbers}
+    left = thinned({number: len(xy) for number, xy in places.items()}, matches, places)
+    if left is None:
+        return None
+    write_thinned(database, work / "thin.db", left)
+    return work / "thin.db"
+
+
+def _settings(options: MapOptions, threads: int) -> pycolmap.IncrementalPipelineOptions:
+    settings = pycolmap.IncrementalPipelineOptions()
+    settings.random_seed = settings.mapper.random_seed = options.seed
+    settings.triangulation.random_seed = options.seed
+    settings.num_threads = settings.mapper.num_threads = threads
+    settings.ba_refine_principal_point = options.refine_principal_point
+    settings.extract_colors = False
+    return settings
+
+
+def _grown(
+    database: Path,
+    output: Path,
+    first_matches: int | None,
+    options: MapOptions,
+    threads: int,
+    count: Callable[[], None],
+) -> list[pycolmap.Reconstruction]:
+    """Models by COLMAP's pipeline, every photo adjusted roughly; `count` is called for every photo."""
+    settings = _settings(options, threads)
+    settings.min_model_size = 3
+    settings.ba_local_max_refinements = settings.ba_global_max_refinements = 1
+    settings.ba_local_max_num_iterations = LOCAL_ITERATIONS
+    settings.ba_local_function_tolerance = settings.ba_global_function_tolerance = SETTLED
+    settings.ba_global_frames_ratio = settings.ba_global_points_ratio = GROWTH
+    if first_matches is not None:
+        settings.mapper.init_min_num_inliers = first_matches
+    output.mkdir()
+    # No photo is opened: colours come later.
+    found = pycolmap.incremental_mapping(
+        database, output, output, settings, next_image_callback=count
+    )
+    return list(found.values())
+
+
+def _completed(
+    models: Sequence[pycolmap.Reconstruction], database: Path, options: MapOptions, threads: int
+) -> list[pycolmap.Reconstruction]:
+    """The models with all tracks that their photos see and all photos that these place, well adjusted."""
+    settings = _settings(options, threads)
+    with pycolmap.Database.open(database) as link:
+        cache = pycolmap.DatabaseCache.create(link, pycolmap.DatabaseCacheOptions())
+    for model in models:
+        mapper = pycolmap.IncrementalMapper(cache)
+        mapper.begin_reconstruction(model)
+        for number in sorted(model.reg_image_ids()):
+            mapper.triangulate_image(settings.triangulation, number)
+        _adjust_all(mapper, settings)
+        if _add_rest(mapper, settings):
+            _adjust_all(mapper, settings)
+        mapper.end_reconstruction(False)
+        model.update_point_3d_errors()
+    return list(models)
+
+
+def _adjust_all(
+    mapper: pycolmap.IncrementalMapper, settings: pycolmap.IncrementalPipelineOptions
+) -> None:
+    settings.ba_global_function_tolerance = LAST_SETTLED
+    mapper.iterative_global_refinement(
+        LAST_ROUNDS,
+        settings.ba_global_max_refinement_change,
+        settings.mapper,
+        settings.get_global_bundle_adjustment(),
+        settings.triangulation,
+    )
+    mapper.filter_frames(settings.mapper)
+
+
+def _add_rest(
+    mapper: pycolmap.IncrementalMapper, settings: pycolmap.IncrementalPipelineOptions
+) -> int:
+    """Place photos that thinned tracks left out; returns how many."""
+    added = 0
+    while True:
+        for number in mapper.find_next_images(settings.mapper, False):
+            if mapper.register_next_image(settings.mapper, number):
+                break
+        else:
+            return added
+        added += 1
+        mapper.triangulate_image(settings.triangulation, number)
+        mapper.iterative_local_refinement(
+            settings.ba_local_max_refinements,
+            settings.ba_local_max_refinement_change,
+            settings.mapper,
+            settings.get_local_bundle_adjustment(),
+            settings.triangulation,
+            number,
         )
 
 
 def _global(
-    database: Path, folder: Path, output: Path, options: MapOptions, threads: int
-) -> dict[int, pycolmap.Reconstruction]:
+    database: Path, folder: Path, work: Path, options: MapOptions, threads: int
+) -> list[pycolmap.Reconstruction]:
     settings = pycolmap.GlobalPipelineOptions()
     settings.random_seed = options.seed
     settings.num_threads = settings.mapper.num_threads = threads
     settings.mapper.bundle_adjustment.ceres.solver_options.num_threads = threads
     settings.mapper.bundle_adjustment.refine_principal_point = options.refine_principal_point
+    copy, output = work / "database.db", work / "models"
+    shutil.copyfile(database, copy)  # view graph calibration writes to it
     output.mkdir()
     with heartbeat("Global mapper", lambda: ""):
-        if not _all_focals_known(database):
+        if not _all_focals_known(copy):
             calibration = pycolmap.ViewGraphCalibrationOptions()
             calibration.random_seed = options.seed
-            pycolmap.calibrate_view_graph(database, calibration)
-        return dict(pycolmap.global_mapping(database, folder, output, settings))
+            pycolmap.calibrate_view_graph(copy, calibration)
+        return list(pycolmap.global_mapping(copy, folder, output, settings).values())
 
 
 def _known_focals(database: Path) -> dict[int, float]:

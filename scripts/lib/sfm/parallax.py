@@ -34,11 +34,14 @@ MIN_RATIO, QUANTILE = 3.0, 0.75
 # place of most of a shift, least where the photos show relief: a flight straight down leaves 0.01 to 0.03 of
 # it, a room 0.1 to 0.3. A wrong model claims angles of many degrees, and the photos have 0.002 of them.
 MIN_PART = 0.004
-ANGLE_SAMPLE = 2000  # points whose triangulation angle is measured
+ANGLE_SAMPLE = 1000  # points whose triangulation angle is measured
 SEEN = 60  # tracks wanted in each photo: three unknowns of a rotation need far fewer
 FEWEST_TRACKS = 10
 ROUNDS = 30
 SETTLED = 1e-3  # relative change of the cost that ends the adjustment
+# A round that gains less than a fiftieth will not be followed by ROUNDS that halve what is missed. So a
+# turned camera that is worse than the gate by twice is given up: this is how it ends where a camera moved.
+SLOW, FAR = 0.02, 2.0
 NEAREST = 0.05  # depth of a direction (1 is straight ahead) below which it is held, as it leaves the picture
 # How wrong the model's lens may be. Models of turned cameras were seen with focal lengths 0.6 to 1.8 times
 # the true one; where EXIF tells it, it is known better, cropped copies allowed for. A lens without bounds
@@ -122,18 +125,30 @@ def measure_parallax(
     noise = max(_noise(model), LEAST_NOISE_PX)
     own = [model.image(n).cam_from_world().rotation.matrix() for n in sorted(model.reg_image_ids())]
     starts = (np.array(own), _chained(tracks))
+    claimed = float(np.radians(median_angle(model) or 0.0) * np.median(tracks.focal))
+    hopeless = FAR * max(MIN_RATIO * noise, MIN_PART * claimed)
+    lenses = [tracks]
+    if _bent(tracks):
+        lenses.append(replace(tracks, place=tracks.straight))
+    turned = min(_adjusted(lens, start, noise, hopeless) for lens in lenses for start in starts)
+    return Parallax(tracks.tracks, noise, turned, claimed)
+
+
+def _bent(tracks: Tracks) -> bool:
+    """Whether the model's distortion is more than the adjustment's own radial term can take back."""
+    shift = np.linalg.norm(tracks.place - tracks.straight, axis=1)
+    radius = np.linalg.norm(tracks.straight, axis=1)
+    return bool((shift > BEND[1] / 2 * radius**3 + LEAST_NOISE_PX / tracks.focal).any())
+
+
+def _missed(tracks: Tracks, misses: Array) -> float:
+    """Pixels by which a quarter of the tracks are missed, or by more.
+
+    What explains most of the tracks counts, not what is least wrong about the wrong ones among them.
+    """
     length = np.bincount(tracks.track)
-
-    def missed(lens: Tracks, start: Array) -> float:
-        squares = (_adjusted(lens, start, noise) ** 2).sum(axis=1)
-        each = np.sqrt(np.bincount(tracks.track, squares) / (2 * length - 2))
-        return float(np.quantile(each, QUANTILE))
-
-    # What explains most of the tracks counts, not what is least wrong about the wrong ones among them.
-    lenses = (tracks, replace(tracks, place=tracks.straight))
-    turned = min(missed(lens, start) for lens in lenses for start in starts)
-    claimed = np.radians(median_angle(model) or 0.0) * np.median(tracks.focal)
-    return Parallax(tracks.tracks, noise, turned, float(claimed))
+    each = np.sqrt(np.bincount(tracks.track, (misses**2).sum(axis=1)) / (2 * length - 2))
+    return float(np.quantile(each, QUANTILE))
 
 
 def _noise(model: pycolmap.Reconstruction) -> float:
@@ -168,7 +183,7 @@ def _linked(
 ) -> tuple[Index, Index, Index]:
     """Photo, feature and track (N,) of what the matches join; tracks with a photo twice are left out."""
     photo_of = {number: i for i, number in enumerate(numbers)}
-    counts = [len(model.image(number).points2D) for number in numbers]
+    counts = [model.image(number).num_points2D() for number in numbers]
     first = np.concatenate([[0], np.cumsum(counts)])
     joined = [
         pairs + [first[photo_of[a]], first[photo_of[b]]]
@@ -285,8 +300,8 @@ def _chained(tracks: Tracks) -> Array:
     return rotations
 
 
-def _adjusted(tracks: Tracks, rotations: Array, noise: float) -> Array:
-    """Residuals (N, 2) in pixels after Levenberg-Marquardt with Huber's loss."""
+def _adjusted(tracks: Tracks, rotations: Array, noise: float, hopeless: float) -> float:
+    """What is missed, in pixels, after Levenberg-Marquardt with Huber's loss; above `hopeless` about that."""
     turned = np.einsum("nji,nj->ni", rotations[tracks.photo], _rays(tracks.place))
     directions = np.zeros((tracks.tracks, 3))
     np.add.at(directions, tracks.track, turned)
@@ -308,9 +323,10 @@ def _adjusted(tracks: Tracks, rotations: Array, noise: float) -> Array:
             break
         state, misses, local = candidate, found, there
         damping = max(damping / 10, 1e-9)
-        if before - cost < SETTLED * before:
+        gain = (before - cost) / before
+        if gain < SETTLED or (gain < SLOW and _missed(tracks, misses) > hopeless):
             break
-    return misses
+    return _missed(tracks, misses)
 
 
 def _misses(tracks: Tracks, state: Turned) -> tuple[Array, Array]:
@@ -340,37 +356,44 @@ def _step(
     size = np.linalg.norm(misses, axis=1)
     weight = np.where(size <= limit, 1.0, limit / np.maximum(size, 1e-12))
     by_turn, by_direction, by_lens = _derivatives(tracks, state, local)
-    turns = 3 * tracks.photos
+    turns, lenses = 3 * tracks.photos, len(tracks.low)
+    width = turns + 2 * lenses
+    ours = np.concatenate([by_turn, by_lens], axis=2)
+    pulled = weight[:, None, None] * ours.transpose(0, 2, 1)
     columns = np.concatenate(
         [3 * tracks.photo[:, None] + [0, 1, 2], turns + 2 * tracks.lens[:, None] + [0, 1]], axis=1
     )
-    ours = _matrix(np.concatenate([by_turn, by_lens], axis=2), columns, turns + 2 * len(tracks.low))
-    theirs = _matrix(by_direction, 2 * tracks.track[:, None] + [0, 1], 2 * tracks.tracks)
-    scaled = sparse.diags(np.repeat(weight, 2))
-    prior = np.zeros(turns + 2 * len(tracks.low))
+    cells = width * columns[:, :, None] + columns[:, None, :]
+    normal: Array = np.bincount(cells.ravel(), (pulled @ ours).ravel(), width * width).astype(float)
+    a: Array = normal.reshape(width, width)
+    gradient: Array = np.bincount(
+        columns.ravel(), np.einsum("nij,nj->ni", pulled, misses).ravel(), width
+    ).astype(float)
+    prior = np.zeros(width)
     beyond = _beyond(tracks, state).ravel()
     prior[turns:] = WALL * len(misses) * (beyond != 0)
-    gradient = ours.T @ scaled @ misses.ravel()
     gradient[turns:] += prior[turns:] * beyond
-    a = ours.T @ scaled @ ours
-    a = a + sparse.diags(damping * a.diagonal() + prior + 1e-6)
-    blocks = np.einsum("n,nki,nkj->nij", weight, by_direction, by_direction)
-    summed = np.zeros((tracks.tracks, 2, 2))
-    np.add.at(summed, tracks.track, blocks)
+    a[np.diag_indices(width)] += damping * a.diagonal() + prior + 1e-6
+    theirs = weight[:, None, None] * by_direction.transpose(0, 2, 1)
+    summed = _by_track(tracks, theirs @ by_direction)
     summed[:, [0, 1], [0, 1]] *= 1 + damping
     summed[:, [0, 1], [0, 1]] += 1e-6
-    inverse = sparse.bsr_matrix(
-        (np.linalg.inv(summed), np.arange(tracks.tracks), np.arange(tracks.tracks + 1))
-    )
-    across = ours.T @ scaled @ theirs
-    right = theirs.T @ scaled @ misses.ravel()
-    moved = spsolve(
-        (a - across @ inverse @ across.T).tocsc(), -(gradient - across @ (inverse @ right))
-    )
-    aside = -inverse @ (right + across.T @ moved)
-    directions = state.directions + np.einsum(
-        "nik,nk->ni", _across(state.directions), aside.reshape(-1, 2)
-    )
+    inverse = np.linalg.inv(summed)
+    right = _by_track(tracks, np.einsum("nij,nj->ni", theirs, misses)).ravel()
+    across = pulled @ by_direction  # (N, 5, 2), one block a photo and track
+    solved = across @ inverse[tracks.track]
+    rows = 2 * tracks.track[:, None, None] + np.array([0, 1])
+    where = np.broadcast_arrays(columns[:, :, None], rows)
+    place = (where[0].ravel(), where[1].ravel())
+    size_of = (width, 2 * tracks.tracks)
+    joint = sparse.csr_matrix((across.ravel(), place), shape=size_of)
+    eliminated = sparse.csr_matrix((solved.ravel(), place), shape=size_of)
+    a -= (eliminated @ joint.T).toarray()
+    # Not by LAPACK: its idle threads would spin, which costs more than the solution.
+    moved = spsolve(sparse.csc_matrix(a), -(gradient - eliminated @ right))
+    left = (right + joint.T @ moved).reshape(-1, 2)
+    aside = -np.einsum("nij,nj->ni", inverse, left)
+    directions = state.directions + np.einsum("nik,nk->ni", _across(state.directions), aside)
     turn = Rotation.from_rotvec(moved[:turns].reshape(-1, 3)).as_matrix()
     return Turned(
         turn @ state.rotations,
@@ -379,13 +402,13 @@ def _step(
     )
 
 
-def _matrix(values: Array, columns: Index, width: int) -> sparse.csr_matrix:
-    """Derivatives (N, 2, K) at columns (N, K) as a sparse matrix with a row for each coordinate."""
-    count, _, each = values.shape
-    rows = np.repeat(np.arange(2 * count), each)
-    return sparse.csr_matrix(
-        (values.ravel(), (rows, np.repeat(columns, 2, axis=0).ravel())), shape=(2 * count, width)
-    )
+def _by_track(tracks: Tracks, values: Array) -> Array:
+    """Sums (tracks, ...) of each observation's values (N, ...)."""
+    flat = values.reshape(len(values), -1)
+    sums: list[Array] = [
+        np.bincount(tracks.track, column, tracks.tracks).astype(float) for column in flat.T
+    ]
+    return np.stack(sums, axis=1).reshape(tracks.tracks, *values.shape[1:])
 
 
 def _derivatives(tracks: Tracks, state: Turned, local: Array) -> tuple[Array, Array, Array]:
