@@ -26,6 +26,7 @@ from scripts.lib.sfm.gate import require_scene
 from scripts.lib.sfm.ladder import climbing
 from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions, require_photos_in, verified_pairs
+from scripts.lib.sfm.own_lenses import correct_lenses
 from scripts.lib.sfm.uncertainty import record_certainty
 from scripts.lib.sfm.unpack import unpacked
 from scripts.lib.threads import use_threads
@@ -82,15 +83,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             seed=options.seed,
             calibration=options.calibration,
         )
-        model, georef = placed.model, placed.georef
+        georef = placed.georef
+        record_certainty(placed.model, report, georef, placed.priors, placed.fitted)
+        model, report["residuals"] = correct_lenses(placed, photos, options.seed)
         report |= describe_cameras(model)
-        record_certainty(model, report, georef, placed.priors, placed.fitted)
         colour_points(model, folder)
         with scratch_folder(folder, "sparse") as written:
             model.write_binary(written)
             for name in MODEL_FILES:
                 write_bytes(args.sparse / name, (written / name).read_bytes())
-    for sentence in georef["notes"]:
+    for sentence in filter(None, [*georef["notes"], report["residuals"]["sentence"]]):
         say(f"Note: {sentence}")
     place = placing(georef)
     report["coverage"] = ground_coverage(model, place is not None)

@@ -21,6 +21,7 @@ from scripts import extract_features, map_scene, match_photos, undistort
 from scripts.lib.console import UserError
 from scripts.lib.jpeg import strip_metadata
 from scripts.lib.scene import load_scene
+from scripts.lib.sfm.own_lenses import with_own_cameras
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.sfm.undistort import undistort as undistort_photos
 from tests.conftest import ROOT
@@ -165,3 +166,26 @@ def test_strip_of_rubbish_ends(data: bytes) -> None:
     if not data.startswith(b"\xff\xd8"):
         with pytest.raises(ValueError, match="JPEG"):
             strip_metadata(data)
+
+
+def test_photos_with_lenses_of_their_own_come_out_in_one_size(
+    finished: Path, tmp_path: Path
+) -> None:
+    own = with_own_cameras(pycolmap.Reconstruction(finished / "sparse"))
+    wanted = {}
+    for step, number in enumerate(sorted(own.reg_image_ids())):
+        camera = own.cameras[number]
+        camera.focal_length *= 1 + 0.002 * step
+        camera.principal_point_x += 2.0 * step
+        wanted[own.image(number).name] = camera.focal_length
+    (tmp_path / "sparse").mkdir()
+    own.write_binary(tmp_path / "sparse")
+    archive = tmp_path / "undistorted.zip"
+    undistort_photos(
+        finished / "photos.zip", tmp_path / "sparse", archive, UndistortOptions(), threads=2
+    )
+    scene = load_scene(archive)
+    assert len({tuple(size) for size in scene.sizes}) == 1
+    focals = dict(zip(scene.names, scene.K[:, 0, 0], strict=True))
+    assert focals == pytest.approx(wanted, rel=1e-6)
+    assert (np.diff(scene.K[:, 0, 2]) > 1.5).all()

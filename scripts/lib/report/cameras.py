@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.report.values import DASH, number, numbers, objects, text
+from scripts.lib.report.values import DASH, names, number, numbers, objects, text
 from scripts.lib.report.verdicts import NOT_MEASURED, Level, Verdict
 
 # Share of the capture's extent by which the middle camera may be off. At a thousandth, what is as far away as
@@ -105,3 +105,13 @@ def _side(pixels: float, positive: str, negative: str) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def motions(sfm: Mapping[str, Any]) -> tuple[str, bool]:
+    """What moved within the photos (rolling shutter, stabiliser, focus), in words, and whether all of it was
+    taken into the lenses; empty where nothing was found."""
+    told = _mapping(sfm.get("residuals"))
+    corrected = names(told.get("corrected"))
+    return text(told.get("sentence")), all(
+        name in corrected for name in names(told.get("findings"))
+    )

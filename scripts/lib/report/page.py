@@ -113,7 +113,12 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
     record = summary.summarise(files)
     shown = _shown_names(files)
     photographed = _capture(files, record, shown)
-    advices = [*advice.advise(photographed), *names(files.georef.get("notes"))]
+    moved, corrected = cameras.motions(files.sfm)
+    advices = [
+        *advice.advise(photographed),
+        *([moved] if moved and not corrected else []),
+        *names(files.georef.get("notes")),
+    ]
     formats = read_formats(files.codecs)
     return render(
         "report.html.j2",
@@ -132,6 +137,7 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
         flown=photographed.flown,
         measures=_measures(record, files),
         photos=capture.photos(files, shown),
+        moved=moved if corrected else "",
         plan=capture.plan(files),
         contact=pictures.contact,
         stops=pictures.stops,

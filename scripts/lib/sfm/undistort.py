@@ -16,6 +16,8 @@ from scripts.lib.sfm.masks import undistort_mask
 from scripts.lib.sfm.quiet import watching
 from scripts.lib.sfm.unpack import MASKS, unpacked
 
+NEARLY = 0.02  # sizes that differ by less become one
+
 
 @dataclass(frozen=True)
 class UndistortOptions:
@@ -45,8 +47,7 @@ def undistort(
     names = sorted(model.image(number).name for number in model.reg_image_ids())
     if not names:
         raise UserError(f"{sparse} has no photo with a pose; run map_scene again")
-    settings = pycolmap.UndistortCameraOptions()
-    settings.max_image_size = options.max_side or -1
+    settings = _settings(model, options)
     with unpacked(photos, archive, names) as folder:
         output = folder / ".undistorted"
         images = output / "images"
@@ -70,6 +71,29 @@ def undistort(
             for name, mask in _masks(folder, model, pinholes):
                 add_to_zip(out, f"{MASKS}/{name}.png", mask)
     return len(names)
+
+
+def _settings(
+    model: pycolmap.Reconstruction, options: UndistortOptions
+) -> pycolmap.UndistortCameraOptions:
+    """How photos are undistorted: to one size where they are of one size and their lenses nearly the same.
+
+    Photos with lenses of their own would come out a pixel or two apart, and trainers take photos of one size
+    at a time.
+    """
+    settings = pycolmap.UndistortCameraOptions()
+    settings.max_image_size = options.max_side or -1
+    used = {model.image(number).camera_id for number in model.reg_image_ids()}
+    lenses = [model.cameras[number] for number in used]
+    if len({(lens.width, lens.height) for lens in lenses}) == 1 < len(lenses):
+        whole = pycolmap.UndistortCameraOptions()
+        scales = []
+        for lens in lenses:
+            pinhole = pycolmap.undistort_camera(whole, lens)
+            scales += [pinhole.width / lens.width, pinhole.height / lens.height]
+        if max(scales) <= min(scales) * (1 + NEARLY):
+            settings.min_scale = settings.max_scale = min(scales)
+    return settings
 
 
 def _masks(

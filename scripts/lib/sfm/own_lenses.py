@@ -1,0 +1,203 @@
+"""Photos with lenses of their own: a focal length that breathes, a picture that a stabiliser moves.
+
+Each photo gets its own camera: the shared one with its focal length scaled and its principal point
+moved, as far as the photo insists against a prior that holds both near the shared ones. The rest of the
+lens stays shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from scripts.lib.geo import Array, fit_sim3
+from scripts.lib.sfm.adjust import Adjust, free_adjustment, position_adjustment, raise_again
+from scripts.lib.sfm.frame import Placed
+from scripts.lib.sfm.gps import centres
+from scripts.lib.sfm.linearised import STEP, Motion, Rows, Sightings, sightings, solve_step
+from scripts.lib.sfm.residuals import LENS_DEVIATION, look_into_residuals, picture_motions, sentence
+
+CORRECTED = {"breathing": "focal", "stabilised": "shift"}  # what a lens of its own can take in
+STEPS = 3  # of lenses, with an adjustment of poses and points after each
+
+
+def correct_lenses(
+    placed: Placed, photos: Sequence[dict[str, Any]], seed: int = 0
+) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
+    """The finished model with what its residuals show taken in where lenses can do that, and sfm.json's
+    `residuals`.
+
+    The model stays in its frame: positions from GPS pull as they did before, and georef.json's content
+    is told how they are missed now. The given model is not changed; it comes back where nothing is
+    found or gained.
+    """
+    model = placed.model
+    report = look_into_residuals(model, photos, seed)
+    report["corrected"] = []
+    found = [finding for finding in report["findings"] if finding in CORRECTED]
+    if not found:
+        return model, report
+    priors = placed.priors
+    solve = position_adjustment(priors, seed) if priors else free_adjustment
+    corrected = own_lenses(model, [CORRECTED[finding] for finding in found], solve)
+    if corrected is None:
+        return model, report
+    before, after = _error(model), float(corrected.compute_mean_reprojection_error())
+    if after >= before:
+        return model, report
+    if not priors:
+        _stand_as(corrected, model)
+    elif placed.georef["upright_only"]:
+        raise_again(corrected, model, priors)
+    _tell_misses(placed.georef, centres(model), centres(corrected))
+    left = look_into_residuals(corrected, photos, seed)
+    report.update(
+        corrected=found,
+        reprojection_before_px=round(before, 4),
+        reprojection_after_px=round(after, 4),
+        left={name: left[name] for name in ("radius", "focal", "shift", "rows") if name in left},
+    )
+    report["sentence"] = sentence(report, photos)
+    return corrected, report
+
+
+def own_lenses(
+    model: pycolmap.Reconstruction,
+    wanted: Sequence[str],
+    adjust: Adjust = free_adjustment,
+) -> pycolmap.Reconstruction | None:
+    """The model with a camera for each photo, adjusted; None when that has no solution.
+
+    wanted: `focal`, `shift` or both. What all photos of a camera have in common stays in the shared lens.
+    """
+    images = sorted(model.reg_image_ids())
+    cameras = sorted({model.image(n).camera_id for n in images})
+    groups = np.array([cameras.index(model.image(n).camera_id) for n in images])
+    shared = {n: pycolmap.Camera(model.cameras[n].todict()) for n in cameras}
+    result = with_own_cameras(model)
+    total: dict[str, Array] = {}
+    for _ in range(STEPS):
+        seen = sightings(result)
+        motions = picture_motions(seen)
+        # The prior is about the shared lens, so what was found before pulls back.
+        step = solve_step(
+            seen,
+            [*(motions[name] for name in wanted), _lens_motion(result, seen, groups)],
+            start=[total.get(name) for name in wanted],
+        )
+        for name, numbers in zip(wanted, step.numbers, strict=False):
+            whole = numbers + total.get(name, 0.0)
+            for group in range(len(cameras)):
+                # What photos have in common belongs to the shared lens, which knows it already.
+                whole[groups == group] -= np.median(whole[groups == group], axis=0)
+            total[name] = whole
+        for camera, change in zip(cameras, step.numbers[-1], strict=True):
+            moved = np.array(shared[camera].params, float)
+            free = _free(shared[camera])
+            moved[free] += change[: len(free)]
+            shared[camera].params = list(moved)
+        for row, number in enumerate(images):
+            _set_lens(result.cameras[number], shared[cameras[groups[row]]], total, row)
+        if not adjust(result, False, frozenset(images)):
+            return None
+    result.update_point_3d_errors()
+    return result
+
+
+def _free(camera: pycolmap.Camera) -> list[int]:
+    """The parameters that an adjustment moves: all but the principal point."""
+    return [*camera.focal_length_idxs(), *camera.extra_params_idxs()]
+
+
+def _lens_motion(model: pycolmap.Reconstruction, seen: Sightings, groups: Rows) -> Motion:
+    """What the free parameters of the shared lenses do, for photos of the cameras `groups` (photos,)."""
+    width = max(len(_free(model.cameras[n])) for n in seen.cameras)
+    field = np.zeros((len(seen.photo), 2, width))
+    for row, number in enumerate(seen.cameras):
+        mine = seen.camera == row
+        if not mine.any():
+            continue
+        camera = model.cameras[number]
+        for column, parameter in enumerate(_free(camera)):
+            step = STEP * max(1.0, abs(float(camera.params[parameter])))
+            ends = []
+            for sign in (1, -1):
+                moved = pycolmap.Camera(camera.todict())
+                params = np.array(camera.params, float)
+                params[parameter] += sign * step
+                moved.params = list(params)
+                ends.append(np.asarray(moved.img_from_cam(seen.local[mine]), float))
+            field[mine, :, column] = (ends[0] - ends[1]) / (2 * step)
+    size = np.sqrt((field**2).sum(axis=1).mean(axis=0))
+    usual = LENS_DEVIATION * float(np.median(seen.span.max(axis=1)))
+    return Motion(field, usual / size.clip(1e-12), groups[seen.photo])
+
+
+def with_own_cameras(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
+    """A copy in which each registered photo has its own camera, rig and frame, numbered like the photo."""
+    result = pycolmap.Reconstruction()
+    for number in sorted(model.reg_image_ids()):
+        image = model.image(number)
+        shared = model.cameras[image.camera_id]
+        camera = pycolmap.Camera(shared.todict())
+        camera.camera_id = number
+        result.add_camera_with_trivial_rig(camera)
+        pixels = np.array([point.xy for point in image.points2D], float).reshape(-1, 2)
+        own = pycolmap.Image(image.name, pixels, number, number)
+        result.add_image_with_trivial_frame(own, image.cam_from_world())
+    for number, point in model.points3D.items():
+        kept = [e for e in point.track.elements if result.exists_image(e.image_id)]
+        copy = pycolmap.Point3D()
+        copy.xyz, copy.color, copy.error = point.xyz, point.color, point.error
+        copy.track = pycolmap.Track(kept)
+        result.add_point3D_with_id(number, copy)
+    return result
+
+
+def _set_lens(
+    camera: pycolmap.Camera, shared: pycolmap.Camera, total: Mapping[str, Array], row: int
+) -> None:
+    """The shared lens with this photo's focal scale and shift."""
+    params = np.array(shared.params, float)
+    if "focal" in total:
+        params[list(shared.focal_length_idxs())] *= 1 + total["focal"][row, 0]
+    if "shift" in total:
+        params[list(shared.principal_point_idxs())] += total["shift"][row]
+    camera.params = list(params)
+
+
+def _stand_as(model: pycolmap.Reconstruction, before: pycolmap.Reconstruction) -> None:
+    """Move `model` to where `before` stands, on the mean of its cameras."""
+    found, wanted = centres(model), centres(before)
+    moved = fit_sim3([found[name] for name in wanted], [wanted[name] for name in wanted])
+    model.transform(pycolmap.Sim3d(moved.matrix()[:3]))
+
+
+def _tell_misses(
+    georef: dict[str, Any], before: Mapping[str, Array], after: Mapping[str, Array]
+) -> None:
+    """Bring georef.json's residuals of GPS up to date with cameras that moved."""
+    told = georef.get("residuals_m") or {}
+    if not told:
+        return
+    for name, miss in told.items():
+        moved = after[name] - before[name]
+        told[name] = [
+            None if value is None else round(float(value + step), 3)
+            for value, step in zip(miss, moved, strict=True)
+        ]
+    judged = [told[name] for name in georef.get("inliers") or told if name in told]
+    across = np.array([miss[:2] for miss in judged], float)
+    up = np.array([miss[2] for miss in judged if miss[2] is not None], float)
+    georef["rmse_horizontal_m"] = float(np.sqrt((across**2).sum(axis=1).mean()))
+    georef["rmse_vertical_m"] = float(np.sqrt((up**2).mean())) if len(up) else None
+
+
+def _error(model: pycolmap.Reconstruction) -> float:
+    """Mean reprojection error, pixels."""
+    copy = pycolmap.Reconstruction(model)
+    copy.update_point_3d_errors()
+    return float(copy.compute_mean_reprojection_error())
