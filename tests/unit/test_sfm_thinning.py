@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
+import pytest
 from PIL import Image
 
+from scripts.lib.sfm import mapping
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.mapping import MapOptions, run_mapper
 from scripts.lib.sfm.matching import verified_matches, verified_pairs
@@ -57,6 +59,38 @@ def test_the_last_adjustment_has_all_tracks(tmp_path: Path) -> None:
     assert attempt.registered == 10
     assert attempt.models[0].num_points3D() > 0.9 * truth.num_points3D()
     assert position_errors(centres(attempt.models[0]), centres(truth)).max() < 0.002
+
+
+def test_photos_that_thinned_tracks_leave_out_are_placed_by_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth, _ = synthetic(tmp_path / "m.db", frames=12, points=600)
+    grown = []
+
+    def without_the_last(
+        counts: dict[int, int], matches: dict[tuple[int, int], np.ndarray], places: object
+    ) -> dict[tuple[int, int], np.ndarray]:
+        return {pair: rows for pair, rows in matches.items() if max(counts) not in pair}
+
+    def counted(*arguments: object) -> list[pycolmap.Reconstruction]:
+        grown.append(as_it_is(*arguments))
+        return grown[-1]
+
+    as_it_is = mapping._grown
+    monkeypatch.setattr(mapping, "thinned", without_the_last)
+    monkeypatch.setattr(mapping, "_grown", counted)
+    attempt = run_mapper("incremental", tmp_path / "m.db", tmp_path, MapOptions(), 2)
+    assert len(grown) == 1  # not begun anew
+    assert attempt.registered == 12
+    assert position_errors(centres(attempt.models[0]), centres(truth)).max() < 0.002
+
+
+def test_thinned_tracks_that_place_too_few_photos_are_not_the_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthetic(tmp_path / "m.db", frames=8, points=300)
+    monkeypatch.setattr(mapping, "thinned", lambda *_: {})
+    assert run_mapper("incremental", tmp_path / "m.db", tmp_path, MapOptions(), 2).registered == 8
 
 
 def test_points_have_the_colour_that_their_photos_show(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """Colours of a model's points: the mean of what its photos show there.
 
-COLMAP's own extraction decodes one whole photo after the other, which for a hundred photos takes a third of
-the mapping's time. Here the photos go to a pool of threads, and a JPEG is decoded at half its size: a
-feature is larger than two pixels, so its colour is the same or calmer.
+COLMAP's own extraction decodes one whole photo after the other. Here they go to a pool of threads, and a JPEG
+is decoded at half its size: a feature is larger than two pixels, so its colour is the same or calmer.
 """
 
 from __future__ import annotations
