@@ -85,6 +85,24 @@ def test_photos_that_thinned_tracks_leave_out_are_placed_by_all(
     assert position_errors(centres(attempt.models[0]), centres(truth)).max() < 0.002
 
 
+def test_a_small_model_beside_the_largest_does_not_grow_over_its_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthetic(tmp_path / "m.db", frames=10, points=300)
+    as_it_is = mapping._grown
+
+    def with_a_small_one(*arguments: object) -> list[pycolmap.Reconstruction]:
+        largest = as_it_is(*arguments)[0]
+        small = pycolmap.Reconstruction(largest)
+        for frame in sorted(small.reg_frame_ids())[3:]:
+            small.deregister_frame(frame)
+        return [largest, small]
+
+    monkeypatch.setattr(mapping, "_grown", with_a_small_one)
+    attempt = run_mapper("incremental", tmp_path / "m.db", tmp_path, MapOptions(), 2)
+    assert [model.num_reg_images() for model in attempt.models] == [10, 3]
+
+
 def test_thinned_tracks_that_place_too_few_photos_are_not_the_last_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

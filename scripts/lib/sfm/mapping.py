@@ -246,17 +246,19 @@ def _grown(
 def _completed(
     models: Sequence[pycolmap.Reconstruction], database: Path, options: MapOptions, threads: int
 ) -> list[pycolmap.Reconstruction]:
-    """The models with all tracks that their photos see and all photos that these place, well adjusted."""
+    """The models with all tracks of their photos, well adjusted; the largest with all photos it can place."""
     settings = _settings(options, threads)
     with pycolmap.Database.open(database) as link:
         cache = pycolmap.DatabaseCache.create(link, pycolmap.DatabaseCacheOptions())
+    largest = max(models, key=lambda model: model.num_reg_images(), default=None)
     for model in models:
         mapper = pycolmap.IncrementalMapper(cache)
         mapper.begin_reconstruction(model)
         for number in sorted(model.reg_image_ids()):
             mapper.triangulate_image(settings.triangulation, number)
         _adjust_all(mapper, settings)
-        if _add_rest(mapper, settings):
+        # A small model beside it would grow over the photos of the largest, a second time.
+        if model is largest and _add_rest(mapper, settings):
             _adjust_all(mapper, settings)
         mapper.end_reconstruction(False)
         model.update_point_3d_errors()
