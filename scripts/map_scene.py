@@ -17,9 +17,10 @@ from scripts.lib.options import parse_options
 from scripts.lib.photos.record import read_report
 from scripts.lib.placing import placing
 from scripts.lib.provenance import SFM, provenance
+from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage
-from scripts.lib.sfm.describe import describe, describe_cameras
+from scripts.lib.sfm.describe import describe, tell_finished
 from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.sfm.frame import place_calibrated
 from scripts.lib.sfm.gate import require_scene
@@ -85,8 +86,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         georef = placed.georef
         record_certainty(placed.model, report, georef, placed.priors, placed.fitted)
-        model, report["residuals"] = correct_lenses(placed, photos, options.seed)
-        report |= describe_cameras(model)
+        model, report["residuals"] = correct_lenses(
+            placed, photos, options.seed, allowed=not switched_off(options.calibration)
+        )
+        tell_finished(report, model)
         colour_points(model, folder)
         with scratch_folder(folder, "sparse") as written:
             model.write_binary(written)

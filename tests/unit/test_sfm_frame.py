@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from scripts.lib.geo import Sim3, utm_epsg
 from scripts.lib.placing import placing
-from scripts.lib.sfm.frame import place_model
+from scripts.lib.sfm.frame import place_calibrated
 from scripts.lib.sfm.gps import find_located, fit_to_gps, priors
 from scripts.lib.sfm.gravity import up_direction
 from scripts.lib.start_view import look_at
@@ -48,6 +48,17 @@ def scene(
     turn = pycolmap.Rotation3d(Rotation.random(rng=generator).as_matrix())
     truth.transform(pycolmap.Sim3d(0.37, turn, np.array([5.0, -3.0, 2.0])))
     return truth, photos, places
+
+
+def place_model(
+    model: pycolmap.Reconstruction,
+    photos: list[dict[str, Any]],
+    use_gps: bool = True,
+    **options: Any,
+) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
+    """The placed model with its lenses as they are, and georef.json's content."""
+    placed, _ = place_calibrated(model, photos, use_gps, calibration="off", **options)
+    return placed.model, placed.georef
 
 
 def moved(model: pycolmap.Reconstruction, places: dict[str, np.ndarray]) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import pycolmap
 from scipy.spatial.transform import Rotation
 
-from scripts.lib.geo import Array, Sim3, fit_sim3_upright
+from scripts.lib.geo import Array, Sim3, fit_sim3, fit_sim3_upright
 from scripts.lib.threads import threads
 
 # A change of the fit to the photos beyond this means that the positions are wrong, not the cameras.
@@ -151,6 +151,15 @@ def _placed(
                 )
             )
     return given
+
+
+def onto(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction) -> pycolmap.Sim3d:
+    """The similarity that moves the cameras of `model` nearest to those that `other` has too."""
+    shared = sorted(set(model.reg_image_ids()) & set(other.reg_image_ids()))
+    source, target = (
+        np.array([m.image(number).projection_center() for number in shared]) for m in (model, other)
+    )
+    return pycolmap.Sim3d(fit_sim3(source, target).matrix()[:3])
 
 
 def raise_again(

@@ -64,7 +64,7 @@ def calibrate(
     `adjust` uses, in the model's frame. The given model is not changed; it comes back where nothing is
     gained. Raises UserError for an unknown lens.
     """
-    if wanted in ("off", False):
+    if switched_off(wanted):
         return model, None
     if wanted not in ("auto", True):
         choice = _Choice(forced(str(wanted)))
@@ -88,6 +88,11 @@ def calibrate(
     if all(choice.lens == own[number] for number, choice in chosen.items()):
         return model, _unchanged(model, own, "", chosen)
     return _finish(model, adjust, chosen)
+
+
+def switched_off(wanted: str | bool) -> bool:
+    """Whether lenses stay as mapping found them; YAML reads a bare off as false."""
+    return wanted in ("off", False)
 
 
 def _used(model: pycolmap.Reconstruction) -> list[int]:

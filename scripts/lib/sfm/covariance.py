@@ -12,14 +12,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pycolmap
-from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 
 from scripts.lib.geo import Array
 from scripts.lib.sfm.adjust import LEAST_DEVIATION_M, Prior
+from scripts.lib.sfm.projection import (
+    Seen,
+    by_lens,
+    by_place,
+    by_turn,
+    point_roots,
+    seen_by,
+    sparse_rows,
+)
 
 POSE = 6  # a turn about the camera's axes, and the camera's centre
-STEP = 1e-6  # of numeric derivatives, relative
 
 
 @dataclass(frozen=True)
@@ -38,19 +45,6 @@ class Certainty:
     motion: Array
 
 
-@dataclass(frozen=True)
-class _Sightings:
-    """K sightings of points: rows of photos and points, residuals (K, 2) in pixels, and their slopes."""
-
-    photo: Array
-    point: Array
-    residual: Array
-    by_pose: Array  # (K, 2, 6)
-    by_point: Array  # (K, 2, 3)
-    by_lens: list[Array]  # of each photo (k, 2, P)
-    camera: Array
-
-
 def certainty(
     model: pycolmap.Reconstruction,
     free: Mapping[int, Sequence[int]],
@@ -64,20 +58,19 @@ def certainty(
     SOFT_L1 loss of one pixel has them.
     """
     images = [model.image(number) for number in sorted(model.reg_image_ids())]
-    seen = _sightings(model, images, free)
-    if seen is None:
+    seen = seen_by(model)
+    seen = seen.only(seen.usable())
+    if not len(seen.photo):
         return None
     columns, size = _lens_columns(free, POSE * len(images))
-    weight = 1 / np.sqrt(1 + (seen.residual**2).sum(axis=1))
-    information = _reduced(seen, weight, columns, size)
-    if information is None:
-        return None
+    residual = seen.residual
+    weight = 1 / np.sqrt(1 + (residual**2).sum(axis=1))
+    information = _reduced(model, seen, weight, free, columns, size)
     used = POSE * len(images) + sum(len(numbers) for numbers in free.values())
-    points = len(np.unique(seen.point))
-    redundancy = 2 * len(weight) - used - 3 * points + (0 if priors else 7)
+    redundancy = 2 * len(weight) - used - 3 * len(seen.points) + (0 if priors else 7)
     if redundancy <= 0:
         return None
-    unit_variance = _variance(seen.residual, weight, redundancy)
+    unit_variance = _variance(residual, weight, redundancy)
     # The information counts each sighting by its weight.
     variance = unit_variance * float(weight.mean())
     centres = np.array([image.projection_center() for image in images])
@@ -131,151 +124,32 @@ def _lens_columns(
     return columns, first
 
 
-def _sightings(
-    model: pycolmap.Reconstruction,
-    images: Sequence[pycolmap.Image],
-    free: Mapping[int, Sequence[int]],
-) -> _Sightings | None:
-    numbers: dict[int, int] = {}
-    photos, points, residuals, by_pose, by_point, by_lens, cameras = [], [], [], [], [], [], []
-    for row, image in enumerate(images):
-        pairs = [(p.xy, p.point3D_id) for p in image.get_observation_points2D()]
-        if not pairs:
-            continue
-        xy = np.array([xy for xy, _ in pairs])
-        xyz = np.array([model.point3D(number).xyz for _, number in pairs])
-        pose = image.cam_from_world()
-        R = pose.rotation.matrix()
-        local = (xyz - image.projection_center()) @ R.T
-        camera = model.cameras[image.camera_id]
-        projected = np.asarray(camera.img_from_cam(local), float)
-        ok = np.isfinite(projected).all(axis=1) & (local[:, 2] > 0)
-        local, projected, xy = local[ok], projected[ok], xy[ok]
-        slope = _by_local(camera, local)
-        # Turning the camera by p moves a point of its frame by p x local; moving its centre by c, by -R c.
-        cross = np.zeros((len(local), 3, 3))
-        cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = local[:, 2], -local[:, 1], local[:, 0]
-        cross -= cross.transpose(0, 2, 1)
-        to_world = slope @ R
-        photos.append(np.full(len(local), row))
-        points.append(
-            [
-                numbers.setdefault(number, len(numbers))
-                for (_, number), good in zip(pairs, ok, strict=True)
-                if good
-            ]
-        )
-        residuals.append(projected - xy)
-        by_pose.append(np.concatenate([slope @ cross, -to_world], axis=2))
-        by_point.append(to_world)
-        by_lens.append(_by_lens(camera, local, free.get(image.camera_id, ())))
-        cameras.append(image.camera_id)
-    if not photos:
-        return None
-    return _Sightings(
-        np.concatenate(photos),
-        np.concatenate([np.asarray(p, int) for p in points]),
-        np.concatenate(residuals),
-        np.concatenate(by_pose),
-        np.concatenate(by_point),
-        by_lens,
-        np.array(cameras),
-    )
-
-
-def _by_local(camera: pycolmap.Camera, local: Array) -> Array:
-    """Slope (K, 2, 3) of the projection by the point in the camera's frame."""
-    slope = np.empty((len(local), 2, 3))
-    step = STEP * np.maximum(np.linalg.norm(local, axis=1), 1e-9)
-    for axis in range(3):
-        moved = np.zeros_like(local)
-        moved[:, axis] = step
-        difference = np.asarray(camera.img_from_cam(local + moved)) - np.asarray(
-            camera.img_from_cam(local - moved)
-        )
-        slope[:, :, axis] = difference / (2 * step[:, None])
-    return slope
-
-
-def _by_lens(camera: pycolmap.Camera, local: Array, numbers: Sequence[int]) -> Array:
-    """Slope (K, 2, P) of the projection by the free parameters of the lens."""
-    slope = np.empty((len(local), 2, len(numbers)))
-    for column, number in enumerate(numbers):
-        step = STEP * max(1.0, abs(float(camera.params[number])))
-        ends = []
-        for sign in (1, -1):
-            moved = pycolmap.Camera(camera.todict())
-            params = list(map(float, camera.params))
-            params[number] += sign * step
-            moved.params = params
-            ends.append(np.asarray(moved.img_from_cam(local)))
-        slope[:, :, column] = (ends[0] - ends[1]) / (2 * step)
-    return slope
-
-
 def _reduced(
-    seen: _Sightings,
+    model: pycolmap.Reconstruction,
+    seen: Seen,
     weight: Array,
+    free: Mapping[int, Sequence[int]],
     columns: Mapping[tuple[int, int], int],
     size: int,
-) -> Array | None:
+) -> Array:
     """Information (size, size) of poses and lenses once the points are eliminated."""
-    count = len(weight)
-    # Sparse Jacobian by poses and lenses: two rows for each sighting.
-    lens_of: dict[int, list[int]] = {}
-    for (camera, _), column in sorted(columns.items()):
-        lens_of.setdefault(camera, []).append(column)
-    root = np.sqrt(weight)
-    blocks_row, blocks_column, blocks_value = [], [], []
-    rows = np.arange(2 * count).reshape(count, 2)
-    pose_columns = POSE * seen.photo[:, None] + np.arange(POSE)
-    blocks_row.append(np.repeat(rows[:, :, None], POSE, axis=2).ravel())
-    blocks_column.append(np.repeat(pose_columns[:, None, :], 2, axis=1).ravel())
-    blocks_value.append((root[:, None, None] * seen.by_pose).ravel())
-    begin = 0
-    for slopes, camera in zip(seen.by_lens, seen.camera, strict=True):
-        end = begin + len(slopes)
-        where = np.array(lens_of.get(int(camera), []), int)
-        if len(where):
-            blocks_row.append(np.repeat(rows[begin:end, :, None], len(where), axis=2).ravel())
-            blocks_column.append(np.broadcast_to(where, (len(slopes), 2, len(where))).ravel())
-            blocks_value.append((root[begin:end, None, None] * slopes).ravel())
-        begin = end
-    jacobian = sparse.csr_array(
-        (
-            np.concatenate(blocks_value),
-            (np.concatenate(blocks_row), np.concatenate(blocks_column)),
-        ),
-        shape=(2 * count, size),
-    )
-    points = int(seen.point.max()) + 1
-    weighted = root[:, None, None] * seen.by_point
-    squares = np.einsum("kai,kaj->kij", weighted, weighted)
-    own = np.stack(
-        [np.bincount(seen.point, squares[:, i, j], points) for i in range(3) for j in range(3)], 1
-    ).reshape(points, 3, 3)
-    values, vectors = np.linalg.eigh(own)
-    if (values[:, -1] <= 0).any():
-        return None
-    # A direction in which a point is hardly held takes nothing away from the poses.
-    inverse_root = np.where(
-        values > 1e-12 * values[:, -1:], 1 / np.sqrt(np.maximum(values, 1e-300)), 0
-    )
-    whiten = vectors * inverse_root[:, None, :]  # (points, 3, 3): own^-1 = whiten whiten^T
-    by_point = np.einsum("kai,kij->kaj", weighted, whiten[seen.point])
-    point_columns = 3 * seen.point[:, None] + np.arange(3)
-    right = sparse.csr_array(
-        (
-            by_point.ravel(),
-            (
-                np.repeat(rows[:, :, None], 3, axis=2).ravel(),
-                np.repeat(point_columns[:, None, :], 2, axis=1).ravel(),
-            ),
-        ),
-        shape=(2 * count, 3 * points),
-    )
-    cross = (jacobian.T @ right).tocsr()
-    full = (jacobian.T @ jacobian - cross @ cross.T).toarray()
+    root = np.sqrt(weight)[:, None, None]
+    slope = by_place(model, seen)
+    to_world = root * (slope @ seen.turns(model)[seen.photo])
+    # A camera that moves sees the world move the other way.
+    slopes = [root * by_turn(seen, slope), -to_world, root * by_lens(model, seen, free)]
+    jacobian = np.concatenate(slopes, axis=2)
+    count = len(seen.points)
+    whitened = to_world @ point_roots(to_world, seen.point, count)[seen.point]
+    place = np.zeros((len(weight), jacobian.shape[2]), np.int64)
+    place[:, :POSE] = POSE * seen.photo[:, None] + np.arange(POSE)
+    for row, number in enumerate(seen.cameras):
+        for column, parameter in enumerate(free.get(number, ())):
+            place[seen.camera == row, POSE + column] = columns[number, parameter]
+    left = sparse_rows(jacobian, place, size)
+    right = sparse_rows(whitened, 3 * seen.point[:, None] + np.arange(3), 3 * count)
+    cross = (left.T @ right).tocsr()
+    full = (left.T @ left - cross @ cross.T).toarray()
     information: Array = (full + full.T) / 2
     return information
 

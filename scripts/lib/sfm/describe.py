@@ -11,6 +11,7 @@ import pycolmap
 from scripts.lib.sfm.mapping import Attempt
 from scripts.lib.sfm.matching import Verified
 from scripts.lib.sfm.parallax import median_angle
+from scripts.lib.sfm.projection import seen_by
 
 NEIGHBOURS = 5  # of a photo, by matches
 
@@ -75,6 +76,20 @@ def describe_cameras(model: pycolmap.Reconstruction | None) -> dict[str, Any]:
     }
 
 
+def tell_finished(report: dict[str, Any], model: pycolmap.Reconstruction) -> None:
+    """Bring sfm.json's content `report` up to date with the model that is written: its lenses and its fit.
+
+    Lenses and positions were adjusted after the mapper's model was described.
+    """
+    model.update_point_3d_errors()
+    missed = _residuals(model)
+    report["reprojection_error_px"] = float(model.compute_mean_reprojection_error())
+    for line in report["per_photo"]:
+        if line["registered"]:
+            line["residual_px"] = missed.get(line["file"])
+    report.update(describe_cameras(model))
+
+
 def components(attempt: Attempt) -> list[dict[str, Any]]:
     """The attempt's models as groups of photos, largest first; a photo in two belongs to the larger."""
     taken: set[str] = set()
@@ -115,6 +130,7 @@ def _per_photo(
             beside[b].append((pair.inliers, a))
     component = {name: n for n, part in enumerate(parts) for name in part["photos"]}
     images = {model.image(i).name: model.image(i) for i in model.reg_image_ids()} if model else {}
+    missed = _residuals(model) if model else {}
     lines = []
     for name in files:
         image = images.get(name)
@@ -126,21 +142,22 @@ def _per_photo(
             "links": len(beside[name]),
             "neighbours": [{"file": other, "matches": count} for count, other in near],
         }
-        if image is not None and model is not None:
-            line.update(points=int(image.num_points3D), residual_px=_residual(model, image))
+        if image is not None:
+            line.update(points=int(image.num_points3D), residual_px=missed.get(name))
         lines.append(line)
     return lines
 
 
-def _residual(model: pycolmap.Reconstruction, image: pycolmap.Image) -> float | None:
-    """Mean distance in pixels between the points as seen and as the model has them."""
-    seen = [(p.xy, p.point3D_id) for p in image.get_observation_points2D()]
-    if not seen:
-        return None
-    places = np.array([model.point3D(number).xyz for _, number in seen])
-    pose = image.cam_from_world()
-    local = places @ pose.rotation.matrix().T + pose.translation
-    camera = model.cameras[image.camera_id]
-    projected = np.asarray(camera.img_from_cam(local))
-    distance = np.linalg.norm(projected - np.array([xy for xy, _ in seen]), axis=1)
-    return round(float(np.nanmean(distance)), 3)
+def _residuals(model: pycolmap.Reconstruction) -> dict[str, float]:
+    """By photo, the mean distance in pixels between its points as seen and as the model has them."""
+    seen = seen_by(model)
+    good = np.isfinite(seen.projected).all(axis=1)
+    distance = np.linalg.norm(seen.residual[good], axis=1)
+    photo = seen.photo[good]
+    sums = np.bincount(photo, distance, len(seen.images))
+    counts = np.bincount(photo, minlength=len(seen.images))
+    return {
+        model.image(number).name: round(float(total / count), 3)
+        for number, total, count in zip(seen.images, sums, counts, strict=True)
+        if count
+    }

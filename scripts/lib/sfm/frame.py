@@ -28,6 +28,7 @@ from scripts.lib.sfm.gps import (
     centres,
     find_located,
     fit_to_gps,
+    known_rms,
     no_gps,
     priors,
     registered,
@@ -35,6 +36,7 @@ from scripts.lib.sfm.gps import (
     rms,
 )
 from scripts.lib.sfm.gravity import up_direction
+from scripts.lib.sfm.projection import seen_by
 from scripts.lib.sfm.uncertainty import Frame, fitted_frame
 
 # EPSG:4979 (WGS84, height in metres) is the origin's system; the frame is east, north, up there.
@@ -58,24 +60,6 @@ class Placed:
     fitted: Frame | None = None
 
 
-def place_model(
-    model: pycolmap.Reconstruction,
-    photos: Sequence[dict[str, Any]],
-    use_gps: bool = True,
-    *,
-    adjust: bool = False,
-    gcps: Sequence[Mapping[str, Any]] = (),
-    seed: int = 0,
-) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
-    """The model in its final frame, and georef.json's content.
-
-    Surveyed points (`gcps` of photos.json) decide where there are three, else GPS. With `adjust`,
-    GPS positions take part in a last bundle adjustment. The given model is transformed in place.
-    """
-    placed = _place(model, photos, use_gps, adjust, gcps, seed)
-    return placed.model, placed.georef
-
-
 def place_calibrated(
     model: pycolmap.Reconstruction,
     photos: Sequence[dict[str, Any]],
@@ -86,10 +70,12 @@ def place_calibrated(
     seed: int = 0,
     calibration: str | bool = "auto",
 ) -> tuple[Placed, dict[str, Any] | None]:
-    """`place_model` with its lenses calibrated (see `calibrate`), and the report of that.
+    """The model in its final frame with its lenses calibrated, and sfm.json's `calibration`.
 
-    GPS takes part in the calibration as it does in the adjustment. What changed is placed once more, since
-    lens and place depend on each other.
+    Surveyed points (`gcps` of photos.json) decide where there are three, else GPS. With `adjust`, GPS
+    positions take part in a last bundle adjustment, and in the calibration as well (see `calibrate`). What
+    that changed is placed once more, since lens and place depend on each other. The given model is
+    transformed in place.
     """
     first = _place(model, photos, use_gps, adjust, gcps, seed)
     priors = first.priors
@@ -273,7 +259,7 @@ def _told(control: ControlFit | None) -> dict[str, Any] | None:
     """Surveyed points for the report: how well they fit, and how well each is met without itself."""
     if control is None:
         return None
-    horizontal, vertical = _known_rms(control.residuals)
+    horizontal, vertical = known_rms(control.residuals)
     report: dict[str, Any] = {
         "points": control.labels,
         "rmse_horizontal_m": horizontal,
@@ -284,7 +270,7 @@ def _told(control: ControlFit | None) -> dict[str, Any] | None:
         "left_out": {label: _rounded(row) for label, row in control.wrong.items()},
     }
     if control.check is not None:
-        across, up = _known_rms(control.check)
+        across, up = known_rms(control.check)
         report.update(check_rmse_horizontal_m=across, check_rmse_vertical_m=up)
         report["check_residuals_m"] = {
             label: _rounded(row) for label, row in zip(control.labels, control.check, strict=True)
@@ -305,12 +291,6 @@ def _gravity(control: ControlFit | None, gps: Verdict, seen: str) -> str:
     return "GPS" if gps.sim3 is not None else seen
 
 
-def _known_rms(residuals: Array) -> tuple[float, float | None]:
-    """`rms` of residuals that are NaN up where a height is not known; None up where none is."""
-    known = residuals[np.isfinite(residuals[:, 2])]
-    return rms(np.nan_to_num(residuals))[0], rms(known)[1] if len(known) else None
-
-
 def _comfortable(model: pycolmap.Reconstruction, level: Sim3) -> Sim3:
     """Z up, median camera-to-point distance MEDIAN_DISTANCE, centred on the points, ground at 0."""
     points = level.apply(_points(model))
@@ -322,15 +302,10 @@ def _comfortable(model: pycolmap.Reconstruction, level: Sim3) -> Sim3:
 
 
 def _median_distance(model: pycolmap.Reconstruction) -> float:
-    """Median distance from a camera to the points it observes, in model units."""
-    distances = []
-    for image in registered(model):
-        seen = [p.point3D_id for p in image.points2D if p.has_point3D()]
-        if seen:
-            places = np.array([model.point3D(number).xyz for number in seen])
-            distances.append(
-                float(np.median(np.linalg.norm(places - image.projection_center(), axis=1)))
-            )
+    """Median over the cameras of the median distance to the points that they see, in model units."""
+    seen = seen_by(model)
+    far = np.linalg.norm(seen.local, axis=1)
+    distances = [np.median(far[seen.photo == photo]) for photo in np.unique(seen.photo)]
     return float(np.median(distances)) if distances else 1.0
 
 

@@ -286,6 +286,12 @@ def rms(residuals: Array) -> tuple[float, float]:
     return float(np.sqrt(squares[:2].sum())), float(np.sqrt(squares[2]))
 
 
+def known_rms(residuals: Array) -> tuple[float, float | None]:
+    """`rms` of residuals that are NaN up where a height is not known; None up where none is."""
+    known = residuals[np.isfinite(residuals[:, 2])]
+    return rms(np.nan_to_num(residuals))[0], rms(known)[1] if len(known) else None
+
+
 def centres(model: pycolmap.Reconstruction) -> dict[str, Array]:
     return {image.name: image.projection_center() for image in registered(model)}
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Array, fit_sim3
-from scripts.lib.sfm.adjust import Adjust, Prior, adjustment_options
+from scripts.lib.sfm.adjust import Adjust, Prior, adjustment_options, onto
 from scripts.lib.sfm.covariance import certainty
 from scripts.lib.sfm.lenses import Lens, as_fisheye, free_parameters, ladder, parameters, set_lens
+from scripts.lib.sfm.projection import seen_by
 
 HELD_OUT = 0.1  # of the tracks
 MIN_TRACK = (
@@ -19,6 +19,7 @@ MIN_TRACK = (
 )
 # Lenses are compared on a model of so many sightings; more decide nothing anew, and cost time.
 COMPARED = 20_000
+FAR_PX = 100.0  # what a point costs that has no place in the picture any more
 WORTH_A_LOOK = 0.002  # gain of the richest lens from which poorer ones are tried too
 
 Costs = dict[tuple[int, int], float]  # mean cost of a held-out track in one camera's photos
@@ -151,7 +152,7 @@ def _costs(test: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> 
     """Mean cost of each held-out track by camera, its point placed anew by the adjusted cameras."""
     model = pycolmap.Reconstruction(test)
     numbers = sorted(adjusted.reg_image_ids())
-    model.transform(pycolmap.Sim3d(_cameras_moved(model, adjusted)))
+    model.transform(onto(model, adjusted))
     for number, camera in adjusted.cameras.items():
         model.cameras[number].model = camera.model
         model.cameras[number].params = camera.params
@@ -166,30 +167,17 @@ def _costs(test: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> 
         config.add_image(number)
         config.set_constant_cam_intrinsics(model.image(number).camera_id)
     pycolmap.create_default_bundle_adjuster(options, config, model).solve()
-    sums: dict[tuple[int, int], list[float]] = {}
-    for number in numbers:
-        image = model.image(number)
-        seen = [(p.xy, p.point3D_id) for p in image.get_observation_points2D()]
-        if not seen:
-            continue
-        places = np.array([model.point3D(point).xyz for _, point in seen])
-        pose = image.cam_from_world()
-        local = places @ pose.rotation.matrix().T + pose.translation
-        projected = np.asarray(model.cameras[image.camera_id].img_from_cam(local), float)
-        squares = ((projected - np.array([xy for xy, _ in seen])) ** 2).sum(axis=1)
-        costs = 2 * (np.sqrt(1 + np.nan_to_num(squares, nan=1e4)) - 1)
-        for (_, point), cost in zip(seen, costs, strict=True):
-            sums.setdefault((image.camera_id, int(point)), []).append(float(cost))
-    return {key: float(np.mean(values)) for key, values in sums.items()}
-
-
-def _cameras_moved(before: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> Array:
-    """The similarity (3, 4) by which an adjustment moved the frame."""
-    numbers = sorted(adjusted.reg_image_ids())
-    source = np.array([before.image(number).projection_center() for number in numbers])
-    target = np.array([adjusted.image(number).projection_center() for number in numbers])
-    matrix: Array = fit_sim3(source, target).matrix()[:3]
-    return matrix
+    seen = seen_by(model)
+    squares = np.nan_to_num((seen.residual**2).sum(axis=1), nan=FAR_PX**2)
+    costs = 2 * (np.sqrt(1 + squares) - 1)
+    keys, where, counts = np.unique(
+        np.column_stack([seen.camera, seen.point]), axis=0, return_inverse=True, return_counts=True
+    )
+    means = np.bincount(where, costs) / counts
+    return {
+        (seen.cameras[camera], int(seen.points[point])): float(mean)
+        for (camera, point), mean in zip(keys, means, strict=True)
+    }
 
 
 def held_out_gain(before: Costs, after: Costs, camera: int | None = None) -> tuple[float, float]:

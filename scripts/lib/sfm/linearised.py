@@ -14,49 +14,40 @@ from dataclasses import dataclass
 
 import numpy as np
 import pycolmap
-from numpy.typing import NDArray
 from scipy import sparse
 
 from scripts.lib.geo import Array
-
-Flags = NDArray[np.bool_]
-Rows = NDArray[np.int64]
+from scripts.lib.sfm.projection import (
+    Flags,
+    Rows,
+    Seen,
+    by_place,
+    by_turn,
+    point_roots,
+    seen_by,
+    sparse_rows,
+)
 
 POSE = 6  # of a camera: a turn about its axes (radians), and its move (units of the model)
-STEP = 1e-6  # of numeric derivatives, relative to the distance
 # The step is known well enough when its gradient fell to this share; the soft rest moves no residual.
 TOLERANCE, ROUNDS = 1e-2, 200
 
 
 @dataclass(frozen=True)
-class Sightings:
-    """K sightings of points by P photos: where each point is seen and where the model puts it.
+class Sightings(Seen):
+    """K sightings of a finished model, and what moves them.
 
-    photo, point, camera: (K,) rows of `images`, of the points, and of `cameras`. local: (K, 3) the
-    point in the camera's frame. residual: (K, 2) pixels, seen less projected. place: (K, 2) pixels from
-    the principal point, as projected. span: (K, 2) width and height of the picture. by_pose: (K, 2, 6)
-    and by_point: (K, 2, 3), slopes of the projection. weight: (K,) of a robust loss. noise: standard
-    deviation of a coordinate, pixels.
+    place: (K, 2) pixels from the principal point, as projected. span: (K, 2) width and height of the
+    picture. by_pose: (K, 2, 6) and by_point: (K, 2, 3), slopes of the projection. weight: (K,) of a robust
+    loss. noise: standard deviation of a coordinate, pixels.
     """
 
-    images: list[int]
-    cameras: list[int]
-    photo: Rows
-    point: Rows
-    camera: Rows
-    local: Array
-    residual: Array
     place: Array
     span: Array
     by_pose: Array
     by_point: Array
     weight: Array
     noise: float
-
-    @property
-    def points(self) -> int:
-        """How many points there are."""
-        return int(self.point.max()) + 1
 
     def scaled_pose(self) -> Array:
         """by_pose in pixels: turns and moves of the size that shifts the typical sighting by one."""
@@ -93,64 +84,26 @@ def sightings(model: pycolmap.Reconstruction, keep: frozenset[int] | None = None
 
     Raises ValueError when there are none.
     """
-    images = sorted(model.reg_image_ids())
-    cameras = sorted({model.image(number).camera_id for number in images})
-    rows: dict[int, int] = {}
-    parts: list[tuple[Array, ...]] = []
-    for photo, number in enumerate(images):
-        image = model.image(number)
-        pairs = [
-            (p.xy, p.point3D_id)
-            for p in image.points2D
-            if p.has_point3D() and (keep is None or p.point3D_id in keep)
-        ]
-        if not pairs:
-            continue
-        xy = np.array([xy for xy, _ in pairs], float)
-        world = np.array([model.point3D(point).xyz for _, point in pairs])
-        pose = image.cam_from_world()
-        R = pose.rotation.matrix()
-        local = world @ R.T + pose.translation
-        camera = model.cameras[image.camera_id]
-        projected = np.asarray(camera.img_from_cam(local), float)
-        good = np.isfinite(projected).all(axis=1) & (local[:, 2] > 0)
-        slope = _slope(camera, local)
-        good &= np.isfinite(slope).all(axis=(1, 2))
-        cross = np.zeros(
-            (len(local), 3, 3)
-        )  # a turn w moves a point of the camera's frame by w x local
-        cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = local[:, 2], -local[:, 1], local[:, 0]
-        cross -= cross.transpose(0, 2, 1)
-        middle = (camera.principal_point_x, camera.principal_point_y)
-        points = np.array([rows.setdefault(point, len(rows)) for _, point in pairs])
-        parts.append(
-            tuple(
-                column[good]
-                for column in (
-                    np.full(len(xy), photo),
-                    points,
-                    np.full(len(xy), cameras.index(image.camera_id)),
-                    local,
-                    xy - projected,
-                    projected - middle,
-                    np.tile([float(camera.width), float(camera.height)], (len(xy), 1)),
-                    np.concatenate([slope @ cross, slope], axis=2),
-                    slope @ R,
-                )
-            )
-        )
-    if not parts:
+    seen = seen_by(model, keep)
+    slope = by_place(model, seen)
+    good = seen.usable() & np.isfinite(slope).all(axis=(1, 2))
+    seen, slope = seen.only(good), slope[good]
+    if not len(seen.photo):
         raise ValueError("the model has no sightings")
-    photos, point, camera_row, local, residual, place, span, by_pose, by_point = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
-    _, point = np.unique(point, return_inverse=True)
-    noise = max(float(1.4826 * np.median(np.abs(residual))), 1e-6)
+    shared = [model.cameras[number] for number in seen.cameras]
+    middle = np.array([(c.principal_point_x, c.principal_point_y) for c in shared])
+    span = np.array([(c.width, c.height) for c in shared], float)
+    noise = max(float(1.4826 * np.median(np.abs(seen.residual))), 1e-6)
     # Cauchy's weight, at the scale where it keeps 95 % of its power on normal noise.
-    weight = 1 / (1 + (residual**2).sum(axis=1) / (2.385 * noise) ** 2)
+    weight = 1 / (1 + (seen.residual**2).sum(axis=1) / (2.385 * noise) ** 2)
     return Sightings(
-        *(images, cameras, photos, point, camera_row, local, residual),
-        *(place, span, by_pose, by_point, weight, noise),
+        **vars(seen),
+        place=seen.projected - middle[seen.camera],
+        span=span[seen.camera],
+        by_pose=np.concatenate([by_turn(seen, slope), slope], axis=2),
+        by_point=slope @ seen.turns(model)[seen.photo],
+        weight=weight,
+        noise=noise,
     )
 
 
@@ -190,7 +143,7 @@ def solve_step(
         fields.append(field)
         columns.append(first + width * owner[:, None] + np.arange(width))
         first += width * count
-    J = _matrix(np.concatenate(fields, axis=2), np.concatenate(columns, axis=1), first)
+    J = sparse_rows(np.concatenate(fields, axis=2), np.concatenate(columns, axis=1), first)
     root: Array = np.where(used, np.sqrt(seen.weight), 0.0)
     A = sparse.csr_array(sparse.diags_array(np.repeat(root, 2)) @ J)
     Q = _point_space(seen, used)
@@ -239,47 +192,13 @@ def held_out_residuals(seen: Sightings, motions: Sequence[Motion], chosen: Flags
     return left
 
 
-def _slope(camera: pycolmap.Camera, local: Array) -> Array:
-    """Slope (K, 2, 3) of the projection by the point in the camera's frame."""
-    slope = np.empty((len(local), 2, 3))
-    step = STEP * np.maximum(np.linalg.norm(local, axis=1), 1e-9)
-    for axis in range(3):
-        moved = np.zeros_like(local)
-        moved[:, axis] = step
-        ahead, behind = (np.asarray(camera.img_from_cam(local + s * moved), float) for s in (1, -1))
-        slope[:, :, axis] = (ahead - behind) / (2 * step[:, None])
-    return slope
-
-
-def _matrix(values: Array, columns: Rows, size: int) -> sparse.csr_array:
-    """(2K, size) from values (K, 2, n) and the columns (K, n) that they stand in."""
-    count, width = columns.shape
-    rows = np.repeat(np.arange(2 * count), width)
-    where = np.repeat(columns[:, None, :], 2, axis=1).ravel()
-    return sparse.csr_array((values.ravel(), (rows, where)), shape=(2 * count, size))
-
-
 def _point_space(seen: Sightings, used: Flags) -> sparse.csr_array:
     """Orthonormal columns (2K, 3 points) of what moving the points does to the weighted residuals of
     `used`."""
     weighted = seen.by_point * (np.sqrt(seen.weight) * used)[:, None, None]
-    squares = np.einsum("kai,kaj->kij", weighted, weighted)
-    own = np.stack(
-        [
-            np.bincount(seen.point, squares[:, i, j], seen.points)
-            for i in range(3)
-            for j in range(3)
-        ],
-        axis=1,
-    ).reshape(-1, 3, 3)
-    values, vectors = np.linalg.eigh(own)
-    # A direction in which a point is not held takes nothing away.
-    held = values > 1e-10 * values[:, -1:].clip(1e-300)
-    root = np.where(held, 1 / np.sqrt(np.where(held, values, 1.0)), 0.0)
-    directions = vectors * root[:, None, :]
+    roots = point_roots(weighted, seen.point, len(seen.points))
     columns = 3 * seen.point[:, None] + np.arange(3)
-    whitened = np.einsum("kai,kij->kaj", weighted, directions[seen.point])
-    return _matrix(whitened, columns, 3 * seen.points)
+    return sparse_rows(weighted @ roots[seen.point], columns, 3 * len(seen.points))
 
 
 def _block_sums(

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Array, fit_sim3
-from scripts.lib.sfm.adjust import Adjust, free_adjustment, position_adjustment, raise_again
+from scripts.lib.geo import Array
+from scripts.lib.sfm.adjust import Adjust, free_adjustment, onto, position_adjustment, raise_again
 from scripts.lib.sfm.frame import Placed
-from scripts.lib.sfm.gps import centres
-from scripts.lib.sfm.linearised import STEP, Motion, Rows, Sightings, sightings, solve_step
+from scripts.lib.sfm.gps import centres, known_rms
+from scripts.lib.sfm.linearised import Motion, Sightings, sightings, solve_step
+from scripts.lib.sfm.projection import Rows, by_lens
 from scripts.lib.sfm.residuals import LENS_DEVIATION, look_into_residuals, picture_motions, sentence
 
 CORRECTED = {"breathing": "focal", "stabilised": "shift"}  # what a lens of its own can take in
@@ -25,20 +26,20 @@ STEPS = 3  # of lenses, with an adjustment of poses and points after each
 
 
 def correct_lenses(
-    placed: Placed, photos: Sequence[dict[str, Any]], seed: int = 0
+    placed: Placed, photos: Sequence[dict[str, Any]], seed: int = 0, *, allowed: bool = True
 ) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
     """The finished model with what its residuals show taken in where lenses can do that, and sfm.json's
     `residuals`.
 
     The model stays in its frame: positions from GPS pull as they did before, and georef.json's content
-    is told how they are missed now. The given model is not changed; it comes back where nothing is
-    found or gained.
+    is told how they are missed now. Unless `allowed`, residuals are looked into and lenses stay. The given
+    model is not changed; it comes back where nothing is found or gained.
     """
     model = placed.model
     report = look_into_residuals(model, photos, seed)
     report["corrected"] = []
     found = [finding for finding in report["findings"] if finding in CORRECTED]
-    if not found:
+    if not found or not allowed:
         return model, report
     priors = placed.priors
     solve = position_adjustment(priors, seed) if priors else free_adjustment
@@ -49,7 +50,7 @@ def correct_lenses(
     if after >= before:
         return model, report
     if not priors:
-        _stand_as(corrected, model)
+        corrected.transform(onto(corrected, model))
     elif placed.georef["upright_only"]:
         raise_again(corrected, model, priors)
     _tell_misses(placed.georef, centres(model), centres(corrected))
@@ -114,23 +115,7 @@ def _free(camera: pycolmap.Camera) -> list[int]:
 
 def _lens_motion(model: pycolmap.Reconstruction, seen: Sightings, groups: Rows) -> Motion:
     """What the free parameters of the shared lenses do, for photos of the cameras `groups` (photos,)."""
-    width = max(len(_free(model.cameras[n])) for n in seen.cameras)
-    field = np.zeros((len(seen.photo), 2, width))
-    for row, number in enumerate(seen.cameras):
-        mine = seen.camera == row
-        if not mine.any():
-            continue
-        camera = model.cameras[number]
-        for column, parameter in enumerate(_free(camera)):
-            step = STEP * max(1.0, abs(float(camera.params[parameter])))
-            ends = []
-            for sign in (1, -1):
-                moved = pycolmap.Camera(camera.todict())
-                params = np.array(camera.params, float)
-                params[parameter] += sign * step
-                moved.params = list(params)
-                ends.append(np.asarray(moved.img_from_cam(seen.local[mine]), float))
-            field[mine, :, column] = (ends[0] - ends[1]) / (2 * step)
+    field = by_lens(model, seen, {n: _free(model.cameras[n]) for n in seen.cameras})
     size = np.sqrt((field**2).sum(axis=1).mean(axis=0))
     usual = LENS_DEVIATION * float(np.median(seen.span.max(axis=1)))
     return Motion(field, usual / size.clip(1e-12), groups[seen.photo])
@@ -169,13 +154,6 @@ def _set_lens(
     camera.params = list(params)
 
 
-def _stand_as(model: pycolmap.Reconstruction, before: pycolmap.Reconstruction) -> None:
-    """Move `model` to where `before` stands, on the mean of its cameras."""
-    found, wanted = centres(model), centres(before)
-    moved = fit_sim3([found[name] for name in wanted], [wanted[name] for name in wanted])
-    model.transform(pycolmap.Sim3d(moved.matrix()[:3]))
-
-
 def _tell_misses(
     georef: dict[str, Any], before: Mapping[str, Array], after: Mapping[str, Array]
 ) -> None:
@@ -190,10 +168,9 @@ def _tell_misses(
             for value, step in zip(miss, moved, strict=True)
         ]
     judged = [told[name] for name in georef.get("inliers") or told if name in told]
-    across = np.array([miss[:2] for miss in judged], float)
-    up = np.array([miss[2] for miss in judged if miss[2] is not None], float)
-    georef["rmse_horizontal_m"] = float(np.sqrt((across**2).sum(axis=1).mean()))
-    georef["rmse_vertical_m"] = float(np.sqrt((up**2).mean())) if len(up) else None
+    # A height that is not known is None, which numpy takes for NaN.
+    across, up = known_rms(np.array(judged, float))
+    georef.update(rmse_horizontal_m=across, rmse_vertical_m=up)
 
 
 def _error(model: pycolmap.Reconstruction) -> float:

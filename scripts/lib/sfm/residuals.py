@@ -70,7 +70,7 @@ def look_into_residuals(
     random = np.random.default_rng(seed)
     seen = sightings(model, _enough(model, random))
     motions = picture_motions(seen)
-    half = random.random(seen.points) < 0.5
+    half = random.random(len(seen.points)) < 0.5
     own_lens = _several(seen)
 
     def costs(*names: str) -> Array:
@@ -242,7 +242,7 @@ def _robust(seen: Sightings, left: Array) -> Array:
 
 
 def _gain(seen: Sightings, before: Array, after: Array) -> Gain:
-    difference = np.bincount(seen.point, before - after, seen.points)
+    difference = np.bincount(seen.point, before - after, len(seen.points))
     error = float(difference.std(ddof=1) / np.sqrt(len(difference)))
     share = float(difference.sum()) / max(float(before.sum()), 1e-12)
     return Gain(share, float(difference.mean()) / max(error, 1e-12))
