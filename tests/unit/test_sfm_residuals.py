@@ -140,6 +140,13 @@ def test_breathing_is_found_measured_and_taken_in(seed: int) -> None:
     assert look_into_residuals(corrected, [])["finding"] is None
 
 
+def test_lenses_stay_when_calibration_is_off() -> None:
+    model, _, _ = ring(breathing)
+    same, report = correct_lenses(Placed(model, PLACED), [], allowed=False)
+    assert same is model and report["findings"] == ["breathing"] and report["corrected"] == []
+    assert "lock the focus" in report["sentence"]
+
+
 def test_a_picture_that_moves_is_found_and_taken_in() -> None:
     model, shots, places = ring(stabilised)
     corrected, report = correct_lenses(Placed(model, PLACED), [])

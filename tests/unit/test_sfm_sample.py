@@ -39,6 +39,24 @@ def test_every_photo_has_its_place(mapped: tuple[Path, dict[str, Any]]) -> None:
     assert report["verdict"] == "passed" and report["reprojection_error_px"] < 1.0
 
 
+def test_the_report_tells_the_fit_of_the_model_that_is_written(
+    mapped: tuple[Path, dict[str, Any]],
+) -> None:
+    home, report = mapped
+    model = pycolmap.Reconstruction(home / "sparse")
+    model.update_point_3d_errors()
+    error = model.compute_mean_reprojection_error()
+    assert report["reprojection_error_px"] == pytest.approx(error, abs=1e-6)
+    told = {line["file"]: line["residual_px"] for line in report["per_photo"]}
+    image = model.image(1)
+    seen = image.get_observation_points2D()
+    places = np.array([image.cam_from_world() * model.point3D(p.point3D_id).xyz for p in seen])
+    projected = model.cameras[image.camera_id].img_from_cam(places)
+    missed = np.linalg.norm(projected - np.array([p.xy for p in seen]), axis=1)
+    assert told[image.name] == pytest.approx(missed.mean(), abs=0.001)
+    assert report["cameras"][0]["params"] == pytest.approx(list(model.cameras[1].params))
+
+
 def test_positions_within_a_fifth_of_a_percent(
     mapped: tuple[Path, dict[str, Any]], truth: dict[str, Any]
 ) -> None:
