@@ -22,7 +22,7 @@ from scripts.lib.sfm.projection import Rows, by_lens
 from scripts.lib.sfm.residuals import LENS_DEVIATION, look_into_residuals, picture_motions, sentence
 
 CORRECTED = {"breathing": "focal", "stabilised": "shift"}  # what a lens of its own can take in
-STEPS = 3  # of lenses, with an adjustment of poses and points after each
+STEPS = 2  # of lenses, with an adjustment of poses and points after each; a third changes little
 
 
 def correct_lenses(
@@ -54,12 +54,10 @@ def correct_lenses(
     elif placed.georef["upright_only"]:
         raise_again(corrected, model, priors)
     _tell_misses(placed.georef, centres(model), centres(corrected))
-    left = look_into_residuals(corrected, photos, seed)
     report.update(
         corrected=found,
         reprojection_before_px=round(before, 4),
         reprojection_after_px=round(after, 4),
-        left={name: left[name] for name in ("radius", "focal", "shift", "rows") if name in left},
     )
     report["sentence"] = sentence(report, photos)
     return corrected, report

@@ -27,7 +27,7 @@ from scripts.lib.sfm.linearised import (
 
 MIN_PHOTOS, MIN_SIGHTINGS = 5, 60  # sightings of a photo, on the mean
 # Enough to judge by; more costs time.
-ENOUGH, ENOUGH_OF_A_PHOTO = 20_000, 150
+ENOUGH, ENOUGH_OF_A_PHOTO = 10_000, 100
 # Least share of the held-out error that a motion must explain. Photos of cameras whose shutter exposes all
 # rows at once came to 0.07 for the six numbers of the rows, and 0.01 for the focal length: no lens is
 # perfect.
