@@ -75,6 +75,10 @@ def adjusted(poses: list[Pose], points: np.ndarray, lens: pycolmap.Camera, seed:
     return model
 
 
+def rms(errors: np.ndarray) -> float:
+    return float(np.sqrt((errors**2).mean()))
+
+
 def truth(poses: list[Pose]) -> dict[str, np.ndarray]:
     return {f"v{number:03d}.jpg": centre for number, (centre, _) in enumerate(poses, 1)}
 
@@ -93,6 +97,33 @@ def test_a_lens_that_the_photos_show_is_found() -> None:
     old = np.median(position_errors(centres(before), truth(poses)))
     assert np.median(position_errors(centres(model), truth(poses))) < old / 2
     assert before.cameras[1].model_name == "SIMPLE_RADIAL"  # the given model is left alone
+
+
+def test_wrong_sightings_do_not_hide_an_off_centre_lens() -> None:
+    """A walk past a facade with level photos, one sighting in fifty wrong by pixels."""
+    random = np.random.default_rng(2)
+    facade = np.column_stack(
+        [random.uniform(-14, 14, 700), random.choice([0, 1.5], 700), random.uniform(0, 14, 700)]
+    )
+    poses = [
+        looking(
+            np.array([13 * np.sin(a), -14 * np.cos(a), 1.6]) + random.normal(0, 0.3, 3),
+            [6 * np.sin(a) + random.normal(), 0, 6 + random.normal(0, 0.5)],
+        )
+        for a in np.linspace(-1, 1, 25)
+    ]
+    lens = camera("OPENCV", [920.0, 921.5, 512.0 - 5, 384.0 - 6, 0.0, 0.0, 0.0, 0.0])
+    model = true_model(poses, facade, 0.25, lens=lens)
+    for image in model.images.values():
+        for point in image.points2D:
+            if random.random() < 0.02:
+                point.xy = point.xy + random.normal(0, 4, 2)
+    assert free_adjustment(model, False, frozenset())
+    found, report = calibrate(model, free_adjustment, 0)
+    assert report is not None and report["changed"]
+    assert report["cameras"][0]["off_centre_px"] == pytest.approx([-5, -6], abs=1.5)
+    old = rms(position_errors(centres(model), truth(poses)))
+    assert rms(position_errors(centres(found), truth(poses))) < old / 3
 
 
 def test_a_plain_lens_stays_plain() -> None:

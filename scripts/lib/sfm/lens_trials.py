@@ -11,7 +11,7 @@ import pycolmap
 from scripts.lib.sfm.adjust import Adjust, Prior, adjustment_options, onto
 from scripts.lib.sfm.covariance import certainty
 from scripts.lib.sfm.lenses import Lens, as_fisheye, free_parameters, ladder, parameters, set_lens
-from scripts.lib.sfm.projection import seen_by
+from scripts.lib.sfm.projection import Seen, seen_by
 
 HELD_OUT = 0.1  # of the tracks
 MIN_TRACK = (
@@ -19,8 +19,11 @@ MIN_TRACK = (
 )
 # Lenses are compared on a model of so many sightings; more decide nothing anew, and cost time.
 COMPARED = 20_000
+CAUCHY = 2.385  # times the noise: keeps 95 % of its power on normal noise
+LEAST_NOISE_PX = 0.01
 FAR_PX = 100.0  # what a point costs that has no place in the picture any more
-WORTH_A_LOOK = 0.002  # gain of the richest lens from which poorer ones are tried too
+# Gain of the richest lens from which poorer ones are tried too: what fits too much may lose a little.
+WORTH_A_LOOK = -0.005
 
 Costs = dict[tuple[int, int], float]  # mean cost of a held-out track in one camera's photos
 
@@ -33,6 +36,7 @@ class Trial:
     lenses: dict[int, Lens]
     adjusted: pycolmap.Reconstruction
     costs: Costs
+    noise: float  # of a coordinate of a held-out sighting, pixels
 
     def params(self, camera: int) -> dict[str, float]:
         return parameters(self.adjusted.cameras[camera])
@@ -70,14 +74,14 @@ def run_trials(
     for family in range(max(map(len, families.values()))):
         steps = {n: found[min(family, len(found) - 1)] for n, found in families.items()}
         last = {n: lenses[-1] for n, lenses in steps.items()}
-        richest = _trial(base.adjusted, test, last, adjust)
+        richest = _trial(base.adjusted, test, last, adjust, base.noise)
         if richest is None:
             continue
         if held_out_gain(base.costs, richest.costs)[0] > WORTH_A_LOOK:
             # Whatever lies between is worth a look only now.
             for level in range(1, max(map(len, steps.values())) - 1):
                 lenses = {n: found[min(level, len(found) - 1)] for n, found in steps.items()}
-                between = _trial(base.adjusted, test, lenses, adjust)
+                between = _trial(base.adjusted, test, lenses, adjust, base.noise)
                 if between is not None and lenses != last:
                     trials.append(between)
         trials.append(richest)
@@ -96,12 +100,19 @@ def _trial(
     test: pycolmap.Reconstruction,
     lenses: dict[int, Lens],
     adjust: Adjust,
+    noise: float | None = None,
 ) -> Trial | None:
-    """Adjust a copy of `start` with `lenses` and judge it by `test`; None when that has no solution."""
+    """Adjust a copy of `start` with `lenses` and judge it by `test`; None when that has no solution.
+
+    noise: of the trial that this one is compared to.
+    """
     adjusted = pycolmap.Reconstruction(start)
     if not set_and_adjust(adjusted, lenses, adjust):
         return None
-    return Trial(lenses, adjusted, _costs(test, adjusted))
+    seen = _placed_anew(test, adjusted)
+    if noise is None:
+        noise = max(float(1.4826 * np.nanmedian(np.abs(seen.residual))), LEAST_NOISE_PX)
+    return Trial(lenses, adjusted, _costs(seen, noise), noise)
 
 
 def set_and_adjust(
@@ -148,8 +159,8 @@ def _only(model: pycolmap.Reconstruction, keep: set[int]) -> pycolmap.Reconstruc
     return copy
 
 
-def _costs(test: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> Costs:
-    """Mean cost of each held-out track by camera, its point placed anew by the adjusted cameras."""
+def _placed_anew(test: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> Seen:
+    """The held-out sightings, their points placed anew by the adjusted cameras."""
     model = pycolmap.Reconstruction(test)
     numbers = sorted(adjusted.reg_image_ids())
     model.transform(onto(model, adjusted))
@@ -167,9 +178,17 @@ def _costs(test: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> 
         config.add_image(number)
         config.set_constant_cam_intrinsics(model.image(number).camera_id)
     pycolmap.create_default_bundle_adjuster(options, config, model).solve()
-    seen = seen_by(model)
+    return seen_by(model)
+
+
+def _costs(seen: Seen, noise: float) -> Costs:
+    """Mean cost of each held-out track by camera.
+
+    Cauchy's loss at the scale of the noise: a wrong sighting costs much and says nothing of the lens, so what
+    it costs must hardly depend on the lens.
+    """
     squares = np.nan_to_num((seen.residual**2).sum(axis=1), nan=FAR_PX**2)
-    costs = 2 * (np.sqrt(1 + squares) - 1)
+    costs = np.log1p(squares / (CAUCHY * noise) ** 2)
     keys, where, counts = np.unique(
         np.column_stack([seen.camera, seen.point]), axis=0, return_inverse=True, return_counts=True
     )
