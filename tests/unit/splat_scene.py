@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from scripts.lib.colmap_model import Model, View, model_members
 from scripts.lib.files import add_to_zip, writing_zip
 from scripts.lib.gaussians import SH_C0, Gaussians
+from scripts.lib.geo import fit_sim3
 from scripts.lib.rasterise import rasterise
 
 WIDTH, HEIGHT = 64, 48
@@ -89,3 +91,30 @@ def write_photos(path: Path, model: Model, photos: list[np.ndarray]) -> None:
             add_to_zip(archive, f"images/{view.name}", buffer.getvalue())
         for member, data in model_members(model).items():
             add_to_zip(archive, member, data)
+
+
+def unsteady(world_to_camera: np.ndarray, radians: float = 0.006) -> np.ndarray:
+    """The poses (N, 4, 4) with each camera turned by chance, by so much (1 sigma) about each of its axes."""
+    turns = Rotation.from_rotvec(
+        np.random.default_rng(0).normal(0, radians, (len(world_to_camera), 3))
+    )
+    turned = world_to_camera.copy()
+    turned[:, :3] = turns.as_matrix() @ world_to_camera[:, :3]
+    return turned
+
+
+def picture_shift(found: np.ndarray, true: np.ndarray, K: np.ndarray, points: np.ndarray) -> float:
+    """Pixels (RMS) by which cameras (N, 4, 4) show `points` (M, 3) elsewhere than the true ones do.
+
+    A motion that all cameras share is taken out first: it is fitted to their centres.
+    """
+    centres = (-np.einsum("nji,nj->ni", p[:, :3, :3], p[:, :3, 3]) for p in (true, found))
+    moved = fit_sim3(*centres).apply(points)
+
+    def pixels(poses: np.ndarray, places: np.ndarray) -> np.ndarray:
+        local = np.einsum("nij,mj->nmi", poses[:, :3, :3], places) + poses[:, None, :3, 3]
+        flat = local @ K.T
+        return np.asarray(flat[..., :2] / flat[..., 2:])
+
+    missed = pixels(found.astype(float), moved) - pixels(true, points)
+    return float(np.sqrt((missed**2).sum(axis=-1).mean()))
