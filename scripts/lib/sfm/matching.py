@@ -139,7 +139,7 @@ def match_pairs(
     images = {image.name: image for image in link.read_all_images()}
     cameras = {camera.camera_id: camera for camera in link.read_all_cameras()}
     held: dict[str, _Photo] = {}
-    with comparing(len(new)) as where, ThreadPoolExecutor(threads) as pool:
+    with comparing(len(new)) as where, ThreadPoolExecutor(max_workers=threads) as pool:
         match = _Matcher(comparer(where), options)
         for portion in _portions(new):
             wanted = sorted({name for pair in portion for name in pair})
