@@ -154,6 +154,13 @@ def parse_length(text: str, unit_m: float = 1.0, decimal: str = ".") -> float | 
     return -abs(metres) if rest.startswith("below") else metres
 
 
+def length_text(metres: float) -> str:
+    """A length as people write it: `4.0 mm`, `2.3 cm`, `1.7 m`."""
+    if metres < 0.01:
+        return f"{1000 * metres:.1f} mm"
+    return f"{100 * metres:.1f} cm" if metres < 1 else f"{metres:.1f} m"
+
+
 def split_unit(header: str) -> tuple[str, float | None]:
     """A column's name in lower-case letters without its unit, and the unit's length in metres.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from scripts.lib.quantities import length_text
 from scripts.lib.report.values import DASH, names, number, numbers, objects, text
 from scripts.lib.report.verdicts import NOT_MEASURED, Level, Verdict
 
@@ -60,7 +61,7 @@ def certainty(sfm: Mapping[str, Any], metres: bool) -> tuple[str, Verdict]:
     names = ("east", "north", "up") if metres else ("x", "y", "z")
     if metres:
         value = ", ".join(
-            f"± {length(WIDE * s)} {name}" for s, name in zip(sigma, names, strict=True)
+            f"± {length_text(WIDE * s)} {name}" for s, name in zip(sigma, names, strict=True)
         )
     else:
         value = ", ".join(
@@ -85,18 +86,11 @@ def place(georef: Mapping[str, Any]) -> str:
     scale = number(told.get("scale_within_95_percent"))
     if len(across) != 3 or scale is None:
         return ""
-    east, north, up = (length(value) for value in across)
+    east, north, up = (length_text(value) for value in across)
     return (
         f" The whole scene is placed to ± {east} east, ± {north} north and ± {up} up, and lengths are "
         f"right to ± {scale:.2g} % (95 %; an error that all positions share cannot be seen)."
     )
-
-
-def length(metres: float) -> str:
-    """A small length in the unit that suits it."""
-    if metres < 0.01:
-        return f"{1000 * metres:.1f} mm"
-    return f"{100 * metres:.1f} cm" if metres < 1 else f"{metres:.1f} m"
 
 
 def _side(pixels: float, positive: str, negative: str) -> str:
