@@ -8,23 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pycolmap
 
-from scripts.lib.geo import (
-    Array,
-    Sim3,
-    enu_from_geodetic,
-    fit_sim3,
-    fit_sim3_upright,
-    middle_of,
-    samples,
+from scripts.lib.geo import Array, Sim3, enu_from_geodetic, middle_of
+from scripts.lib.quantities import length_text
+from scripts.lib.sfm.agreement import (
+    LEAST_AGREEING,
+    MIN_POINTS,
+    agreeing,
+    fit_places,
+    in_a_row,
+    length,
 )
 
 FOOT_M = 0.3048
-# A point is left out when the others agree and it misses them by this many of their standard deviations, at
-# least by this part of the survey's extent. Four points must be left: three fit whatever they say.
-WRONG_DEVIATIONS, WRONG_OF_SPREAD, LEAST_AGREEING = 8.0, 0.01, 4
 # Survey and GPS may differ in scale by this, plus three times the GPS misfit over its extent; in place by
 # this, as datums do; and a height is that of feet when metres miss GPS by more than datums do (geoid and
 # ellipsoid lie up to 100 m apart) and feet by five times less.
@@ -32,10 +29,8 @@ SCALE_SLACK, PLACE_M, HEIGHT_M, FEET_BETTER = 0.1, 1000.0, 120.0, 5.0
 # Without such a height: heights as feet must fit the photos by so much better than as metres.
 FEET_FIT, FEET_FIT_OF_SPREAD = 4.0, 0.02
 
-MIN_POINTS = 3  # a similarity has seven unknowns
 MIN_SIGHTINGS = 2
 MIN_ANGLE_DEG = 1.0
-FILLS = 50  # rounds in which unknown heights settle, from a start that the known ones give
 MAX_MISS_PX = 20.0  # of a sighting: beyond it was clicked on the wrong thing
 
 
@@ -124,7 +119,8 @@ def survey_fit(
     notes = []
     if fit.wrong:
         misses = ", ".join(
-            f"{label} (by {length(miss):.1f} m)" for label, miss in sorted(fit.wrong.items())
+            f"{label} (by {length_text(float(length(miss)))})"
+            for label, miss in sorted(fit.wrong.items())
         )
         notes.append(
             f"The other {len(fit.labels)} surveyed points agree, and {misses} contradicts them: left out. "
@@ -148,11 +144,6 @@ def _local(
     local = enu_from_geodetic([tuple(row) for row in filled], origin)
     local[~np.isfinite(array[:, 2]), 2] = np.nan
     return dict(zip(rows, local, strict=True))
-
-
-def length(residuals: Array) -> Array:
-    """Lengths of residuals (..., 3); a height that is not known counts nothing."""
-    return np.linalg.norm(np.nan_to_num(residuals), axis=-1)
 
 
 def _heights_in_feet(
@@ -179,7 +170,7 @@ def _heights_in_feet(
     local = _local(smaller, (origin[0], origin[1], FOOT_M * origin[2]))
     source, target = np.array([places[n] for n in labels]), np.array([local[n] for n in labels])
     spread = float(np.linalg.norm(target[:, :2] - target[:, :2].mean(axis=0), axis=1).max())
-    as_feet = _root_mean_square(_fit(source, target).apply(source) - target)
+    as_feet = _root_mean_square(fit_places(source, target).apply(source) - target)
     as_metres = _root_mean_square(np.array([*fit.residuals, *fit.wrong.values()]))
     return as_metres > max(FEET_FIT * as_feet, FEET_FIT_OF_SPREAD * spread)
 
@@ -254,10 +245,10 @@ def fit_control(places: Mapping[str, Array], survey: Mapping[str, Array]) -> Con
         return None
     a = np.array([places[label] for label in labels])
     b = np.array([survey[label] for label in labels])
-    good = _agreeing(a, b)
-    if _in_a_row(b[good] if np.isfinite(b[good]).all() else b[good, :2]):
+    good = agreeing(a, b)
+    if in_a_row(b[good] if np.isfinite(b[good]).all() else b[good, :2]):
         return None
-    sim3 = _fit(a[good], b[good])
+    sim3 = fit_places(a[good], b[good])
     residuals = sim3.apply(a) - b
     kept = np.flatnonzero(good)
     check = None
@@ -265,77 +256,9 @@ def fit_control(places: Mapping[str, Array], survey: Mapping[str, Array]) -> Con
         rows = []
         for i in kept:
             others = kept[kept != i]
-            rows.append(_fit(a[others], b[others]).apply(a[i : i + 1])[0] - b[i])
+            rows.append(fit_places(a[others], b[others]).apply(a[i : i + 1])[0] - b[i])
         check = np.array(rows)
     wrong = {labels[i]: residuals[i] for i in np.flatnonzero(~good)}
     return ControlFit(
         sim3, [labels[i] for i in kept], residuals[kept], check, sim3.apply(a[kept]), wrong
     )
-
-
-def _agreeing(a: Array, b: Array) -> npt.NDArray[np.bool_]:
-    """Which points agree on one similarity: least trimmed squares, a third of them may be wrong.
-
-    Fewer than four known heights cannot contradict each other: places on the ground are judged then.
-    """
-    count = len(a)
-    if np.isfinite(b[:, 2]).sum() < LEAST_AGREEING:
-        b = np.column_stack([b[:, :2], np.full(count, np.nan)])
-    trimmed = max(LEAST_AGREEING, count - count // 3)
-    everything = np.ones(count, bool)
-    if trimmed >= count:
-        return everything
-    best: tuple[float, npt.NDArray[np.intp]] | None = None
-    for sample in samples(count, MIN_POINTS, 1000, 0):
-        try:
-            miss = length(_fit(a[sample], b[sample]).apply(a) - b)
-        except ValueError:
-            continue
-        total = float((np.sort(miss)[:trimmed] ** 2).sum())
-        if best is None or total < best[0]:
-            best = (total, np.argsort(miss, kind="stable")[:trimmed])
-    if best is None:
-        return everything
-    inside: npt.NDArray[np.intp] = best[1]
-    spread = float(np.linalg.norm(b[:, :2] - np.median(b[:, :2], axis=0), axis=1).max())
-    for _ in range(10):
-        miss = length(_fit(a[inside], b[inside]).apply(a) - b)
-        free = max(int(np.isfinite(b[inside]).sum()) - 7, 1)
-        deviation = float(np.sqrt((miss[inside] ** 2).sum() / free))
-        limit = max(WRONG_DEVIATIONS * deviation, WRONG_OF_SPREAD * spread)
-        again = np.flatnonzero(miss <= limit)
-        if len(again) < trimmed:
-            return everything
-        if np.array_equal(again, np.sort(inside)):
-            break
-        inside = again
-    good = np.zeros(count, bool)
-    good[inside] = True
-    return good
-
-
-def _in_a_row(points: Array) -> bool:
-    """Whether the points lie in a row: the turn about it is then unknown."""
-    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
-    return bool(spread[1] < 0.02 * spread[0])
-
-
-def _fit(a: Array, b: Array) -> Sim3:
-    """The similarity from `a` to `b` (N, 3), of which heights may be NaN.
-
-    Where too few heights are known to tell which way is up, the model's own up stays.
-    """
-    known = np.isfinite(b[:, 2])
-    if known.all():
-        return fit_sim3(a, b)
-    filled = np.nan_to_num(b)
-    if known.sum() < MIN_POINTS or _in_a_row(b[known]):
-        sim3 = fit_sim3_upright(a, filled)
-        rise = (b - sim3.apply(a))[known, 2]
-        lift = float(rise.mean()) if len(rise) else 0.0
-        return Sim3(sim3.scale, sim3.rotation, sim3.translation + [0.0, 0.0, lift])
-    sim3 = fit_sim3(a[known], b[known])
-    for _ in range(FILLS):
-        filled[~known, 2] = sim3.apply(a)[~known, 2]  # the height that fits pulls across only
-        sim3 = fit_sim3(a, filled)
-    return sim3

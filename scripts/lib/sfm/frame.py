@@ -20,8 +20,9 @@ from scripts.lib.sfm.adjust import (
     position_adjustment,
     raise_again,
 )
+from scripts.lib.sfm.agreement import MIN_POINTS
 from scripts.lib.sfm.calibration import calibrate
-from scripts.lib.sfm.control import MIN_POINTS, ControlFit, Reference, Survey, survey_fit
+from scripts.lib.sfm.control import ControlFit, Reference, Survey, survey_fit
 from scripts.lib.sfm.gps import (
     Located,
     Verdict,
