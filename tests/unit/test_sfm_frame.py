@@ -378,6 +378,15 @@ def test_one_wrong_point_is_left_out_and_named(tmp_path: Path, use_gps: bool, ke
     assert np.abs(moved(model, places)).max() < 0.02
 
 
+def test_a_miss_below_a_metre_is_told_in_centimetres(tmp_path: Path) -> None:
+    model, photos, _, gcps = surveyed(tmp_path)
+    wrong = gcps[0]["label"]
+    for gcp in gcps:
+        gcp["altitude"] += 0.6 * (gcp["label"] == wrong)
+    _, report = place_model(model, photos, gcps=gcps)
+    assert f"{wrong} (by 60.0 cm) contradicts them" in report["notes"][0]
+
+
 def test_noise_of_a_survey_leaves_no_point_out(tmp_path: Path) -> None:
     model, photos, _, gcps = surveyed(tmp_path)
     random = np.random.default_rng(4)
