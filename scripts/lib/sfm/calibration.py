@@ -29,8 +29,9 @@ Sigmas = dict[int, dict[str, float]]  # of each camera's free parameters, by nam
 
 MIN_HELD_OUT = 60  # sightings
 MIN_PHOTOS = 5
-# Least gain of held-out cost, as a share, and in standard errors of the paired differences by track.
-MIN_GAIN, MIN_CERTAINTY = 0.002, 2.0
+# Least gain of held-out cost, as a share, and in standard errors of the paired differences by track: four
+# lenses are tried, so two errors would come by chance in one plain capture of ten.
+MIN_GAIN, MIN_CERTAINTY = 0.002, 3.0
 # A few hundred held-out tracks cannot be certain of a small gain. A gain that they see all the same counts
 # when what the lens adds is this many of its own standard deviations away from nothing.
 SIGNIFICANT = 6.0
