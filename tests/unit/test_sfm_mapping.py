@@ -31,6 +31,13 @@ def test_poses_of_a_place_larger_than_a_view(tmp_path: Path, layout: str, mapper
     assert position_errors(centres(attempt.models[0]), truth).max() < 0.002
 
 
+def test_a_flight_is_not_left_bent(tmp_path: Path) -> None:
+    """The tracks it grew with are adjusted until slow bends are gone: twice the error where they are not."""
+    truth, _ = world("flight", 60, tmp_path / "m.db")
+    attempt = run_mapper("incremental", tmp_path / "m.db", tmp_path, MapOptions(), 2)
+    assert position_errors(centres(attempt.models[0]), truth).max() < 0.00035
+
+
 def test_the_same_matches_give_the_same_model(tmp_path: Path) -> None:
     synthetic(tmp_path / "m.db")
     first, second = (

@@ -13,6 +13,7 @@ import pycolmap
 
 from scripts.lib.console import UserError
 from scripts.lib.files import scratch_folder
+from scripts.lib.sfm.adjust import free_adjustment
 from scripts.lib.sfm.matching import verified_matches
 from scripts.lib.sfm.parallax import Parallax, measure_parallax
 from scripts.lib.sfm.quiet import heartbeat
@@ -21,9 +22,8 @@ from scripts.lib.sfm.thinning import Matches, thinned, write_thinned
 MAPPERS = ("auto", "incremental", "global")
 # COLMAP adjusts everything again whenever the model grew by a tenth, up to five times over, and each time to
 # convergence. While photos are added, once every half and within a thousandth is enough; what the last
-# adjustments leave is the same (tests/bench/NOTES.md).
+# adjustment leaves is the same (tests/bench/NOTES.md).
 GROWTH, SETTLED, LOCAL_ITERATIONS = 1.5, 1e-3, 10
-LAST_ROUNDS, LAST_SETTLED = 3, 1e-5  # of all tracks, wrong observations taken out in between
 # Pairs of thinned matches are smaller; COLMAP asks the two photos to begin with for 100.
 FIRST_MATCHES = 50
 THIN_ENOUGH = (
@@ -246,20 +246,22 @@ def _grown(
 def _completed(
     models: Sequence[pycolmap.Reconstruction], database: Path, options: MapOptions, threads: int
 ) -> list[pycolmap.Reconstruction]:
-    """The models with all tracks of their photos, well adjusted; the largest with all photos it can place."""
+    """The models with all tracks of their photos, adjusted; the largest with all photos it can place."""
     settings = _settings(options, threads)
     with pycolmap.Database.open(database) as link:
         cache = pycolmap.DatabaseCache.create(link, pycolmap.DatabaseCacheOptions())
     largest = max(models, key=lambda model: model.num_reg_images(), default=None)
     for model in models:
+        # The slow bends of a long capture need many steps, which cost a third with the tracks it grew with.
+        free_adjustment(model, options.refine_principal_point, frozenset())
         mapper = pycolmap.IncrementalMapper(cache)
         mapper.begin_reconstruction(model)
         for number in sorted(model.reg_image_ids()):
             mapper.triangulate_image(settings.triangulation, number)
-        _adjust_all(mapper, settings)
         # A small model beside it would grow over the photos of the largest, a second time.
-        if model is largest and _add_rest(mapper, settings):
-            _adjust_all(mapper, settings)
+        if model is largest:
+            _add_rest(mapper, settings)
+        _adjust_all(mapper, settings)
         mapper.end_reconstruction(False)
         model.update_point_3d_errors()
     return list(models)
@@ -268,29 +270,33 @@ def _completed(
 def _adjust_all(
     mapper: pycolmap.IncrementalMapper, settings: pycolmap.IncrementalPipelineOptions
 ) -> None:
-    settings.ba_global_function_tolerance = LAST_SETTLED
-    mapper.iterative_global_refinement(
-        LAST_ROUNDS,
-        settings.ba_global_max_refinement_change,
-        settings.mapper,
-        settings.get_global_bundle_adjustment(),
-        settings.triangulation,
-    )
+    """One adjustment of all tracks.
+
+    COLMAP repeats it, because wrong observations bend it before they are known. Here photos are placed well
+    enough to tell most of them beforehand, and a robust loss takes the weight from the rest.
+    """
+    adjustment = settings.get_global_bundle_adjustment()
+    adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
+    adjustment.ceres.solver_options.function_tolerance = SETTLED
+    mapper.complete_and_merge_tracks(settings.triangulation)
+    mapper.retriangulate(settings.triangulation)
+    mapper.filter_points(settings.mapper)
+    mapper.adjust_global_bundle(settings.mapper, adjustment)
+    mapper.complete_and_merge_tracks(settings.triangulation)
+    mapper.filter_points(settings.mapper)
     mapper.filter_frames(settings.mapper)
 
 
 def _add_rest(
     mapper: pycolmap.IncrementalMapper, settings: pycolmap.IncrementalPipelineOptions
-) -> int:
-    """Place photos that thinned tracks left out; returns how many."""
-    added = 0
+) -> None:
+    """Place photos that thinned tracks left out."""
     while True:
         for number in mapper.find_next_images(settings.mapper, False):
             if mapper.register_next_image(settings.mapper, number):
                 break
         else:
-            return added
-        added += 1
+            return
         mapper.triangulate_image(settings.triangulation, number)
         mapper.iterative_local_refinement(
             settings.ba_local_max_refinements,

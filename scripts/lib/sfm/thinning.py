@@ -23,8 +23,8 @@ from scipy.sparse.csgraph import connected_components
 Index = npt.NDArray[np.int64]
 Matches = Mapping[tuple[int, int], Index]  # image numbers to features (K, 2)
 
-PER_PHOTO = 300  # observations that each photo keeps, at least, where it has them
-PER_PAIR = 40  # and matches of each verified pair, so that no weak bridge is lost
+PER_PHOTO = 200  # observations that each photo keeps, at least, where it has them
+PER_PAIR = 25  # and matches of each verified pair, so that no weak bridge is lost
 CELLS = 6  # along each side of a photo
 PER_CELL = 1.5  # of an even share of PER_PHOTO; a crowded cell helps no pose
 LONG = 10  # a longer track is not better: it may join two things
