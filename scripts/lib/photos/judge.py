@@ -55,7 +55,10 @@ def look_at(image: Image.Image) -> Look:
     """Measure a photo on a copy of at most 1024 pixels."""
     small = image.convert("RGB")
     small.thumbnail((SHARPNESS_SIDE, SHARPNESS_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
-    colours = np.asarray(small)
+    # Plane by plane: numpy reduces over a last axis of three a hundred times slower.
+    red, green, blue = np.moveaxis(np.asarray(small), 2, 0)
+    darkest = np.minimum(np.minimum(red, green), blue)
+    brightest = np.maximum(np.maximum(red, green), blue)
     grey: Array = np.asarray(small.convert("L"), dtype=np.float32)
     thumb = np.asarray(small.convert("L").resize(THUMB, Image.Resampling.BOX), np.float32)
     deviation = float(thumb.std())
@@ -63,11 +66,11 @@ def look_at(image: Image.Image) -> Look:
     return Look(
         sharpness=sharpness(grey),
         blur=blur(grey),
-        clipped=float((colours.min(axis=2) >= WHITE).mean()),
-        dark=float((colours.max(axis=2) <= BLACK).mean()),
+        clipped=float((darkest >= WHITE).mean()),
+        dark=float((brightest <= BLACK).mean()),
         thumb=thumb,
         wobble=_wobble(thumb),
-        bars=_bars(colours.max(axis=2)),
+        bars=_bars(brightest),
     )
 
 
