@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+# As `use_threads` does for the scripts, and here before a test imports torch or numba: each has threads of
+# its own, and those that wait by spinning take the cores from those that work.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
