@@ -14,10 +14,10 @@ sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake wa
 
 from scripts.lib.background import Background
 from scripts.lib.bucket_run import open_records
-from scripts.lib.cards import visible_cards
+from scripts.lib.core.cards import visible_cards
 from scripts.lib.closing import Closing
-from scripts.lib.console import told_or_made
-from scripts.lib.digest import code_digest, source_at_start
+from scripts.lib.core.console import told_or_made
+from scripts.lib.core.digest import code_digest, source_at_start
 from scripts.lib.places import checkpoint_place, run_in_bucket
 from scripts.lib.plan import read_plan
 from scripts.lib.progress import RunProgress, progress_file

@@ -19,8 +19,8 @@ from typing import Any
 
 from scripts.lib import bundle, manifest, web_page
 from scripts.lib.codecs import sog as sog_codec
-from scripts.lib.console import UserError, run_main, say
-from scripts.lib.files import (
+from scripts.lib.core.console import UserError, run_main, say
+from scripts.lib.core.files import (
     add_to_zip,
     read_json,
     reading_zip,
@@ -30,8 +30,8 @@ from scripts.lib.files import (
     write_json,
     writing_zip,
 )
+from scripts.lib.core.options import parse_options
 from scripts.lib.node import node_modules
-from scripts.lib.options import parse_options
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")
 OPTIONAL = ("features", "pairs", "undistort", "clean", "compress")

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.lib import lod
 from scripts.lib.codecs import decode
-from scripts.lib.console import Progress, UserError, run_main, say
-from scripts.lib.files import read_json, write_json
+from scripts.lib.core.console import Progress, UserError, run_main, say
+from scripts.lib.core.files import read_json, write_json
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.threads import use_threads
 from scripts.lib.gaussians import Gaussians, read_ply
-from scripts.lib.options import parse_options
-from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
-from scripts.lib.threads import use_threads
 
 if TYPE_CHECKING:
     from scripts.lib.render.device import Device

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.clean import FILTERS, CleanOptions, cropped, suspects
-from scripts.lib.console import UserError, run_main, say
-from scripts.lib.files import replacing, write_json
+from scripts.lib.core.console import UserError, run_main, say
+from scripts.lib.core.files import replacing, write_json
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.threads import use_threads
 from scripts.lib.gaussians import Gaussians, read_ply, write_ply
-from scripts.lib.options import parse_options
-from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
-from scripts.lib.threads import use_threads
 
 LONG_SIDE = 480  # pixels of the views that tell what was seen; more shows no more Gaussians
 

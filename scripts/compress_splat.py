@@ -16,13 +16,13 @@ from typing import Any
 
 from scripts.lib import compress, lod
 from scripts.lib.codecs import decode, sog
-from scripts.lib.console import UserError, run_main, say
-from scripts.lib.files import replacing, write_json
+from scripts.lib.core.console import UserError, run_main, say
+from scripts.lib.core.files import replacing, write_json
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.threads import use_threads
 from scripts.lib.gaussians import Gaussians
-from scripts.lib.options import parse_options
-from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
-from scripts.lib.threads import use_threads
 
 LONG_SIDE = 480  # pixels of the training views that tell how much each Gaussian is seen
 SPZ_BITS = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scripts.lib.files import write_bytes
+from scripts.lib.core.files import write_bytes
 from scripts.lib.locks import requirements
 
 ROOT = Path(__file__).resolve().parents[1]

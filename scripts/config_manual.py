@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from scripts.lib.files import write_bytes
+from scripts.lib.core.files import write_bytes
 from scripts.lib.settings import allowed_values, load_schema, read_yaml, sections
 
 ROOT = Path(__file__).resolve().parents[1]

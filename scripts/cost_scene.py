@@ -10,11 +10,11 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib.console import run_main, say
+from scripts.lib.core.console import run_main, say
+from scripts.lib.core.files import write_json
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import provenance
 from scripts.lib.cost import PRICES, cloud_cost, local_cost, read_prices
-from scripts.lib.files import write_json
-from scripts.lib.options import parse_options
-from scripts.lib.provenance import provenance
 from scripts.lib.records import read_ledger
 from scripts.lib.report.inputs import read_benchmark
 

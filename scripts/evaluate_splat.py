@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.lib.console import Progress, run_main, say
-from scripts.lib.files import add_to_zip, write_json, writing_zip
+from scripts.lib.core.console import Progress, run_main, say
+from scripts.lib.core.files import add_to_zip, write_json, writing_zip
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.threads import use_threads
 from scripts.lib.gaussians import read_ply
-from scripts.lib.options import parse_options
-from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
-from scripts.lib.threads import use_threads
 
 if TYPE_CHECKING:
     from scripts.lib.render.device import Device

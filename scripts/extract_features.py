@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from scripts.lib.console import run_main, say
-from scripts.lib.files import replacing, write_json
-from scripts.lib.options import parse_options
+from scripts.lib.core.console import run_main, say
+from scripts.lib.core.files import replacing, write_json
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import SFM, provenance
+from scripts.lib.core.threads import use_threads
 from scripts.lib.photos.record import read_report
-from scripts.lib.provenance import SFM, provenance
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.gpu import device_name
 from scripts.lib.sfm.unpack import unpacked
-from scripts.lib.threads import use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> None:

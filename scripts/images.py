@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.lib.console import UserError, run_main, say
+from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.engine import (
     ENGINES,
     TRIALS,

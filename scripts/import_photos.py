@@ -10,15 +10,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.console import run_main, say
-from scripts.lib.files import write_json
-from scripts.lib.free_memory import free_memory
-from scripts.lib.options import parse_options
+from scripts.lib.core.console import run_main, say
+from scripts.lib.core.files import write_json
+from scripts.lib.core.free_memory import free_memory
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import PHOTOS, provenance
+from scripts.lib.core.threads import use_threads
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.photos.room import SHARE
-from scripts.lib.provenance import PHOTOS, provenance
-from scripts.lib.threads import use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,12 +11,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.console import run_main, say
-from scripts.lib.files import read_json, scratch_folder, write_bytes, write_json
-from scripts.lib.options import parse_options
+from scripts.lib.core.console import run_main, say
+from scripts.lib.core.files import read_json, scratch_folder, write_bytes, write_json
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import SFM, provenance
+from scripts.lib.core.threads import use_threads
 from scripts.lib.photos.record import read_report
 from scripts.lib.placing import placing
-from scripts.lib.provenance import SFM, provenance
 from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage
@@ -30,7 +31,6 @@ from scripts.lib.sfm.matching import MatchOptions, require_photos_in, verified_p
 from scripts.lib.sfm.own_lenses import correct_lenses
 from scripts.lib.sfm.uncertainty import record_certainty
 from scripts.lib.sfm.unpack import unpacked
-from scripts.lib.threads import use_threads
 
 MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin", "rigs.bin", "frames.bin")
 

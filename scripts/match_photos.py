@@ -9,13 +9,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.console import run_main, say
-from scripts.lib.files import replacing, write_json
-from scripts.lib.options import parse_options
+from scripts.lib.core.console import run_main, say
+from scripts.lib.core.files import replacing, write_json
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import SFM, provenance
+from scripts.lib.core.threads import use_threads
 from scripts.lib.photos.record import read_report
-from scripts.lib.provenance import SFM, provenance
 from scripts.lib.sfm.matching import MatchOptions, match_photos
-from scripts.lib.threads import use_threads
 
 
 def main(argv: Sequence[str] | None = None) -> None:

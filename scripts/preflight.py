@@ -10,7 +10,7 @@ import argparse
 import os
 from pathlib import Path
 
-from scripts.lib.console import UserError, run_main, say
+from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.cost import PRICES, Prices, predict, read_prices
 from scripts.lib.images import read_lock
 from scripts.lib.jobs.checks import Finding, all_findings

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scripts.lib.console import UserError, run_main, say
-from scripts.lib.files import inner_path, read_json, reading_zip, write_json
-from scripts.lib.options import parse_options
+from scripts.lib.core.console import UserError, run_main, say
+from scripts.lib.core.files import inner_path, read_json, reading_zip, write_json
+from scripts.lib.core.options import parse_options
 from scripts.lib.places import Bucket, Folder, place
 from scripts.lib.web_page import HASHED, HOST_RULES
 

@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.lib.console import UserError, run_main, say
-from scripts.lib.digest import code_files
-from scripts.lib.files import add_to_zip, sha256, writing_zip
+from scripts.lib.core.console import UserError, run_main, say
+from scripts.lib.core.digest import code_files
+from scripts.lib.core.files import add_to_zip, sha256, writing_zip
 from scripts.lib.images import read_lock
 from scripts.lib.places import Bucket
 

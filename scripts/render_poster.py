@@ -9,13 +9,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.console import run_main, say
-from scripts.lib.files import write_bytes, write_json
+from scripts.lib.core.console import run_main, say
+from scripts.lib.core.files import write_bytes, write_json
+from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.threads import use_threads
 from scripts.lib.gaussians import read_ply
-from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.scene import load_scene
-from scripts.lib.threads import use_threads
 from scripts.lib.visit import plan_visit
 
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     use_threads(arguments.threads)
 
-    from scripts.lib import poster  # brings torch, which --help need not wait for
+    from scripts.lib import poster
     from scripts.lib.render.device import on_device
 
     gaussians = read_ply(arguments.ply)

@@ -17,14 +17,14 @@ import numpy.typing as npt
 
 from scripts.lib import start_view, tour
 from scripts.lib.bundle import check_view
-from scripts.lib.console import Progress, UserError, run_main, say
-from scripts.lib.files import read_json, write_bytes, write_json
+from scripts.lib.core.console import Progress, UserError, run_main, say
+from scripts.lib.core.files import read_json, write_bytes, write_json
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.threads import use_threads
 from scripts.lib.film import writing_film
 from scripts.lib.gaussians import read_ply
-from scripts.lib.options import parse_options
-from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.arguments import add_compute_arguments
-from scripts.lib.threads import use_threads
 
 SIZES = {"cpu": (640, 12), "cuda": (1280, 30)}  # width in pixels and frames a second
 STOP_SIDE = 320  # pixels across each picture of the strip

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib.console import run_main, say
-from scripts.lib.files import reading_zip, write_bytes
-from scripts.lib.options import parse_options
+from scripts.lib.core.console import run_main, say
+from scripts.lib.core.files import reading_zip, write_bytes
+from scripts.lib.core.options import parse_options
 from scripts.lib.report.inputs import StageFiles, read_benchmark, read_object
 from scripts.lib.report.page import Pictures, build_report, worst_first
 from scripts.lib.report.pictures import file_uri, view_uris

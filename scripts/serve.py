@@ -12,7 +12,7 @@ import http.server
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.console import UserError, run_main, say
+from scripts.lib.core.console import UserError, run_main, say
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.console import UserError, run_main, say
-from scripts.lib.files import write_bytes
+from scripts.lib.core.console import UserError, run_main, say
+from scripts.lib.core.files import write_bytes
 from scripts.lib.report.formats import read_rate
 from scripts.lib.report.index import Row, build_index, summary_table
 from scripts.lib.report.inputs import Benchmark, StageFiles, read_benchmark, read_object

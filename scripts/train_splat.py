@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scripts.lib.console import run_main, say
+from scripts.lib.core.console import run_main, say
+from scripts.lib.core.threads import use_threads
 from scripts.lib.render.arguments import add_compute_arguments
-from scripts.lib.threads import use_threads
 
 
 def main(argv: list[str] | None = None) -> None:

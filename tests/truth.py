@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from scripts.lib.geo import Sim3, fit_sim3
+from scripts.lib.core.geo import Sim3, fit_sim3
 from scripts.lib.scene import Scene, fit
 
 Float = npt.NDArray[np.float64]

@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.console import UserError
-from scripts.lib.faults import is_fault
+from scripts.lib.core.console import UserError
+from scripts.lib.core.faults import is_fault
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "@playcanvas/supersplat-viewer"

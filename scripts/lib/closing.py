@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from scripts.lib.console import printable
+from scripts.lib.core.console import printable
 
 HANDFUL = 5  # scenes told one by one
 PAGE, SINGLE, REPORT, INDEX = Path("web", "index.html"), "splat.html", "report.html", "index.html"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 
 Float = npt.NDArray[np.float64]
 SIMPLE_PINHOLE, PINHOLE = 0, 1  # COLMAP's model numbers; every other model has distortion

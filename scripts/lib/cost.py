@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.settings import read_yaml
 
 PRICES = Path(__file__).resolve().parents[2] / "config" / "aws" / "prices.yaml"

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.images import Image
 
 ENGINES = ("docker", "podman", "buildah")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scripts.lib.console import UserError, say
+from scripts.lib.core.console import UserError, say
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.metrics import psnr, ssim
 from scripts.lib.render.renderer import Picture, Renderer

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.files import replacing
-from scripts.lib.threads import threads
+from scripts.lib.core.files import replacing
+from scripts.lib.core.threads import threads
 
 
 class Film:

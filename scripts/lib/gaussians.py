@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from plyfile import PlyData, PlyElement, PlyParseError
 
-from scripts.lib.console import UserError
-from scripts.lib.files import replacing
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import replacing
 
 Array = npt.NDArray[np.float32]
 RENDER_MODE = "SplatRenderMode:"

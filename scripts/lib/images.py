@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from scripts.lib.console import UserError
-from scripts.lib.files import write_bytes
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import write_bytes
 from scripts.lib.recipes import recipe_hash
 from scripts.lib.settings import read_yaml
 

@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from scripts.lib.codecs import sog
 from scripts.lib.codecs.values import logit, morton_order, sigmoid
-from scripts.lib.console import UserError
-from scripts.lib.faults import is_fault
-from scripts.lib.files import reading_zip
+from scripts.lib.core.console import UserError
+from scripts.lib.core.faults import is_fault
+from scripts.lib.core.files import reading_zip
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.occupancy import axes_of
 

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from scripts.lib.console import UserError, say
-from scripts.lib.files import write_bytes
+from scripts.lib.core.console import UserError, say
+from scripts.lib.core.files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "scripts" / "viewer"  # package.json and package-lock.json

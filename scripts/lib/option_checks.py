@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.annotations import parse_annotations
-from scripts.lib.console import UserError
-from scripts.lib.crop import parse_crop
+from scripts.lib.core.annotations import parse_annotations
+from scripts.lib.core.console import UserError
+from scripts.lib.core.crop import parse_crop
 
 Options = Mapping[str, Mapping[str, Any]]
 

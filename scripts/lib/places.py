@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from scripts.lib.console import UserError
-from scripts.lib.files import replacing
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import replacing
 
 SCHEME = "s3://"
 

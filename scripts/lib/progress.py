@@ -19,8 +19,8 @@ from typing import Any, TextIO
 
 from scripts.lib.background import Background
 from scripts.lib.closing import Closing
-from scripts.lib.console import UserError, duration
-from scripts.lib.files import write_json
+from scripts.lib.core.console import UserError, duration
+from scripts.lib.core.files import write_json
 
 NOTHING = "Nothing to be done"  # what the runner says when every file is there
 

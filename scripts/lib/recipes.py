@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 
 TAG_LENGTH = 16  # hex digits of the hash: 64 bits
 

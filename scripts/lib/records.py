@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
-from scripts.lib import faults
-from scripts.lib.console import UserError, printable
-from scripts.lib.files import add_to_zip, inner_path, is_link, write_bytes
+from scripts.lib.core import faults
+from scripts.lib.core.console import UserError, printable
+from scripts.lib.core.files import add_to_zip, inner_path, is_link, write_bytes
 from scripts.lib.places import Bucket
 
 ARCHIVE = "records.zip"

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from scripts.lib.colmap_model import Model, read_model
-from scripts.lib.console import UserError
-from scripts.lib.faults import is_fault
-from scripts.lib.files import reading_zip
+from scripts.lib.core.console import UserError
+from scripts.lib.core.faults import is_fault
+from scripts.lib.core.files import reading_zip
 
 Bytes = npt.NDArray[np.uint8]
 

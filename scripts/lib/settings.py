@@ -17,8 +17,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, relevance
 
-from scripts.lib.console import UserError
-from scripts.lib.local_paths import expanded, file_in_the_way, local_path
+from scripts.lib.core.console import UserError
+from scripts.lib.core.local_paths import expanded, file_in_the_way, local_path
 from scripts.lib.option_checks import check_options
 from scripts.lib.sheet import where_of
 from scripts.lib.typed_values import not_finite, parse_scalars, whole_numbers

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib.console import UserError
-from scripts.lib.text_files import encoding_of
+from scripts.lib.core.console import UserError
+from scripts.lib.core.text_files import encoding_of
 
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods; .xls
 SAVE_AS = (

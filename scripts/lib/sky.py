@@ -17,8 +17,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from scripts.lib.core.threads import threads
 from scripts.lib.scene import Scene
-from scripts.lib.threads import threads
 
 Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

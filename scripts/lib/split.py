@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.scene import Scene
 
 # A camera that sees the scene from less than this far beside another one (radians of parallax at the

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 
 WHOLE = re.compile(r"[-+]?\d+")
 # As everybody writes numbers; YAML 1.1 takes 5e-3 for text, 010 for eight and 1:30 for ninety.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scripts.lib import occupancy, start_view, surroundings, tour
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.scene import Scene
 from scripts.lib.start_view import StartView

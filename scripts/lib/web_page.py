@@ -17,8 +17,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from scripts.lib.annotations import parse_annotations
-from scripts.lib.console import UserError
+from scripts.lib.core.annotations import parse_annotations
+from scripts.lib.core.console import UserError
 from scripts.lib.placing import placing
 
 VIEWER = Path(__file__).resolve().parents[1] / "viewer"

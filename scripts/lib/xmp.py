@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.lib.quantities import parse_angle, parse_number
+from scripts.lib.core.quantities import parse_angle, parse_number
 
 # Attributes (DJI) and elements (Pix4D) alike: prefix:Name="value" or <prefix:Name>value</...>.
 _FIELD = re.compile(

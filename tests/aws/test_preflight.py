@@ -7,7 +7,7 @@ import json
 import pytest
 
 from scripts import preflight
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.images import read_lock
 from scripts.lib.jobs.checks import all_findings
 from tests.aws.cloud import ACCOUNT, BUCKET, REGION, STACK, Cloud

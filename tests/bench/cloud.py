@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from scripts.lib.colmap_model import Model, View, model_members
-from scripts.lib.files import add_to_zip, writing_zip
+from scripts.lib.core.files import add_to_zip, writing_zip
 from scripts.lib.scene import Scene, load_scene
 from scripts.lib.start_view import look_at
 

@@ -27,10 +27,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np  # noqa: E402
 import pycolmap  # noqa: E402
 
+from scripts.lib.core.threads import threads  # noqa: E402
 from scripts.lib.sfm import gpu, matching  # noqa: E402
 from scripts.lib.sfm.features import FeatureOptions, write_images  # noqa: E402
 from scripts.lib.sfm.matching import MatchOptions, match_pairs, verified_matches  # noqa: E402
-from scripts.lib.threads import threads  # noqa: E402
 from tests.bench.sfm_world import HEIGHT, WIDTH, _flight, _views  # noqa: E402
 
 NEIGHBOURS = 16

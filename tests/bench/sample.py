@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.lib.files import read_json
+from scripts.lib.core.files import read_json
 from scripts.lib.gaussians import read_ply
 from scripts.lib.metrics import psnr, ssim
 from scripts.lib.poster import render

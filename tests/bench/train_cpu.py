@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.threads import use_threads
+from scripts.lib.core.threads import use_threads
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path("tests/bench/train_cpu.py")

@@ -16,13 +16,13 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.spatial.transform import Rotation, Slerp
 
-from scripts.lib.console import Progress
+from scripts.lib.core.console import Progress
+from scripts.lib.core.threads import use_threads
 from scripts.lib.film import writing_film
 from scripts.lib.gaussians import read_ply
 from scripts.lib.poster import BACKGROUND
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene import load_scene
-from scripts.lib.threads import use_threads
 
 
 def walk(scene_folder: Path, film: Path, photos: int, width: int, fps: int, pace: float) -> int:

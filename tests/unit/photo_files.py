@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from PIL.ExifTags import IFD, Base
 
 from scripts import import_photos
-from scripts.lib.console import run_main
+from scripts.lib.core.console import run_main
 
 WIDTH, HEIGHT = 320, 240
 

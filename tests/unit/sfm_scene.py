@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Sim3, fit_sim3
+from scripts.lib.core.geo import Sim3, fit_sim3
 
 
 def entry(file: str, **facts: Any) -> dict[str, Any]:

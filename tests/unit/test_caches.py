@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import caches, node
-from scripts.lib.console import UserError
+from scripts.lib import node
+from scripts.lib.core import caches
+from scripts.lib.core.console import UserError
 
 
 def refuse_writing(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from scripts import evaluate_splat
 from scripts.lib import evaluate
-from scripts.lib.files import read_json
+from scripts.lib.core.files import read_json
 from scripts.lib.gaussians import write_ply
 from scripts.lib.pose_refinement import refined
 from scripts.lib.rasterise import rasterise

@@ -19,9 +19,9 @@ import pytest
 import torch
 from botocore.stub import Stubber
 
-from scripts.lib.console import UserError
-from scripts.lib.digest import code_digest
-from scripts.lib.files import read_json
+from scripts.lib.core.console import UserError
+from scripts.lib.core.digest import code_digest
+from scripts.lib.core.files import read_json
 from scripts.lib.scene import load_scene
 from scripts.lib.train.checkpoint import Checkpoints, run_key
 from scripts.lib.train.options import TrainOptions, resolve

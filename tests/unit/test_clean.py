@@ -13,8 +13,8 @@ import pytest
 from scripts import clean_splat
 from scripts.lib import visibility
 from scripts.lib.clean import CleanOptions, cropped, suspects
-from scripts.lib.console import UserError
-from scripts.lib.files import read_json
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import read_json
 from scripts.lib.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.scene import load_scene
 from scripts.lib.train.note import TrainingNote, read_note

@@ -19,7 +19,7 @@ from PIL import Image
 from scripts.lib import codecs, node
 from scripts.lib.codecs import codebook, compare, compressed_ply, rotations, sog, spz, values
 from scripts.lib.codecs.encoded import Encoded
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians, is_antialiased, read_ply, write_ply
 
 SUFFIX = {"sog": ".sog", "spz": ".spz", "compressed_ply": ".compressed.ply"}

@@ -19,7 +19,7 @@ from scripts.lib.colmap_model import (
     read_model,
     rotation_from_quat,
 )
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 
 numbers = st.floats(-1, 1, width=32)
 

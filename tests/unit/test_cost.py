@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts import cost_scene
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.cost import (
     Machine,
     cloud_cost,

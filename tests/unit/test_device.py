@@ -23,8 +23,8 @@ from scripts import (
     render_tour,
     train_splat,
 )
-from scripts.lib.console import UserError
-from scripts.lib.files import read_json
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import read_json
 from scripts.lib.gaussians import write_ply
 from scripts.lib.poster import render
 from scripts.lib.render import card_lock, device

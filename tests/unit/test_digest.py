@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from scripts.lib.digest import code_digest, code_files, source_digest
+from scripts.lib.core.digest import code_digest, code_files, source_digest
 
 
 def project(root: Path) -> Path:

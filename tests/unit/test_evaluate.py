@@ -16,8 +16,8 @@ from PIL import Image
 
 from scripts import check_codecs, clean_splat, compress_splat, evaluate_splat
 from scripts.lib import evaluate
-from scripts.lib.console import UserError
-from scripts.lib.files import read_json, reading_zip
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import read_json, reading_zip
 from scripts.lib.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.render.device import Device
 from scripts.lib.scene import load_scene

@@ -15,7 +15,7 @@ from PIL import Image
 from scripts import verify
 from scripts.lib import bundle
 from scripts.lib.codecs import sog
-from scripts.lib.files import add_to_zip, reading_zip, writing_zip
+from scripts.lib.core.files import add_to_zip, reading_zip, writing_zip
 from scripts.lib.lod import read as read_levels
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions

@@ -16,9 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from scripts.lib import faults, files
-from scripts.lib.console import UserError, run_main
-from scripts.lib.files import part_file, replacing, scratch_folder, write_bytes, writing_zip
+from scripts.lib.core import faults, files
+from scripts.lib.core.console import UserError, run_main
+from scripts.lib.core.files import part_file, replacing, scratch_folder, write_bytes, writing_zip
 from scripts.lib.gaussians import write_ply
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
@@ -205,7 +205,7 @@ def test_two_writers_never_share_a_temporary_name(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from scripts.lib.files import replacing, scratch_folder\n"
+        "from scripts.lib.core.files import replacing, scratch_folder\n"
         f"here = Path({str(tmp_path)!r})\n"
         "with replacing(here / 'a.json') as part, scratch_folder(here, 'import') as folder:\n"
         "    part.write_text('half'); (folder / 'photo.jpg').write_text('x')\n"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from scripts.lib.geo import (
+from scripts.lib.core.geo import (
     Sim3,
     enu_from_geodetic,
     fit_sim3,

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib.console import UserError
-from scripts.lib.free_memory import free_memory
+from scripts.lib.core.console import UserError
+from scripts.lib.core.free_memory import free_memory
 from scripts.lib.train import loop
 from scripts.lib.train.memory import FEWEST, SHARE, Need, Place, fit, free_bytes
 

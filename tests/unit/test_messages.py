@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from scripts import preflight, serve
 from scripts.lib import node
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.cost import PRICES, read_prices
 from scripts.lib.jobs.checks import images
 from scripts.lib.remote import remote_digest

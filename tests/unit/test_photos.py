@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.jpeg import strip_metadata
 from scripts.lib.photos.decode import decode, encode
 from scripts.lib.photos.options import RejectedError

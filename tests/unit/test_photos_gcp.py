@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.photos.gcp import GroundPoint, Survey, gcp_note, read_gcp_list, upright_pixel
 from scripts.lib.photos.photo_index import PhotoIndex
 from scripts.lib.placing import placing

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import IFD
 from PIL.TiffImagePlugin import IFDRational
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.exif import read_metadata
 from scripts.lib.jpeg import strip_metadata
 from scripts.lib.photos.mask_names import named_as_mask, pair_masks

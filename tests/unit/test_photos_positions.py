@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
+from scripts.lib.core.quantities import parse_angle, parse_length, parse_number, split_unit
 from scripts.lib.photos.photo_index import PhotoIndex
 from scripts.lib.photos.positions import Positions, find_position_files, read_positions
-from scripts.lib.quantities import parse_angle, parse_length, parse_number, split_unit
 from tests.unit.photo_files import exif, imported, jpeg, refusal, write_photos
 
 PHOTOS = ("a0.jpg", "a1.jpg", "a2.jpg")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.places import Bucket, Folder, checkpoint_place, place, run_in_bucket
 
 

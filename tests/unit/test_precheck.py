@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.photos.precheck import check_sources
 from scripts.lib.sheet import Row
 

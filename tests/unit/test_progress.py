@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.background import Background
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.progress import RunProgress, earlier_seconds, progress_file
 
 JOBS = [

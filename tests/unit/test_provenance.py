@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from scripts import extract_features, match_photos, undistort
-from scripts.lib import manifest, provenance
+from scripts.lib import manifest
 from scripts.lib.bundle import WebOptions
+from scripts.lib.core import provenance
 from scripts.lib.sfm.features import FeatureOptions
 from scripts.report_scene import main as report_main
 from tests.conftest import ROOT
@@ -35,7 +36,7 @@ def test_the_three_keys_have_one_shape() -> None:
 
 def test_versions_are_read_without_importing_anything() -> None:
     code = (
-        "import sys; from scripts.lib.provenance import *; found = versions(*PHOTOS, *SFM, *TRAINING);"
+        "import sys; from scripts.lib.core.provenance import *; found = versions(*PHOTOS, *SFM, *TRAINING);"
         "assert {'torch', 'pycolmap', 'numba'} <= set(found), found; machine();"
         "sys.exit(bool({'torch', 'pycolmap', 'numba', 'numpy', 'PIL'} & set(sys.modules)))"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.recipes import base_images, copied_files, instructions, recipe_hash
 
 DOCKERFILE = """\

@@ -15,7 +15,7 @@ import pytest
 
 from scripts.lib import records as records_module
 from scripts.lib.background import Background
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.records import RunRecords, newest, packed, read_ledger, record_key
 
 RUN = "s3://bkt/runs/one"

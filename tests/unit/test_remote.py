@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.remote import remote_digest
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.report import advice, cameras, charts, summary, values, verdicts
 from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.inputs import StageFiles, read_benchmark

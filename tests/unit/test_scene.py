@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from scripts.lib.colmap_model import Model, View, model_members
-from scripts.lib.console import UserError
-from scripts.lib.files import add_to_zip, writing_zip
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import add_to_zip, writing_zip
 from scripts.lib.scene import fit, load_scene
 
 

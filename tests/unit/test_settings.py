@@ -17,7 +17,7 @@ from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.bundle import WebOptions
 from scripts.lib.clean import CleanOptions
 from scripts.lib.compress import CompressOptions
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.option_checks import check_published
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.scenes import load_scenes

@@ -8,7 +8,7 @@ import numpy as np
 import pycolmap
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.sfm.adjust import Prior, free_adjustment, position_adjustment
 from scripts.lib.sfm.calibration import calibrate
 from scripts.lib.sfm.lenses import LENSES, as_fisheye, parameters, set_lens

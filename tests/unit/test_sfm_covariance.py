@@ -6,7 +6,7 @@ import numpy as np
 import pycolmap
 import pytest
 
-from scripts.lib.geo import fit_sim3
+from scripts.lib.core.geo import fit_sim3
 from scripts.lib.sfm.adjust import Prior, free_adjustment, position_adjustment
 from scripts.lib.sfm.covariance import Certainty, certainty
 from scripts.lib.sfm.lenses import free_parameters

@@ -8,7 +8,7 @@ import pycolmap
 import pytest
 from PIL import Image
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.sfm.features import FeatureOptions, camera_groups, extract_features, first_octave
 from tests.unit.photo_files import encoded, picture
 from tests.unit.sfm_scene import entry

@@ -12,7 +12,7 @@ import pytest
 from pyproj import Transformer
 from scipy.spatial.transform import Rotation
 
-from scripts.lib.geo import Sim3, utm_epsg
+from scripts.lib.core.geo import Sim3, utm_epsg
 from scripts.lib.placing import placing
 from scripts.lib.sfm.frame import place_calibrated
 from scripts.lib.sfm.gps import find_located, fit_to_gps, priors

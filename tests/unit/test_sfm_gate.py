@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.sfm.gate import require_scene
 from scripts.lib.sfm.mapping import MapOptions
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from tests.unit.photo_files import encoded, exif, imported, picture
 from tests.unit.room import FOCAL, FOCAL_35MM, SIZE, Shot, arc, photo, spin, write_room
 from tests.unit.sfm_stages import read, run

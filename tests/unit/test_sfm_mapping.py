@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.sfm.mapping import MapOptions, mapper_order, run_mapper
 from tests.bench.sfm_world import world
 from tests.unit.sfm_scene import centres, position_errors, synthetic

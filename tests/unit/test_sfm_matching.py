@@ -9,7 +9,7 @@ import numpy as np
 import pycolmap
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.matching import (
     MatchOptions,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from scripts.lib.geo import fit_sim3
+from scripts.lib.core.geo import fit_sim3
 from scripts.lib.sfm.adjust import Prior, position_adjustment
 from scripts.lib.sfm.uncertainty import fitted_frame, record_certainty
 from tests.unit.sfm_scene import looking, room_points, true_model

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.scenes import load_scenes
 from scripts.lib.settings import scene_settings, workflow_settings
 from tests.conftest import ROOT

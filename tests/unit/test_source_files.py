@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.bundle import FILES
-from scripts.lib.console import printable
-from scripts.lib.digest import source_digest
-from scripts.lib.files import read_json, write_json
+from scripts.lib.core.console import printable
+from scripts.lib.core.digest import source_digest
+from scripts.lib.core.files import read_json, write_json
+from scripts.lib.core.source_files import PAGE_FILES, list_folder, own_results
 from scripts.lib.photos.source import list_source
-from scripts.lib.source_files import PAGE_FILES, list_folder, own_results
 
 RUN = {
     "progress.json": "{}",

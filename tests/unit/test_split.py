@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.scene import Scene
 from scripts.lib.split import STEERING_SHARE, Split, recorded, split_in_two, split_scene
 

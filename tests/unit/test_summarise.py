@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.summarise import main
 from tests.unit.stage_files import RULES, stage_values, write_stage_files
 from tests.unit.test_report import Page

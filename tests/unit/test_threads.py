@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import threads
+from scripts.lib.core import threads
 from tests.conftest import ROOT
 
 LIB = ROOT / "scripts" / "lib"
@@ -96,7 +96,7 @@ def test_never_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_libraries_keep_to_it() -> None:
     """In a process of its own, as a rule's script is: torch, our kernels and the pools use one thread."""
     code = (
-        "from scripts.lib.threads import threads, use_threads; use_threads(1);"
+        "from scripts.lib.core.threads import threads, use_threads; use_threads(1);"
         "import torch; from scripts.lib.kernels import jit;"
         "print(threads(), torch.get_num_threads(), jit.threads())"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.scene import load_scene
 from scripts.lib.train import trainer as trainers
 from scripts.lib.train.options import TrainOptions, resolve

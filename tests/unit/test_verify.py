@@ -16,7 +16,7 @@ from PIL import Image
 from scripts.bundle_web import write_bundle
 from scripts.lib import bundle, film, manifest, web_page
 from scripts.lib.codecs import sog
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.gaussians import write_ply
 from scripts.lib.privacy import without_host
 from scripts.publish_web import PublishOptions, publish

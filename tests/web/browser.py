@@ -23,7 +23,7 @@ from scripts.bundle_web import write_bundle
 from scripts.lib import compress
 from scripts.lib.bundle import WebOptions
 from scripts.lib.codecs import sog
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.gaussians import Gaussians, write_ply
 from scripts.lib.node import node_modules
 from scripts.lib.scene import Scene

@@ -7,14 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.lib.cards import visible_cards
+from scripts.lib.core.cards import visible_cards
 from tests.conftest import ROOT
 
 # What Snakemake plans with after reading the Snakefile, on a machine of two cards.
 LIMITS = """
 import json, sys
 from pathlib import Path
-from scripts.lib import cards
+from scripts.lib.core import cards
 cards.visible_cards = lambda: 2
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings

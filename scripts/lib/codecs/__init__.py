@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.lib.codecs import compressed_ply, sog, splat, spz
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.gaussians import Gaussians, read_ply
 
 READS = ".ply, .compressed.ply, .sog (or its folder), .spz, .splat"

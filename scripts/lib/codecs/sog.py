@@ -26,11 +26,11 @@ from scripts.lib.codecs.compare import Limits
 from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.codecs.rotations import HALF_SQRT, angles, from_smallest_three, smallest_three
 from scripts.lib.codecs.values import logit, morton_order, sigmoid, to_bytes
-from scripts.lib.console import UserError
-from scripts.lib.faults import is_fault
-from scripts.lib.files import add_to_zip, reading_zip
+from scripts.lib.core.console import UserError
+from scripts.lib.core.faults import is_fault
+from scripts.lib.core.files import add_to_zip, reading_zip
+from scripts.lib.core.threads import threads
 from scripts.lib.gaussians import SH_COEFFICIENTS, Array, Gaussians
-from scripts.lib.threads import threads
 
 Pixels = npt.NDArray[np.uint8]
 VERSION = 2

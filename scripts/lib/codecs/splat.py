@@ -8,7 +8,7 @@ import numpy as np
 
 from scripts.lib.codecs.rotations import normalised
 from scripts.lib.codecs.values import logit
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.gaussians import SH_C0, Gaussians
 
 RECORD = np.dtype(

@@ -27,7 +27,7 @@ from scripts.lib.codecs.rotations import (
     smallest_three,
 )
 from scripts.lib.codecs.values import logit, morton_order, sigmoid, to_bytes
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.gaussians import SH_COEFFICIENTS, Array, Gaussians
 
 MAGIC = 0x5053474E  # "NGSP"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.jobs.aws import QUEUES, Account
 from scripts.lib.places import Bucket
 

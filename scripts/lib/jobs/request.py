@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.settings import check, load_schema
 
 MOST_REQUEST_BYTES = 64_000

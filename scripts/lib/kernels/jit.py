@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.caches import temporary_cache, user_cache, writable
+from scripts.lib.core.caches import temporary_cache, user_cache, writable
 
 # Waiting threads sleep instead of spinning: a third of the CPU time on a machine with other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -6,7 +6,7 @@ import math
 import re
 from functools import cache
 
-from scripts.lib.quantities import FOOT_M
+from scripts.lib.core.quantities import FOOT_M
 
 LONGEST_NAME = 10_000  # characters; a compound system as WKT has some thousands
 

@@ -13,9 +13,9 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 from PIL import Image
 
+from scripts.lib.core.threads import threads as available_threads
 from scripts.lib.photos.colour import BT2020, UNSPECIFIED, Coding, to_srgb
 from scripts.lib.photos.options import RejectedError
-from scripts.lib.threads import threads as available_threads
 
 # The same numbers on every processor, and chroma at full width.
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT

@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
+from scripts.lib.core.quantities import decimal_sign, is_unknown, parse_length, parse_number
 from scripts.lib.photos.crs import CoordinateSystem, feet_remark, find_system
 from scripts.lib.photos.geo_txt import SEPARATORS, SYSTEM_ADVICE, content_lines, likeness
 from scripts.lib.photos.photo_index import Match, PhotoIndex
 from scripts.lib.photos.wording import counted, some_of
-from scripts.lib.quantities import decimal_sign, is_unknown, parse_length, parse_number
 
 GCP_FILE = "gcp_list.txt"
 SIGHTING = "x y z pixel_x pixel_y image [label]"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from scripts.lib.photos.crs import CoordinateSystem
-from scripts.lib.photos.photo_index import PhotoIndex
-from scripts.lib.photos.rows import Row, located_row
-from scripts.lib.quantities import (
+from scripts.lib.core.quantities import (
     decimal_sign,
     is_unknown,
     parse_length,
     parse_number,
 )
-from scripts.lib.text_files import text_lines
+from scripts.lib.core.text_files import text_lines
+from scripts.lib.photos.crs import CoordinateSystem
+from scripts.lib.photos.photo_index import PhotoIndex
+from scripts.lib.photos.rows import Row, located_row
 
 SEPARATORS = ("\t", ";", ",", None)  # None: blanks
 SYSTEM_ADVICE = (

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scripts.lib.console import Progress, one_line, say
-from scripts.lib.faults import is_fault
-from scripts.lib.files import add_to_zip, scratch_folder, write_bytes, writing_zip
+from scripts.lib.core.console import Progress, one_line, say
+from scripts.lib.core.faults import is_fault
+from scripts.lib.core.files import add_to_zip, scratch_folder, write_bytes, writing_zip
+from scripts.lib.core.threads import threads as available_threads
 from scripts.lib.photos import panorama
 from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
@@ -40,7 +41,6 @@ from scripts.lib.photos.side_files import SideFiles, read_side_files, told
 from scripts.lib.photos.sorting import Parts, sort_files
 from scripts.lib.photos.source import SourceFile, list_source
 from scripts.lib.photos.video import choose_frames, frame_time
-from scripts.lib.threads import threads as available_threads
 
 SKIPPED_SHOWN = 40
 FRAME = " frame "  # between the name of a video and the number of its frame

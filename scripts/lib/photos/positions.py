@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
+from scripts.lib.core.text_files import decode_text
 from scripts.lib.photos.crs import feet_remark, find_system
 from scripts.lib.photos.geo_txt import SYSTEM_ADVICE, content_lines, read_geo
 from scripts.lib.photos.options import RejectedError
@@ -23,7 +24,6 @@ from scripts.lib.photos.rows import Position, Row
 from scripts.lib.photos.table_header import asked_columns
 from scripts.lib.photos.tables import NotUsedError, Table, read_table
 from scripts.lib.photos.wording import counted, some_of
-from scripts.lib.text_files import decode_text
 
 GEO_FILE = "geo.txt"
 TABLE_SUFFIXES = (".csv", ".tsv")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.photos.positions import find_position_files
 from scripts.lib.photos.source import list_source
 from scripts.lib.sheet import where_of

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.console import UserError, one_line
-from scripts.lib.files import read_json
+from scripts.lib.core.console import UserError, one_line
+from scripts.lib.core.files import read_json
 from scripts.lib.photos.options import Cause
 
 # What nobody would take for a photo: summed up on the console instead of named.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 from scripts.lib.photos.gcp import (
     GCP_FILE,
     GroundPoint,

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from scripts.lib.core.threads import threads as available_threads
 from scripts.lib.photos.companions import (
     DEPTH_WORDS,
     Companion,
@@ -34,7 +35,6 @@ from scripts.lib.photos.source import (
     SourceFile,
     read_file,
 )
-from scripts.lib.threads import threads as available_threads
 
 LIVE_SECONDS = 6.0  # Live Photos and Motion Photos last three seconds or less
 MANY_LIVE = 3  # so many short films that have a still's name are no films with posters

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from scripts.lib.console import UserError, printable, say
-from scripts.lib.faults import is_broken_device, is_fault
+from scripts.lib.core.console import UserError, printable, say
+from scripts.lib.core.faults import is_broken_device, is_fault
+from scripts.lib.core.source_files import OWN, hidden, is_below, list_folder, own_results
 from scripts.lib.photos.options import Cause, RejectedError
-from scripts.lib.source_files import OWN, hidden, is_below, list_folder, own_results
 
 PHOTO_SUFFIXES = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp"),

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
+from scripts.lib.core.quantities import split_unit
 from scripts.lib.photos.photo_index import PhotoIndex
-from scripts.lib.quantities import split_unit
 
 # Names of columns that people and programs use, in lower-case letters, the clearest first.
 COLUMNS = {

@@ -7,20 +7,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.lib.photos.crs import CoordinateSystem, feet_remark, find_system
-from scripts.lib.photos.gcp import split_sighting
-from scripts.lib.photos.geo_txt import content_lines, read_geo, split_line
-from scripts.lib.photos.photo_index import Match, PhotoIndex
-from scripts.lib.photos.rows import Row, located_row
-from scripts.lib.photos.table_header import COLUMNS, Header, find_header, plain_name, why_no_header
-from scripts.lib.quantities import (
+from scripts.lib.core.quantities import (
     decimal_sign,
     is_unknown,
     parse_angle,
     parse_length,
     parse_number,
 )
-from scripts.lib.text_files import text_lines
+from scripts.lib.core.text_files import text_lines
+from scripts.lib.photos.crs import CoordinateSystem, feet_remark, find_system
+from scripts.lib.photos.gcp import split_sighting
+from scripts.lib.photos.geo_txt import content_lines, read_geo, split_line
+from scripts.lib.photos.photo_index import Match, PhotoIndex
+from scripts.lib.photos.rows import Row, located_row
+from scripts.lib.photos.table_header import COLUMNS, Header, find_header, plain_name, why_no_header
 
 LENGTHS = ("altitude", "horizontal", "vertical")
 # Such columns hold degrees only where the file or the numbers say so: pixels have these names too.

@@ -18,7 +18,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from scripts.lib.console import Progress
+from scripts.lib.core.console import Progress
 from scripts.lib.photos.bars import Box, Grey, picture_box
 from scripts.lib.photos.frame_picture import (
     Deinterlacer,

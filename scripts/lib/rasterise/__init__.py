@@ -11,7 +11,7 @@ from typing import Any  # noqa: E402
 
 import torch  # noqa: E402
 
-from scripts.lib.console import UserError  # noqa: E402
+from scripts.lib.core.console import UserError  # noqa: E402
 
 EPS2D = 0.3  # square pixels added to every footprint, so that none falls between pixel centres
 NEAR, FAR = 0.01, 1e10  # depths between which a Gaussian is drawn

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from scripts.lib.console import say
+from scripts.lib.core.console import say
 
 # One folder for all users of a machine, whatever TMPDIR says; containers of Apptainer share it too.
 FOLDER = Path("/tmp")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from scripts.lib.console import UserError, say
+from scripts.lib.core.console import UserError, say
 from scripts.lib.render.card_lock import claimed
 
 CHOICES = ("auto", "cuda", "cpu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.quantities import length_text
+from scripts.lib.core.quantities import length_text
 from scripts.lib.report.values import DASH, names, number, numbers, objects, text
 from scripts.lib.report.verdicts import NOT_MEASURED, Level, Verdict
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.lib.console import duration
+from scripts.lib.core.console import duration
 from scripts.lib.report import charts, summary, verdicts
 from scripts.lib.report.html import render
 from scripts.lib.report.summary import Summary

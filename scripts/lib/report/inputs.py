@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.console import UserError
-from scripts.lib.files import read_json
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import read_json
 from scripts.lib.report.values import number
 
 Json = dict[str, Any]

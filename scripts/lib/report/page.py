@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from scripts.lib.console import duration
+from scripts.lib.core.console import duration
 from scripts.lib.placing import Placing, placing
 from scripts.lib.report import (
     advice,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from scripts.lib.console import UserError
-from scripts.lib.faults import is_fault
+from scripts.lib.core.console import UserError
+from scripts.lib.core.faults import is_fault
 
 QUALITY = 80  # JPEG; the views are to be compared by eye, not measured from the report
 

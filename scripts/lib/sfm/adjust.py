@@ -13,8 +13,8 @@ import numpy as np
 import pycolmap
 from scipy.spatial.transform import Rotation
 
-from scripts.lib.geo import Array, Sim3, fit_sim3, fit_sim3_upright
-from scripts.lib.threads import threads
+from scripts.lib.core.geo import Array, Sim3, fit_sim3, fit_sim3_upright
+from scripts.lib.core.threads import threads
 
 # A change of the fit to the photos beyond this means that the positions are wrong, not the cameras.
 WORST_GROWTH, SLACK_PX = 1.05, 0.05

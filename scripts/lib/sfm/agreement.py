@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.special import comb
 from scipy.stats import f as fisher
 
-from scripts.lib.geo import Array, Sim3, fit_sim3, fit_sim3_upright, samples
+from scripts.lib.core.geo import Array, Sim3, fit_sim3, fit_sim3_upright, samples
 from scripts.lib.sfm.uncertainty import MOTION, motion_at
 
 Chosen = npt.NDArray[np.bool_]

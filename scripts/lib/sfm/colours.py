@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pycolmap
 from PIL import Image
 
-from scripts.lib.threads import threads
+from scripts.lib.core.threads import threads
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Array, Sim3, enu_from_geodetic, middle_of
-from scripts.lib.quantities import length_text
+from scripts.lib.core.geo import Array, Sim3, enu_from_geodetic, middle_of
+from scripts.lib.core.quantities import length_text
 from scripts.lib.sfm.agreement import (
     LEAST_AGREEING,
     MIN_POINTS,

@@ -14,7 +14,7 @@ import numpy as np
 import pycolmap
 from scipy.linalg import cho_factor, cho_solve
 
-from scripts.lib.geo import Array
+from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import LEAST_DEVIATION_M, Prior
 from scripts.lib.sfm.projection import (
     Seen,

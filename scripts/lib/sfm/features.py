@@ -14,7 +14,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
-from scripts.lib.console import Progress, UserError, say
+from scripts.lib.core.console import Progress, UserError, say
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.gpu import device
 from scripts.lib.sfm.grey import read_grey, read_shown

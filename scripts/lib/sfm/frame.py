@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Array, Sim3, rotation_to_z, utm_epsg
+from scripts.lib.core.geo import Array, Sim3, rotation_to_z, utm_epsg
 from scripts.lib.sfm.adjust import (
     Prior,
     adjust_with_positions,

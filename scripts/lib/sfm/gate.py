@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from scripts.lib.console import UserError, say
+from scripts.lib.core.console import UserError, say
 from scripts.lib.sfm.mapping import MapOptions
 
 NAMES_SHOWN = 8

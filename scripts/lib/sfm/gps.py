@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pycolmap
 
-from scripts.lib.geo import (
+from scripts.lib.core.geo import (
     Array,
     RobustFit,
     Sim3,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Array, up_from_cameras
+from scripts.lib.core.geo import Array, up_from_cameras
 
 MIN_PHOTOS = 3
 MAX_ROLL_DEG = 15.0

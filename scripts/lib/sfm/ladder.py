@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib.console import UserError, say
-from scripts.lib.files import scratch_folder
-from scripts.lib.geo import Sim3, rotation_to_z
+from scripts.lib.core.console import UserError, say
+from scripts.lib.core.files import scratch_folder
+from scripts.lib.core.geo import Sim3, rotation_to_z
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.gps import find_located, fit_to_gps
 from scripts.lib.sfm.gravity import up_direction

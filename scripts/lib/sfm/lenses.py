@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pycolmap
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 
 
 @dataclass(frozen=True)

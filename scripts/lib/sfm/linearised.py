@@ -16,7 +16,7 @@ import numpy as np
 import pycolmap
 from scipy import sparse
 
-from scripts.lib.geo import Array
+from scripts.lib.core.geo import Array
 from scripts.lib.sfm.projection import (
     Flags,
     Rows,

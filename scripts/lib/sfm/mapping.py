@@ -11,8 +11,8 @@ from typing import Any
 
 import pycolmap
 
-from scripts.lib.console import UserError
-from scripts.lib.files import scratch_folder
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import scratch_folder
 from scripts.lib.sfm.adjust import free_adjustment
 from scripts.lib.sfm.matching import verified_matches
 from scripts.lib.sfm.parallax import Parallax, measure_parallax

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pycolmap
 
-from scripts.lib.console import Progress, UserError
-from scripts.lib.files import scratch_folder
+from scripts.lib.core.console import Progress, UserError
+from scripts.lib.core.files import scratch_folder
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.descriptors import Comparer, Limits, Matches, comparer
 from scripts.lib.sfm.gpu import comparing, device, device_name

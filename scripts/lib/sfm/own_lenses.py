@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Array
+from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Adjust, free_adjustment, onto, position_adjustment, raise_again
 from scripts.lib.sfm.frame import Placed
 from scripts.lib.sfm.gps import centres, known_rms

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib.geo import enu_from_geodetic
+from scripts.lib.core.geo import enu_from_geodetic
 from scripts.lib.sfm.retrieval import Votes, voted_pairs
 
 STRATEGIES = ("auto", "exhaustive", "spatial", "sequential", "retrieval")

@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import spsolve
 from scipy.spatial.transform import Rotation
 
-from scripts.lib.geo import Array
+from scripts.lib.core.geo import Array
 
 # Residual of a turned camera, that a quarter of the tracks exceed, over the noise of the photos: without
 # parallax it is 1 to 2 (a tenth or two of verified matches may be wrong), and parallax of p times the noise

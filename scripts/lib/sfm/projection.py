@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pycolmap
 from scipy import sparse
 
-from scripts.lib.geo import Array
+from scripts.lib.core.geo import Array
 
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pycolmap
 
-from scripts.lib.console import Progress, duration, say
+from scripts.lib.core.console import Progress, duration, say
 
 # Below that, COLMAP prints several lines per photo, and an error when a rung of the ladder finds
 # nothing; what matters of it is in our own reports.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 
-from scripts.lib.geo import Array
+from scripts.lib.core.geo import Array
 from scripts.lib.sfm.linearised import (
     Motion,
     Sightings,

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from scripts.lib.console import Progress
+from scripts.lib.core.console import Progress
+from scripts.lib.core.threads import threads
 from scripts.lib.sfm.descriptors import Bytes, Limits, comparer
-from scripts.lib.threads import threads
 
 # Wider than for matching: a vote need not be right, only more often right than not.
 VOTES = Limits(ratio=0.85)

@@ -10,7 +10,7 @@ import numpy as np
 import pycolmap
 from scipy.stats import t as student
 
-from scripts.lib.geo import Array
+from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Prior
 from scripts.lib.sfm.covariance import Certainty, certainty
 from scripts.lib.sfm.lenses import free_parameters, parameters

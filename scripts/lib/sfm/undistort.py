@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pycolmap
 
-from scripts.lib.console import Progress, UserError
-from scripts.lib.faults import is_fault
-from scripts.lib.files import add_to_zip, writing_zip
+from scripts.lib.core.console import Progress, UserError
+from scripts.lib.core.faults import is_fault
+from scripts.lib.core.files import add_to_zip, writing_zip
 from scripts.lib.jpeg import strip_metadata
 from scripts.lib.sfm.masks import undistort_mask
 from scripts.lib.sfm.quiet import watching

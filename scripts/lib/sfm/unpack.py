@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.lib.console import UserError
-from scripts.lib.files import reading_zip, scratch_folder
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import reading_zip, scratch_folder
 
 MASKS = "masks"
 

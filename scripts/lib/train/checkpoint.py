@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 
-from scripts.lib.console import UserError, say
-from scripts.lib.digest import code_digest
-from scripts.lib.faults import naming, sentence
-from scripts.lib.files import part_file, remove_parts, sha256
+from scripts.lib.core.console import UserError, say
+from scripts.lib.core.digest import code_digest
+from scripts.lib.core.faults import naming, sentence
+from scripts.lib.core.files import part_file, remove_parts, sha256
 from scripts.lib.places import Folder, place
 
 ROOT = Path(__file__).resolve().parents[3]

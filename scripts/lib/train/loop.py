@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from scripts.lib.console import Progress, say
+from scripts.lib.core.console import Progress, say
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.scene import Scene
 from scripts.lib.train.checkpoint import Checkpoints

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from scripts.lib.console import UserError
-from scripts.lib.free_memory import free_memory
+from scripts.lib.core.console import UserError
+from scripts.lib.core.free_memory import free_memory
 
 # Values and two moments of 14 numbers and the harmonics, and what a step makes of them for each view.
 NUMBERS, MOMENTS, PER_VIEW = 14, 3, 320

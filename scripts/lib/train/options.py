@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 
 Auto = int | str  # a number, or "auto" for the value of the SIZES table
 

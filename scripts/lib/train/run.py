@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib.console import say
-from scripts.lib.files import write_json
+from scripts.lib.core.console import say
+from scripts.lib.core.files import write_json
+from scripts.lib.core.options import parse_options
+from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.gaussians import write_ply
-from scripts.lib.options import parse_options
-from scripts.lib.provenance import TRAINING, provenance
 from scripts.lib.render.device import Device
 from scripts.lib.scene import load_scene
 from scripts.lib.split import split_scene

@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from scripts.lib.core.threads import threads
 from scripts.lib.scene import Scene
-from scripts.lib.threads import threads
 
 AHEAD = 4  # steps that are decoded before they are needed
 

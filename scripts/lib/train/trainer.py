@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from scripts.lib.console import UserError, say
+from scripts.lib.core.console import UserError, say
 from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
 from scripts.lib.scene import Scene, usual_depths
 from scripts.lib.sky import SkyView, find_sky

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 
 
 def numbers(values: Any, count: int) -> list[float]:

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripts.lib.console import UserError
-from scripts.lib.crop import numbers
+from scripts.lib.core.console import UserError
+from scripts.lib.core.crop import numbers
 
 KEYS = ("title", "text", "position", "camera")
 

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scripts.lib.console import SURROGATES, UserError, printable
-from scripts.lib.faults import RIGHTS, is_fault, naming
+from scripts.lib.core.console import SURROGATES, UserError, printable
+from scripts.lib.core.faults import RIGHTS, is_fault, naming
 
 # A fixed date in every archive member, so that the same input gives the same bytes.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)

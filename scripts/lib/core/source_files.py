@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from scripts.lib.faults import is_broken_device
+from scripts.lib.core.faults import is_broken_device
 
 # What a run leaves directly in its results folder; the rest are folders named after scenes.
 RUN_FILES = {"progress.json", "index.html", "summary.tsv"}

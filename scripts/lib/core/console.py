@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TextIO, TypeVar
 
-from scripts.lib import faults
+from scripts.lib.core import faults
 
 Made = TypeVar("Made")
 

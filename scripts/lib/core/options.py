@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any, TypeVar
 
-from scripts.lib.console import UserError
+from scripts.lib.core.console import UserError
 
 Options = TypeVar("Options")
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.lib.source_files import list_folder
+from scripts.lib.core.source_files import list_folder
 
 HEAD_BYTES = 65536  # enough to tell two photos of one size apart without reading gigabytes
 

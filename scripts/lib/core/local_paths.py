@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from scripts.lib.console import UserError, printable
+from scripts.lib.core.console import UserError, printable
 
 PROFILE = "config/profiles/aws-batch"
 
