@@ -11,13 +11,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.contracts.placing import placing
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import read_json, scratch_folder, write_bytes, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import SFM, provenance
 from scripts.lib.core.threads import use_threads
 from scripts.lib.photos.record import read_report
-from scripts.lib.placing import placing
 from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage

@@ -17,9 +17,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from scripts.lib.contracts.placing import placing
 from scripts.lib.core.annotations import parse_annotations
 from scripts.lib.core.console import UserError
-from scripts.lib.placing import placing
 
 VIEWER = Path(__file__).resolve().parents[1] / "viewer"
 # Plain scripts, joined in this order: the first makes `splatmake`, the last starts the page.

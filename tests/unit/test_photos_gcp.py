@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from scripts.lib.contracts.placing import placing
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.gcp import GroundPoint, Survey, gcp_note, read_gcp_list, upright_pixel
 from scripts.lib.photos.photo_index import PhotoIndex
-from scripts.lib.placing import placing
 from scripts.lib.web_page import accuracy, measuring
 from tests.unit.photo_files import HEIGHT, WIDTH, encoded, exif, imported, picture, write_photos
 from tests.unit.room import FOCAL, SIZE, arc, write_room

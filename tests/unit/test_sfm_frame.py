@@ -12,8 +12,8 @@ import pytest
 from pyproj import Transformer
 from scipy.spatial.transform import Rotation
 
+from scripts.lib.contracts.placing import placing
 from scripts.lib.core.geo import Sim3, utm_epsg
-from scripts.lib.placing import placing
 from scripts.lib.sfm.frame import place_calibrated
 from scripts.lib.sfm.gps import find_located, fit_to_gps, priors
 from scripts.lib.sfm.gravity import up_direction

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scripts.lib.contracts.placing import Placing, placing
 from scripts.lib.core.console import duration
-from scripts.lib.placing import Placing, placing
 from scripts.lib.report import (
     advice,
     cameras,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scripts.lib.placing import placing
+from scripts.lib.contracts.placing import placing
 from scripts.lib.report import verdicts
 from scripts.lib.report.formats import read_formats
 from scripts.lib.report.inputs import StageFiles
