@@ -18,10 +18,10 @@ from scripts.lib.core.cards import visible_cards
 from scripts.lib.closing import Closing
 from scripts.lib.core.console import told_or_made
 from scripts.lib.core.digest import code_digest, source_at_start
-from scripts.lib.places import checkpoint_place, run_in_bucket
+from scripts.lib.storage.places import checkpoint_place, run_in_bucket
 from scripts.lib.plan import read_plan
 from scripts.lib.progress import RunProgress, progress_file
-from scripts.lib.remote import check_uri, remote_digest
+from scripts.lib.storage.remote import check_uri, remote_digest
 
 checked = partial(told_or_made, logger.error)  # without the traceback of rule files that Snakemake adds
 STORAGE = workflow.storage_settings

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from scripts.lib.core import faults
 from scripts.lib.core.console import UserError, printable
 from scripts.lib.core.files import add_to_zip, inner_path, is_link, write_bytes
-from scripts.lib.places import Bucket
+from scripts.lib.storage.places import Bucket
 
 ARCHIVE = "records.zip"
 METADATA, LEDGER = "metadata", "ledger"

@@ -16,7 +16,7 @@ from scripts.lib import node
 from scripts.lib.core.console import UserError
 from scripts.lib.cost import PRICES, read_prices
 from scripts.lib.jobs.checks import images
-from scripts.lib.remote import remote_digest
+from scripts.lib.storage.remote import remote_digest
 
 
 class Refused:

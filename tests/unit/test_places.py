@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.places import Bucket, Folder, checkpoint_place, place, run_in_bucket
+from scripts.lib.storage.places import Bucket, Folder, checkpoint_place, place, run_in_bucket
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.places import Bucket, Folder, place
+from scripts.lib.storage.places import Bucket, Folder, place
 from scripts.lib.web_page import hashed_name
 from scripts.publish_web import PublishOptions, headers_of, main, publish
 

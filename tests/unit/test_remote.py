@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.remote import remote_digest
+from scripts.lib.storage.remote import remote_digest
 
 
 @dataclass

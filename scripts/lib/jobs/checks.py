@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.lib.core.console import UserError
 from scripts.lib.jobs.aws import QUEUES, Account
-from scripts.lib.places import Bucket
+from scripts.lib.storage.places import Bucket
 
 SENTINEL = "KEEP"
 # Quotas in vCPUs, by their codes at Service Quotas; the GPU ones are 0 in a new account.

@@ -23,7 +23,7 @@ from scripts.lib.core.console import UserError, say
 from scripts.lib.core.digest import code_digest
 from scripts.lib.core.faults import naming, sentence
 from scripts.lib.core.files import part_file, remove_parts, sha256
-from scripts.lib.places import Folder, place
+from scripts.lib.storage.places import Folder, place
 
 ROOT = Path(__file__).resolve().parents[3]
 KEPT = 2
