@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from scripts.lib.exif import FOCAL_IN_WIDTHS, orientation, read_metadata
+from scripts.lib.photos.exif import FOCAL_IN_WIDTHS, orientation, read_metadata
 from tests.unit.photo_files import encoded, exif
 
 

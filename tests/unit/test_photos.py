@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scripts.lib.core.console import UserError
-from scripts.lib.jpeg import strip_metadata
 from scripts.lib.photos.decode import decode, encode
+from scripts.lib.photos.jpeg import strip_metadata
 from scripts.lib.photos.options import RejectedError
 from scripts.lib.photos.record import read_report
 from tests.unit.photo_files import (

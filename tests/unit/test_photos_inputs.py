@@ -18,14 +18,14 @@ from PIL.ExifTags import IFD
 from PIL.TiffImagePlugin import IFDRational
 
 from scripts.lib.core.console import UserError
-from scripts.lib.exif import read_metadata
-from scripts.lib.jpeg import strip_metadata
+from scripts.lib.photos.exif import read_metadata
+from scripts.lib.photos.jpeg import strip_metadata
 from scripts.lib.photos.mask_names import named_as_mask, pair_masks
 from scripts.lib.photos.names import unique_names
 from scripts.lib.photos.options import RejectedError
+from scripts.lib.photos.sensors import sensor_width_mm
 from scripts.lib.photos.source import list_source, read_file
-from scripts.lib.sensors import sensor_width_mm
-from scripts.lib.xmp import read_flight_data
+from scripts.lib.photos.xmp import read_flight_data
 from tests.unit.photo_files import (
     HEIGHT,
     WIDTH,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
-from scripts.lib.jpeg import strip_metadata
 from scripts.lib.photos.decode import decode, encode
+from scripts.lib.photos.jpeg import strip_metadata
 
 SECRET = "46.84N 9.19E Anna"
 XMP = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'><note>{SECRET}</note></x:xmpmeta>".encode()

@@ -12,9 +12,9 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
-from scripts.lib.exif import ORIENTATION, orientation
-from scripts.lib.jpeg import strip_metadata
 from scripts.lib.photos.colour import to_srgb
+from scripts.lib.photos.exif import ORIENTATION, orientation
+from scripts.lib.photos.jpeg import strip_metadata
 from scripts.lib.photos.options import Cause, RejectedError
 from scripts.lib.photos.profiles import hdr_heif, srgb_picture
 

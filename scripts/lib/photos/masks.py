@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scripts.lib.exif import orientation
 from scripts.lib.photos.decode import Picture, guarded, open_picture, turned
+from scripts.lib.photos.exif import orientation
 from scripts.lib.photos.options import RejectedError
 
 WHITE = 128  # from here on a mask's grey counts as white

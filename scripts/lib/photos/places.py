@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from scripts.lib.exif import Metadata
-from scripts.lib.xmp import FlightData
+from scripts.lib.photos.exif import Metadata
+from scripts.lib.photos.xmp import FlightData
 
 # EXIF that tells less than this (0.1 m) gives way to an XMP of the same place that tells more. Otherwise
 # EXIF counts: programs that correct positions afterwards often write EXIF only and leave the old XMP.

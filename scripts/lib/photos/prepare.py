@@ -12,10 +12,10 @@ from typing import Any
 from PIL import Image
 from PIL.ExifTags import IFD
 
-from scripts.lib.exif import read_metadata
 from scripts.lib.photos import panorama
 from scripts.lib.photos.contact import thumbnail
 from scripts.lib.photos.decode import Picture, decode, decoding_bytes, encode, guarded
+from scripts.lib.photos.exif import read_metadata
 from scripts.lib.photos.judge import Look, look_at
 from scripts.lib.photos.masks import (
     HIDES_ALL,
@@ -31,7 +31,7 @@ from scripts.lib.photos.positions import Given
 from scripts.lib.photos.record import Photo, drop
 from scripts.lib.photos.room import Room
 from scripts.lib.photos.source import SourceFile, read_file
-from scripts.lib.xmp import read_flight_data
+from scripts.lib.photos.xmp import read_flight_data
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pycolmap
 from scripts.lib.core.console import Progress, UserError
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import add_to_zip, writing_zip
-from scripts.lib.jpeg import strip_metadata
+from scripts.lib.photos.jpeg import strip_metadata
 from scripts.lib.sfm.masks import undistort_mask
 from scripts.lib.sfm.quiet import watching
 from scripts.lib.sfm.unpack import MASKS, unpacked

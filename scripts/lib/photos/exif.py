@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from scripts.lib.sensors import sensor_width_mm
+from scripts.lib.photos.sensors import sensor_width_mm
 
 # Damaged EXIF is no news to the user: what cannot be read is simply absent.
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL.TiffImagePlugin")
