@@ -69,7 +69,7 @@ def filtered(
     very photo fit, so leaving it out would always seem to do harm.
     """
     from scripts.lib import evaluate, visibility
-    from scripts.lib.scene import load_scene
+    from scripts.lib.scene.scene import load_scene
     from scripts.lib.train.note import read_note
 
     views = evaluate.choose_views(ply, scene_path, evaluate.Purpose.STEER)

@@ -53,7 +53,7 @@ def targets(
     even when it is above the limit: check_codecs is the gate, on views that this never looks at.
     """
     from scripts.lib import budget, evaluate, visibility
-    from scripts.lib.scene import load_scene
+    from scripts.lib.scene.scene import load_scene
 
     views = evaluate.choose_views(ply, scene_path, evaluate.Purpose.STEER)
     scene, trained = load_scene(scene_path, LONG_SIDE), views.split.trained

@@ -15,7 +15,7 @@ from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
 from scripts.lib.gaussians import read_ply
 from scripts.lib.render.arguments import add_compute_arguments
-from scripts.lib.scene import load_scene
+from scripts.lib.scene.scene import load_scene
 from scripts.lib.visit import plan_visit
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib import start_view, tour
+from scripts.lib import tour
 from scripts.lib.bundle import check_view
 from scripts.lib.core.console import Progress, UserError, run_main, say
 from scripts.lib.core.files import read_json, write_bytes, write_json
@@ -25,6 +25,7 @@ from scripts.lib.core.threads import use_threads
 from scripts.lib.film import writing_film
 from scripts.lib.gaussians import read_ply
 from scripts.lib.render.arguments import add_compute_arguments
+from scripts.lib.scene.scene import start_view
 
 SIZES = {"cpu": (640, 12), "cuda": (1280, 30)}  # width in pixels and frames a second
 STOP_SIDE = 320  # pixels across each picture of the strip

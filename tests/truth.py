@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from scripts.lib.core.geo import Sim3, fit_sim3
-from scripts.lib.scene import Scene, fit
+from scripts.lib.scene.scene import Scene, fit
 
 Float = npt.NDArray[np.float64]
 

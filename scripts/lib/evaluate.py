@@ -16,8 +16,8 @@ from scripts.lib.core.console import UserError, say
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.metrics import psnr, ssim
 from scripts.lib.render.renderer import Picture, Renderer
-from scripts.lib.scene import Scene, load_scene
-from scripts.lib.split import Split, recorded, split_in_two
+from scripts.lib.scene.scene import Scene, load_scene
+from scripts.lib.scene.split import Split, recorded, split_in_two
 from scripts.lib.train.note import TrainingNote, read_note
 
 ELSEWHERE = TrainingNote(resolution=480, holdout=8)  # of a splat that says nothing of its training

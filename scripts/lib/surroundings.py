@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from scripts.lib.start_view import core_of
+from scripts.lib.scene.start_view import core_of
 
 Float = npt.NDArray[np.float64]
 

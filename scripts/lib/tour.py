@@ -17,7 +17,7 @@ from scipy import ndimage, sparse
 
 from scripts.lib import spline
 from scripts.lib.occupancy import Occupancy
-from scripts.lib.start_view import StartView
+from scripts.lib.scene.start_view import StartView
 
 Float = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from scripts.lib.gaussians import Gaussians
 from scripts.lib.render.renderer import Renderer
-from scripts.lib.scene import Scene
+from scripts.lib.scene.scene import Scene
 
 Float = npt.NDArray[np.float64]
 

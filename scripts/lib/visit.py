@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib import occupancy, start_view, surroundings, tour
+from scripts.lib import occupancy, surroundings, tour
 from scripts.lib.core.console import UserError
 from scripts.lib.gaussians import Gaussians
-from scripts.lib.scene import Scene
-from scripts.lib.start_view import StartView
+from scripts.lib.scene.scene import Scene, start_view
+from scripts.lib.scene.start_view import StartView
 
 SIGHTS = 200  # points that tell what is hidden from a camera
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from scripts.lib.colmap_model import Model, View, model_members
 from scripts.lib.core.files import add_to_zip, writing_zip
-from scripts.lib.scene import Scene, load_scene
-from scripts.lib.start_view import look_at
+from scripts.lib.scene.colmap_model import Model, View, model_members
+from scripts.lib.scene.scene import Scene, load_scene
+from scripts.lib.scene.start_view import look_at
 
 
 def make_scene(path: Path, points: int, size: tuple[int, int], views: int, seed: int = 0) -> Scene:

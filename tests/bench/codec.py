@@ -22,7 +22,7 @@ from scripts.lib.gaussians import Gaussians, write_ply
 from scripts.lib.metrics import psnr
 from scripts.lib.poster import BACKGROUND
 from scripts.lib.render.renderer import Renderer
-from scripts.lib.start_view import intrinsics, look_at
+from scripts.lib.scene.start_view import intrinsics, look_at
 
 VIEWS, SIZE, FOV = 12, (480, 480), 45.0
 

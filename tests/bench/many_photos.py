@@ -25,7 +25,7 @@ from scripts.lib.core.threads import use_threads
 from scripts.lib.gaussians import read_ply
 from scripts.lib.poster import BACKGROUND
 from scripts.lib.render.renderer import Renderer
-from scripts.lib.scene import Scene, load_scene
+from scripts.lib.scene.scene import Scene, load_scene
 
 SETS = (600, 300, 150, 75)
 STRAY, TURN = 0.02, 0.06  # of the path: share of its size to the sides; radians

@@ -18,7 +18,7 @@ from scripts.lib.core.files import read_json
 from scripts.lib.gaussians import read_ply
 from scripts.lib.metrics import psnr, ssim
 from scripts.lib.poster import render
-from scripts.lib.scene import load_scene
+from scripts.lib.scene.scene import load_scene
 from scripts.lib.train.note import read_note
 from tests.conftest import ROOT
 from tests.truth import align, heldback, read_truth

@@ -99,8 +99,8 @@ def curve(scene_path: Path, threads: int) -> dict[str, Any]:
     """
     from dataclasses import replace
 
-    from scripts.lib.scene import load_scene
-    from scripts.lib.split import split_scene
+    from scripts.lib.scene.scene import load_scene
+    from scripts.lib.scene.split import split_scene
     from scripts.lib.train.loop import train
     from scripts.lib.train.options import Capture, TrainOptions, resolution_for, resolve
 

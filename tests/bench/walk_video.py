@@ -22,7 +22,7 @@ from scripts.lib.film import writing_film
 from scripts.lib.gaussians import read_ply
 from scripts.lib.poster import BACKGROUND
 from scripts.lib.render.renderer import Renderer
-from scripts.lib.scene import load_scene
+from scripts.lib.scene.scene import load_scene
 
 
 def walk(scene_folder: Path, film: Path, photos: int, width: int, fps: int, pace: float) -> int:

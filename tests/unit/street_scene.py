@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.lib.colmap_model import Model, View
-from scripts.lib.start_view import look_at
+from scripts.lib.scene.colmap_model import Model, View
+from scripts.lib.scene.start_view import look_at
 from tests.unit.splat_scene import write_photos
 
 WIDTH, HEIGHT, FOCAL = 160, 120, 110.0

@@ -16,7 +16,7 @@ from scripts.lib.gaussians import write_ply
 from scripts.lib.pose_refinement import refined
 from scripts.lib.rasterise import rasterise
 from scripts.lib.render.renderer import Renderer
-from scripts.lib.scene import Scene, load_scene, usual_depths
+from scripts.lib.scene.scene import Scene, load_scene, usual_depths
 from scripts.lib.train.cameras import (
     POSE_BOUND,
     REFINED,
@@ -290,7 +290,7 @@ def test_judged_twice(scene: Scene, tmp_path: Path) -> None:
         dataclasses.replace(view, world_to_camera=pose)
         for view, pose in zip(views, given.world_to_camera, strict=True)
     ]
-    from scripts.lib.colmap_model import Model
+    from scripts.lib.scene.colmap_model import Model
     from tests.unit.splat_scene import photograph, write_photos
 
     model = Model(tuple(moved), truth.means.astype(float), np.zeros((200, 3), np.uint8))

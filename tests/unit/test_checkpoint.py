@@ -22,7 +22,7 @@ from botocore.stub import Stubber
 from scripts.lib.core.console import UserError
 from scripts.lib.core.digest import code_digest
 from scripts.lib.core.files import read_json
-from scripts.lib.scene import load_scene
+from scripts.lib.scene.scene import load_scene
 from scripts.lib.train.checkpoint import Checkpoints, run_key
 from scripts.lib.train.options import TrainOptions, resolve
 from scripts.lib.train.trainer import Trainer

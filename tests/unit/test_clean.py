@@ -16,7 +16,7 @@ from scripts.lib.clean import CleanOptions, cropped, suspects
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json
 from scripts.lib.gaussians import Gaussians, read_ply, write_ply
-from scripts.lib.scene import load_scene
+from scripts.lib.scene.scene import load_scene
 from scripts.lib.train.note import TrainingNote, read_note
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
@@ -142,7 +142,7 @@ def test_weights_are_what_a_picture_is_made_of(folder: Path) -> None:
         gaussians, sh0=np.full((TRUE, 3), 0.5 / 0.28209479177387814, np.float32)
     )
     from scripts.lib.evaluate import Views, render_views
-    from scripts.lib.split import split_scene
+    from scripts.lib.scene.split import split_scene
 
     views = Views(scene, [0], False, split_scene(scene, 0))
     alpha = next(render_views(white, views, "cpu"))[..., 0]

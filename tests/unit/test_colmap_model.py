@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib.colmap_model import (
+from scripts.lib.core.console import UserError
+from scripts.lib.scene.colmap_model import (
     Model,
     View,
     model_members,
@@ -19,7 +20,6 @@ from scripts.lib.colmap_model import (
     read_model,
     rotation_from_quat,
 )
-from scripts.lib.core.console import UserError
 
 numbers = st.floats(-1, 1, width=32)
 

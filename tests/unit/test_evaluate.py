@@ -20,8 +20,8 @@ from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json, reading_zip
 from scripts.lib.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.render.device import Device
-from scripts.lib.scene import load_scene
-from scripts.lib.split import Split
+from scripts.lib.scene.scene import load_scene
+from scripts.lib.scene.split import Split
 from scripts.lib.train.note import TrainingNote, read_note
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 

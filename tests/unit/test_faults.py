@@ -21,7 +21,7 @@ from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.photos.source import list_source, read_file
 from scripts.lib.report.pictures import view_uris
-from scripts.lib.scene import load_scene
+from scripts.lib.scene.scene import load_scene
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
 

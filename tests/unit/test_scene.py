@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.lib.colmap_model import Model, View, model_members
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import add_to_zip, writing_zip
-from scripts.lib.scene import fit, load_scene
+from scripts.lib.scene.colmap_model import Model, View, model_members
+from scripts.lib.scene.scene import fit, load_scene
 
 
 def write(path: Path, photo: bytes | None = None) -> Path:

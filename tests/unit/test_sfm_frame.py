@@ -14,10 +14,10 @@ from scipy.spatial.transform import Rotation
 
 from scripts.lib.contracts.placing import placing
 from scripts.lib.core.geo import Sim3, utm_epsg
+from scripts.lib.scene.start_view import look_at
 from scripts.lib.sfm.frame import place_calibrated
 from scripts.lib.sfm.gps import find_located, fit_to_gps, priors
 from scripts.lib.sfm.gravity import up_direction
-from scripts.lib.start_view import look_at
 from tests.unit.sfm_scene import centres, synthetic
 
 ORIGIN = (50.1, 14.4, 250.0)

@@ -20,7 +20,7 @@ from PIL import Image
 from scripts import extract_features, map_scene, match_photos, undistort
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.jpeg import strip_metadata
-from scripts.lib.scene import load_scene
+from scripts.lib.scene.scene import load_scene
 from scripts.lib.sfm.own_lenses import with_own_cameras
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.sfm.undistort import undistort as undistort_photos

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.scene import Scene
-from scripts.lib.split import STEERING_SHARE, Split, recorded, split_in_two, split_scene
+from scripts.lib.scene.scene import Scene
+from scripts.lib.scene.split import STEERING_SHARE, Split, recorded, split_in_two, split_scene
 
 
 def scene(centres: list[tuple[float, float, float]]) -> Scene:

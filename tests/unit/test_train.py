@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 
 from scripts.lib import evaluate
-from scripts.lib.colmap_model import read_model
 from scripts.lib.core import provenance
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import add_to_zip, read_json, reading_zip, writing_zip
 from scripts.lib.gaussians import read_ply
 from scripts.lib.rasterise import rasterise
-from scripts.lib.scene import load_scene
-from scripts.lib.split import recorded, split_scene
+from scripts.lib.scene.colmap_model import read_model
+from scripts.lib.scene.scene import load_scene
+from scripts.lib.scene.split import recorded, split_scene
 from scripts.lib.train import densify, memory, photos
 from scripts.lib.train import trainer as trainers
 from scripts.lib.train.cameras import Poses
@@ -60,8 +60,8 @@ def scene_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_scene(path, gaussians, make_views())
     with reading_zip(path) as archive:
         photos = {name: archive.read(name) for name in archive.namelist() if "images/" in name}
-    from scripts.lib.colmap_model import Model, model_members
     from scripts.lib.core.files import add_to_zip, writing_zip
+    from scripts.lib.scene.colmap_model import Model, model_members
 
     views = make_views(offset=OFFSET)
     model = Model(tuple(views), moved.means.astype(float), np.full((200, 3), 128, np.uint8))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.lib.scene import load_scene
+from scripts.lib.scene.scene import load_scene
 from scripts.lib.train.loop import train
 from scripts.lib.train.options import TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES

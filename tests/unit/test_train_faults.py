@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from scripts.lib.core.console import UserError
-from scripts.lib.scene import load_scene
+from scripts.lib.scene.scene import load_scene
 from scripts.lib.train import trainer as trainers
 from scripts.lib.train.options import TrainOptions, resolve
 from scripts.lib.train.step import AutogradStep

@@ -18,7 +18,7 @@ import pytest
 
 from scripts.lib.gaussians import read_ply
 from scripts.lib.metrics import psnr
-from scripts.lib.start_view import look_at
+from scripts.lib.scene.start_view import look_at
 from tests.web import browser
 from tests.web.conftest import Opened
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from scripts.lib.gaussians import read_ply
-from scripts.lib.scene import load_scene
+from scripts.lib.scene.scene import load_scene
 from scripts.verify import problems
 from tests.truth import align, read_truth
 from tests.workflow.conftest import (

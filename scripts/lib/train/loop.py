@@ -16,7 +16,7 @@ import torch
 
 from scripts.lib.core.console import Progress, say
 from scripts.lib.gaussians import Gaussians
-from scripts.lib.scene import Scene
+from scripts.lib.scene.scene import Scene
 from scripts.lib.train.checkpoint import Checkpoints
 from scripts.lib.train.options import Settings
 from scripts.lib.train.trainer import Trainer

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from scripts.lib.scene import Scene
-from scripts.lib.split import Split
+from scripts.lib.scene.scene import Scene
+from scripts.lib.scene.split import Split
 from scripts.lib.train.initialise import Frame
 from scripts.lib.train.memory import Place
 from scripts.lib.train.stream import AHEAD, StreamedPhotos

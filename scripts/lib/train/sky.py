@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from scripts.lib.gaussians import SH_C0
-from scripts.lib.scene import Scene
-from scripts.lib.sky import SkyView, sky_directions
+from scripts.lib.scene.scene import Scene
+from scripts.lib.scene.sky import SkyView, sky_directions
 from scripts.lib.train.initialise import Frame, raw_tensors
 
 FAR = 20.0  # times the cameras' or the points' reach, whichever is farther

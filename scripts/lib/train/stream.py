@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from scripts.lib.core.threads import threads
-from scripts.lib.scene import Scene
+from scripts.lib.scene.scene import Scene
 
 AHEAD = 4  # steps that are decoded before they are needed
 

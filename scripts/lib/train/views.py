@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scripts.lib.scene import Scene, fit
+from scripts.lib.scene.scene import Scene, fit
 from scripts.lib.train.initialise import Frame
 from scripts.lib.train.stream import StreamedPhotos
 

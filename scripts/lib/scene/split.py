@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from scripts.lib.core.console import UserError
-from scripts.lib.scene import Scene
+from scripts.lib.scene.scene import Scene
 
 # A camera that sees the scene from less than this far beside another one (radians of parallax at the
 # scene's depth, and between the viewing directions) has as good as seen its photo.

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from scripts.lib.colmap_model import Model, read_model
 from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import reading_zip
+from scripts.lib.scene.colmap_model import Model, read_model
 
 Bytes = npt.NDArray[np.uint8]
 

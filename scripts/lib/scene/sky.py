@@ -18,7 +18,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from scripts.lib.core.threads import threads
-from scripts.lib.scene import Scene
+from scripts.lib.scene.scene import Scene
 
 Float = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
