@@ -19,8 +19,8 @@ from scripts.lib.core.files import read_json, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
-from scripts.lib.gaussians import Gaussians, read_ply
 from scripts.lib.render.arguments import add_compute_arguments
+from scripts.lib.splat.gaussians import Gaussians, read_ply
 
 if TYPE_CHECKING:
     from scripts.lib.render.device import Device

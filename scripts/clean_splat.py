@@ -22,8 +22,8 @@ from scripts.lib.core.files import replacing, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
-from scripts.lib.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.render.arguments import add_compute_arguments
+from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
 
 LONG_SIDE = 480  # pixels of the views that tell what was seen; more shows no more Gaussians
 

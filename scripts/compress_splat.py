@@ -21,8 +21,8 @@ from scripts.lib.core.files import replacing, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
-from scripts.lib.gaussians import Gaussians
 from scripts.lib.render.arguments import add_compute_arguments
+from scripts.lib.splat.gaussians import Gaussians
 
 LONG_SIDE = 480  # pixels of the training views that tell how much each Gaussian is seen
 SPZ_BITS = (

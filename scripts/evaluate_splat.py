@@ -17,8 +17,8 @@ from scripts.lib.core.files import add_to_zip, write_json, writing_zip
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
-from scripts.lib.gaussians import read_ply
 from scripts.lib.render.arguments import add_compute_arguments
+from scripts.lib.splat.gaussians import read_ply
 
 if TYPE_CHECKING:
     from scripts.lib.render.device import Device

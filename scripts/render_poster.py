@@ -13,9 +13,9 @@ from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import write_bytes, write_json
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
-from scripts.lib.gaussians import read_ply
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.scene.scene import load_scene
+from scripts.lib.splat.gaussians import read_ply
 from scripts.lib.visit import plan_visit
 
 

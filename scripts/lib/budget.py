@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
+from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Gaussians
 
 KEEPS = (1.0, 0.9, 0.75, 0.6, 0.5, 0.35, 0.25)  # shares of the Gaussians, the most seen ones
 # Bytes of a Gaussian in a SOG, for ranking only, as measured on real scenes: 13 for place, shape and

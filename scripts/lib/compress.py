@@ -16,7 +16,7 @@ from scripts.lib.codecs import compare, compressed_ply, sog, sog_palette, spz
 from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import add_to_zip, replacing, writing_zip
-from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
+from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Gaussians
 
 FORMATS = ("sog", "spz", "compressed_ply")
 

@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from scripts.lib.core.console import UserError, say
-from scripts.lib.gaussians import Gaussians
 from scripts.lib.metrics import psnr, ssim
 from scripts.lib.render.renderer import Picture, Renderer
 from scripts.lib.scene.scene import Scene, load_scene
 from scripts.lib.scene.split import Split, recorded, split_in_two
+from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.train.note import TrainingNote, read_note
 
 ELSEWHERE = TrainingNote(resolution=480, holdout=8)  # of a splat that says nothing of its training

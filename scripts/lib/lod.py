@@ -24,8 +24,8 @@ from scripts.lib.codecs.values import logit, morton_order, sigmoid
 from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import reading_zip
-from scripts.lib.gaussians import Gaussians
-from scripts.lib.occupancy import axes_of
+from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.splat.occupancy import axes_of
 
 Rows = npt.NDArray[np.int64]
 

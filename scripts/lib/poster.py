@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from scripts.lib.gaussians import Gaussians
 from scripts.lib.render.renderer import Colour, Picture, Renderer
+from scripts.lib.splat.gaussians import Gaussians
 
 SIZE = (1200, 630)  # what link previews ask for
 BACKGROUND = (0x10 / 255, 0x12 / 255, 0x14 / 255)  # the page's own, where the splat is empty

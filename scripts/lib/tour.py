@@ -16,8 +16,8 @@ import numpy.typing as npt
 from scipy import ndimage, sparse
 
 from scripts.lib import spline
-from scripts.lib.occupancy import Occupancy
 from scripts.lib.scene.start_view import StartView
+from scripts.lib.splat.occupancy import Occupancy
 
 Float = npt.NDArray[np.float64]
 

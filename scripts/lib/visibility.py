@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.gaussians import Gaussians
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.scene import Scene
+from scripts.lib.splat.gaussians import Gaussians
 
 Float = npt.NDArray[np.float64]
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib import occupancy, surroundings, tour
+from scripts.lib import surroundings, tour
 from scripts.lib.core.console import UserError
-from scripts.lib.gaussians import Gaussians
 from scripts.lib.scene.scene import Scene, start_view
 from scripts.lib.scene.start_view import StartView
+from scripts.lib.splat import occupancy
+from scripts.lib.splat.gaussians import Gaussians
 
 SIGHTS = 200  # points that tell what is hidden from a camera
 

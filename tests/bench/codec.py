@@ -18,11 +18,11 @@ import numpy as np
 from scripts.lib import compress
 from scripts.lib.budget import EFFORTS
 from scripts.lib.codecs import decode, sog
-from scripts.lib.gaussians import Gaussians, write_ply
 from scripts.lib.metrics import psnr
 from scripts.lib.poster import BACKGROUND
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.start_view import intrinsics, look_at
+from scripts.lib.splat.gaussians import Gaussians, write_ply
 
 VIEWS, SIZE, FOV = 12, (480, 480), 45.0
 

@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from scripts.lib.codecs import sog
-from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
+from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Gaussians
 
 
 def place(count: int, degree: int, seed: int = 0) -> Gaussians:

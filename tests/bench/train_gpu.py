@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from scripts.lib.evaluate import Picture, Views, likeness, mean, photo_of, psnr, render_views
-from scripts.lib.gaussians import Gaussians, write_ply
 from scripts.lib.losses import photo_loss
 from scripts.lib.scene.scene import Scene, load_scene
 from scripts.lib.scene.split import split_scene
+from scripts.lib.splat.gaussians import Gaussians, write_ply
 from scripts.lib.train.initialise import frame_of, initial_tensors
 from scripts.lib.train.loop import train
 from scripts.lib.train.options import Capture, Settings, TrainOptions, resolution_for, resolve

@@ -15,8 +15,8 @@ from scripts.lib import visibility
 from scripts.lib.clean import CleanOptions, cropped, suspects
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json
-from scripts.lib.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.scene.scene import load_scene
+from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.train.note import TrainingNote, read_note
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 

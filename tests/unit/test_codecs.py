@@ -20,7 +20,13 @@ from scripts.lib import codecs, node
 from scripts.lib.codecs import codebook, compare, compressed_ply, rotations, sog, spz, values
 from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.core.console import UserError
-from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians, is_antialiased, read_ply, write_ply
+from scripts.lib.splat.gaussians import (
+    SH_COEFFICIENTS,
+    Gaussians,
+    is_antialiased,
+    read_ply,
+    write_ply,
+)
 
 SUFFIX = {"sog": ".sog", "spz": ".spz", "compressed_ply": ".compressed.ply"}
 ENCODE: dict[str, Callable[[Gaussians], Encoded]] = {

@@ -18,10 +18,10 @@ from scripts import check_codecs, clean_splat, compress_splat, evaluate_splat
 from scripts.lib import evaluate
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json, reading_zip
-from scripts.lib.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.render.device import Device
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.scene.split import Split
+from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.train.note import TrainingNote, read_note
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 

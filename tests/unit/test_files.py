@@ -19,9 +19,9 @@ from PIL import Image
 from scripts.lib.core import faults, files
 from scripts.lib.core.console import UserError, run_main
 from scripts.lib.core.files import part_file, replacing, scratch_folder, write_bytes, writing_zip
-from scripts.lib.gaussians import write_ply
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
+from scripts.lib.splat.gaussians import write_ply
 from tests.conftest import ROOT
 from tests.unit.splat_scene import make_gaussians
 

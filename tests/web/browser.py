@@ -24,10 +24,10 @@ from scripts.lib import compress
 from scripts.lib.bundle import WebOptions
 from scripts.lib.codecs import sog
 from scripts.lib.core.console import UserError
-from scripts.lib.gaussians import Gaussians, write_ply
 from scripts.lib.node import node_modules
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.start_view import StartView, look_at
+from scripts.lib.splat.gaussians import Gaussians, write_ply
 from scripts.lib.visit import plan_visit
 from scripts.serve import make_server
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts.lib.gaussians import read_ply
 from scripts.lib.scene.scene import load_scene
+from scripts.lib.splat.gaussians import read_ply
 from scripts.verify import problems
 from tests.truth import align, read_truth
 from tests.workflow.conftest import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.lib.codecs import compressed_ply, sog, splat, spz
 from scripts.lib.core.console import UserError
-from scripts.lib.gaussians import Gaussians, read_ply
+from scripts.lib.splat.gaussians import Gaussians, read_ply
 
 READS = ".ply, .compressed.ply, .sog (or its folder), .spz, .splat"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.gaussians import Array
+from scripts.lib.splat.gaussians import Array
 
 ENTRIES = 256
 ITERATIONS = 100

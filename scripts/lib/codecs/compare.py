@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from scripts.lib.codecs.rotations import angles
 from scripts.lib.codecs.values import sigmoid
-from scripts.lib.gaussians import Gaussians
+from scripts.lib.splat.gaussians import Gaussians
 
 
 @dataclass(frozen=True)

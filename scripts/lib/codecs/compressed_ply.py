@@ -21,7 +21,7 @@ from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.codecs.rotations import HALF_SQRT, from_smallest_three, smallest_three
 from scripts.lib.codecs.values import logit, morton_order, sigmoid, to_bytes
 from scripts.lib.core.console import UserError
-from scripts.lib.gaussians import (
+from scripts.lib.splat.gaussians import (
     SH_C0,
     SH_COEFFICIENTS,
     Array,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.gaussians import Array
+from scripts.lib.splat.gaussians import Array
 
 # For each dropped component of (w, x, y, z), the three that are stored, in order.
 STORED = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])

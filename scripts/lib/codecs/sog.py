@@ -30,7 +30,7 @@ from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import add_to_zip, reading_zip
 from scripts.lib.core.threads import threads
-from scripts.lib.gaussians import SH_COEFFICIENTS, Array, Gaussians
+from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Array, Gaussians
 
 Pixels = npt.NDArray[np.uint8]
 VERSION = 2

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.gaussians import Array
+from scripts.lib.splat.gaussians import Array
 
 Labels = npt.NDArray[np.int64]
 MOST_ENTRIES = 65536  # labels are two bytes

@@ -9,7 +9,7 @@ import numpy as np
 from scripts.lib.codecs.rotations import normalised
 from scripts.lib.codecs.values import logit
 from scripts.lib.core.console import UserError
-from scripts.lib.gaussians import SH_C0, Gaussians
+from scripts.lib.splat.gaussians import SH_C0, Gaussians
 
 RECORD = np.dtype(
     [("mean", "<f4", 3), ("scale", "<f4", 3), ("colour", "u1", 4), ("rotation", "u1", 4)]

@@ -28,7 +28,7 @@ from scripts.lib.codecs.rotations import (
 )
 from scripts.lib.codecs.values import logit, morton_order, sigmoid, to_bytes
 from scripts.lib.core.console import UserError
-from scripts.lib.gaussians import SH_COEFFICIENTS, Array, Gaussians
+from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Array, Gaussians
 
 MAGIC = 0x5053474E  # "NGSP"
 ANTIALIASED = 1  # bit of the flags

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from scripts.lib.gaussians import SH_C0, Gaussians
 from scripts.lib.rasterise import rasterise
+from scripts.lib.splat.gaussians import SH_C0, Gaussians
 
 Picture = npt.NDArray[np.float32]
 Float = npt.NDArray[np.float64]

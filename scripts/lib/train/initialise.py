@@ -10,8 +10,8 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from scripts.lib.gaussians import SH_C0, SH_COEFFICIENTS
 from scripts.lib.scene.scene import Scene
+from scripts.lib.splat.gaussians import SH_C0, SH_COEFFICIENTS
 
 Float = npt.NDArray[np.float64]
 # A run starts with this share of its cap, by jittered copies where structure from motion found fewer

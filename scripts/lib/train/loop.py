@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from scripts.lib.core.console import Progress, say
-from scripts.lib.gaussians import Gaussians
 from scripts.lib.scene.scene import Scene
+from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.train.checkpoint import Checkpoints
 from scripts.lib.train.options import Settings
 from scripts.lib.train.trainer import Trainer

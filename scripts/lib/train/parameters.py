@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scripts.lib.gaussians import Gaussians
+from scripts.lib.splat.gaussians import Gaussians
 
 # Adam's learning rates in a scene of radius 1, the values 3D Gaussian splatting is usually run with.
 # The constant band of the harmonics has its own rate, twenty times that of the others.

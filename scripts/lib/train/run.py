@@ -12,10 +12,10 @@ from scripts.lib.core.console import say
 from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
-from scripts.lib.gaussians import write_ply
 from scripts.lib.render.device import Device
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.scene.split import split_scene
+from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.train.checkpoint import Checkpoints, run_key
 from scripts.lib.train.loop import train
 from scripts.lib.train.note import TrainingNote

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scripts.lib.gaussians import SH_C0
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.sky import SkyView, sky_directions
+from scripts.lib.splat.gaussians import SH_C0
 from scripts.lib.train.initialise import Frame, raw_tensors
 
 FAR = 20.0  # times the cameras' or the points' reach, whichever is farther

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from scripts.lib.core.console import UserError, say
-from scripts.lib.gaussians import SH_COEFFICIENTS, Gaussians
 from scripts.lib.scene.scene import Scene, usual_depths
 from scripts.lib.scene.sky import SkyView, find_sky
 from scripts.lib.scene.split import split_scene
+from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Gaussians
 from scripts.lib.train import densify
 from scripts.lib.train.cameras import FEWEST_PHOTOS, Exposures, Focals, Poses, camera_rate
 from scripts.lib.train.initialise import frame_of, initial_tensors

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from scripts.lib.codecs.values import sigmoid
-from scripts.lib.gaussians import Gaussians
+from scripts.lib.splat.gaussians import Gaussians
 
 Float = npt.NDArray[np.float64]
 
