@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from scripts.lib.core.files import add_to_zip, writing_zip
 from scripts.lib.core.geo import fit_sim3
-from scripts.lib.rasterise import rasterise
+from scripts.lib.render.rasterise import rasterise
 from scripts.lib.scene.colmap_model import Model, View, model_members
 from scripts.lib.splat.gaussians import SH_C0, Gaussians
 

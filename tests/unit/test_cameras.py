@@ -13,7 +13,7 @@ from scripts import evaluate_splat
 from scripts.lib import evaluate
 from scripts.lib.core.files import read_json
 from scripts.lib.pose_refinement import refined
-from scripts.lib.rasterise import rasterise
+from scripts.lib.render.rasterise import rasterise
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.scene import Scene, load_scene, usual_depths
 from scripts.lib.splat.gaussians import write_ply

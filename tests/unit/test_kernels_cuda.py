@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.lib.rasterise.reference import sh_basis
+from scripts.lib.render.rasterise.reference import sh_basis
 from scripts.lib.train.parameters import ADAM
 
 pytest.importorskip("triton", reason="triton comes with torch's CUDA build")

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.lib import metrics
-from scripts.lib.losses import photo_loss, reference
-from scripts.lib.losses.cpu import loss_and_gradient
+from scripts.lib.render.losses import photo_loss, reference
+from scripts.lib.render.losses.cpu import loss_and_gradient
 
 
 def images(width: int, height: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,7 +101,7 @@ def test_triton_kernels_agree(masked: bool, tmp_path: Path, root: Path) -> None:
     torch.save([render, photo, mask], tmp_path / "in.pt")
     program = (
         "import sys, torch\n"
-        "from scripts.lib.losses.cuda import loss_and_gradient\n"
+        "from scripts.lib.render.losses.cuda import loss_and_gradient\n"
         "render, photo, mask = torch.load(sys.argv[1])\n"
         "torch.save(loss_and_gradient(render, photo, 0.3, mask), sys.argv[2])\n"
     )

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from scripts.lib.rasterise import rasterise
+from scripts.lib.render.rasterise import rasterise
 from tests.unit.splat_scene import look_at_origin
 
 NAMES = ("means", "quats", "scales", "opacities", "sh")
@@ -217,7 +217,7 @@ def test_the_number_of_threads_changes_no_bit(tmp_path: Path, root: Path) -> Non
     """Work is cut into pieces that do not depend on who does them."""
     program = (
         "import sys, torch\n"
-        "from scripts.lib.rasterise import rasterise\n"
+        "from scripts.lib.render.rasterise import rasterise\n"
         "from tests.unit.test_rasterise import cloud, camera, SIZE\n"
         "leaves = [v.requires_grad_() for v in cloud(900, 2).values()]\n"
         "colour, _ = rasterise(*leaves, *camera(0.7), SIZE)\n"

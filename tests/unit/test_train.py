@@ -16,7 +16,7 @@ from scripts.lib import evaluate
 from scripts.lib.core import provenance
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import add_to_zip, read_json, reading_zip, writing_zip
-from scripts.lib.rasterise import rasterise
+from scripts.lib.render.rasterise import rasterise
 from scripts.lib.scene.colmap_model import read_model
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.scene.split import recorded, split_scene

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from scripts.lib.rasterise import rasterise
+from scripts.lib.render.rasterise import rasterise
 from scripts.lib.splat.gaussians import SH_C0, Gaussians
 
 Picture = npt.NDArray[np.float32]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from scripts.lib.losses import photo_loss
-from scripts.lib.rasterise import rasterise
+from scripts.lib.render.losses import photo_loss
+from scripts.lib.render.rasterise import rasterise
 from scripts.lib.train.cameras import Exposures, Focals, Poses
 from scripts.lib.train.densify import shake
 from scripts.lib.train.parameters import NAMES, Parameters

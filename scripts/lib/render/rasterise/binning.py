@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.kernels.jit import compiled, inlined, parallel, take_next
-from scripts.lib.rasterise.projection import (
+from scripts.lib.render.rasterise.projection import (
     ALPHA_MIN,
     LOG,
     REACH_X,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from scripts.lib.kernels.jit import LOCK, threads
-from scripts.lib.rasterise import binning, projection, tiles
+from scripts.lib.render.rasterise import binning, projection, tiles
 
 
 @dataclass

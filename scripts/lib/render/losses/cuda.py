@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from scripts.lib.losses.reference import C1, C2, SIGMA, WINDOW
+from scripts.lib.render.losses.reference import C1, C2, SIGMA, WINDOW
 
 BLOCK = 512
 REACH = WINDOW - 1

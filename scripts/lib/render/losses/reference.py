@@ -15,7 +15,7 @@ def photo_loss(
     ssim_weight: float = 0.2,
     mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """As `scripts.lib.losses.photo_loss`, for two images (H, W, 3) with values about 0..1."""
+    """As `scripts.lib.render.losses.photo_loss`, for two images (H, W, 3) with values about 0..1."""
     if mask is None:
         return _photo_loss(render, photo, ssim_weight)
     mask = mask.reshape(*render.shape[:2], 1).to(render)

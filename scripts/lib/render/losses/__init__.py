@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from scripts.lib.losses.reference import WINDOW
+from scripts.lib.render.losses.reference import WINDOW
 
 
 class _PhotoLoss(torch.autograd.Function):
@@ -15,9 +15,9 @@ class _PhotoLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, render: Any, photo: Any, ssim_weight: float, mask: Any) -> Any:
         if render.is_cuda:
-            from scripts.lib.losses.cuda import loss_and_gradient
+            from scripts.lib.render.losses.cuda import loss_and_gradient
         else:
-            from scripts.lib.losses.cpu import loss_and_gradient
+            from scripts.lib.render.losses.cpu import loss_and_gradient
         loss, gradient = loss_and_gradient(
             render.detach().contiguous(),
             photo.contiguous(),
@@ -49,7 +49,7 @@ def photo_loss(
     if ssim_weight and min(render.shape[:2]) < WINDOW:
         raise ValueError(f"SSIM needs images of at least {WINDOW} x {WINDOW} pixels")
     if not ssim_weight:
-        from scripts.lib.losses.reference import photo_loss as plain
+        from scripts.lib.render.losses.reference import photo_loss as plain
 
         return plain(render, photo.float() / 255, ssim_weight, mask)
     return _PhotoLoss.apply(render, photo, ssim_weight, mask)

@@ -25,7 +25,7 @@ from scripts.lib.kernels.lanes import (
     store,
     total,
 )
-from scripts.lib.rasterise.projection import (
+from scripts.lib.render.rasterise.projection import (
     ALPHA_MIN,
     BLUE,
     G_BLUE,

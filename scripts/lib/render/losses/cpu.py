@@ -12,7 +12,7 @@ import torch
 
 from scripts.lib.kernels.jit import LOCK, compiled, parallel, take_next, threads
 from scripts.lib.kernels.lanes import WIDTH, load, magnitude, select, spread, store, total
-from scripts.lib.losses.reference import C1, C2, SIGMA, WINDOW
+from scripts.lib.render.losses.reference import C1, C2, SIGMA, WINDOW
 
 f32 = np.float32
 _OFFSETS = np.arange(WINDOW) - WINDOW // 2

@@ -69,9 +69,9 @@ def rasterise(
             antialiased,
         )
     if chosen == "reference":
-        from scripts.lib.rasterise.reference import render
+        from scripts.lib.render.rasterise.reference import render
     else:
-        from scripts.lib.rasterise.cpu import render
+        from scripts.lib.render.rasterise.cpu import render
     views = [
         render(
             means,
