@@ -62,7 +62,7 @@ def check_codecs(
     `compressed` is compress_splat's own JSON: what was chosen, and its curve of bytes against dB.
     Raises UserError, after writing, when a file of the page loses more than it may.
     """
-    from scripts.lib import evaluate
+    from scripts.lib.measure import evaluate
 
     views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE, options.resolution)
     photos = [evaluate.photo_of(views, index) for index in views.indices]

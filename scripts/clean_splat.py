@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.clean import FILTERS, CleanOptions, cropped, suspects
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.core.files import replacing, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
+from scripts.lib.measure.clean import FILTERS, CleanOptions, cropped, suspects
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
 
@@ -68,7 +68,7 @@ def filtered(
     Not the views that were trained on: there, a floater that only one of them sees was put to make that
     very photo fit, so leaving it out would always seem to do harm.
     """
-    from scripts.lib import evaluate, visibility
+    from scripts.lib.measure import evaluate, visibility
     from scripts.lib.scene.scene import load_scene
     from scripts.lib.train.note import read_note
 

@@ -52,7 +52,8 @@ def targets(
     Returns what was chosen, every attempt, and the curve of bytes against dB. The last attempt stands
     even when it is above the limit: check_codecs is the gate, on views that this never looks at.
     """
-    from scripts.lib import budget, evaluate, visibility
+    from scripts.lib import budget
+    from scripts.lib.measure import evaluate, visibility
     from scripts.lib.scene.scene import load_scene
 
     views = evaluate.choose_views(ply, scene_path, evaluate.Purpose.STEER)

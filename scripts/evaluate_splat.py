@@ -41,8 +41,8 @@ def evaluate_splat(
     device: Device,
 ) -> dict[str, object]:
     """Measure `ply` on the photos that judge it; write `metrics` and `renders`, return the metrics."""
-    from scripts.lib import evaluate
-    from scripts.lib.pose_refinement import refined
+    from scripts.lib.measure import evaluate
+    from scripts.lib.measure.pose_refinement import refined
     from scripts.lib.render.renderer import Renderer
 
     began = time.monotonic()

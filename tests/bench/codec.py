@@ -18,7 +18,7 @@ import numpy as np
 from scripts.lib import compress
 from scripts.lib.budget import EFFORTS
 from scripts.lib.codecs import decode, sog
-from scripts.lib.metrics import psnr
+from scripts.lib.measure.metrics import psnr
 from scripts.lib.poster import BACKGROUND
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.start_view import intrinsics, look_at

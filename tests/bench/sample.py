@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.lib.core.files import read_json
-from scripts.lib.metrics import psnr, ssim
+from scripts.lib.measure.metrics import psnr, ssim
 from scripts.lib.poster import render
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import read_ply

@@ -20,7 +20,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from scripts.lib.evaluate import Picture, Views, likeness, mean, photo_of, psnr, render_views
+from scripts.lib.measure.evaluate import (
+    Picture,
+    Views,
+    likeness,
+    mean,
+    photo_of,
+    psnr,
+    render_views,
+)
 from scripts.lib.render.losses import photo_loss
 from scripts.lib.scene.scene import Scene, load_scene
 from scripts.lib.scene.split import split_scene

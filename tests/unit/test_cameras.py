@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from scripts import evaluate_splat
-from scripts.lib import evaluate
 from scripts.lib.core.files import read_json
-from scripts.lib.pose_refinement import refined
+from scripts.lib.measure import evaluate
+from scripts.lib.measure.pose_refinement import refined
 from scripts.lib.render.rasterise import rasterise
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.scene import Scene, load_scene, usual_depths

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from scripts import clean_splat
-from scripts.lib import visibility
-from scripts.lib.clean import CleanOptions, cropped, suspects
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json
+from scripts.lib.measure import visibility
+from scripts.lib.measure.clean import CleanOptions, cropped, suspects
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.train.note import TrainingNote, read_note
@@ -141,7 +141,7 @@ def test_weights_are_what_a_picture_is_made_of(folder: Path) -> None:
     white = dataclasses.replace(
         gaussians, sh0=np.full((TRUE, 3), 0.5 / 0.28209479177387814, np.float32)
     )
-    from scripts.lib.evaluate import Views, render_views
+    from scripts.lib.measure.evaluate import Views, render_views
     from scripts.lib.scene.split import split_scene
 
     views = Views(scene, [0], False, split_scene(scene, 0))

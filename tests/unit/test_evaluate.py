@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from scripts import check_codecs, clean_splat, compress_splat, evaluate_splat
-from scripts.lib import evaluate
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json, reading_zip
+from scripts.lib.measure import evaluate
 from scripts.lib.render.device import Device
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.scene.split import Split

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.lib import metrics
+from scripts.lib.measure import metrics
 from scripts.lib.render.losses import photo_loss, reference
 from scripts.lib.render.losses.cpu import loss_and_gradient
 

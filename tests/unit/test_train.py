@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from scripts.lib import evaluate
 from scripts.lib.core import provenance
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import add_to_zip, read_json, reading_zip, writing_zip
+from scripts.lib.measure import evaluate
 from scripts.lib.render.rasterise import rasterise
 from scripts.lib.scene.colmap_model import read_model
 from scripts.lib.scene.scene import load_scene

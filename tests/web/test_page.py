@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from scripts.lib.metrics import psnr
+from scripts.lib.measure.metrics import psnr
 from scripts.lib.scene.start_view import look_at
 from scripts.lib.splat.gaussians import read_ply
 from tests.web import browser

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scripts.lib.metrics import psnr
+from scripts.lib.measure.metrics import psnr
 from scripts.lib.splat.gaussians import read_ply
 from tests.web import browser
 from tests.web.conftest import Opened

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from scripts.lib.core.console import UserError, say
-from scripts.lib.metrics import psnr, ssim
+from scripts.lib.measure.metrics import psnr, ssim
 from scripts.lib.render.renderer import Picture, Renderer
 from scripts.lib.scene.scene import Scene, load_scene
 from scripts.lib.scene.split import Split, recorded, split_in_two

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from scripts.lib.codecs.values import sigmoid
 from scripts.lib.core.crop import parse_crop
+from scripts.lib.measure.visibility import Visibility
 from scripts.lib.scene.start_view import core_of
 from scripts.lib.splat.gaussians import Gaussians
-from scripts.lib.visibility import Visibility
 
 Mask = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float64]
