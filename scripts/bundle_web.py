@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib import bundle, manifest, web_page
-from scripts.lib.codecs import sog as sog_codec
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.core.files import (
     add_to_zip,
@@ -31,6 +30,7 @@ from scripts.lib.core.files import (
     writing_zip,
 )
 from scripts.lib.core.options import parse_options
+from scripts.lib.encode.codecs import sog as sog_codec
 from scripts.lib.node import node_modules
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.lib import lod
-from scripts.lib.codecs import decode
 from scripts.lib.core.console import Progress, UserError, run_main, say
 from scripts.lib.core.files import read_json, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
+from scripts.lib.encode import lod
+from scripts.lib.encode.codecs import decode
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.splat.gaussians import Gaussians, read_ply
 

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import compress, lod
-from scripts.lib.codecs import decode, sog
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.core.files import replacing, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
+from scripts.lib.encode import formats as compress
+from scripts.lib.encode import lod
+from scripts.lib.encode.codecs import decode, sog
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.splat.gaussians import Gaussians
 
@@ -52,7 +53,7 @@ def targets(
     Returns what was chosen, every attempt, and the curve of bytes against dB. The last attempt stands
     even when it is above the limit: check_codecs is the gate, on views that this never looks at.
     """
-    from scripts.lib import budget
+    from scripts.lib.encode import budget
     from scripts.lib.measure import evaluate, visibility
     from scripts.lib.scene.scene import load_scene
 

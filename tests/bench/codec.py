@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.lib import compress
-from scripts.lib.budget import EFFORTS
-from scripts.lib.codecs import decode, sog
+from scripts.lib.encode import formats as compress
+from scripts.lib.encode.budget import EFFORTS
+from scripts.lib.encode.codecs import decode, sog
 from scripts.lib.measure.metrics import psnr
 from scripts.lib.poster import BACKGROUND
 from scripts.lib.render.renderer import Renderer

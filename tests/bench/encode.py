@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from scripts.lib.codecs import sog
+from scripts.lib.encode.codecs import sog
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Gaussians
 
 

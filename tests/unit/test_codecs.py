@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from scripts.lib import codecs, node
-from scripts.lib.codecs import codebook, compare, compressed_ply, rotations, sog, spz, values
-from scripts.lib.codecs.encoded import Encoded
+from scripts.lib import node
 from scripts.lib.core.console import UserError
+from scripts.lib.encode import codecs
+from scripts.lib.encode.codecs import codebook, compare, compressed_ply, rotations, sog, spz, values
+from scripts.lib.encode.codecs.encoded import Encoded
 from scripts.lib.splat.gaussians import (
     SH_COEFFICIENTS,
     Gaussians,

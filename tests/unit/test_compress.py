@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from scripts import check_codecs, compress_splat
-from scripts.lib import budget, compress, lod
-from scripts.lib.codecs import decode
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json
+from scripts.lib.encode import budget, lod
+from scripts.lib.encode import formats as compress
+from scripts.lib.encode.codecs import decode
 from scripts.lib.splat.gaussians import Gaussians, write_ply
 from scripts.lib.train.note import TrainingNote
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene

@@ -15,8 +15,8 @@ from scripts.config_manual import manual
 from scripts.cost_scene import CostOptions
 from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.bundle import WebOptions
-from scripts.lib.compress import CompressOptions
 from scripts.lib.core.console import UserError
+from scripts.lib.encode.formats import CompressOptions
 from scripts.lib.measure.clean import CleanOptions
 from scripts.lib.option_checks import check_published
 from scripts.lib.photos.options import ImportOptions

@@ -15,8 +15,8 @@ from PIL import Image
 
 from scripts.bundle_web import write_bundle
 from scripts.lib import bundle, film, manifest, web_page
-from scripts.lib.codecs import sog
 from scripts.lib.core.console import UserError
+from scripts.lib.encode.codecs import sog
 from scripts.lib.privacy import without_host
 from scripts.lib.splat.gaussians import write_ply
 from scripts.publish_web import PublishOptions, publish

@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 
 from scripts.bundle_web import write_bundle
-from scripts.lib import compress
 from scripts.lib.bundle import WebOptions
-from scripts.lib.codecs import sog
 from scripts.lib.core.console import UserError
+from scripts.lib.encode import formats as compress
+from scripts.lib.encode.codecs import sog
 from scripts.lib.node import node_modules
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.start_view import StartView, look_at

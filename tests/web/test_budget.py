@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from scripts.lib.codecs import sog
+from scripts.lib.encode.codecs import sog
 from tests.web import browser
 from tests.web.conftest import Opened
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib import codecs
+from scripts.lib.encode import codecs
 from scripts.lib.measure.metrics import psnr
 from scripts.lib.poster import render
 from tests.web import browser

@@ -21,15 +21,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from scripts.lib.codecs import codebook, sog_palette
-from scripts.lib.codecs.compare import Limits
-from scripts.lib.codecs.encoded import Encoded
-from scripts.lib.codecs.rotations import HALF_SQRT, angles, from_smallest_three, smallest_three
-from scripts.lib.codecs.values import logit, morton_order, sigmoid, to_bytes
 from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import add_to_zip, reading_zip
 from scripts.lib.core.threads import threads
+from scripts.lib.encode.codecs import codebook, sog_palette
+from scripts.lib.encode.codecs.compare import Limits
+from scripts.lib.encode.codecs.encoded import Encoded
+from scripts.lib.encode.codecs.rotations import (
+    HALF_SQRT,
+    angles,
+    from_smallest_three,
+    smallest_three,
+)
+from scripts.lib.encode.codecs.values import logit, morton_order, sigmoid, to_bytes
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Array, Gaussians
 
 Pixels = npt.NDArray[np.uint8]

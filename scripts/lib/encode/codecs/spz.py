@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.codecs.compare import Limits
-from scripts.lib.codecs.encoded import Encoded
-from scripts.lib.codecs.rotations import (
+from scripts.lib.core.console import UserError
+from scripts.lib.encode.codecs.compare import Limits
+from scripts.lib.encode.codecs.encoded import Encoded
+from scripts.lib.encode.codecs.rotations import (
     HALF_SQRT,
     from_smallest_three,
     normalised,
     smallest_three,
 )
-from scripts.lib.codecs.values import logit, morton_order, sigmoid, to_bytes
-from scripts.lib.core.console import UserError
+from scripts.lib.encode.codecs.values import logit, morton_order, sigmoid, to_bytes
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Array, Gaussians
 
 MAGIC = 0x5053474E  # "NGSP"

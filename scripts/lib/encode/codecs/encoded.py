@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.codecs.compare import Limits
+from scripts.lib.encode.codecs.compare import Limits
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.lib.codecs import compressed_ply, sog, splat, spz
 from scripts.lib.core.console import UserError
+from scripts.lib.encode.codecs import compressed_ply, sog, splat, spz
 from scripts.lib.splat.gaussians import Gaussians, read_ply
 
 READS = ".ply, .compressed.ply, .sog (or its folder), .spz, .splat"

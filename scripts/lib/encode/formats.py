@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib import codecs, lod
-from scripts.lib.codecs import compare, compressed_ply, sog, sog_palette, spz
-from scripts.lib.codecs.encoded import Encoded
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import add_to_zip, replacing, writing_zip
+from scripts.lib.encode import codecs, lod
+from scripts.lib.encode.codecs import compare, compressed_ply, sog, sog_palette, spz
+from scripts.lib.encode.codecs.encoded import Encoded
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Gaussians
 
 FORMATS = ("sog", "spz", "compressed_ply")
