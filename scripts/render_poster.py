@@ -16,7 +16,7 @@ from scripts.lib.core.threads import use_threads
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import read_ply
-from scripts.lib.visit import plan_visit
+from scripts.lib.visit.plan import plan_visit
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     use_threads(arguments.threads)
 
-    from scripts.lib import poster
     from scripts.lib.render.device import on_device
+    from scripts.lib.visit.plan import poster
 
     gaussians = read_ply(arguments.ply)
     view, visit = plan_visit(gaussians, load_scene(arguments.scene))

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib import tour
 from scripts.lib.bundle import check_view
 from scripts.lib.core.console import Progress, UserError, run_main, say
 from scripts.lib.core.files import read_json, write_bytes, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
-from scripts.lib.film import writing_film
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.scene.scene import start_view
 from scripts.lib.splat.gaussians import read_ply
+from scripts.lib.visit.film import writing_film
+from scripts.lib.visit.plan import tour
 
 SIZES = {"cpu": (640, 12), "cuda": (1280, 30)}  # width in pixels and frames a second
 STOP_SIDE = 320  # pixels across each picture of the strip
@@ -81,8 +81,8 @@ def film_tour(
     ply: Path, view_path: Path, options: TourOptions, film: Path, strip: Path, device: str
 ) -> int:
     """Write film and strip; returns the number of frames."""
-    from scripts.lib.poster import BACKGROUND, jpeg
     from scripts.lib.render.renderer import Renderer
+    from scripts.lib.visit.poster import BACKGROUND, jpeg
 
     renderer = Renderer(read_ply(ply), device, BACKGROUND)
     automatic = SIZES[device]

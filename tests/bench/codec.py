@@ -19,10 +19,10 @@ from scripts.lib.encode import formats as compress
 from scripts.lib.encode.budget import EFFORTS
 from scripts.lib.encode.codecs import decode, sog
 from scripts.lib.measure.metrics import psnr
-from scripts.lib.poster import BACKGROUND
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.start_view import intrinsics, look_at
 from scripts.lib.splat.gaussians import Gaussians, write_ply
+from scripts.lib.visit.poster import BACKGROUND
 
 VIEWS, SIZE, FOV = 12, (480, 480), 45.0
 

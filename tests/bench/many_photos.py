@@ -22,10 +22,10 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from scripts.lib.core.console import Progress
 from scripts.lib.core.threads import use_threads
-from scripts.lib.poster import BACKGROUND
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.scene import Scene, load_scene
 from scripts.lib.splat.gaussians import read_ply
+from scripts.lib.visit.poster import BACKGROUND
 
 SETS = (600, 300, 150, 75)
 STRAY, TURN = 0.02, 0.06  # of the path: share of its size to the sides; radians

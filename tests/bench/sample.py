@@ -16,10 +16,10 @@ import numpy as np
 
 from scripts.lib.core.files import read_json
 from scripts.lib.measure.metrics import psnr, ssim
-from scripts.lib.poster import render
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import read_ply
 from scripts.lib.train.note import read_note
+from scripts.lib.visit.poster import render
 from tests.conftest import ROOT
 from tests.truth import align, heldback, read_truth
 

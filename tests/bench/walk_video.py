@@ -18,11 +18,11 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from scripts.lib.core.console import Progress
 from scripts.lib.core.threads import use_threads
-from scripts.lib.film import writing_film
-from scripts.lib.poster import BACKGROUND
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import read_ply
+from scripts.lib.visit.film import writing_film
+from scripts.lib.visit.poster import BACKGROUND
 
 
 def walk(scene_folder: Path, film: Path, photos: int, width: int, fps: int, pace: float) -> int:

@@ -28,7 +28,7 @@ from scripts.lib.node import node_modules
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.start_view import StartView, look_at
 from scripts.lib.splat.gaussians import Gaussians, write_ply
-from scripts.lib.visit import plan_visit
+from scripts.lib.visit.plan import plan_visit
 from scripts.serve import make_server
 
 Picture = npt.NDArray[np.float32]

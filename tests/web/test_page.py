@@ -30,7 +30,7 @@ GOOD_DB = 30.0
 @pytest.fixture(scope="module")
 def render(bundle: Path) -> browser.Picture:
     """The PLY from the test's pose by our own rasteriser: it never saw the browser."""
-    from scripts.lib.poster import render
+    from scripts.lib.visit.poster import render
 
     gaussians = read_ply(bundle.parent / "splat.ply")
     pose, K = browser.VIEW.world_to_camera, browser.intrinsics()
@@ -56,7 +56,7 @@ def test_an_antialiased_splat_is_drawn_as_it_was_trained(
     small = browser.courtyard()
     small = replace(small, scales=small.scales - 2.5, opacities=small.opacities + 2)
     pose, K = browser.VIEW.world_to_camera, browser.intrinsics()
-    from scripts.lib.poster import render
+    from scripts.lib.visit.poster import render
 
     wanted = render(replace(small, antialiased=True), pose, K, browser.SIZE, browser.BACKGROUND)
     close = {}
@@ -85,7 +85,7 @@ def test_a_wrong_pose_fails_the_comparison(
 
 
 def test_the_visit_starts_at_the_chosen_camera(bundle: Path, show: Callable[..., Opened]) -> None:
-    from scripts.lib.poster import render
+    from scripts.lib.visit.poster import render
 
     view, size = browser.VIEW, (480, 252)
     K = view.intrinsics(*size)

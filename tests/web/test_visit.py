@@ -222,7 +222,7 @@ def test_a_shared_link_opens_the_same_view(bundle: Path, show: Show) -> None:
 
 
 def test_the_one_file_opens_from_a_disk(bundle: Path, show: Show) -> None:
-    from scripts.lib.poster import render
+    from scripts.lib.visit.poster import render
 
     gaussians = read_ply(bundle.parent / "splat.ply")
     pose = browser.VIEW.world_to_camera
@@ -237,7 +237,7 @@ def test_the_one_file_opens_from_a_disk(bundle: Path, show: Show) -> None:
 def test_a_host_gets_hashed_names_and_a_streamed_scene(
     bundle: Path, show: Show, tmp_path: Path
 ) -> None:
-    from scripts.lib.poster import render
+    from scripts.lib.visit.poster import render
 
     with zipfile.ZipFile(bundle.parent / "site.zip") as archive:
         archive.extractall(tmp_path / "site")

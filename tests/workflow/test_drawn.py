@@ -9,7 +9,7 @@ import numpy as np
 
 from scripts.lib.encode import codecs
 from scripts.lib.measure.metrics import psnr
-from scripts.lib.poster import render
+from scripts.lib.visit.poster import render
 from tests.web import browser
 from tests.workflow.conftest import Checkout
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse
 
-from scripts.lib import spline
 from scripts.lib.scene.start_view import StartView
 from scripts.lib.splat.occupancy import Occupancy
+from scripts.lib.visit.plan import spline
 
 Float = npt.NDArray[np.float64]
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib import surroundings, tour
 from scripts.lib.core.console import UserError
 from scripts.lib.scene.scene import Scene, start_view
 from scripts.lib.scene.start_view import StartView
 from scripts.lib.splat import occupancy
 from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.visit.plan import surroundings, tour
 
 SIGHTS = 200  # points that tell what is hidden from a camera
 
