@@ -5,7 +5,7 @@ Leaves <results>/{scene}/web/index.html and the other files of the bundle,
        splat.html (all in one file), site.zip (for hosts: names that carry a hash, levels of detail)
 """
 
-from scripts.lib.bundle import FILES as BUNDLE_FILES
+from scripts.lib.web.bundle import FILES as BUNDLE_FILES
 
 # Files beside the bundle whose hashes its manifest keeps.
 SHIPPED = ["splat.ply", "splat.clean.ply", "splat.spz", "splat.compressed.ply"]

@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.lib import bundle, manifest, web_page
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.core.files import (
     add_to_zip,
@@ -31,7 +30,9 @@ from scripts.lib.core.files import (
 )
 from scripts.lib.core.options import parse_options
 from scripts.lib.encode.codecs import sog as sog_codec
-from scripts.lib.node import node_modules
+from scripts.lib.web import bundle, manifest
+from scripts.lib.web import page as web_page
+from scripts.lib.web.node import node_modules
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")
 OPTIONAL = ("features", "pairs", "undistort", "clean", "compress")

@@ -20,7 +20,7 @@ from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.core.files import inner_path, read_json, reading_zip, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.storage.places import Bucket, Folder, place
-from scripts.lib.web_page import HASHED, HOST_RULES
+from scripts.lib.web.page import HASHED, HOST_RULES
 
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"

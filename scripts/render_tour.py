@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.bundle import check_view
 from scripts.lib.core.console import Progress, UserError, run_main, say
 from scripts.lib.core.files import read_json, write_bytes, write_json
 from scripts.lib.core.options import parse_options
@@ -26,6 +25,7 @@ from scripts.lib.scene.scene import start_view
 from scripts.lib.splat.gaussians import read_ply
 from scripts.lib.visit.film import writing_film
 from scripts.lib.visit.plan import tour
+from scripts.lib.web.bundle import check_view
 
 SIZES = {"cpu": (640, 12), "cuda": (1280, 30)}  # width in pixels and frames a second
 STOP_SIDE = 320  # pixels across each picture of the strip

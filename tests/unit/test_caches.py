@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib import node
 from scripts.lib.core import caches
 from scripts.lib.core.console import UserError
+from scripts.lib.web import node
 
 
 def refuse_writing(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from scripts.lib import node
 from scripts.lib.core.console import UserError
 from scripts.lib.encode import codecs
 from scripts.lib.encode.codecs import codebook, compare, compressed_ply, rotations, sog, spz, values
@@ -28,6 +27,7 @@ from scripts.lib.splat.gaussians import (
     read_ply,
     write_ply,
 )
+from scripts.lib.web import node
 
 SUFFIX = {"sog": ".sog", "spz": ".spz", "compressed_ply": ".compressed.ply"}
 ENCODE: dict[str, Callable[[Gaussians], Encoded]] = {

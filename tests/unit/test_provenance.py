@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from scripts import extract_features, match_photos, undistort
-from scripts.lib import manifest
-from scripts.lib.bundle import WebOptions
 from scripts.lib.core import provenance
 from scripts.lib.sfm.features import FeatureOptions
+from scripts.lib.web import manifest
+from scripts.lib.web.bundle import WebOptions
 from scripts.report_scene import main as report_main
 from tests.conftest import ROOT
 from tests.unit.stage_files import stage_values, write_stage_files

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.lib.core.console import UserError
 from scripts.lib.storage.places import Bucket, Folder, place
-from scripts.lib.web_page import hashed_name
+from scripts.lib.web.page import hashed_name
 from scripts.publish_web import PublishOptions, headers_of, main, publish
 
 HASH = "0123456789ab" + "0" * 52

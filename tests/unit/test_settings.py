@@ -14,7 +14,6 @@ from scripts.check_codecs import CheckOptions
 from scripts.config_manual import manual
 from scripts.cost_scene import CostOptions
 from scripts.evaluate_splat import EvaluateOptions
-from scripts.lib.bundle import WebOptions
 from scripts.lib.core.console import UserError
 from scripts.lib.encode.formats import CompressOptions
 from scripts.lib.measure.clean import CleanOptions
@@ -35,6 +34,7 @@ from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.train.options import TrainOptions
+from scripts.lib.web.bundle import WebOptions
 from scripts.publish_web import PublishOptions
 from scripts.render_tour import TourOptions
 from scripts.report_scene import ReportOptions

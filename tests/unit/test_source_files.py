@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.bundle import FILES
 from scripts.lib.core.console import printable
 from scripts.lib.core.digest import source_digest
 from scripts.lib.core.files import read_json, write_json
 from scripts.lib.core.source_files import PAGE_FILES, list_folder, own_results
 from scripts.lib.photos.source import list_source
+from scripts.lib.web.bundle import FILES
 
 RUN = {
     "progress.json": "{}",

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from scripts.bundle_web import write_bundle
-from scripts.lib import bundle, manifest, web_page
 from scripts.lib.core.console import UserError
 from scripts.lib.encode.codecs import sog
-from scripts.lib.privacy import without_host
 from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.visit.plan import film
+from scripts.lib.web import bundle, manifest
+from scripts.lib.web import page as web_page
+from scripts.lib.web.privacy import without_host
 from scripts.publish_web import PublishOptions, publish
 from scripts.verify import main, problems
 from tests.unit.splat_scene import make_gaussians

@@ -20,15 +20,15 @@ import pytest
 from PIL import Image
 
 from scripts.bundle_web import write_bundle
-from scripts.lib.bundle import WebOptions
 from scripts.lib.core.console import UserError
 from scripts.lib.encode import formats as compress
 from scripts.lib.encode.codecs import sog
-from scripts.lib.node import node_modules
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.start_view import StartView, look_at
 from scripts.lib.splat.gaussians import Gaussians, write_ply
 from scripts.lib.visit.plan import plan_visit
+from scripts.lib.web.bundle import WebOptions
+from scripts.lib.web.node import node_modules
 from scripts.serve import make_server
 
 Picture = npt.NDArray[np.float32]

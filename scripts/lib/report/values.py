@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripts.lib.bundle import without_places
+from scripts.lib.web.bundle import without_places
 
 DASH = "–"  # what a table shows for a number that was not measured
 
