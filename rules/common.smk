@@ -12,15 +12,15 @@ from snakemake.logging import logger
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake was started
 
-from scripts.lib.background import Background
-from scripts.lib.bucket_run import open_records
+from scripts.lib.workflow.background import Background
+from scripts.lib.workflow.bucket_run import open_records
 from scripts.lib.core.cards import visible_cards
-from scripts.lib.closing import Closing
+from scripts.lib.workflow.closing import Closing
 from scripts.lib.core.console import told_or_made
 from scripts.lib.core.digest import code_digest, source_at_start
 from scripts.lib.storage.places import checkpoint_place, run_in_bucket
-from scripts.lib.plan import read_plan
-from scripts.lib.progress import RunProgress, progress_file
+from scripts.lib.workflow.plan import read_plan
+from scripts.lib.workflow.progress import RunProgress, progress_file
 from scripts.lib.storage.remote import check_uri, remote_digest
 
 checked = partial(told_or_made, logger.error)  # without the traceback of rule files that Snakemake adds

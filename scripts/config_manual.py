@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from scripts.lib.core.files import write_bytes
-from scripts.lib.settings import allowed_values, load_schema, read_yaml, sections
+from scripts.lib.workflow.settings import allowed_values, load_schema, read_yaml, sections
 
 ROOT = Path(__file__).resolve().parents[1]
 

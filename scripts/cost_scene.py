@@ -14,9 +14,9 @@ from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import provenance
-from scripts.lib.cost import PRICES, cloud_cost, local_cost, read_prices
-from scripts.lib.records import read_ledger
 from scripts.lib.report.inputs import read_benchmark
+from scripts.lib.workflow.cost import PRICES, cloud_cost, local_cost, read_prices
+from scripts.lib.workflow.records import read_ledger
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,9 @@ from scripts.lib.engine import (
     push_command,
     trial_command,
 )
-from scripts.lib.images import DIGEST, Image, current, out_of_date, write_lock
 from scripts.lib.locks import disagreements, stale
-from scripts.lib.settings import load_schema, read_yaml
+from scripts.lib.workflow.container_images import DIGEST, Image, current, out_of_date, write_lock
+from scripts.lib.workflow.settings import load_schema, read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 TRIAL_PHOTOS = 14  # of the sample scene: enough to be registered, few enough for a minute

@@ -11,10 +11,10 @@ import os
 from pathlib import Path
 
 from scripts.lib.core.console import UserError, run_main, say
-from scripts.lib.cost import PRICES, Prices, predict, read_prices
-from scripts.lib.images import read_lock
 from scripts.lib.jobs.checks import Finding, all_findings
-from scripts.lib.settings import read_yaml, workflow_settings
+from scripts.lib.workflow.container_images import read_lock
+from scripts.lib.workflow.cost import PRICES, Prices, predict, read_prices
+from scripts.lib.workflow.settings import read_yaml, workflow_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIABLES = ("AWS_REGION", "SPLATMAKE_STACK", "SPLATMAKE_S3_PREFIX")

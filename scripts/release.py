@@ -15,8 +15,8 @@ from pathlib import Path
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.core.digest import code_files
 from scripts.lib.core.files import add_to_zip, sha256, writing_zip
-from scripts.lib.images import read_lock
 from scripts.lib.storage.places import Bucket
+from scripts.lib.workflow.container_images import read_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 API = "lib/jobs/handlers"  # below scripts/

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.core.console import UserError
-from scripts.lib.images import Image
+from scripts.lib.workflow.container_images import Image
 
 ENGINES = ("docker", "podman", "buildah")
 

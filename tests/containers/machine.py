@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib.images import Image, current
-from scripts.lib.recipes import base_images
+from scripts.lib.workflow.container_images import Image, current
+from scripts.lib.workflow.recipes import base_images
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = "localhost/splatmake"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.closing import Closing, last_error
-from scripts.lib.progress import Job
+from scripts.lib.workflow.closing import Closing, last_error
+from scripts.lib.workflow.progress import Job
 from tests.conftest import ROOT
 
 

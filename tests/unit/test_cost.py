@@ -10,7 +10,7 @@ import pytest
 
 from scripts import cost_scene
 from scripts.lib.core.console import UserError
-from scripts.lib.cost import (
+from scripts.lib.workflow.cost import (
     Machine,
     cloud_cost,
     forecast,

@@ -27,10 +27,10 @@ from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json
 from scripts.lib.render import card_lock, device
 from scripts.lib.render.device import Device, choose_device, on_device, scheduler_of_gpu
-from scripts.lib.settings import scene_device, scene_settings, workflow_settings
 from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.train.note import TrainingNote
 from scripts.lib.visit.poster import render
+from scripts.lib.workflow.settings import scene_device, scene_settings, workflow_settings
 from tests.conftest import ROOT
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 

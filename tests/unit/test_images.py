@@ -14,7 +14,14 @@ import pytest
 from scripts import images as program
 from scripts.lib import engine
 from scripts.lib.core.console import UserError
-from scripts.lib.images import Image, current, out_of_date, read_lock, rule_images, write_lock
+from scripts.lib.workflow.container_images import (
+    Image,
+    current,
+    out_of_date,
+    read_lock,
+    rule_images,
+    write_lock,
+)
 
 DIGEST = "sha256:" + "5a" * 32
 PARTS = ("containers", "envs", "config")

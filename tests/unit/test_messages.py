@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 
 from scripts import preflight, serve
 from scripts.lib.core.console import UserError
-from scripts.lib.cost import PRICES, read_prices
 from scripts.lib.jobs.checks import images
 from scripts.lib.storage.remote import remote_digest
 from scripts.lib.web import node
+from scripts.lib.workflow.cost import PRICES, read_prices
 
 
 class Refused:

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.precheck import check_sources
-from scripts.lib.sheet import Row
+from scripts.lib.workflow.sheet import Row
 
 
 def check(source: Path | str, results: Path, positions: str = "") -> None:

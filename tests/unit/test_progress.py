@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.background import Background
 from scripts.lib.core.console import UserError
-from scripts.lib.progress import RunProgress, earlier_seconds, progress_file
+from scripts.lib.workflow.background import Background
+from scripts.lib.workflow.progress import RunProgress, earlier_seconds, progress_file
 
 JOBS = [
     (1, "train_splat", "yard"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.recipes import base_images, copied_files, instructions, recipe_hash
+from scripts.lib.workflow.recipes import base_images, copied_files, instructions, recipe_hash
 
 DOCKERFILE = """\
 # A comment

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from scripts.lib import records as records_module
-from scripts.lib.background import Background
 from scripts.lib.core.console import UserError
-from scripts.lib.records import RunRecords, newest, packed, read_ledger, record_key
+from scripts.lib.workflow import records as records_module
+from scripts.lib.workflow.background import Background
+from scripts.lib.workflow.records import RunRecords, newest, packed, read_ledger, record_key
 
 RUN = "s3://bkt/runs/one"
 JOB = "01234567-89ab-cdef-0123-456789abcdef"

@@ -17,10 +17,16 @@ from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.core.console import UserError
 from scripts.lib.encode.formats import CompressOptions
 from scripts.lib.measure.clean import CleanOptions
-from scripts.lib.option_checks import check_published
 from scripts.lib.photos.options import ImportOptions
-from scripts.lib.scenes import load_scenes
-from scripts.lib.settings import (
+from scripts.lib.sfm.features import FeatureOptions
+from scripts.lib.sfm.mapping import MapOptions
+from scripts.lib.sfm.matching import MatchOptions
+from scripts.lib.sfm.undistort import UndistortOptions
+from scripts.lib.train.options import TrainOptions
+from scripts.lib.web.bundle import WebOptions
+from scripts.lib.workflow.option_checks import check_published
+from scripts.lib.workflow.scenes import load_scenes
+from scripts.lib.workflow.settings import (
     fill_defaults,
     load_schema,
     merge,
@@ -29,12 +35,6 @@ from scripts.lib.settings import (
     sections,
     workflow_settings,
 )
-from scripts.lib.sfm.features import FeatureOptions
-from scripts.lib.sfm.mapping import MapOptions
-from scripts.lib.sfm.matching import MatchOptions
-from scripts.lib.sfm.undistort import UndistortOptions
-from scripts.lib.train.options import TrainOptions
-from scripts.lib.web.bundle import WebOptions
 from scripts.publish_web import PublishOptions
 from scripts.render_tour import TourOptions
 from scripts.report_scene import ReportOptions

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.scenes import load_scenes
-from scripts.lib.settings import scene_settings, workflow_settings
+from scripts.lib.workflow.scenes import load_scenes
+from scripts.lib.workflow.settings import scene_settings, workflow_settings
 from tests.conftest import ROOT
 
 PLAIN = "scene\tsource\tbundle_web.title\nyard\tphotos\tStraße\n"

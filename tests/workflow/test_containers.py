@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.images import read_lock
-from scripts.lib.recipes import base_images, instructions
+from scripts.lib.workflow.container_images import read_lock
+from scripts.lib.workflow.recipes import base_images, instructions
 
 RULE = re.compile(r"^rule (\w+):\n((?:[ \t].*\n|\n)*)", re.M)
 ROOT = Path(__file__).resolve().parents[2]

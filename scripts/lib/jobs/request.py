@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scripts.lib.core.console import UserError
-from scripts.lib.settings import check, load_schema
+from scripts.lib.workflow.settings import check, load_schema
 
 MOST_REQUEST_BYTES = 64_000
 MOST_UPLOAD_BYTES = 5 * 10**9  # the most that S3 takes in one upload from a form

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.positions import find_position_files
 from scripts.lib.photos.source import list_source
-from scripts.lib.sheet import where_of
+from scripts.lib.workflow.sheet import where_of
 
 
 def check_sources(

@@ -14,8 +14,8 @@ import yaml
 
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import write_bytes
-from scripts.lib.recipes import recipe_hash
-from scripts.lib.settings import read_yaml
+from scripts.lib.workflow.recipes import recipe_hash
+from scripts.lib.workflow.settings import read_yaml
 
 LOCK = Path("containers", "images.yaml")
 HEAD = """\

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from scripts.lib.cost import PRICES, forecast, read_prices
-from scripts.lib.records import RunRecords
+from scripts.lib.workflow.cost import PRICES, forecast, read_prices
+from scripts.lib.workflow.records import RunRecords
 
 
 def open_records(

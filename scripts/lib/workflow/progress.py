@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from scripts.lib.background import Background
-from scripts.lib.closing import Closing
 from scripts.lib.core.console import UserError, duration
 from scripts.lib.core.files import write_json
+from scripts.lib.workflow.background import Background
+from scripts.lib.workflow.closing import Closing
 
 NOTHING = "Nothing to be done"  # what the runner says when every file is there
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from scripts.lib.core.console import UserError
 from scripts.lib.core.local_paths import expanded
 from scripts.lib.core.source_files import RUN_FOLDERS
-from scripts.lib.settings import check, load_schema, moved_device, sections, suggestion
-from scripts.lib.sheet import Row, read_rows
+from scripts.lib.workflow.settings import check, load_schema, moved_device, sections, suggestion
+from scripts.lib.workflow.sheet import Row, read_rows
 
 DEFAULT_SHEET = "config/scenes.tsv"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.images import rule_images
-from scripts.lib.option_checks import check_published
 from scripts.lib.photos.precheck import check_sources
-from scripts.lib.scenes import load_scenes
-from scripts.lib.settings import Settings, scene_device, scene_settings, workflow_settings
+from scripts.lib.workflow.container_images import rule_images
+from scripts.lib.workflow.option_checks import check_published
+from scripts.lib.workflow.scenes import load_scenes
+from scripts.lib.workflow.settings import Settings, scene_device, scene_settings, workflow_settings
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from jsonschema.exceptions import ValidationError, relevance
 
 from scripts.lib.core.console import UserError
 from scripts.lib.core.local_paths import expanded, file_in_the_way, local_path
-from scripts.lib.option_checks import check_options
-from scripts.lib.sheet import where_of
-from scripts.lib.typed_values import not_finite, parse_scalars, whole_numbers
+from scripts.lib.workflow.option_checks import check_options
+from scripts.lib.workflow.sheet import where_of
+from scripts.lib.workflow.typed_values import not_finite, parse_scalars, whole_numbers
 
 Settings = dict[str, Any]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.core.console import UserError
-from scripts.lib.settings import read_yaml
+from scripts.lib.workflow.settings import read_yaml
 
 PRICES = Path(__file__).resolve().parents[2] / "config" / "aws" / "prices.yaml"
 SECONDS_AN_HOUR = 3600
