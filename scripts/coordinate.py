@@ -17,10 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from scripts.lib.cloud.aws import Account, run_folder
+from scripts.lib.cloud.outcome import Outcome, letter, outcome_of
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import write_bytes, write_json
-from scripts.lib.jobs.aws import Account, run_folder
-from scripts.lib.jobs.outcome import Outcome, letter, outcome_of
 
 PROFILE = "config/profiles/aws-batch"
 SHEET, CONFIG = Path("job.tsv"), Path("job.yaml")

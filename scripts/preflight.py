@@ -10,8 +10,8 @@ import argparse
 import os
 from pathlib import Path
 
+from scripts.lib.cloud.checks import Finding, all_findings
 from scripts.lib.core.console import UserError, run_main, say
-from scripts.lib.jobs.checks import Finding, all_findings
 from scripts.lib.workflow.container_images import read_lock
 from scripts.lib.workflow.cost import PRICES, Prices, predict, read_prices
 from scripts.lib.workflow.settings import read_yaml, workflow_settings

@@ -15,10 +15,10 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from scripts.lib.jobs import handlers
-from scripts.lib.jobs.aws import Account
-from scripts.lib.jobs.request import MOST_UPLOAD_BYTES
-from scripts.lib.jobs.status import describe_run
+from scripts.lib.cloud import handlers
+from scripts.lib.cloud.aws import Account
+from scripts.lib.cloud.request import MOST_UPLOAD_BYTES
+from scripts.lib.cloud.status import describe_run
 from tests.aws.cloud import ACCOUNT, BUCKET, REGION, STACK, Cloud
 from tests.aws.test_stack import RESOURCES
 from tests.conftest import ROOT
@@ -373,7 +373,7 @@ def test_the_functions_zip_holds_what_it_imports(tmp_path: Path) -> None:
         target = tmp_path / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, target)
-    code = "from scripts.lib.jobs.handlers import handle; print(handle({'routeKey': 'x'}))"
+    code = "from scripts.lib.cloud.handlers import handle; print(handle({'routeKey': 'x'}))"
     environment = {"SPLATMAKE_STACK": "s", "SPLATMAKE_BUCKET": "b", "PATH": "/usr/bin"}
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True

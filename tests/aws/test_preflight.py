@@ -7,8 +7,8 @@ import json
 import pytest
 
 from scripts import preflight
+from scripts.lib.cloud.checks import all_findings
 from scripts.lib.core.console import UserError
-from scripts.lib.jobs.checks import all_findings
 from scripts.lib.workflow.container_images import read_lock
 from tests.aws.cloud import ACCOUNT, BUCKET, REGION, STACK, Cloud
 from tests.conftest import ROOT

@@ -27,7 +27,7 @@ from snakemake_executor_plugin_splatmake_batch.outcome import (
 )
 from snakemake_interface_common.exceptions import WorkflowError
 
-from scripts.lib.jobs.aws import run_mark
+from scripts.lib.cloud.aws import run_mark
 
 RECLAIM = "Host EC2 (instance i-0abc) terminated."
 REQUEST = Request(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.lib.jobs.outcome import Outcome, cause_of, letter, outcome_of
-from scripts.lib.jobs.request import RefusedError, RunRequest, parse_request, parse_upload
-from scripts.lib.jobs.status import describe_run
+from scripts.lib.cloud.outcome import Outcome, cause_of, letter, outcome_of
+from scripts.lib.cloud.request import RefusedError, RunRequest, parse_request, parse_upload
+from scripts.lib.cloud.status import describe_run
 from tests.conftest import ROOT
 
 KEYS = st.sampled_from(["source", "scene", "email", "options", "name", "bytes", "train_splat"])

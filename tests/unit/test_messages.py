@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts import preflight, serve
+from scripts.lib.cloud.checks import images
 from scripts.lib.core.console import UserError
-from scripts.lib.jobs.checks import images
 from scripts.lib.storage.remote import remote_digest
 from scripts.lib.web import node
 from scripts.lib.workflow.cost import PRICES, read_prices

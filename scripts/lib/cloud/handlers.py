@@ -15,9 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.jobs.aws import Account, NotStartedError, run_folder
-from scripts.lib.jobs.request import RefusedError, idempotency_key, parse_request, parse_upload
-from scripts.lib.jobs.status import describe_run
+from scripts.lib.cloud.aws import Account, NotStartedError, run_folder
+from scripts.lib.cloud.request import RefusedError, idempotency_key, parse_request, parse_upload
+from scripts.lib.cloud.status import describe_run
 
 ROOT = Path(__file__).resolve().parents[3]
 STOPPED = "stopped by DELETE /jobs"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from scripts.lib.cloud.aws import QUEUES, Account
 from scripts.lib.core.console import UserError
-from scripts.lib.jobs.aws import QUEUES, Account
 from scripts.lib.storage.places import Bucket
 
 SENTINEL = "KEEP"
