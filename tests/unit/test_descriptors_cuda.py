@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.lib.render import card_lock
+from scripts.lib.core import card_lock
 from scripts.lib.sfm.descriptors import CudaComparer, Limits, NumpyComparer, comparer
 from scripts.lib.sfm.gpu import WORTH_A_GPU, comparing
 from tests.unit.descriptor_set import described, seen_again

@@ -23,9 +23,10 @@ from scripts import (
     render_tour,
     train_splat,
 )
+from scripts.lib.core import card_lock
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json
-from scripts.lib.render import card_lock, device
+from scripts.lib.render import device
 from scripts.lib.render.device import Device, choose_device, on_device, scheduler_of_gpu
 from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.train.note import TrainingNote

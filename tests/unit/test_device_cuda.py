@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.lib.render import card_lock
+from scripts.lib.core import card_lock
 from scripts.lib.render.device import choose_device, on_device
 from scripts.lib.render.renderer import Renderer
 from tests.unit.splat_scene import make_gaussians, make_views

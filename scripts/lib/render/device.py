@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from scripts.lib.core.card_lock import claimed
 from scripts.lib.core.console import UserError, say
-from scripts.lib.render.card_lock import claimed
 
 CHOICES = ("auto", "cuda", "cpu")
 INSTALL = "install the CUDA toolkit (nvcc), or run with --sdm apptainer"

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pycolmap
 
+from scripts.lib.core.card_lock import claimed_if_free
 from scripts.lib.core.cards import visible_cards
-from scripts.lib.render.card_lock import claimed_if_free
 
 WORTH_A_GPU = 500  # pairs to compare
 
