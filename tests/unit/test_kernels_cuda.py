@@ -74,7 +74,7 @@ def test_harmonics(degree: int, bands: int, tmp_path: Path, root: Path) -> None:
     upstream = torch.randn(VIEWS, COUNT, 3)
     (wanted * upstream * seen[..., None]).sum().backward()
 
-    module = "scripts.lib.kernels.harmonics_cuda"
+    module = "scripts.lib.train.kernels.harmonics_cuda"
     start = (means.detach(), sh.detach(), views, radii)
     made = call(root, tmp_path, module, "colours", *start, degree)[0]
     assert torch.allclose(made[seen], wanted[seen], atol=2e-5)
@@ -110,7 +110,7 @@ def test_geometry(dimming: bool, tmp_path: Path, root: Path) -> None:
     loss = loss + (scales * upstream[2]).sum() + (shown * upstream[3]).sum()
     (loss + 0.1 * opacities.sum() + 0.2 * scales.sum()).backward()
 
-    module = "scripts.lib.kernels.geometry_cuda"
+    module = "scripts.lib.train.kernels.geometry_cuda"
     start = tuple(leaf.detach() for leaf in raw.values())
     made = call(root, tmp_path, module, "activate", start[2], start[3], 7, 0.0)[0]
     assert torch.allclose(made[0], scales, rtol=1e-5)
@@ -141,7 +141,7 @@ def test_geometry(dimming: bool, tmp_path: Path, root: Path) -> None:
 
 def test_drop_and_noise(tmp_path: Path, root: Path) -> None:
     """A share of the opacities becomes 0, the rest grow; faint Gaussians are shaken within their size."""
-    module, count = "scripts.lib.kernels.geometry_cuda", 2000
+    module, count = "scripts.lib.train.kernels.geometry_cuda", 2000
     scales, opacities = torch.full((count, 3), -2.0), torch.full((count,), -2.0)
     made = call(root, tmp_path, module, "activate", scales, opacities, 7, 0.3)[0][1]
     dropped = made == 0
@@ -199,13 +199,13 @@ def test_drop_and_noise(tmp_path: Path, root: Path) -> None:
 
 def test_adam(tmp_path: Path, root: Path) -> None:
     """The plain kernel steps as the CPU's does, a rate for each column."""
-    from scripts.lib.kernels.adam import adam
+    from scripts.lib.train.kernels.adam import adam
 
     torch.manual_seed(5)
     tensors = [torch.randn(300, 4) for _ in range(3)]
     tensors.append(torch.rand(300, 4))  # the second moment
     rates = np.array([0.1, 0.2, 0.3, 0.4])
-    module = "scripts.lib.kernels.adam_cuda"
+    module = "scripts.lib.train.kernels.adam_cuda"
     answer = call(root, tmp_path, module, "adam", *tensors, rates, 4, ADAM)
     adam(*tensors, rates, 4, **ADAM)
     for found, wanted in zip(answer[1:5], tensors, strict=True):

@@ -30,7 +30,7 @@ numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 # Seconds since the last start with a version, after which its machine code goes.
 UNUSED = 30 * 86400
-KERNEL_FOLDERS = ("kernels", "losses", "rasterise", "sfm/sift")
+KERNEL_FOLDERS = ("kernels", "render/losses", "render/rasterise", "sfm/sift", "train/kernels")
 # numba's own thread pool aborts the process when two threads enter it at once.
 LOCK = threading.Lock()
 

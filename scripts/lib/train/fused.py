@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scripts.lib.kernels.geometry_cuda import activate, step_geometry
-from scripts.lib.kernels.harmonics_cuda import colours, step_harmonics
 from scripts.lib.render.losses.cuda import loss_and_gradient
 from scripts.lib.render.rasterise import EPS2D, FAR, NEAR, gsplat_kernels
+from scripts.lib.train.kernels.geometry_cuda import activate, step_geometry
+from scripts.lib.train.kernels.harmonics_cuda import colours, step_harmonics
 from scripts.lib.train.parameters import ADAM, SH_REST, Parameters
 from scripts.lib.train.step import Adjustments, StepPlan
 from scripts.lib.train.views import Stack

@@ -89,9 +89,9 @@ class Parameters:
                 columns[3:] *= SH_REST
             arrays = (self[name], gradients[name], *self.moments(name))
             if self.device.type == "cuda":
-                from scripts.lib.kernels.adam_cuda import adam
+                from scripts.lib.train.kernels.adam_cuda import adam
             else:
-                from scripts.lib.kernels.adam import adam
+                from scripts.lib.train.kernels.adam import adam
             adam(*arrays, columns, self.steps, **ADAM)
 
     @torch.no_grad()

@@ -68,7 +68,7 @@ def adam(
     beta2: float,
     epsilon: float,
 ) -> None:
-    """As `scripts.lib.kernels.adam.adam`, for tensors on the GPU."""
+    """As `scripts.lib.train.kernels.adam.adam`, for tensors on the GPU."""
     corrected = (np.asarray(rates, np.float64) / (1 - beta1**steps)).astype(np.float32)
     total = values.numel()
     if not total:

@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from scripts.lib.kernels.adam_cuda import adam_update
+from scripts.lib.train.kernels.adam_cuda import adam_update
 
 BLOCK = 256
 
