@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.core.checkout import ROOT, VIEWER
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.core.files import (
     add_to_zip,
@@ -138,7 +139,7 @@ def write_bundle(
     package, viewer_version = bundle.viewer_package(modules)
     title = bundle.title_of(scene, options)
 
-    template = (web_page.VIEWER / "settings.json").read_text(encoding="utf-8")
+    template = (VIEWER / "settings.json").read_text(encoding="utf-8")
     settings = web_page.viewer_settings(view, options.background, template, options.tour)
     write_json(output / "settings.json", settings)
     copy(sog, output / "scene.sog")
@@ -148,8 +149,8 @@ def write_bundle(
     write_bytes(output / "page.js", script.encode())
     write_bytes(output / "style.css", style.encode())
     write_bytes(output / "viewer.js.gz", web_page.packed(web_page.viewer_script(package)))
-    engine = (web_page.VIEWER / "LICENSE.playcanvas").read_text(encoding="utf-8")
-    own = (bundle.ROOT / "LICENSE").read_text(encoding="utf-8")
+    engine = (VIEWER / "LICENSE.playcanvas").read_text(encoding="utf-8")
+    own = (ROOT / "LICENSE").read_text(encoding="utf-8")
     licences = bundle.licences(package, own, engine)
     write_bytes(output / "licences.txt", licences.encode())
 
@@ -171,7 +172,7 @@ def write_bundle(
         "background": options.background,
         "accuracy": web_page.accuracy(config["measure"]),
     }
-    page = (web_page.VIEWER / "index.html").read_text(encoding="utf-8")
+    page = (VIEWER / "index.html").read_text(encoding="utf-8")
     # A hash in each address keeps a cache from pairing a new page with an old scene.
     address = {name: f"{name}?v={entries[name]['sha256'][:12]}" for name in loaded}
     # With a slash, as in an address, wherever the one-file page was written.

@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.files import write_bytes
 from scripts.lib.locks import requirements
 
-ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("sfm", "train", "web", "runner")
 
 HEAD = """\

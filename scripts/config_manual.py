@@ -9,10 +9,9 @@ from typing import Any
 
 import yaml
 
+from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.files import write_bytes
 from scripts.lib.workflow.settings import allowed_values, load_schema, read_yaml, sections
-
-ROOT = Path(__file__).resolve().parents[1]
 
 HEAD = """\
 # Configuration

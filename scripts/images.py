@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.engine import (
     ENGINES,
@@ -34,7 +35,6 @@ from scripts.lib.locks import disagreements, stale
 from scripts.lib.workflow.container_images import DIGEST, Image, current, out_of_date, write_lock
 from scripts.lib.workflow.settings import load_schema, read_yaml
 
-ROOT = Path(__file__).resolve().parents[1]
 TRIAL_PHOTOS = 14  # of the sample scene: enough to be registered, few enough for a minute
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
 from scripts.lib.cloud.checks import Finding, all_findings
+from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.workflow.container_images import read_lock
 from scripts.lib.workflow.cost import PRICES, Prices, predict, read_prices
 from scripts.lib.workflow.settings import read_yaml, workflow_settings
 
-ROOT = Path(__file__).resolve().parents[1]
 VARIABLES = ("AWS_REGION", "SPLATMAKE_STACK", "SPLATMAKE_S3_PREFIX")
 GPU_MACHINES = ("g6.xlarge", "g5.xlarge", "g4dn.xlarge")
 STAGE_IMAGES = ("sfm", "train", "web", "runner")

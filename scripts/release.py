@@ -12,13 +12,13 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.core.digest import code_files
 from scripts.lib.core.files import add_to_zip, sha256, writing_zip
 from scripts.lib.storage.places import Bucket
 from scripts.lib.workflow.container_images import read_lock
 
-ROOT = Path(__file__).resolve().parents[1]
 API = "lib/jobs/handlers"  # below scripts/
 API_PACKAGES = ("jsonschema", "PyYAML")  # boto3 is Lambda's own
 SCHEMAS = ("config", "job", "scenes")

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     use_threads(arguments.threads)
 
     from scripts.lib.render.device import on_device
-    from scripts.lib.visit.plan import poster
+    from scripts.lib.visit import poster
 
     gaussians = read_ply(arguments.ply)
     view, visit = plan_visit(gaussians, load_scene(arguments.scene))

@@ -21,10 +21,10 @@ from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
 from scripts.lib.render.arguments import add_compute_arguments
-from scripts.lib.scene.scene import start_view
+from scripts.lib.scene import start_view
 from scripts.lib.splat.gaussians import read_ply
+from scripts.lib.visit import tour
 from scripts.lib.visit.film import writing_film
-from scripts.lib.visit.plan import tour
 from scripts.lib.web.bundle import check_view
 
 SIZES = {"cpu": (640, 12), "cuda": (1280, 30)}  # width in pixels and frames a second

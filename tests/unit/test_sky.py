@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from scripts.lib.render.device import Device
+from scripts.lib.scene import sky as finding
 from scripts.lib.scene.scene import load_scene
-from scripts.lib.scene.scene import sky as finding
 from scripts.lib.scene.sky import find_sky, sky_directions, sphere
 from scripts.lib.splat.gaussians import SH_C0
 from scripts.lib.train.initialise import frame_of

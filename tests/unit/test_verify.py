@@ -17,7 +17,7 @@ from scripts.bundle_web import write_bundle
 from scripts.lib.core.console import UserError
 from scripts.lib.encode.codecs import sog
 from scripts.lib.splat.gaussians import write_ply
-from scripts.lib.visit.plan import film
+from scripts.lib.visit import film
 from scripts.lib.web import bundle, manifest
 from scripts.lib.web import page as web_page
 from scripts.lib.web.privacy import without_host

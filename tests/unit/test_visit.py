@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from scripts.lib.scene.scene import Scene, start_view
+from scripts.lib.scene import start_view
+from scripts.lib.scene.scene import Scene
 from scripts.lib.splat import occupancy
 from scripts.lib.splat.gaussians import Gaussians
-from scripts.lib.visit.plan import plan_visit, spline, surroundings, tour
+from scripts.lib.visit import spline, surroundings, tour
+from scripts.lib.visit.plan import plan_visit
 
 HALF = 4.0  # of the room's side
 

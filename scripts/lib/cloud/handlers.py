@@ -12,14 +12,13 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from scripts.lib.cloud.aws import Account, NotStartedError, run_folder
 from scripts.lib.cloud.request import RefusedError, idempotency_key, parse_request, parse_upload
 from scripts.lib.cloud.status import describe_run
+from scripts.lib.core.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 STOPPED = "stopped by DELETE /jobs"
 NEVER_STARTED = {"statusReason": "the run was never started; post it again"}
 Event = Mapping[str, Any]

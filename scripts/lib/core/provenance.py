@@ -17,10 +17,10 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from scripts.lib.core.checkout import ROOT
+
 KEYS = ("options", "versions", "machine")
 # What each kind of stage computes with; those that are not installed are left out.
 PHOTOS = ("pillow", "pillow-heif", "av", "numpy", "scipy")

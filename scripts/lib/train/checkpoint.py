@@ -19,13 +19,13 @@ from typing import Any
 
 import torch
 
+from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.digest import code_digest
 from scripts.lib.core.faults import naming, sentence
 from scripts.lib.core.files import part_file, remove_parts, sha256
 from scripts.lib.storage.places import Folder, place
 
-ROOT = Path(__file__).resolve().parents[3]
 KEPT = 2
 SUFFIX = ".pt"
 PART = "[0-9a-f]" * 16  # a key, in the names of files being written

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from scripts.lib.core.console import UserError
-from scripts.lib.scene.scene import Scene, start_view
+from scripts.lib.scene import start_view
+from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.start_view import StartView
 from scripts.lib.splat import occupancy
 from scripts.lib.splat.gaussians import Gaussians
-from scripts.lib.visit.plan import surroundings, tour
+from scripts.lib.visit import surroundings, tour
 
 SIGHTS = 200  # points that tell what is hidden from a camera
 

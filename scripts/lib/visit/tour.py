@@ -17,7 +17,7 @@ from scipy import ndimage, sparse
 
 from scripts.lib.scene.start_view import StartView
 from scripts.lib.splat.occupancy import Occupancy
-from scripts.lib.visit.plan import spline
+from scripts.lib.visit import spline
 
 Float = npt.NDArray[np.float64]
 

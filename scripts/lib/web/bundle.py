@@ -17,7 +17,6 @@ from typing import Any
 from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "@playcanvas/supersplat-viewer"
 
 # Every file of the bundle, always all of them. manifest.json comes last: it hashes the others.

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.core import provenance
+from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.files import sha256, write_bytes
-from scripts.lib.web.bundle import FILES, ROOT, without_places
+from scripts.lib.web.bundle import FILES, without_places
 from scripts.lib.web.privacy import photo_numbers, without_host, without_photo_names
 
 # The manifest carries the hash of its own bytes, taken with this in the hash's place.

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from scripts.lib.core.checkout import ROOT, VIEWER
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import write_bytes
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ROOT / "scripts" / "viewer"  # package.json and package-lock.json
+PACKAGES = VIEWER  # package.json and package-lock.json
 NODE_MODULES_VARIABLE = "SPLATMAKE_NODE_MODULES"
 NODE_MINIMUM = 22  # what splat-transform asks for
 INSTALL_SECONDS = 900

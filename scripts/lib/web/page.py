@@ -19,9 +19,9 @@ from typing import Any
 
 from scripts.lib.contracts.placing import placing
 from scripts.lib.core.annotations import parse_annotations
+from scripts.lib.core.checkout import VIEWER
 from scripts.lib.core.console import UserError
 
-VIEWER = Path(__file__).resolve().parents[1] / "viewer"
 # Plain scripts, joined in this order: the first makes `splatmake`, the last starts the page.
 PAGE_PARTS = (
     *("common", "loading", "camera", "controls", "tour", "measure", "map", "notes", "share"),

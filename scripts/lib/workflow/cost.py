@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError
 from scripts.lib.workflow.settings import read_yaml
 
-PRICES = Path(__file__).resolve().parents[2] / "config" / "aws" / "prices.yaml"
+PRICES = ROOT / "config" / "aws" / "prices.yaml"
 SECONDS_AN_HOUR = 3600
 JOULES_A_KWH = 3.6e6
 CPU_MACHINE, GPU_MACHINE = "c7i.2xlarge", "g6.xlarge"  # what the queues take first

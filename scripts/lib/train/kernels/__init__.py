@@ -1,1 +1,1 @@
-"""What the trainer computes by kernels of its own: Adam on the CPU (numba), the fused step on a GPU (Triton)."""
+"""What the trainer computes by kernels of its own: Adam on the CPU, the fused step on a GPU."""
