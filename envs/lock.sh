@@ -4,7 +4,7 @@
 #   envs/images/<image>.txt   what the images install: linux/amd64, Python 3.11, every file by its hash
 #   envs/<stage>.yaml         the conda twins of <stage>.txt
 # dev.txt is resolved first and constrains the rest, so one package has one version everywhere. The first line
-# of a lock says what it was made from, so that `python -m scripts.images --check` sees a forgotten run of this.
+# of a lock says what it was made from, so that `python -m scripts.tools.images --check` sees a forgotten run of this.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -23,7 +23,7 @@ sources() { # the given files and what they include with -r
         sources $(sed -n 's/^-r //p' "$file")
     done
 }
-stamp() { # stamp LOCK INPUT...: the line that `scripts.lib.locks` checks
+stamp() { # stamp LOCK INPUT...: the line that `scripts.tools.locks` checks
     local lock=$1 files
     shift
     mapfile -t files < <(sources "$@" | awk '!seen[$0]++')
@@ -78,5 +78,5 @@ grep -q '^torch==.*+cpu' images/train-cpu.txt || {
 own dev local runner
 
 cd ..
-python -m scripts.conda_envs
-python -m scripts.images
+python -m scripts.tools.conda_envs
+python -m scripts.tools.images

@@ -363,11 +363,11 @@ def test_a_coordinator_that_vanished_is_a_failure() -> None:
 
 
 def test_the_functions_zip_holds_what_it_imports(tmp_path: Path) -> None:
-    """Only these files and the packages that scripts.release installs are there on Lambda."""
+    """Only these files and the packages that scripts.tools.deploy_aws installs are there on Lambda."""
     import subprocess
     import sys
 
-    from scripts.release import api_files
+    from scripts.tools.deploy_aws import api_files
 
     for path in api_files():
         target = tmp_path / path

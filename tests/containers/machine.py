@@ -152,14 +152,14 @@ class Machine:
         return result.returncode == 0 and bool(result.stdout.strip())
 
     def build(self, name: str, extra: Sequence[str] = ()) -> Image:
-        """Build an image with `python -m scripts.images build` unless its tag is there."""
+        """Build an image with `python -m scripts.tools.images build` unless its tag is there."""
         image = current(ROOT)[name]
         for base in base_images(ROOT / "containers" / name / "Dockerfile"):
             self.make_base(base)
         tagged = image.tagged(REGISTRY)
         if not self.has(tagged):
             began = time.monotonic()
-            program = (sys.executable, "-m", "scripts.images", "build", name)
+            program = (sys.executable, "-m", "scripts.tools.images", "build", name)
             place = ("--engine", "buildah", "--registry", REGISTRY)
             self.run(*program, *place, "--", *self._mounts(), *extra)
             print(f"\n{name}: built in {time.monotonic() - began:.0f} s", flush=True)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.lib.locks import versions
 from scripts.lib.workflow.container_images import Image, rule_images
+from scripts.tools.locks import versions
 from tests.containers.machine import ROOT, Machine, UnavailableError
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(5400)]

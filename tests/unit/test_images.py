@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from scripts import images as program
-from scripts.lib import engine
 from scripts.lib.core.console import UserError
 from scripts.lib.workflow.container_images import (
     Image,
@@ -22,6 +20,8 @@ from scripts.lib.workflow.container_images import (
     rule_images,
     write_lock,
 )
+from scripts.tools import engine
+from scripts.tools import images as program
 
 DIGEST = "sha256:" + "5a" * 32
 PARTS = ("containers", "envs", "config")
@@ -89,7 +89,7 @@ def test_a_change_without_its_pin_fails(
 def test_the_program_itself_fails(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What CI runs: `python -m scripts.images --check` after a deleted package."""
+    """What CI runs: `python -m scripts.tools.images --check` after a deleted package."""
     monkeypatch.setattr(program, "ROOT", copy)
     program.main(["--check"])
     (copy / "envs" / "images" / "sfm.txt").write_text("")

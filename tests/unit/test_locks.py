@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.conda_envs import STAGES, conda_env
-from scripts.lib.locks import requirements, versions
+from scripts.tools.conda_envs import STAGES, conda_env
+from scripts.tools.locks import requirements, versions
 
 
 def test_a_lock_with_hashes_and_markers(tmp_path: Path) -> None:

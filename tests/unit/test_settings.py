@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from scripts.check_codecs import CheckOptions
-from scripts.config_manual import manual
 from scripts.cost_scene import CostOptions
 from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.core.console import UserError
@@ -38,6 +37,7 @@ from scripts.lib.workflow.settings import (
 from scripts.publish_web import PublishOptions
 from scripts.render_tour import TourOptions
 from scripts.report_scene import ReportOptions
+from scripts.tools.config_manual import manual
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = load_schema(ROOT, "config")
@@ -83,7 +83,7 @@ def test_every_key_is_explained_and_bounded(section: str) -> None:
 
 
 def test_manual_is_up_to_date() -> None:
-    """`python -m scripts.config_manual` writes it."""
+    """`python -m scripts.tools.config_manual` writes it."""
     assert (ROOT / "config" / "README.md").read_text() == manual(ROOT)
 
 

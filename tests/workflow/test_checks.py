@@ -14,7 +14,7 @@ CHECKS = {
     "mypy": ["mypy"],
     "snakefmt": ["snakefmt", "--check", "--compact-diff", "-l", "110", "Snakefile", "rules"],
     "snakemake-lint": ["snakemake", "--lint"],
-    "images": ["scripts.images", "--check"],
+    "images": ["scripts.tools.images", "--check"],
 }
 
 

@@ -89,9 +89,7 @@ def images(account: Account, registry: str, tags: Mapping[str, str]) -> Finding:
                 raise  # building and pushing helps nobody who may not look
             missing.append(f"{name}:{tag}")
     if missing:
-        said = (
-            f"{', '.join(missing)} not in {registry}; `python -m scripts.images build` and `push`"
-        )
+        said = f"{', '.join(missing)} not in {registry}; `python -m scripts.tools.images build` and `push`"
         return Finding("images", False, said)
     return Finding("images", True, ", ".join(f"{name}:{tag}" for name, tag in tags.items()))
 

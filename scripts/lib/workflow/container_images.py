@@ -19,7 +19,7 @@ from scripts.lib.workflow.settings import read_yaml
 
 LOCK = Path("containers", "images.yaml")
 HEAD = """\
-# Image of every stage; rules read names only from here. Written by `python -m scripts.images`.
+# Image of every stage; rules read names only from here. Written by `python -m scripts.tools.images`.
 # tag: hash of containers/<name>/Dockerfile and the files it copies; digests: what was pushed, by registry.
 """
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -54,7 +54,7 @@ def read_lock(root: Path) -> dict[str, Image]:
             DIGEST.fullmatch(str(digest)) for digest in digests.values()
         ):
             raise UserError(
-                f"{LOCK}: the entry {name!r} is malformed; run `python -m scripts.images`"
+                f"{LOCK}: the entry {name!r} is malformed; run `python -m scripts.tools.images`"
             )
         images[name] = Image(name, str(entry["tag"]), dict(digests))
     return images
@@ -110,6 +110,8 @@ def rule_images(root: Path, registry: str, train_image: str) -> dict[str, str]:
     """
     images = read_lock(root)
     if train_image not in images:
-        raise UserError(f"{LOCK} has no image {train_image!r}; run `python -m scripts.images`")
+        raise UserError(
+            f"{LOCK} has no image {train_image!r}; run `python -m scripts.tools.images`"
+        )
     images["train"] = images[train_image]
     return {stage: f"docker://{image.pinned(registry)}" for stage, image in images.items()}

@@ -1,4 +1,4 @@
-"""Write envs/<stage>.yaml, the conda twins of the stages' pip locks: `python -m scripts.conda_envs`.
+"""Write envs/<stage>.yaml, the conda twins of the stages' pip locks: `python -m scripts.tools.conda_envs`.
 
 Conda brings Python; every package comes from PyPI in the locked version, so `--sdm conda`, pip and the
 images run the same software.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.files import write_bytes
-from scripts.lib.locks import requirements
+from scripts.tools.locks import requirements
 
 STAGES = ("sfm", "train", "web", "runner")
 

@@ -1,11 +1,11 @@
-"""Container images of the stages: `python -m scripts.images [update|build|push|lock|try] [NAME ...]`.
+"""Container images of the stages: `python -m scripts.tools.images [update|build|push|lock|try] [NAME ...]`.
 
-    python -m scripts.images             write the tags of the recipes into containers/images.yaml
-    python -m scripts.images --check     fail when a recipe or an environment changed and its lock did not
-    python -m scripts.images build       build the images (or those named) with docker, podman or buildah
-    python -m scripts.images push        push them to the registry
-    python -m scripts.images lock        write the registry's digests into containers/images.yaml
-    python -m scripts.images try         run the sample scene through them, one folder in, one folder out
+    python -m scripts.tools.images           write the tags of the recipes into containers/images.yaml
+    python -m scripts.tools.images --check   fail when a recipe or an environment changed and its lock did not
+    python -m scripts.tools.images build     build the images (or those named) with docker, podman or buildah
+    python -m scripts.tools.images push      push them to the registry
+    python -m scripts.tools.images lock      write the registry's digests into containers/images.yaml
+    python -m scripts.tools.images try       run the sample scene through them, one folder in, one folder out
 
 What follows `--` goes to the engine: `build train -- --build-arg JOBS=16`, `try -- --gpus all`.
 """
@@ -22,7 +22,9 @@ from pathlib import Path
 
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError, run_main, say
-from scripts.lib.engine import (
+from scripts.lib.workflow.container_images import DIGEST, Image, current, out_of_date, write_lock
+from scripts.lib.workflow.settings import load_schema, read_yaml
+from scripts.tools.engine import (
     ENGINES,
     TRIALS,
     build_command,
@@ -31,9 +33,7 @@ from scripts.lib.engine import (
     push_command,
     trial_command,
 )
-from scripts.lib.locks import disagreements, stale
-from scripts.lib.workflow.container_images import DIGEST, Image, current, out_of_date, write_lock
-from scripts.lib.workflow.settings import load_schema, read_yaml
+from scripts.tools.locks import disagreements, stale
 
 TRIAL_PHOTOS = 14  # of the sample scene: enough to be registered, few enough for a minute
 
@@ -49,7 +49,9 @@ def check(root: Path) -> None:
     """Raise UserError naming every recipe, lock or environment that does not fit the rest."""
     problems = [*stale(root / "envs"), *disagreements(root / "envs"), *out_of_date(root)]
     if problems:
-        raise UserError("; ".join(problems) + " (then `python -m scripts.images` and a new build)")
+        raise UserError(
+            "; ".join(problems) + " (then `python -m scripts.tools.images` and a new build)"
+        )
 
 
 def run(command: Sequence[str], root: Path, *, capture: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Write config/README.md from the JSON schemas: `python -m scripts.config_manual`."""
+"""Write config/README.md from the JSON schemas: `python -m scripts.tools.config_manual`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scripts.lib.workflow.settings import allowed_values, load_schema, read_yaml
 HEAD = """\
 # Configuration
 
-*Generated from `config/schemas/` by `python -m scripts.config_manual`; edit the schemas, not this page.*
+*Generated from `config/schemas/` by `python -m scripts.tools.config_manual`: edit the schemas instead.*
 
 Choices live in YAML (`config/config.yaml`, or any file given with `--configfile`, or `--config key=value`);
 the things to build live in a sheet (`config/scenes.tsv`, or `--config scenes=my.tsv`). Later wins: the

@@ -120,7 +120,7 @@ def coordinate(environment: Mapping[str, str], arguments: list[str]) -> int:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line: further arguments go to Snakemake. The rest comes from the environment (stack.yaml)."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.coordinate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.tools.coordinate", description=__doc__)
     _, arguments = parser.parse_known_args(argv)
     raise SystemExit(coordinate(os.environ, arguments))
 

@@ -19,7 +19,7 @@ from scripts.lib.core.files import add_to_zip, sha256, writing_zip
 from scripts.lib.storage.places import Bucket
 from scripts.lib.workflow.container_images import read_lock
 
-API = "lib/jobs/handlers"  # below scripts/
+API = "lib/cloud/handlers"  # below scripts/
 API_PACKAGES = ("jsonschema", "PyYAML")  # boto3 is Lambda's own
 SCHEMAS = ("config", "job", "scenes")
 
@@ -66,7 +66,7 @@ def install_packages(folder: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line; see the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.release", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.tools.deploy_aws", description=__doc__)
     parser.add_argument("--bucket", required=True, help="the stack's bucket")
     args = parser.parse_args(argv)
     there = Bucket(f"s3://{args.bucket}/releases")
