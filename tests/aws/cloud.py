@@ -41,7 +41,7 @@ MACHINES = {"cpu": "c7i.2xlarge", "gpu": "g6.xlarge"}  # what each kind of queue
 QUEUES = ("cpu-spot", "cpu-on-demand", "gpu-spot", "gpu-on-demand")
 SLOTS = 2  # machines: jobs at once
 OBSERVER = "splatmake-tests"  # requests of the tests' own, not of what they test
-KERNELS = "scripts/lib/kernels/__pycache__"
+KERNELS = "scripts/lib/core/__pycache__"
 START_SECONDS = 0.7  # before a job starts at the earliest; Batch takes longer
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL; Batch gives 30
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from scripts.lib.kernels.jit import UNUSED, _remove_unused
+from scripts.lib.core.jit import UNUSED, _remove_unused
 
 
 def test_other_versions_stay_while_their_jobs_may_run(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.photos.precheck import check_sources
+from scripts.lib.workflow.precheck import check_sources
 from scripts.lib.workflow.sheet import Row
 
 

@@ -97,7 +97,7 @@ def test_libraries_keep_to_it() -> None:
     """In a process of its own, as a rule's script is: torch, our kernels and the pools use one thread."""
     code = (
         "from scripts.lib.core.threads import threads, use_threads; use_threads(1);"
-        "import torch; from scripts.lib.kernels import jit;"
+        "import torch; from scripts.lib.core import jit;"
         "print(threads(), torch.get_num_threads(), jit.threads())"
     )
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.core.activations import logit, sigmoid
 from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import reading_zip
 from scripts.lib.encode.codecs import sog
-from scripts.lib.encode.codecs.values import logit, morton_order, sigmoid
+from scripts.lib.encode.codecs.values import morton_order
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.splat.occupancy import axes_of
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.core.activations import sigmoid
 from scripts.lib.core.crop import parse_crop
-from scripts.lib.encode.codecs.values import sigmoid
 from scripts.lib.measure.visibility import Visibility
 from scripts.lib.scene.start_view import core_of
 from scripts.lib.splat.gaussians import Gaussians

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from scripts.lib.encode.codecs.values import sigmoid
+from scripts.lib.core.activations import sigmoid
 from scripts.lib.splat.gaussians import Gaussians
 
 Float = npt.NDArray[np.float64]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.photos.precheck import check_sources
 from scripts.lib.workflow.container_images import rule_images
 from scripts.lib.workflow.option_checks import check_published
+from scripts.lib.workflow.precheck import check_sources
 from scripts.lib.workflow.scenes import load_scenes
 from scripts.lib.workflow.settings import Settings, scene_device, scene_settings, workflow_settings
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.core.activations import sigmoid
 from scripts.lib.encode.codecs.rotations import angles
-from scripts.lib.encode.codecs.values import sigmoid
 from scripts.lib.splat.gaussians import Gaussians
 
 

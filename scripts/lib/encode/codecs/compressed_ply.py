@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from plyfile import PlyData, PlyElement, PlyParseError
 
+from scripts.lib.core.activations import logit, sigmoid
 from scripts.lib.core.console import UserError
 from scripts.lib.encode.codecs.compare import Limits
 from scripts.lib.encode.codecs.encoded import Encoded
 from scripts.lib.encode.codecs.rotations import HALF_SQRT, from_smallest_three, smallest_three
-from scripts.lib.encode.codecs.values import logit, morton_order, sigmoid, to_bytes
+from scripts.lib.encode.codecs.values import morton_order, to_bytes
 from scripts.lib.splat.gaussians import (
     SH_C0,
     SH_COEFFICIENTS,

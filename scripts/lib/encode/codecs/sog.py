@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from scripts.lib.core.activations import logit, sigmoid
 from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import add_to_zip, reading_zip
@@ -34,7 +35,7 @@ from scripts.lib.encode.codecs.rotations import (
     from_smallest_three,
     smallest_three,
 )
-from scripts.lib.encode.codecs.values import logit, morton_order, sigmoid, to_bytes
+from scripts.lib.encode.codecs.values import morton_order, to_bytes
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Array, Gaussians
 
 Pixels = npt.NDArray[np.uint8]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from scripts.lib.core.activations import logit
 from scripts.lib.core.console import UserError
 from scripts.lib.encode.codecs.rotations import normalised
-from scripts.lib.encode.codecs.values import logit
 from scripts.lib.splat.gaussians import SH_C0, Gaussians
 
 RECORD = np.dtype(

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.core.activations import logit, sigmoid
 from scripts.lib.core.console import UserError
 from scripts.lib.encode.codecs.compare import Limits
 from scripts.lib.encode.codecs.encoded import Encoded
@@ -27,7 +28,7 @@ from scripts.lib.encode.codecs.rotations import (
     normalised,
     smallest_three,
 )
-from scripts.lib.encode.codecs.values import logit, morton_order, sigmoid, to_bytes
+from scripts.lib.encode.codecs.values import morton_order, to_bytes
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Array, Gaussians
 
 MAGIC = 0x5053474E  # "NGSP"

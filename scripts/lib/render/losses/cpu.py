@@ -10,8 +10,8 @@ import numba
 import numpy as np
 import torch
 
-from scripts.lib.kernels.jit import LOCK, compiled, parallel, take_next, threads
-from scripts.lib.kernels.lanes import WIDTH, load, magnitude, select, spread, store, total
+from scripts.lib.core.jit import LOCK, compiled, parallel, take_next, threads
+from scripts.lib.core.lanes import WIDTH, load, magnitude, select, spread, store, total
 from scripts.lib.render.losses.reference import C1, C2, SIGMA, WINDOW
 
 f32 = np.float32

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.kernels.jit import compiled, inlined, parallel, take_next
+from scripts.lib.core.jit import compiled, inlined, parallel, take_next
 from scripts.lib.render.rasterise.projection import (
     ALPHA_MIN,
     LOG,

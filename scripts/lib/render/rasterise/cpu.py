@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from scripts.lib.kernels.jit import LOCK, threads
+from scripts.lib.core.jit import LOCK, threads
 from scripts.lib.render.rasterise import binning, projection, tiles
 
 

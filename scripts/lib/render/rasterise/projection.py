@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.kernels.jit import compiled, inlined, parallel, take_next
+from scripts.lib.core.jit import compiled, inlined, parallel, take_next
 
 f32 = np.float32
 TILE = 16

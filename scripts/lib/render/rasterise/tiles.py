@@ -11,8 +11,8 @@ import math
 import numba
 import numpy as np
 
-from scripts.lib.kernels.jit import compiled, inlined, parallel, take_next
-from scripts.lib.kernels.lanes import (
+from scripts.lib.core.jit import compiled, inlined, parallel, take_next
+from scripts.lib.core.lanes import (
     WIDTH,
     exp2,
     least,

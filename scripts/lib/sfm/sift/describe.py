@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.lib.kernels.jit import compiled, inlined
-from scripts.lib.kernels.lanes import (
+from scripts.lib.core.jit import compiled, inlined
+from scripts.lib.core.lanes import (
     between,
     least,
     load,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.lib.kernels.jit import compiled, inlined
+from scripts.lib.core.jit import compiled, inlined
 from scripts.lib.sfm.sift.pyramid import Plane
 
 MOVES = 5  # times that a point may move on to the pixel where its parabola has the extremum

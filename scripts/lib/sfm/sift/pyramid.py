@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.lib.kernels.jit import compiled, inlined
-from scripts.lib.kernels.lanes import least, load, magnitude, most, select, some, store
+from scripts.lib.core.jit import compiled, inlined
+from scripts.lib.core.lanes import least, load, magnitude, most, select, some, store
 
 SCALES = 3  # extrema are looked for at so many scales an octave
 LEVELS = SCALES + 3

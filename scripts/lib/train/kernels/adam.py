@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from scripts.lib.kernels.jit import LOCK, compiled, parallel, take_next, threads
+from scripts.lib.core.jit import LOCK, compiled, parallel, take_next, threads
 
 f32 = np.float32
 CHUNK = 4096

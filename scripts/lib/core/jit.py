@@ -30,7 +30,11 @@ numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 # Seconds since the last start with a version, after which its machine code goes.
 UNUSED = 30 * 86400
-KERNEL_FOLDERS = ("kernels", "render/losses", "render/rasterise", "sfm/sift", "train/kernels")
+LIB = Path(__file__).resolve().parents[1]
+KERNEL_SOURCES = (
+    *("core/jit.py", "core/lanes.py", "render/losses/*.py", "render/rasterise/*.py"),
+    *("sfm/sift/*.py", "train/kernels/*.py"),
+)
 # numba's own thread pool aborts the process when two threads enter it at once.
 LOCK = threading.Lock()
 
@@ -50,8 +54,8 @@ def _cache_folder() -> Path:
     """
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for folder in KERNEL_FOLDERS:
-        for source in sorted((here.parent / folder).glob("*.py")):
+    for pattern in KERNEL_SOURCES:
+        for source in sorted(LIB.glob(pattern)):
             digest.update(source.read_bytes())
     name = f"kernels-{digest.hexdigest()[:12]}"
     bases = [here / "__pycache__", user_cache()]
