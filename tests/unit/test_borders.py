@@ -1,45 +1,98 @@
-"""Who may import what: the borders of README and design that keep every part replaceable."""
+"""Who may import what: the table of rooms in ARCHITECTURE.md, held against every file."""
 
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 
-# Two ways to AWS: files of a run (checkpoints, records, publishing), and the job API.
-SPEAKS_TO_AWS = {"places.py", "jobs/aws.py", "jobs/checks.py"}
 LIB = ROOT / "scripts" / "lib"
+FOR_ALL = {"core", "contracts"}
+LARGE = {"torch", "triton", "gsplat", "pycolmap", "boto3", "botocore", "numba", "snakemake"}
+FILES = sorted(path for path in LIB.rglob("*.py") if path.parent != LIB)
+PROGRAMS = sorted((ROOT / "scripts").glob("*.py"))
 
 
-def imports(path: Path) -> set[str]:
-    """Top-level names of everything that a file imports, at any depth."""
+@dataclass(frozen=True)
+class Room:
+    """A row of the table."""
+
+    may_import: set[str]
+    needs: set[str]
+
+
+def rooms() -> dict[str, Room]:
+    """The table below the heading "Rooms", in its order."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("\n## Rooms\n", 1)[1]
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+    return {
+        name.strip(): Room(words(imports), words(needs)) for name, _, imports, needs in rows[1:]
+    }
+
+
+def words(cell: str) -> set[str]:
+    return {word.strip() for word in cell.split(",")} - {""}
+
+
+ROOMS = rooms()
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of everything that a file imports, at any depth of its functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
-            found.update(alias.name.split(".")[0] for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.add(node.module.split(".")[0])
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return found
 
 
-@pytest.mark.parametrize("path", sorted(LIB.rglob("*.py")), ids=lambda p: str(p.relative_to(LIB)))
-def test_only_two_subjects_speak_to_aws(path: Path) -> None:
-    found = imports(path)
-    assert "snakemake" not in found
-    if found & {"boto3", "botocore"}:
-        assert path.relative_to(LIB).as_posix() in SPEAKS_TO_AWS
+def rooms_of(names: set[str]) -> set[str]:
+    return {name.split(".")[2] for name in names if name.startswith("scripts.lib.")}
 
 
-def test_pycolmap_is_loaded_by_one_package() -> None:
-    """Its import order matters, see scripts/lib/sfm/__init__.py."""
-    outside = [path for path in (ROOT / "scripts").rglob("*.py") if path.parent.name != "sfm"]
-    assert not [path for path in outside if "pycolmap" in imports(path)]
+def large(names: set[str]) -> set[str]:
+    found = {name.split(".")[0] for name in names} & LARGE
+    return {"boto3" if name == "botocore" else name for name in found}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda p: p.name)
+def test_every_room_has_its_row_and_no_module_stands_outside() -> None:
+    folders = {path.name for path in LIB.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == set(ROOMS)
+    assert [path.name for path in LIB.glob("*.py")] == ["__init__.py"]
+
+
+def test_nobody_may_import_a_room_below() -> None:
+    order = list(ROOMS)
+    for number, (name, room) in enumerate(ROOMS.items()):
+        assert room.may_import <= set(order[:number]), name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIB)))
+def test_a_room_keeps_to_its_row(path: Path) -> None:
+    name = path.relative_to(LIB).parts[0]
+    room, names = ROOMS[name], imported(path)
+    assert rooms_of(names) - {name} - FOR_ALL <= room.may_import
+    assert large(names) <= room.needs
+    assert not any(other.startswith("scripts.tools") for other in names)
+
+
+def test_the_table_allows_no_more_than_is_used() -> None:
+    for name, room in ROOMS.items():
+        names = set().union(*(imported(path) for path in (LIB / name).rglob("*.py")))
+        assert room.may_import == rooms_of(names) - {name} - FOR_ALL, name
+        assert room.needs == large(names), name
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
 def test_programs_use_the_library_alone(path: Path) -> None:
-    """And never each other, nor AWS by themselves."""
-    assert not imports(path) & {"snakemake", "boto3", "botocore"}
+    """And never each other, nor the large libraries by themselves."""
+    names = imported(path)
+    ours = {name for name in names if name.startswith("scripts.")}
+    assert all(name.startswith("scripts.lib.") for name in ours)
+    assert not large(names) & {"snakemake", "boto3", "pycolmap"}
