@@ -151,7 +151,7 @@ def test_bad_configuration_is_one_sentence(
 def test_bad_sheet_is_one_sentence(
     checkout: Checkout, tmp_path: Path, text: str, sentence: str
 ) -> None:
-    """And nothing else; all kinds of bad sheets: tests/unit/test_sheet.py."""
+    """And nothing else; all kinds of bad sheets: tests/unit/workflow/test_sheet.py."""
     sheet = tmp_path / "sheet.tsv"
     sheet.write_text(text)
     result = checkout.snakemake("-n", "--config", f"scenes={sheet}")

@@ -61,7 +61,7 @@ def start(scene: Path, folder: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     for _ in range(6000):
         if any((folder / "checkpoints").glob("[!.]*.pt")):  # not one half written

@@ -38,8 +38,8 @@ from scripts.publish_web import PublishOptions
 from scripts.render_tour import TourOptions
 from scripts.report_scene import ReportOptions
 from scripts.tools.config_manual import manual
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = load_schema(ROOT, "config")
 OPTIONS = {
     "import_photos": ImportOptions,

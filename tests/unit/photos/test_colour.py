@@ -27,7 +27,7 @@ from scripts.lib.photos.colour import (
 )
 from scripts.lib.photos.decode import decode, encode
 from tests.unit.photo_files import encoded, picture
-from tests.unit.test_photos_video_colour import CHART, chart, hdr, light, middles
+from tests.unit.photos.test_video_colour import CHART, chart, hdr, light, middles
 
 BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]

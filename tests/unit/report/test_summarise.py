@@ -9,8 +9,8 @@ import pytest
 
 from scripts.lib.core.console import UserError
 from scripts.summarise import main
+from tests.unit.report.test_report import Page
 from tests.unit.stage_files import RULES, stage_values, write_stage_files
-from tests.unit.test_report import Page
 
 STAGES = ("sfm", "train", "eval", "codecs")
 

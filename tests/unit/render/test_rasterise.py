@@ -218,7 +218,7 @@ def test_the_number_of_threads_changes_no_bit(tmp_path: Path, root: Path) -> Non
     program = (
         "import sys, torch\n"
         "from scripts.lib.render.rasterise import rasterise\n"
-        "from tests.unit.test_rasterise import cloud, camera, SIZE\n"
+        "from tests.unit.render.test_rasterise import cloud, camera, SIZE\n"
         "leaves = [v.requires_grad_() for v in cloud(900, 2).values()]\n"
         "colour, _ = rasterise(*leaves, *camera(0.7), SIZE)\n"
         "colour.square().sum().backward()\n"
