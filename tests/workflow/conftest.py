@@ -24,14 +24,25 @@ class Checkout:
 
     path: Path
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Python's own programs are found, and kernels that the checkout itself compiled."""
+        return {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "NUMBA_CACHE_DIR": str(ROOT / "scripts" / "lib" / "kernels" / "__pycache__"),
+        }
+
+    def command(self, *arguments: str) -> list[str]:
+        """Snakemake's command line."""
+        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+
     def snakemake(self, *arguments: str, timeout: float = 540) -> subprocess.CompletedProcess[str]:
         """Run snakemake in the copy, stdout and stderr together; the timeout only ends what hangs."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         return subprocess.run(
-            command,
+            self.command(*arguments),
             cwd=self.path,
-            env=environment,
+            env=self.environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

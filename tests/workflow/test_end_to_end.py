@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -184,9 +183,13 @@ def test_killed_training_continues_with_the_same_command(
     run = Checkout(shutil.copytree(finished.path, tmp_path / "run", symlinks=True))
     arguments = ["results/cut/train.json", "--config"]
     arguments += ["train_splat={steps: 700, early_stop: false, checkpoint_every: 0.2}"]
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     workflow = subprocess.Popen(
-        command, cwd=run.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        run.command(*arguments),
+        cwd=run.path,
+        env=run.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     checkpoints = run.path / "results" / "cut" / "checkpoints"
     try:

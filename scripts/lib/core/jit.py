@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numba  # noqa: E402
 from llvmlite import ir  # noqa: E402
 from numba import types  # noqa: E402
+from numba.core.caching import UserProvidedCacheLocator  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
 
 # OpenMP wakes its threads five times faster than numba's own pool, which every wheel has and
@@ -30,7 +31,7 @@ numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 # Seconds since the last start with a version, after which its machine code goes.
 UNUSED = 30 * 86400
-LIB = Path(__file__).resolve().parents[1]
+LIB = Path(__file__).parents[1]
 KERNEL_SOURCES = (
     *("core/jit.py", "core/lanes.py", "render/losses/*.py", "render/rasterise/*.py"),
     *("sfm/sift/*.py", "train/kernels/*.py"),
@@ -58,7 +59,8 @@ def _cache_folder() -> Path:
         for source in sorted(LIB.glob(pattern)):
             digest.update(source.read_bytes())
     name = f"kernels-{digest.hexdigest()[:12]}"
-    bases = [here / "__pycache__", user_cache()]
+    given = numba.config.CACHE_DIR  # NUMBA_CACHE_DIR
+    bases = [Path(given)] if given else [here / "__pycache__", user_cache()]
     found = writable(base / name for base in bases if base) or writable([temporary_cache() / name])
     if found is None:
         return Path(tempfile.mkdtemp(prefix="splatmake-kernels-"))
@@ -80,8 +82,27 @@ def _remove_unused(base: Path, own: Path) -> None:
         return
 
 
-if not numba.config.CACHE_DIR:
-    numba.config.CACHE_DIR = str(_cache_folder())
+class OwnPlace(UserProvidedCacheLocator):  # type: ignore[misc]
+    """Where the machine code of a kernel lies in the cache: by the kernel's place in the project.
+
+    Numba goes by the place of the project, too, and would compile everything anew in a copy of it.
+    """
+
+    @classmethod
+    def from_function(cls, function: Any, file: str) -> Any:
+        """A locator, or None for other people's functions."""
+        ours = Path(file).is_relative_to(LIB)
+        return super().from_function(function, file) if ours else None
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, file: str) -> str:
+        """The folder of a source file, below the cache."""
+        return str(Path(file).parent.relative_to(LIB))
+
+
+numba.config.CACHE_DIR = str(_cache_folder())
+if not numba.config.CACHE_LOCATOR_CLASSES:
+    numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.OwnPlace,UserProvidedCacheLocator"
 
 
 def compiled(function: Callable[..., Any]) -> Any:

@@ -1,11 +1,48 @@
-"""Machine code of the CPU kernels: that of other versions goes once nobody uses it, never before."""
+"""Machine code of the CPU kernels: copies of a version share it, that of others goes once nobody uses it."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from scripts.lib.core.jit import UNUSED, _remove_unused
+
+KERNEL = (
+    "from scripts.lib.kernels.jit import compiled\n@compiled\ndef twice(x):\n    return 2 * x\n"
+)
+
+
+def hits(project: Path, cache: Path) -> str:
+    """Kernels that a process of this project finds compiled, and those it does not."""
+    code = (
+        "from scripts.lib.kernels.own import twice; twice(2); found = twice.stats;"
+        "print(len(found.cache_hits), len(found.cache_misses))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        check=True,
+        text=True,
+        capture_output=True,
+    ).stdout.strip()
+
+
+def test_copies_share_it_while_their_sources_are_the_same(root: Path, tmp_path: Path) -> None:
+    projects = [tmp_path / "one", tmp_path / "a copy"]
+    for project in projects:
+        kernels = project / "scripts" / "lib" / "kernels"
+        kernels.mkdir(parents=True)
+        shutil.copy(root / "scripts" / "lib" / "caches.py", kernels.parent)
+        shutil.copy(root / "scripts" / "lib" / "kernels" / "jit.py", kernels)
+        (kernels / "own.py").write_text(KERNEL)
+    cache = tmp_path / "cache"
+    assert [hits(project, cache) for project in projects] == ["0 1", "1 0"]
+    (projects[1] / "scripts" / "lib" / "kernels" / "helper.py").write_text("# a kernel may use it")
+    assert [hits(project, cache) for project in projects[::-1]] == ["0 1", "1 0"]
 
 
 def test_other_versions_stay_while_their_jobs_may_run(tmp_path: Path) -> None:
