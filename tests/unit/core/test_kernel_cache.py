@@ -10,15 +10,14 @@ from pathlib import Path
 
 from scripts.lib.core.jit import UNUSED, _remove_unused
 
-KERNEL = (
-    "from scripts.lib.kernels.jit import compiled\n@compiled\ndef twice(x):\n    return 2 * x\n"
-)
+KERNEL = "from scripts.lib.core.jit import compiled\n@compiled\ndef twice(x):\n    return 2 * x\n"
+KERNELS = Path("scripts", "lib", "train", "kernels")
 
 
 def hits(project: Path, cache: Path) -> str:
     """Kernels that a process of this project finds compiled, and those it does not."""
     code = (
-        "from scripts.lib.kernels.own import twice; twice(2); found = twice.stats;"
+        "from scripts.lib.train.kernels.own import twice; twice(2); found = twice.stats;"
         "print(len(found.cache_hits), len(found.cache_misses))"
     )
     return subprocess.run(
@@ -34,14 +33,16 @@ def hits(project: Path, cache: Path) -> str:
 def test_copies_share_it_while_their_sources_are_the_same(root: Path, tmp_path: Path) -> None:
     projects = [tmp_path / "one", tmp_path / "a copy"]
     for project in projects:
-        kernels = project / "scripts" / "lib" / "kernels"
+        core = project / "scripts" / "lib" / "core"
+        core.mkdir(parents=True)
+        for name in ("caches.py", "jit.py"):
+            shutil.copy(root / "scripts" / "lib" / "core" / name, core)
+        kernels = project / KERNELS
         kernels.mkdir(parents=True)
-        shutil.copy(root / "scripts" / "lib" / "caches.py", kernels.parent)
-        shutil.copy(root / "scripts" / "lib" / "kernels" / "jit.py", kernels)
         (kernels / "own.py").write_text(KERNEL)
     cache = tmp_path / "cache"
     assert [hits(project, cache) for project in projects] == ["0 1", "1 0"]
-    (projects[1] / "scripts" / "lib" / "kernels" / "helper.py").write_text("# a kernel may use it")
+    (projects[1] / KERNELS / "helper.py").write_text("# a kernel may use it")
     assert [hits(project, cache) for project in projects[::-1]] == ["0 1", "1 0"]
 
 
