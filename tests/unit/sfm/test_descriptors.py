@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tests.unit.descriptor_set import Bytes, described, seen_again
 from tests.unit.room import FOCAL, SIZE, arc, write_room
 
 
+@cache
 def kernels() -> list[Kernel]:
     """The kernels that this processor can run."""
     import llvmlite.binding as llvm
