@@ -1,6 +1,6 @@
 """Model and render the sample scene: photos, held-back views and their exact poses.
 
-Needs bpy (5.0), numpy, pillow and piexif; see sample/README.md. Frames that lie in the scratch
+Needs bpy (5.0), numpy and pillow; see sample/README.md. Frames that lie in the scratch
 folder already are not rendered again, so a stopped run goes on where it was.
 """
 

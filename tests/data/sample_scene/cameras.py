@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import piexif
+from PIL import Image
+from PIL.ExifTags import GPS, IFD, Base
+from PIL.TiffImagePlugin import IFDRational
 
 Array = Any
 
@@ -116,47 +118,54 @@ def enu_to_geodetic(enu: Any) -> tuple[float, float, float]:
     return math.degrees(lat), math.degrees(lon), height
 
 
-def _degrees(value: float) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+def _degrees(value: float) -> tuple[IFDRational, IFDRational, IFDRational]:
     """Degrees, minutes and seconds as EXIF fractions, seconds to 1e-5 (0.3 mm)."""
     units = round(abs(value) * 3600 * 100000)
     degrees, rest = divmod(units, 3600 * 100000)
     minutes, seconds = divmod(rest, 60 * 100000)
-    return (degrees, 1), (minutes, 1), (seconds, 100000)
+    return IFDRational(degrees), IFDRational(minutes), IFDRational(seconds, 100000)
 
 
 def exif(view: View, index: int) -> bytes:
     """The EXIF block of one photo."""
     lat, lon, height = enu_to_geodetic(view.eye)
     time = START + datetime.timedelta(seconds=4 * index)
-    stamp = time.strftime("%Y:%m:%d %H:%M:%S").encode()
-    zeroth = {
-        piexif.ImageIFD.Make: b"Splatmake",
-        piexif.ImageIFD.Model: b"SampleCam",
-        piexif.ImageIFD.Orientation: 1,
-        piexif.ImageIFD.DateTime: stamp,
-        piexif.ImageIFD.Software: b"make_sample.py",
-    }
-    photo = {
-        piexif.ExifIFD.DateTimeOriginal: stamp,
-        piexif.ExifIFD.DateTimeDigitized: stamp,
-        piexif.ExifIFD.FocalLength: FOCAL_MM,
-        piexif.ExifIFD.FocalLengthIn35mmFilm: FOCAL_35MM,
-        piexif.ExifIFD.ExposureTime: (1, 500),
-        piexif.ExifIFD.FNumber: (28, 10),
-        piexif.ExifIFD.ISOSpeedRatings: 100,
-        piexif.ExifIFD.PixelXDimension: WIDTH,
-        piexif.ExifIFD.PixelYDimension: HEIGHT,
-    }
-    gps = {
-        piexif.GPSIFD.GPSVersionID: (2, 3, 0, 0),
-        piexif.GPSIFD.GPSLatitudeRef: b"N" if lat >= 0 else b"S",
-        piexif.GPSIFD.GPSLatitude: _degrees(lat),
-        piexif.GPSIFD.GPSLongitudeRef: b"E" if lon >= 0 else b"W",
-        piexif.GPSIFD.GPSLongitude: _degrees(lon),
-        piexif.GPSIFD.GPSAltitudeRef: 0,
-        piexif.GPSIFD.GPSAltitude: (round(height * 1000), 1000),
-    }
-    return bytes(piexif.dump({"0th": zeroth, "Exif": photo, "GPS": gps}))
+    stamp = time.strftime("%Y:%m:%d %H:%M:%S")
+    block = Image.Exif()
+    block.update(
+        {
+            Base.Make: "Splatmake",
+            Base.Model: "SampleCam",
+            Base.Orientation: 1,
+            Base.DateTime: stamp,
+            Base.Software: "make_sample.py",
+        }
+    )
+    block.get_ifd(IFD.Exif).update(
+        {
+            Base.DateTimeOriginal: stamp,
+            Base.DateTimeDigitized: stamp,
+            Base.FocalLength: IFDRational(*FOCAL_MM),
+            Base.FocalLengthIn35mmFilm: FOCAL_35MM,
+            Base.ExposureTime: IFDRational(1, 500),
+            Base.FNumber: IFDRational(28, 10),
+            Base.ISOSpeedRatings: 100,
+            Base.ExifImageWidth: WIDTH,
+            Base.ExifImageHeight: HEIGHT,
+        }
+    )
+    block.get_ifd(IFD.GPSInfo).update(
+        {
+            GPS.GPSVersionID: bytes((2, 3, 0, 0)),
+            GPS.GPSLatitudeRef: "N" if lat >= 0 else "S",
+            GPS.GPSLatitude: _degrees(lat),
+            GPS.GPSLongitudeRef: "E" if lon >= 0 else "W",
+            GPS.GPSLongitude: _degrees(lon),
+            GPS.GPSAltitudeRef: b"\0",
+            GPS.GPSAltitude: IFDRational(round(height * 1000), 1000),
+        }
+    )
+    return bytes(block.tobytes())
 
 
 def truth() -> dict[str, Any]:
