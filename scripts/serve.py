@@ -26,6 +26,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     }
 
     def end_headers(self) -> None:
+        """Add that nothing is to be kept."""
         self.send_header("Cache-Control", "no-cache")
         super().end_headers()
 

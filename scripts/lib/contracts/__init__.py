@@ -1,0 +1,1 @@
+"""What files that stages hand on mean to their readers."""

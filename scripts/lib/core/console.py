@@ -65,7 +65,7 @@ ESCAPED_BYTE = 0xDC00
 
 
 def printable(text: str) -> str:
-    """`text` as any terminal or file takes it: a name that is not UTF-8 shows its bytes, Stra\\xdfe.jpg."""
+    r"""`text` as any terminal or file takes it: a name that is not UTF-8 shows its bytes, Stra\xdfe.jpg."""
 
     def escape(found: re.Match[str]) -> str:
         number = ord(found[0])
@@ -79,7 +79,7 @@ CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def one_line(text: str) -> str:
-    """`text` with file names in it: their line breaks and terminal commands show as \\x0a and the like."""
+    r"""`text` with file names in it: their line breaks and terminal commands show as \x0a and the like."""
     return CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 

@@ -1,0 +1,1 @@
+"""File formats of splats, levels of detail, and the search for the lightest file. Runs without torch."""

@@ -1,0 +1,1 @@
+"""How good a splat is, and which of its Gaussians are rubbish. Needs torch."""

@@ -46,6 +46,7 @@ class CoordinateSystem:
 
     @property
     def in_feet(self) -> bool:
+        """Whether heights are in feet, of any of the definitions."""
         return abs(self.height_m - FOOT_M) < 1e-5
 
     def place(self, x: float, y: float) -> tuple[float, float] | None:

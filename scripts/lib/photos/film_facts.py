@@ -23,8 +23,9 @@ HEAD_BYTES, TAIL_BYTES = 1 << 20, 8 << 20  # a container describes itself at its
 
 @dataclass(frozen=True)
 class FilmFacts:
-    """seconds: length, None where the container does not tell; size: width and height as stored;
+    """What a container tells of its film.
 
+    seconds: length, None where the container does not tell; size: width and height as stored;
     live: Apple's mark of a Live Photo; panorama: why it is no flat film, or None.
     """
 

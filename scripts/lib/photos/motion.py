@@ -18,8 +18,9 @@ SAME = 3.0  # grey levels: pictures without texture that differ by less on avera
 
 @dataclass(frozen=True)
 class Motion:
-    """shift: median displacement as a share of the width (1 when the pictures have nothing in common);
+    """How the picture moved from one frame to another.
 
+    shift: median displacement as a share of the width (1 when the pictures have nothing in common);
     parallax: what displacement is left when the best affine motion (turn, zoom, pan) is removed,
     in the same unit.
     """

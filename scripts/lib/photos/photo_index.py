@@ -26,13 +26,14 @@ class Match:
 
     @property
     def meant(self) -> tuple[str, ...]:
+        """The photos, or none of them where the name is ambiguous."""
         return () if self.ambiguous else self.photos
 
 
 class PhotoIndex:
-    """Finds photos of the source by names that other programs wrote.
+    r"""Finds photos of the source by names that other programs wrote.
 
-    These may carry folders of another computer in front (`C:\\flight\\100MEDIA\\DJI_0001.JPG`), another
+    These may carry folders of another computer in front (`C:\flight\100MEDIA\DJI_0001.JPG`), another
     suffix (the .DNG of a .JPG) or none.
     """
 

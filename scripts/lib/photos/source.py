@@ -55,6 +55,7 @@ class SourceFile:
 
     @property
     def suffix(self) -> str:
+        """The suffix in small letters, with its dot."""
         return PurePosixPath(self.name).suffix.lower()
 
     @contextmanager

@@ -1,0 +1,1 @@
+"""An undistorted scene: cameras, photos, which of them judge, the sky."""

@@ -65,9 +65,11 @@ class KernelComparer:
     concurrent: bool = True
 
     def pack(self, descriptors: Bytes) -> Packed:
+        """Descriptors (N, 128) in the order in which the machine code reads them."""
         return self.kernel.pack(descriptors)
 
     def match(self, one: Packed, other: Packed, limits: Limits) -> Matches:
+        """Pairs (M, 2) of rows of the one and the other that are each other's nearest within `limits`."""
         return mutual(*self.kernel.best(one, other), limits)
 
 
@@ -78,9 +80,11 @@ class NumpyComparer:
     concurrent: bool = False
 
     def pack(self, descriptors: Bytes) -> Floats:
+        """Descriptors (N, 128) in single precision, which holds the products of bytes exactly."""
         return np.ascontiguousarray(descriptors, np.float32)
 
     def match(self, one: Floats, other: Floats, limits: Limits) -> Matches:
+        """As KernelComparer.match, over blocks of `other`, so that no whole table of products is held."""
         rows, columns = np.zeros((2, len(one)), np.float32), np.zeros((3, len(other)), np.float32)
         if not len(one) or not len(other):
             return mutual(rows, columns, limits)
@@ -121,12 +125,14 @@ class CudaComparer:
     concurrent = False
 
     def pack(self, descriptors: Bytes) -> Any:
+        """Descriptors (N, 128) as a tensor of single precision on the GPU."""
         import torch
 
         # A copy, because COLMAP's arrays cannot be written to, which torch warns of.
         return torch.from_numpy(np.array(descriptors)).cuda().float()
 
     def match(self, one: Any, other: Any, limits: Limits) -> Matches:
+        """As KernelComparer.match; the table of products is held on the GPU as a whole."""
         import torch
 
         if not len(one) or not len(other):

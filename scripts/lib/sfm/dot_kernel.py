@@ -234,7 +234,7 @@ def _assembly(shape: Shape, version: int) -> str:
     cells = [(r, v) for r in range(rows) for v in range(vectors)]
 
     def address(into: list[str], name: str, kind: str, base: str, index: str, plus: int) -> None:
-        """name = &base[index + plus]"""
+        """Name = &base[index + plus]."""
         into.append(f"  %{name}_i = add i64 {index}, {plus}")
         into.append(f"  %{name} = getelementptr {kind}, ptr {base}, i64 %{name}_i")
 

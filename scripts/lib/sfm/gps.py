@@ -67,6 +67,7 @@ class Verdict:
 
 
 def no_gps(use_gps: bool) -> dict[str, Any]:
+    """What is told of GPS when no registered photo has a position, or GPS is switched off."""
     reason = (
         f"0 registered photos have GPS, {MIN_GPS_PHOTOS} are needed"
         if use_gps
@@ -293,8 +294,10 @@ def known_rms(residuals: Array) -> tuple[float, float | None]:
 
 
 def centres(model: pycolmap.Reconstruction) -> dict[str, Array]:
+    """Camera centres (3,) of the registered photos by their names, in the model's frame."""
     return {image.name: image.projection_center() for image in registered(model)}
 
 
 def registered(model: pycolmap.Reconstruction) -> list[pycolmap.Image]:
+    """The registered photos in the order of COLMAP's numbers, which is the same each time."""
     return [model.image(number) for number in sorted(model.reg_image_ids())]

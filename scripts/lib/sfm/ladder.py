@@ -64,6 +64,7 @@ class Climb:
 
     @property
     def names(self) -> list[str]:
+        """Names of the photos, in their order."""
         return [photo["file"] for photo in self.photos]
 
 

@@ -39,6 +39,7 @@ class Trial:
     noise: float  # of a coordinate of a held-out sighting, pixels
 
     def params(self, camera: int) -> dict[str, float]:
+        """Adjusted parameters of one camera by their names; lengths in pixels."""
         return parameters(self.adjusted.cameras[camera])
 
 
@@ -118,6 +119,7 @@ def _trial(
 def set_and_adjust(
     model: pycolmap.Reconstruction, lenses: Mapping[int, Lens], adjust: Adjust
 ) -> bool:
+    """Give the cameras of `model`, {number: lens}, these lenses and adjust it; False: no solution."""
     for number, lens in lenses.items():
         set_lens(model.cameras[number], lens.model)
     fixed = frozenset(n for n, lens in lenses.items() if not lens.principal_point)
@@ -134,6 +136,10 @@ def lens_sigmas(
     lenses: Mapping[int, Lens],
     priors: Mapping[str, Prior] | None,
 ) -> dict[int, dict[str, float]] | None:
+    """Standard deviations of what is free in each camera's lens, {camera: {parameter: sigma}}.
+
+    None when the adjustment does not determine them.
+    """
     free = {
         n: free_parameters(model.cameras[n], lens.principal_point) for n, lens in lenses.items()
     }

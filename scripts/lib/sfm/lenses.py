@@ -20,6 +20,7 @@ class Lens:
 
     @property
     def name(self) -> str:
+        """The lens in words, for the console and the report."""
         return self.model + (" with its own principal point" if self.principal_point else "")
 
 

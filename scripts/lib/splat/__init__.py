@@ -1,0 +1,1 @@
+"""Gaussians, their PLY, and where they are solid."""

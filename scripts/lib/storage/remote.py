@@ -23,7 +23,8 @@ class StoredObject(Protocol):
     def get_subkeys(self) -> Iterable[Any]:
         """Objects under `key/`, each with `key`, `size` and `e_tag`."""
 
-    def exists(self) -> bool: ...
+    def exists(self) -> bool:
+        """Whether the bucket holds the object `key` itself."""
 
     def s3obj(self) -> Any:
         """The object `key` itself, with `content_length` and `e_tag`."""

@@ -1,0 +1,1 @@
+"""What the rules ask: configuration, sheet, plan, progress, records, cost, the lock of images."""

@@ -81,7 +81,7 @@ def _row(sheet: Path, columns: list[str], line: Line) -> dict[str, str]:
 
 
 def _text(sheet: Path) -> str:
-    """The sheet's text with line ends as \\n. Raises UserError when there is none."""
+    r"""The sheet's text with line ends as \n. Raises UserError when there is none."""
     try:
         data = sheet.read_bytes()
     except FileNotFoundError:
