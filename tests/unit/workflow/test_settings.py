@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.check_codecs import CheckOptions
 from scripts.cost_scene import CostOptions
 from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.core.console import UserError
+from scripts.lib.encode.check import CheckOptions
 from scripts.lib.encode.formats import CompressOptions
 from scripts.lib.measure.clean import CleanOptions
 from scripts.lib.photos.options import ImportOptions
