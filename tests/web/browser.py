@@ -29,7 +29,7 @@ from scripts.lib.visit.plan import plan_visit
 from scripts.lib.web.assemble import Inputs, write_bundle
 from scripts.lib.web.bundle import WebOptions
 from scripts.lib.web.node import node_modules
-from scripts.serve import make_server
+from scripts.lib.web.server import make_server
 
 Picture = npt.NDArray[np.float32]
 

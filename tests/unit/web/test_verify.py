@@ -21,8 +21,8 @@ from scripts.lib.web import bundle, manifest
 from scripts.lib.web import page as web_page
 from scripts.lib.web.assemble import Inputs, write_bundle
 from scripts.lib.web.privacy import without_host
+from scripts.lib.web.publish import PublishOptions, publish
 from scripts.lib.web.verify import problems
-from scripts.publish_web import PublishOptions, publish
 from scripts.verify import main
 from tests.unit.splat_scene import make_gaussians
 from tests.unit.stage_files import stage_values

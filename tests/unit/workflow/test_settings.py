@@ -23,6 +23,7 @@ from scripts.lib.sfm.matching import MatchOptions
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.train.options import TrainOptions
 from scripts.lib.web.bundle import WebOptions
+from scripts.lib.web.publish import PublishOptions
 from scripts.lib.workflow.option_checks import check_published
 from scripts.lib.workflow.scenes import load_scenes
 from scripts.lib.workflow.settings import (
@@ -34,7 +35,6 @@ from scripts.lib.workflow.settings import (
     sections,
     workflow_settings,
 )
-from scripts.publish_web import PublishOptions
 from scripts.render_tour import TourOptions
 from scripts.report_scene import ReportOptions
 from scripts.tools.config_manual import manual
