@@ -18,7 +18,7 @@ from scripts import check_codecs, clean_splat, compress_splat, evaluate_splat
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json, reading_zip
 from scripts.lib.encode import check as encode_check
-from scripts.lib.measure import evaluate
+from scripts.lib.measure import evaluate, evaluation
 from scripts.lib.render.device import Device
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.scene.split import Split
@@ -144,10 +144,10 @@ def test_no_later_stage_chooses_its_own_photos(program: ModuleType, tmp_path: Pa
 
 def measured(ply: Path, folder: Path, out: Path, scene: Path | None = None) -> dict[str, Any]:
     """What evaluate_splat finds."""
-    return evaluate_splat.evaluate_splat(
+    return evaluation.evaluate_splat(
         ply,
         scene or folder / "undistorted.zip",
-        evaluate_splat.EvaluateOptions(),
+        evaluation.EvaluateOptions(),
         out / "eval.json",
         out / "renders.zip",
         Device("cpu", "a test"),

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from scripts.cost_scene import CostOptions
-from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.core.console import UserError
 from scripts.lib.encode.check import CheckOptions
 from scripts.lib.encode.formats import CompressOptions
 from scripts.lib.measure.clean import CleanOptions
+from scripts.lib.measure.evaluation import EvaluateOptions
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.sfm.mapping import MapOptions
