@@ -22,6 +22,7 @@ from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.train.options import TrainOptions
+from scripts.lib.visit.tour_film import TourOptions
 from scripts.lib.web.bundle import WebOptions
 from scripts.lib.web.publish import PublishOptions
 from scripts.lib.workflow.option_checks import check_published
@@ -35,7 +36,6 @@ from scripts.lib.workflow.settings import (
     sections,
     workflow_settings,
 )
-from scripts.render_tour import TourOptions
 from scripts.report_scene import ReportOptions
 from scripts.tools.config_manual import manual
 from tests.conftest import ROOT
