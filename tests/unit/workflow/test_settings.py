@@ -17,6 +17,7 @@ from scripts.lib.encode.formats import CompressOptions
 from scripts.lib.measure.clean import CleanOptions
 from scripts.lib.measure.evaluation import EvaluateOptions
 from scripts.lib.photos.options import ImportOptions
+from scripts.lib.report.scene_report import ReportOptions
 from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions
@@ -36,7 +37,6 @@ from scripts.lib.workflow.settings import (
     sections,
     workflow_settings,
 )
-from scripts.report_scene import ReportOptions
 from scripts.tools.config_manual import manual
 from tests.conftest import ROOT
 
