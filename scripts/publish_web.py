@@ -10,100 +10,12 @@ the last one are removed.
 from __future__ import annotations
 
 import argparse
-import mimetypes
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from scripts.lib.core.console import UserError, run_main, say
-from scripts.lib.core.files import inner_path, read_json, reading_zip, write_json
+from scripts.lib.core.console import run_main, say
+from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
-from scripts.lib.storage.places import Bucket, Folder, place
-from scripts.lib.web.page import HASHED, HOST_RULES
-
-FOR_EVER = "public, max-age=31536000, immutable"
-ASK_AGAIN = "no-cache"
-PAGE = "index.html"
-MANIFEST = "manifest.json"
-TYPES = {".sog": "application/octet-stream", ".js": "text/javascript", ".webp": "image/webp"}
-
-
-@dataclass(frozen=True)
-class PublishOptions:
-    """Config section `publish_web`."""
-
-    to: str = ""  # s3://BUCKET/PREFIX or a folder; empty publishes nothing
-    url: str = ""  # address under which visitors see `to`
-    name: str = ""  # of the page below it; empty takes the scene's
-
-
-def headers_of(name: str) -> dict[str, str]:
-    """What a web server should say of a file: its type, encoding, and how long it may be kept."""
-    path = PurePosixPath(name)
-    headers = {"Cache-Control": FOR_EVER if HASHED.search(name) else ASK_AGAIN}
-    if path.suffix == ".gz":
-        headers["Content-Encoding"] = "gzip"
-        path = path.with_suffix("")
-    guessed = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-    if guessed and guessed.startswith("text/"):
-        guessed += "; charset=utf-8"
-    return headers | {"Content-Type": guessed or "application/octet-stream"}
-
-
-def old_files(there: Folder | Bucket) -> list[str]:
-    """Files of versions before the one that is there now, known by the hash in their names; no others.
-
-    What cannot be found out is told, and fails nothing.
-    """
-    try:
-        names = there.tree()
-        if MANIFEST not in names:
-            return []
-        with there.fetched(MANIFEST) as path:
-            site = read_json(path).get("site", {})
-    except (UserError, OSError) as error:
-        say(f"Files of earlier versions of the page are not removed: {error}")
-        return []
-    return [name for name in names if HASHED.search(name) and name not in site]
-
-
-def remove_files(there: Folder | Bucket, names: list[str]) -> None:
-    """Remove files; what cannot be removed is told, and fails nothing: the page is published."""
-    try:
-        for name in names:
-            there.remove(name)
-    except (UserError, OSError) as error:
-        say(f"Files of earlier versions of the page were not removed: {error}")
-
-
-def publish(site: Path, options: PublishOptions, scene: str) -> dict[str, Any]:
-    """Put every file of `site` (site.zip) below `options.to`; what published.json says.
-
-    Of the files of earlier versions those of the last one stay, for visitors whose page still loads them.
-    Raises UserError when nothing is to be published, a member's name leads out of the place, or the place
-    refuses.
-    """
-    if not options.to:
-        raise UserError("publish_web.to is empty; set it to s3://BUCKET/PREFIX or a folder")
-    name = options.name or scene
-    there = place(f"{options.to.rstrip('/')}/{name}")
-    kept = []
-    with reading_zip(site) as archive, tempfile.TemporaryDirectory() as folder:
-        members = [n for n in archive.namelist() if n not in (PAGE, HOST_RULES)]
-        for member in (*members, PAGE):
-            inner_path(member, site)
-        old = old_files(there)
-        for number, member in enumerate([*sorted(members), PAGE]):
-            headers = headers_of(member)
-            path = Path(folder) / str(number)
-            path.write_bytes(archive.read(member))
-            size = path.stat().st_size
-            there.put(member, path, headers)
-            kept.append({"file": member, "bytes": size, "headers": headers})
-    remove_files(there, [name for name in old if name not in members])
-    address = f"{options.url.rstrip('/')}/{name}/{PAGE}" if options.url else f"{there}/{PAGE}"
-    return {"scene": scene, "url": address, "place": str(there), "files": kept}
+from scripts.lib.web.publish import PublishOptions, publish
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -8,104 +8,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from scripts.lib.core.console import Progress, UserError, run_main, say
-from scripts.lib.core.files import read_json, write_bytes, write_json
+from scripts.lib.core.console import run_main, say
+from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING, provenance
 from scripts.lib.core.threads import use_threads
 from scripts.lib.render.arguments import add_compute_arguments
-from scripts.lib.scene import start_view
-from scripts.lib.splat.gaussians import read_ply
-from scripts.lib.visit import tour
-from scripts.lib.visit.film import writing_film
-from scripts.lib.web.bundle import check_view
-
-SIZES = {"cpu": (640, 12), "cuda": (1280, 30)}  # width in pixels and frames a second
-STOP_SIDE = 320  # pixels across each picture of the strip
-SWAY_SECONDS, SWAY_DEGREES = 8.0, 8.0  # of the film of a scene without a tour
-Float = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class TourOptions:
-    """Config section `render_tour`; "auto" takes what the device can do in about a minute."""
-
-    width: int | str = "auto"
-    fps: int | str = "auto"
-    crf: int = 23
-
-
-def sway(view: dict[str, Any]) -> tour.Tour:
-    """A slow look to both sides of the start view, for a scene without a tour."""
-    times = np.linspace(0, SWAY_SECONDS, 33)
-    angle = np.radians(SWAY_DEGREES) * np.sin(2 * np.pi * times / SWAY_SECONDS)
-    position, target = (np.array(view[key], float) for key in ("position", "target"))
-    away = position - target
-    turned = np.column_stack(
-        [
-            np.cos(angle) * away[0] - np.sin(angle) * away[1],
-            np.sin(angle) * away[0] + np.cos(angle) * away[1],
-            np.full(len(times), away[2]),
-        ]
-    )
-    # The visitor turns the head, so that nothing solid can be in the way.
-    return tour.Tour(
-        times=times,
-        position=np.tile(position, (len(times), 1)),
-        target=position - turned,
-        fov=np.full(len(times), float(view["fov"])),
-        stops=((str(view.get("name", "")), 0.0),),
-    )
-
-
-def tour_of(view: dict[str, Any], path: Path) -> tour.Tour:
-    """The tour of view.json, or the sway. Raises UserError when its keyframes are damaged."""
-    if not view.get("tour"):
-        return sway(view)
-    try:
-        return tour.from_json(view["tour"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} holds a damaged tour ({error}); delete it and run render_poster again"
-        ) from None
-
-
-def film_tour(
-    ply: Path, view_path: Path, options: TourOptions, film: Path, strip: Path, device: str
-) -> int:
-    """Write film and strip; returns the number of frames."""
-    from scripts.lib.render.renderer import Renderer
-    from scripts.lib.visit.poster import BACKGROUND, jpeg
-
-    renderer = Renderer(read_ply(ply), device, BACKGROUND)
-    automatic = SIZES[device]
-    width = automatic[0] if options.width == "auto" else int(options.width)
-    fps = automatic[1] if options.fps == "auto" else int(options.fps)
-    size = (width // 2 * 2, width * 9 // 32 * 2)
-    flight = tour_of(check_view(read_json(view_path), view_path), view_path)
-
-    def picture(at: float, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-        position, target, fov = (values[0] for values in flight.poses(at))
-        pose = start_view.look_at(position, target)
-        return renderer.picture(pose, start_view.intrinsics(float(fov), *size), size)
-
-    moments = np.arange(0, flight.duration, 1 / fps)
-    progress = Progress("render_tour", len(moments))
-    with writing_film(film, size, fps, options.crf) as out:
-        for done, at in enumerate(moments, 1):
-            out.add(picture(float(at), size))
-            progress.update(done)
-    small = (STOP_SIDE, STOP_SIDE * 9 // 16)
-    stops = [picture(at, small) for _, at in flight.stops[: max(1, len(flight.stops) - 1)]]
-    write_bytes(strip, jpeg(np.concatenate(stops, axis=1)))
-    return len(moments)
+from scripts.lib.visit.tour_film import TourOptions, film_tour
 
 
 def main(argv: Sequence[str] | None = None) -> None:

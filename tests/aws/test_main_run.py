@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from scripts.lib.web.node import node_modules
+from scripts.lib.web.verify import problems
 from scripts.lib.workflow.container_images import read_lock
-from scripts.verify import problems
 from tests.aws.cloud import BUCKET, MACHINES, Cloud, Execution
 from tests.aws.submitter import Submitter, under_git
 from tests.workflow.conftest import copy_checkout

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts import preflight, serve
+from scripts import preflight
 from scripts.lib.cloud.checks import images
 from scripts.lib.core.console import UserError
 from scripts.lib.storage.remote import remote_digest
 from scripts.lib.web import node
+from scripts.lib.web.server import make_server
 from scripts.lib.workflow.cost import PRICES, read_prices
 
 
@@ -105,11 +106,11 @@ def test_a_prediction_speaks_of_this_system_only() -> None:
 
 def test_serving_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="such as results/yard/web"):
-        serve.make_server(tmp_path, "127.0.0.1", 0)
+        make_server(tmp_path, "127.0.0.1", 0)
     (tmp_path / "index.html").write_text("")
-    with serve.make_server(tmp_path, "127.0.0.1", 0) as server:
+    with make_server(tmp_path, "127.0.0.1", 0) as server:
         port = server.server_address[1]
         with pytest.raises(UserError, match="try another --port"):
-            serve.make_server(tmp_path, "127.0.0.1", port)
+            make_server(tmp_path, "127.0.0.1", port)
     with pytest.raises(UserError, match="try another --host"):
-        serve.make_server(tmp_path, "192.0.2.1", 0)
+        make_server(tmp_path, "192.0.2.1", 0)

@@ -19,7 +19,6 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from scripts.bundle_web import write_bundle
 from scripts.lib.core.console import UserError
 from scripts.lib.encode import formats as compress
 from scripts.lib.encode.codecs import sog
@@ -27,9 +26,10 @@ from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.start_view import StartView, look_at
 from scripts.lib.splat.gaussians import Gaussians, write_ply
 from scripts.lib.visit.plan import plan_visit
+from scripts.lib.web.assemble import Inputs, write_bundle
 from scripts.lib.web.bundle import WebOptions
 from scripts.lib.web.node import node_modules
-from scripts.serve import make_server
+from scripts.lib.web.server import make_server
 
 Picture = npt.NDArray[np.float32]
 
@@ -151,19 +151,21 @@ def make_bundle(folder: Path, gaussians: Gaussians | None = None) -> Path:
     for name, path in files.items():
         path.write_text(json.dumps(stages[name]))
     write_bundle(
-        scene="test_yard",
-        sog=folder / "splat.sog",
-        poster=folder / "poster.jpg",
-        view_path=files.pop("view"),
-        stage_files=files,
-        options=WebOptions(
-            title="A <small> yard", credit="Photos & splat: nobody", annotations=[NOTE]
+        Inputs(
+            scene="test_yard",
+            sog=folder / "splat.sog",
+            poster=folder / "poster.jpg",
+            view=files.pop("view"),
+            stage_files=files,
+            options=WebOptions(
+                title="A <small> yard", credit="Photos & splat: nobody", annotations=[NOTE]
+            ),
+            modules=modules(),
+            lod=folder / "lod.zip",
         ),
         output=folder / "web",
-        modules=modules(),
         single=folder / "splat.html",
         site=folder / "site.zip",
-        lod=folder / "lod.zip",
     )
     return folder / "web"
 

@@ -14,7 +14,7 @@ import pytest
 
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import read_ply
-from scripts.verify import problems
+from scripts.lib.web.verify import problems
 from tests.truth import align, read_truth
 from tests.workflow.conftest import (
     CUT_DOWN_FILES,

@@ -18,8 +18,6 @@ from scripts.lib.encode.codecs import compare, compressed_ply, sog, sog_palette,
 from scripts.lib.encode.codecs.encoded import Encoded
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Gaussians
 
-FORMATS = ("sog", "spz", "compressed_ply")
-
 
 @dataclass(frozen=True)
 class CompressOptions:
@@ -67,6 +65,17 @@ class CompressOptions:
                 raise UserError(
                     f"compress option {name} is {value!r}; give a whole number from {low} to {high}"
                 )
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files to write, as compress_splat names them; None: not that one."""
+
+    sog: Path | None = None  # for the page
+    mobile: Path | None = None  # a SOG for phones
+    spz: Path | None = None
+    compressed_ply: Path | None = None
+    lod: Path | None = None  # levels of detail for streaming
 
 
 def checked(gaussians: Gaussians, path: Path) -> Gaussians:

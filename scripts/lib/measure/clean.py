@@ -1,26 +1,36 @@
 """Which Gaussians of a trained splat are rubbish: reasons as masks, and a crop asked for by the user.
 
-Every reason is a suspicion, not a verdict: the caller measures what leaving them out does to views
+Every reason is a suspicion, not a verdict: `filtered` measures what leaving them out does to views
 that training never saw, and keeps a filter only when it does no harm.
 """
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.core.activations import sigmoid
+from scripts.lib.core.console import UserError
 from scripts.lib.core.crop import parse_crop
-from scripts.lib.measure.visibility import Visibility
+from scripts.lib.core.files import replacing
 from scripts.lib.scene.start_view import core_of
-from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
+from scripts.lib.train.note import read_note
+
+if TYPE_CHECKING:
+    from scripts.lib.measure.visibility import Visibility
 
 Mask = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float64]
+Json = dict[str, Any]
 
+LONG_SIDE = 480  # pixels of the views that tell what was seen; more shows no more Gaussians
 FILTERS = ("transparent", "unseen", "far", "needle", "sheet")
 NEEDLE_RATIO = 40.0  # longest axis against the middle one
 NEEDLE_LENGTH = 0.02  # of the capture's reach, from which a needle is seen as one
@@ -90,3 +100,145 @@ def cropped(means: Float, crop: dict[str, Any]) -> Mask:
         return inside
     away: Float = np.linalg.norm(means - np.array(values[:3]), axis=1)
     return away <= values[3]
+
+
+def clean(
+    gaussians: Gaussians, ply: Path, scene_path: Path, options: CleanOptions, device: str
+) -> tuple[Gaussians, Json]:
+    """The Gaussians worth keeping, and the numbers: each filter is tried and kept if it does no harm.
+
+    Raises UserError when filters and crop together leave nothing.
+    """
+    inside = cropped(gaussians.means.astype(float), options.crop)
+    if not inside.any():
+        raise UserError(
+            f"clean_splat.crop {options.crop!r} leaves no Gaussian of {ply}; the scene reaches from"
+            f" {gaussians.means.min(0).round(2).tolist()} to {gaussians.means.max(0).round(2).tolist()}"
+        )
+    kept = np.ones(len(gaussians), bool)
+    result: Json = {"filters": {}}
+    if options.enabled:
+        kept, result = filtered(gaussians, ply, scene_path, options, device)
+    if not (kept & inside).any():
+        raise UserError(
+            f"clean_splat.crop {options.crop!r} holds {int(inside.sum())} Gaussians of {ply}, all of which"
+            " the filters leave out as never really seen; make the crop larger, or set"
+            " clean_splat.enabled to false"
+        )
+    kept &= inside
+    counts = {
+        "gaussians_before": len(gaussians),
+        "gaussians_after": int(kept.sum()),
+        "cropped": int((~inside).sum()),
+    }
+    return gaussians.take(kept), counts | result
+
+
+def filtered(
+    gaussians: Gaussians, ply: Path, scene_path: Path, options: CleanOptions, device: str
+) -> tuple[Mask, Json]:
+    """Which Gaussians (N,) stay after each filter that does the steering views no harm, and the numbers.
+
+    Not the views that were trained on: there, a floater that only one of them sees was put to make that
+    very photo fit, so leaving it out would always seem to do harm.
+    """
+    from scripts.lib.measure import evaluate
+
+    views = evaluate.choose_views(ply, scene_path, evaluate.Purpose.STEER)
+    photos = [evaluate.photo_of(views, index) for index in views.indices]
+
+    def quality(some: Gaussians) -> float:
+        pairs = zip(evaluate.render_views(some, views, device), photos, strict=True)
+        return float(np.mean([evaluate.likeness(*pair)["psnr"] for pair in pairs]))
+
+    masks = suspects_of(gaussians, ply, scene_path, views.split.trained, options, device)
+    kept, numbers = tried(gaussians, masks, quality, options.max_drop_db)
+    return kept, numbers | {
+        "held_out": views.held_out,
+        "measured_on": "steering" if views.split.steering else "trained",
+        "views": views.names,
+        "split_counts": views.split.counts(),
+    }
+
+
+def suspects_of(
+    gaussians: Gaussians,
+    ply: Path,
+    scene_path: Path,
+    trained: list[int],
+    options: CleanOptions,
+    device: str,
+) -> dict[str, Mask]:
+    """`suspects` of a splat, by what the `trained` views of its scene see."""
+    from scripts.lib.measure import visibility
+    from scripts.lib.scene.scene import load_scene
+
+    scene, note = load_scene(scene_path, LONG_SIDE), read_note(ply)
+    seen = visibility.measure(gaussians, scene, trained, device)
+    sky_from = note.sky_from if note else None
+    return suspects(gaussians, seen, scene.centres[trained], scene.points, options, sky_from)
+
+
+def tried(
+    gaussians: Gaussians,
+    masks: Mapping[str, Mask],
+    quality: Callable[[Gaussians], float],
+    max_drop_db: float,
+) -> tuple[Mask, Json]:
+    """Who stays (N,), and the numbers: a filter is kept if `quality` falls by at most `max_drop_db`."""
+    before = now = quality(gaussians)
+    kept, filters = np.ones(len(gaussians), bool), {}
+    for name in FILTERS:
+        trial = kept & ~masks[name]
+        count = int((kept & ~trial).sum())
+        entry: Json = {"count": count, "applied": False}
+        if count and trial.any():
+            psnr = quality(gaussians.take(trial))
+            entry["psnr"] = psnr
+            if psnr >= now - max_drop_db:
+                kept, now = trial, psnr
+                entry["applied"] = True
+        filters[name] = entry
+    return kept, {"psnr_before": before, "psnr_after": now, "filters": filters}
+
+
+def clean_splat(
+    ply: Path,
+    scene: Path,
+    options: CleanOptions,
+    output: Path,
+    device: str = "auto",
+    gpus: int = 0,
+) -> Json:
+    """Write the splat worth keeping of `ply` to `output`, with its training note; the numbers of clean.json.
+
+    Views are rendered on `device` as `on_device` takes it, with `gpus` that a scheduler gave. With nothing to
+    do the file is copied. Raises UserError when nothing would be left.
+    """
+    gaussians = read_ply(ply)
+    if not options.enabled and not options.crop:
+        with replacing(output) as temporary:
+            shutil.copyfile(ply, temporary)
+        count = len(gaussians)
+        return {"gaussians_before": count, "gaussians_after": count, "filters": {}}
+    from scripts.lib.render.device import on_device
+
+    with on_device(device, gpus) as used:
+        kept, result = clean(gaussians, ply, scene, options, used.type)
+    note = read_note(ply)
+    write_ply(output, kept, (note.comment(),) if note else ())
+    return result | {"device": used.type, "device_reason": used.reason}
+
+
+def sentences(result: Mapping[str, Any]) -> list[str]:
+    """What was left out, and which filters were not applied, from the numbers of clean.json."""
+    filters = result["filters"].items()
+    out = result["gaussians_before"] - result["gaussians_after"]
+    said = ", ".join(f"{entry['count']} {name}" for name, entry in filters if entry["applied"])
+    return [
+        f"{out} of {result['gaussians_before']} Gaussians left out{': ' + said if said else ''}"
+    ] + [
+        f"not applied, for it would hurt: {name} ({entry['count']}, to {entry['psnr']:.2f} dB)"
+        for name, entry in filters
+        if entry["count"] and not entry["applied"] and "psnr" in entry
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,10 @@ class StageFiles:
     benchmarks: tuple[Benchmark, ...] = ()
 
 
+STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")  # of every finished scene
+OPTIONAL = ("features", "pairs", "undistort", "clean", "compress", "view", "tour", "cost")
+
+
 def read_object(path: Path | None) -> Json:
     """Read a stage's JSON; `{}` for None. Raises UserError when it is missing or not an object."""
     if path is None:
@@ -54,6 +59,18 @@ def read_object(path: Path | None) -> Json:
     if not isinstance(value, dict):
         raise UserError(f"{path} is not a JSON object; delete it and run its stage again")
     return value
+
+
+def read_stages(
+    scene: str, paths: Mapping[str, Path | None], benchmarks: Iterable[Path] = ()
+) -> StageFiles:
+    """The files of a scene by their names in `StageFiles`; None and what is missing give `{}`.
+
+    Raises UserError as `read_object` and `read_benchmark` do.
+    """
+    names = (*STAGES, "manifest", *OPTIONAL)
+    stages = {name: read_object(paths.get(name)) for name in names}
+    return StageFiles(scene, **stages, benchmarks=tuple(map(read_benchmark, benchmarks)))
 
 
 def read_benchmark(path: Path) -> Benchmark:

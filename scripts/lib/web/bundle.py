@@ -6,7 +6,6 @@ Only the standard library is imported here, because the workflow reads `FILES` b
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,20 +69,6 @@ def title_of(scene: str, options: WebOptions) -> str:
     """The page's heading: the option, else the scene's name in words (`old_mill` -> `Old mill`)."""
     words = re.sub(r"[_-]+", " ", scene).strip()
     return options.title.strip() or words[:1].upper() + words[1:]
-
-
-def check_view(view: Any, path: Path) -> dict[str, Any]:
-    """The start view as `render_poster` wrote it. Raises UserError when a number is missing or wild."""
-    try:
-        position, target = ([float(v) for v in view[key]] for key in ("position", "target"))
-        fov = float(view["fov"])
-        good = len(position) == len(target) == 3 and position != target and 1 <= fov <= 170
-        good = good and all(map(math.isfinite, [*position, *target]))
-    except (KeyError, TypeError, ValueError):
-        good = False
-    if not good:
-        raise UserError(f"{path} holds no usable start view; delete it and run render_poster again")
-    return dict(view)
 
 
 def capture_date(photos: list[dict[str, Any]], wanted: str) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from scripts import verify
 from scripts.lib.core.files import add_to_zip, reading_zip, writing_zip
 from scripts.lib.encode.codecs import sog
 from scripts.lib.encode.lod import read as read_levels
@@ -21,7 +20,7 @@ from scripts.lib.photos.options import ImportOptions
 from scripts.lib.photos.source import list_source, read_file
 from scripts.lib.report.pictures import view_uris
 from scripts.lib.scene.scene import load_scene
-from scripts.lib.web import bundle
+from scripts.lib.web import bundle, verify
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
 

@@ -17,7 +17,8 @@ from PIL import Image
 from scripts import check_codecs, clean_splat, compress_splat, evaluate_splat
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json, reading_zip
-from scripts.lib.measure import evaluate
+from scripts.lib.encode import check as encode_check
+from scripts.lib.measure import evaluate, evaluation
 from scripts.lib.render.device import Device
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.scene.split import Split
@@ -143,10 +144,10 @@ def test_no_later_stage_chooses_its_own_photos(program: ModuleType, tmp_path: Pa
 
 def measured(ply: Path, folder: Path, out: Path, scene: Path | None = None) -> dict[str, Any]:
     """What evaluate_splat finds."""
-    return evaluate_splat.evaluate_splat(
+    return evaluation.evaluate_splat(
         ply,
         scene or folder / "undistorted.zip",
-        evaluate_splat.EvaluateOptions(),
+        evaluation.EvaluateOptions(),
         out / "eval.json",
         out / "renders.zip",
         Device("cpu", "a test"),
@@ -164,8 +165,8 @@ def check(folder: Path, name: str, metrics: Path, **options: object) -> None:
 @pytest.fixture
 def decoding_ply(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `x.sog` stand for `x.ply`, so that the gate is tested without an encoder."""
-    real = check_codecs.decode
-    monkeypatch.setattr(check_codecs, "decode", lambda path: real(path.with_suffix(".ply")))
+    real = encode_check.decode
+    monkeypatch.setattr(encode_check, "decode", lambda path: real(path.with_suffix(".ply")))
     for name in ("close", "wrong"):
         (folder / f"{name}.sog").write_bytes(b"123")
 

@@ -12,7 +12,8 @@ import pytest
 from scripts.lib.core.console import UserError
 from scripts.lib.storage.places import Bucket, Folder, place
 from scripts.lib.web.page import hashed_name
-from scripts.publish_web import PublishOptions, headers_of, main, publish
+from scripts.lib.web.publish import PublishOptions, headers_of, publish
+from scripts.publish_web import main
 
 HASH = "0123456789ab" + "0" * 52
 

@@ -13,16 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from scripts.bundle_web import write_bundle
 from scripts.lib.core.console import UserError
 from scripts.lib.encode.codecs import sog
 from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.visit import film
 from scripts.lib.web import bundle, manifest
 from scripts.lib.web import page as web_page
+from scripts.lib.web.assemble import Inputs, write_bundle
 from scripts.lib.web.privacy import without_host
-from scripts.publish_web import PublishOptions, publish
-from scripts.verify import main, problems
+from scripts.lib.web.publish import PublishOptions, publish
+from scripts.lib.web.verify import problems
+from scripts.verify import main
 from tests.unit.splat_scene import make_gaussians
 from tests.unit.stage_files import stage_values
 
@@ -76,19 +77,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stages[name] = folder / f"{name}.json"
         stages[name].write_text(json.dumps(values[name]))
     write_bundle(
-        scene="yard",
-        sog=folder / "splat.sog",
-        poster=folder / "poster.jpg",
-        view_path=folder / "view.json",
-        stage_files=stages,
-        options=bundle.WebOptions(licence="CC BY 4.0", url="https://example.org/yard/"),
+        Inputs(
+            scene="yard",
+            sog=folder / "splat.sog",
+            poster=folder / "poster.jpg",
+            view=folder / "view.json",
+            stage_files=stages,
+            options=bundle.WebOptions(licence="CC BY 4.0", url="https://example.org/yard/"),
+            modules=fake_viewer(folder),
+            shipped=[folder / "splat.ply"],
+            images={
+                "web": "docker://example/web@sha256:0",
+                "sfm": "docker://123456789012.dkr.ecr.eu-west-1.amazonaws.com/own/sfm@sha256:1",
+            },
+        ),
         output=folder / "web",
-        modules=fake_viewer(folder),
-        shipped=[folder / "splat.ply"],
-        images={
-            "web": "docker://example/web@sha256:0",
-            "sfm": "docker://123456789012.dkr.ecr.eu-west-1.amazonaws.com/own/sfm@sha256:1",
-        },
         single=folder / "splat.html",
         site=folder / "site.zip",
     )

@@ -10,19 +10,22 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.check_codecs import CheckOptions
 from scripts.cost_scene import CostOptions
-from scripts.evaluate_splat import EvaluateOptions
 from scripts.lib.core.console import UserError
+from scripts.lib.encode.check import CheckOptions
 from scripts.lib.encode.formats import CompressOptions
 from scripts.lib.measure.clean import CleanOptions
+from scripts.lib.measure.evaluation import EvaluateOptions
 from scripts.lib.photos.options import ImportOptions
+from scripts.lib.report.scene_report import ReportOptions
 from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions
 from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.train.options import TrainOptions
+from scripts.lib.visit.tour_film import TourOptions
 from scripts.lib.web.bundle import WebOptions
+from scripts.lib.web.publish import PublishOptions
 from scripts.lib.workflow.option_checks import check_published
 from scripts.lib.workflow.scenes import load_scenes
 from scripts.lib.workflow.settings import (
@@ -34,9 +37,6 @@ from scripts.lib.workflow.settings import (
     sections,
     workflow_settings,
 )
-from scripts.publish_web import PublishOptions
-from scripts.render_tour import TourOptions
-from scripts.report_scene import ReportOptions
 from scripts.tools.config_manual import manual
 from tests.conftest import ROOT
 

@@ -1,0 +1,184 @@
+"""Measure encoded files on the judging photos: decode each, compare, and refuse too great a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.lib.core.console import Progress, UserError
+from scripts.lib.core.files import read_json, write_json
+from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.encode import lod
+from scripts.lib.encode.codecs import decode
+from scripts.lib.splat.gaussians import Gaussians, read_ply
+
+if TYPE_CHECKING:
+    from scripts.lib.measure.evaluate import Views
+    from scripts.lib.render.device import Device
+    from scripts.lib.render.renderer import Picture
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """The `check_codecs` section of the configuration; "auto" takes what training used."""
+
+    # Of the web page's file (SOG), and of its streamed form, against the PLY, before the run fails.
+    max_loss_db: float = 0.5
+    max_mobile_loss_db: float = 1.0  # the same for the file that phones load
+    resolution: int | str = "auto"  # long side in pixels; 0: the photos' own size
+
+
+# Which option limits the loss of a format; the others are only measured.
+LIMITS = {"sog": "max_loss_db", "lod": "max_loss_db", "mobile_sog": "max_mobile_loss_db"}
+
+
+def format_of(path: Path) -> str:
+    """The format as codecs.json names it: `sog`, `mobile_sog`, `lod`, `spz`, `compressed_ply`, `ply`."""
+    for ending, name in (
+        (".compressed.ply", "compressed_ply"),
+        (".mobile.sog", "mobile_sog"),
+        (".zip", "lod"),
+    ):
+        if path.name.endswith(ending):
+            return name
+    return path.suffix[1:].lower()
+
+
+class Judge:
+    """Compares splats with the photos of some views, and with the renders of the trained splat `ply`."""
+
+    def __init__(self, ply: Path, views: Views, device: str) -> None:
+        from scripts.lib.measure import evaluate
+
+        self.views, self.device = views, device
+        self.photos = [evaluate.photo_of(views, index) for index in views.indices]
+        self.original = self._renders(read_ply(ply))
+
+    def _renders(self, gaussians: Gaussians) -> list[Picture]:
+        from scripts.lib.measure import evaluate
+
+        return list(evaluate.render_views(gaussians, self.views, self.device))
+
+    def trained(self, gaussians: Gaussians) -> Json:
+        """Numbers of the trained splat itself."""
+        return self._numbers(gaussians, self.original)
+
+    def decoded(self, gaussians: Gaussians) -> Json:
+        """Numbers of a decoded file."""
+        return self._numbers(gaussians, self._renders(gaussians))
+
+    def _numbers(self, gaussians: Gaussians, renders: list[Picture]) -> Json:
+        from scripts.lib.measure import evaluate
+
+        seen = [evaluate.likeness(*pair) for pair in zip(renders, self.photos, strict=True)]
+        kept = [evaluate.likeness(*pair) for pair in zip(renders, self.original, strict=True)]
+        names = self.views.names
+        worst = min(range(len(names)), key=lambda i: seen[i]["psnr"])
+        apart = [evaluate.flip(*pair) for pair in zip(renders, self.photos, strict=True)]
+        return {
+            "gaussians": len(gaussians),
+            "sh_degree": gaussians.sh_degree,
+            "psnr": evaluate.mean(seen, "psnr"),
+            "ssim": evaluate.mean(seen, "ssim"),
+            "flip": sum(apart) / len(apart),
+            "psnr_to_ply": evaluate.mean(kept, "psnr"),
+            "worst_view": {"name": names[worst], **seen[worst]},
+        }
+
+
+def check_codecs(
+    ply: Path,
+    scene: Path,
+    encoded: Sequence[Path],
+    options: CheckOptions,
+    metrics: Path,
+    device: Device,
+    compressed: Path | None = None,
+) -> Json:
+    """Measure `encoded` against `ply` and the photos; write and return the metrics.
+
+    `compressed` is compress_splat's own JSON: what was chosen, and its curve of bytes against dB.
+    Raises UserError, after writing, when a file of the page loses more than it may.
+    """
+    from scripts.lib.measure import evaluate
+
+    views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE, options.resolution)
+    formats = measured(ply, encoded, Judge(ply, views, device.type))
+    failed = too_lossy(formats, options)
+    made = read_json(compressed) if compressed else {}
+    result = {
+        "formats": formats,
+        "max_loss_db": options.max_loss_db,
+        "max_mobile_loss_db": options.max_mobile_loss_db,
+        "passed": not failed,
+        "held_out": views.held_out,
+        "split_counts": views.split.counts(),
+        "views": views.names,
+        "resolution": int(views.scene.sizes.max()),
+        "device": device.type,
+        "device_reason": device.reason,
+        "targets": made.get("targets", {}),
+        "rate": made.get("rate", []),
+        **provenance(options, *TRAINING),
+    }
+    write_json(metrics, result)
+    if failed:
+        refuse(failed[0], formats[failed[0]], options)
+    return result
+
+
+def measured(ply: Path, encoded: Sequence[Path], judge: Judge) -> dict[str, Json]:
+    """Numbers of the trained splat and of every file by its format, each with its loss against the PLY."""
+    progress = Progress("check_codecs", len(encoded) + 1)
+    formats: dict[str, Json] = {}
+    for done, path in enumerate((ply, *encoded), 1):
+        kind = format_of(path)
+        facts = {"file": path.name, "bytes": path.stat().st_size}
+        if path == ply:
+            formats[kind] = {**facts, **judge.trained(read_ply(ply))}
+        elif kind == "lod":
+            levels = [
+                {"bytes": level.bytes, **judge.decoded(level.gaussians)} for level in lod.read(path)
+            ]
+            if levels:  # a small scene has none
+                # What a visitor sees in the end is the finest level; the others come before it.
+                formats[kind] = {**levels[0], **facts, "levels": levels}
+        else:
+            formats[kind] = {**facts, **judge.decoded(decode(path))}
+        progress.update(done, path.name)
+    reference = formats["ply"]["psnr"]
+    for numbers in (*formats.values(), *formats.get("lod", {}).get("levels", [])):
+        numbers["delta_psnr"] = numbers["psnr"] - reference
+    return formats
+
+
+def too_lossy(formats: dict[str, Json], options: CheckOptions) -> list[str]:
+    """Formats that lose more than they may."""
+    return [
+        name
+        for name, option in LIMITS.items()
+        if name in formats and -formats[name]["delta_psnr"] > getattr(options, option)
+    ]
+
+
+def refuse(name: str, numbers: Json, options: CheckOptions) -> None:
+    """Raise UserError for a format that loses too much."""
+    option = LIMITS[name]
+    raise UserError(
+        f"{numbers['file']} loses {-numbers['delta_psnr']:.2f} dB against the PLY on the"
+        f" photos that judge, more than the limit of {getattr(options, option)} dB, although compress_splat"
+        f" tried its better settings; raise compress_splat.palette or check_codecs.{option}"
+    )
+
+
+def sentences(formats: dict[str, Json]) -> Iterator[str]:
+    """A line for each format."""
+    for name, numbers in formats.items():
+        yield (
+            f"{name}: {numbers['bytes'] / 1e6:.2f} MB, PSNR {numbers['psnr']:.2f} dB"
+            f" ({numbers['delta_psnr']:+.2f} dB against the PLY)"
+        )

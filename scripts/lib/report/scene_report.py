@@ -1,0 +1,45 @@
+"""One scene's report, written from the files of its stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.lib.core.files import reading_zip, write_bytes
+from scripts.lib.report.inputs import StageFiles
+from scripts.lib.report.page import Pictures, build_report, worst_first
+from scripts.lib.report.pictures import file_uri, view_uris
+from scripts.lib.report.values import text
+
+CONTACT_SIDE = 1600  # pixels of the contact sheet's longer side
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Config section `report_scene`."""
+
+    max_views: int = 12  # judged views shown as pictures, the worst ones; the rest as figures
+    picture_side: int = 640  # pixels of the longer side; three of them stand side by side
+
+
+def report_scene(
+    files: StageFiles,
+    renders: Path,
+    poster: Path,
+    options: ReportOptions,
+    output: Path,
+    contact: Path | None = None,
+    stops: Path | None = None,
+) -> None:
+    """Write the report of one scene to `output`; `contact` is the sheet of all photos, `stops` the strip
+    of the tour's views, if there are such.
+
+    Raises UserError on a missing or damaged input.
+    """
+    with reading_zip(renders) as archive:
+        shown = [text(view["name"]) for view in worst_first(files)[: options.max_views]]
+        views = {name: view_uris(archive, name, options.picture_side) for name in shown}
+    sheet = file_uri(contact, CONTACT_SIDE) if contact else ""
+    strip = file_uri(stops, CONTACT_SIDE) if stops else ""
+    pictures = Pictures(file_uri(poster, 2 * options.picture_side), views, sheet, strip)
+    write_bytes(output, build_report(files, pictures).encode())

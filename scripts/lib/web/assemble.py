@@ -1,0 +1,311 @@
+"""Gather page, viewer, splat, poster and manifest into one folder that any static host serves."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.contracts.view import check_view
+from scripts.lib.core.checkout import ROOT, VIEWER
+from scripts.lib.core.console import UserError
+from scripts.lib.core.files import (
+    add_to_zip,
+    read_json,
+    reading_zip,
+    replacing,
+    sha256,
+    write_bytes,
+    write_json,
+    writing_zip,
+)
+from scripts.lib.encode.codecs import sog as sog_codec
+from scripts.lib.web import bundle, manifest
+from scripts.lib.web import page as web_page
+
+STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")  # whose JSON a bundle needs
+OPTIONAL = ("features", "pairs", "undistort", "clean", "compress")
+# What the page loads, by the addresses that the page itself carries.
+LOADED = (
+    "settings.json",
+    "scene.sog",
+    "scene.mobile.sog",
+    "poster.jpg",
+    "page.js",
+    "style.css",
+    "viewer.js.gz",
+)
+INLINE = ("scene.sog", "settings.json", "viewer.js.gz", "poster.jpg")  # of the one-file page
+Entries = dict[str, dict[str, Any]]  # of the manifest, by the file's name
+Members = list[tuple[str, bytes]]  # of a zip: name and content
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a bundle is made of.
+
+    `stage_files` maps names of STAGES and OPTIONAL to their JSON; `modules` is node_modules with the viewer;
+    `mobile` is the smaller splat for phones (None: there is no other); `lod` the streamed form, a zip, maybe
+    empty; `shipped` are files beside the bundle whose hashes it keeps; `images` the pinned containers.
+    """
+
+    scene: str
+    sog: Path
+    poster: Path
+    view: Path
+    stage_files: Mapping[str, Path]
+    options: bundle.WebOptions
+    modules: Path
+    mobile: Path | None = None
+    lod: Path | None = None
+    shipped: Sequence[Path] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What every form of the page is made from: hosted, in one file, in a zip for hosts."""
+
+    template: str
+    texts: dict[str, str]
+    config: dict[str, Any]
+    url: str
+
+    def hosted(self, addresses: Mapping[str, str], nearby: str = "") -> bytes:
+        """index.html that loads the files at `addresses`; `nearby`: the one-file form's own address."""
+        text = web_page.hosted(self.template, self.texts, self.config, self.url, addresses, nearby)
+        return text.encode()
+
+
+def write_bundle(
+    inputs: Inputs, output: Path, single: Path | None = None, site: Path | None = None
+) -> dict[str, Any]:
+    """Write every file of `bundle.FILES` into `output`, the one-file form to `single`; return the manifest.
+
+    `site` is a zip for hosts, whose names carry hashes, with the streamed form inside. Raises UserError on an
+    input that is missing or damaged.
+    """
+    check_inputs((inputs.sog, inputs.mobile or inputs.sog), inputs.poster)
+    view = check_view(read_json(inputs.view), inputs.view)
+    stages = read_stages(inputs.stage_files)
+    package, viewer_version = bundle.viewer_package(inputs.modules)
+
+    write_parts(inputs, view, package, output)
+    entries: Entries = {
+        name: manifest.entry(output / name) for name in (*LOADED, "licences.txt", "_headers")
+    }
+    page = page_of(inputs, view, stages, entries)
+    # A hash in each address keeps a cache from pairing a new page with an old scene.
+    address = {name: f"{name}?v={entries[name]['sha256'][:12]}" for name in LOADED}
+    # With a slash, as in an address, wherever the one-file page was written.
+    nearby = "" if single is None else Path(os.path.relpath(single, output)).as_posix()
+    write_bytes(output / "index.html", page.hosted(address, nearby))
+    entries["index.html"] = manifest.entry(output / "index.html")
+    if single is not None:
+        write_bytes(single, one_file(page, output))
+    options, texts = inputs.options, page.texts
+    crate = manifest.ro_crate(
+        texts["title"], texts["description"], options.licence, options.credit, entries
+    )
+    write_json(output / "ro-crate-metadata.json", crate)
+    entries["ro-crate-metadata.json"] = manifest.entry(output / "ro-crate-metadata.json")
+    members = [] if site is None else site_members(output, page, entries, inputs.lod)
+    beside = (*inputs.shipped, *([single] if single else []))
+    made = manifest.build_manifest(
+        scene=inputs.scene,
+        title=texts["title"],
+        options=dataclasses.asdict(options),
+        stages=stages,
+        stage_files=inputs.stage_files,
+        files=entries,
+        shipped={path.name: manifest.entry(path) for path in beside},
+        site={name: manifest.entry_of(data) for name, data in members},
+        decoded=decoded(output / "scene.sog"),
+        images=inputs.images,
+        versions={bundle.PACKAGE: viewer_version},
+        view=view,
+    )
+    manifest.write_manifest(output / "manifest.json", made)
+    if site is not None:
+        write_site(site, [*members, ("manifest.json", (output / "manifest.json").read_bytes())])
+    return made
+
+
+def check_inputs(splats: Sequence[Path], poster: Path) -> None:
+    """Raises UserError unless each splat is a zip with a meta.json and `poster` a JPEG."""
+    for path in (*splats, poster):
+        if not path.exists():
+            raise UserError(f"{path} does not exist; run the stage that makes it first")
+    for sog in splats:
+        try:
+            with zipfile.ZipFile(sog) as archive:
+                archive.getinfo("meta.json")
+        except (zipfile.BadZipFile, KeyError):
+            raise UserError(
+                f"{sog} is not a SOG file; delete it and run compress_splat again"
+            ) from None
+    if poster.read_bytes()[:3] != b"\xff\xd8\xff":
+        raise UserError(f"{poster} is not a JPEG; delete it and run render_poster again")
+
+
+def read_stages(files: Mapping[str, Path]) -> dict[str, Any]:
+    """The JSON of every stage. Raises UserError when one is no object."""
+    stages = {name: read_json(path) for name, path in files.items()}
+    for name, value in stages.items():
+        if not isinstance(value, dict):
+            raise UserError(f"{files[name]} is not a JSON object; run its stage again")
+    return stages
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file; the target appears only when it is whole."""
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def write_parts(inputs: Inputs, view: Mapping[str, Any], package: Path, output: Path) -> None:
+    """Write the files that the page loads, the licences and the headers for hosts.
+
+    The page carries the hashes of what it loads, so it is written once these are known.
+    """
+    options = inputs.options
+    template = (VIEWER / "settings.json").read_text(encoding="utf-8")
+    settings = web_page.viewer_settings(view, options.background, template, options.tour)
+    write_json(output / "settings.json", settings)
+    copy(inputs.sog, output / "scene.sog")
+    copy(inputs.mobile or inputs.sog, output / "scene.mobile.sog")
+    copy(inputs.poster, output / "poster.jpg")
+    write_bytes(output / "page.js", web_page.page_script().encode())
+    write_bytes(output / "style.css", web_page.page_style(package).encode())
+    write_bytes(output / "viewer.js.gz", web_page.packed(web_page.viewer_script(package)))
+    engine = (VIEWER / "LICENSE.playcanvas").read_text(encoding="utf-8")
+    own = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    write_bytes(output / "licences.txt", bundle.licences(package, own, engine).encode())
+    write_bytes(output / "_headers", web_page.headers_file(LOADED).encode())
+
+
+def page_of(
+    inputs: Inputs, view: Mapping[str, Any], stages: Mapping[str, Any], entries: Entries
+) -> Page:
+    """The page of a bundle whose files have these entries."""
+    options, title = inputs.options, bundle.title_of(inputs.scene, inputs.options)
+    antialiased = sog_codec.is_antialiased(inputs.sog)
+    config = page_config(view, stages["georef"], options, entries, antialiased)
+    texts = {
+        "title": title,
+        "description": options.description.strip()
+        or f"{title}: a place to walk through, made from photos.",
+        "about": options.description.strip(),
+        "credit": ", ".join(filter(None, (options.credit.strip(), options.licence.strip()))),
+        "made_from": made_from(stages, options),
+        "background": options.background,
+        "accuracy": web_page.accuracy(config["measure"]),
+    }
+    template = (VIEWER / "index.html").read_text(encoding="utf-8")
+    return Page(template, texts, config, options.url)
+
+
+def made_from(stages: Mapping[str, Any], options: bundle.WebOptions) -> str:
+    """The line under the title: when, and from how many photos the scene was made."""
+    count = stages["sfm"].get("registered") or stages["sfm"].get("photos") or 0
+    made = f"made from {count} photos" if count else "made from photos"
+    date = bundle.capture_date(stages["photos"].get("photos", []), options.date)
+    place = bundle.place_of(stages["georef"]) if options.coordinates else ""
+    line = ", ".join(part for part in (date, place, made) if part)
+    return line[:1].upper() + line[1:]
+
+
+def page_config(
+    view: Mapping[str, Any],
+    georef: Mapping[str, Any],
+    options: bundle.WebOptions,
+    entries: Mapping[str, Any],
+    antialiased: bool = False,
+) -> dict[str, Any]:
+    """What the page's script needs to know, the addresses of files apart."""
+
+    def scene(name: str) -> dict[str, Any]:
+        return {"name": name, **entries[name]}
+
+    config: dict[str, Any] = {
+        "scene": scene("scene.sog"),
+        "start": manifest.pick(view, "position", "target", "fov"),
+        "limits": view.get("limits"),
+        "annotations": web_page.placed_notes(options.annotations, view),
+        "measure": web_page.measuring(georef, view),
+        "url": options.url,
+        "antialiased": antialiased,
+    }
+    config["loads"] = [name for name in entries if name not in ("licences.txt", "_headers")]
+    if entries["scene.mobile.sog"]["bytes"] < entries["scene.sog"]["bytes"]:
+        config["mobile"] = scene("scene.mobile.sog")
+    if options.map and view.get("map"):
+        config["map"] = {**view["map"], "metres": georef.get("georeferenced") is True}
+    if options.tour and view.get("tour"):
+        # Without the names of the photos there: the page does not show them, and strangers read it.
+        config["tour"] = {"stops": [manifest.pick(stop, "time") for stop in view["tour"]["stops"]]}
+    return config
+
+
+def one_file(page: Page, folder: Path) -> bytes:
+    """The page with the files of the bundle in `folder` inside."""
+    inline = {name: (folder / name).read_bytes() for name in INLINE}
+    script, style, licences = (
+        (folder / name).read_bytes().decode() for name in ("page.js", "style.css", "licences.txt")
+    )
+    return web_page.one_file(
+        page.template, page.texts, page.config, inline, style, script, licences
+    ).encode()
+
+
+def site_members(folder: Path, page: Page, entries: Entries, lod: Path | None) -> Members:
+    """Files of a zip to unpack on a host: names carry their file's hash, so that caches keep them for ever.
+
+    A large scene's levels of detail come along, in a folder whose name is a hash too. The manifest is
+    missing: it keeps the hashes of these.
+    """
+    hashed = {
+        name: web_page.hashed_name(name, entry["sha256"])
+        for name, entry in entries.items()
+        if name in page.config["loads"]
+    }
+    config, kept = page.config, list(hashed.values())
+    streamed: Members = []
+    if lod is not None:
+        stream = f"lod.{sha256(lod)[:12]}"
+        with reading_zip(lod) as parts:
+            streamed = [(f"{stream}/{name}", parts.read(name)) for name in parts.namelist()]
+        if streamed:
+            config = config | {"stream": f"{stream}/lod-meta.json"}
+            kept.append(f"{stream}/*")
+    # Link previews ask for the poster by its plain name.
+    plain = [(name, name) for name in ("poster.jpg", "licences.txt", "ro-crate-metadata.json")]
+    return [
+        *streamed,
+        ("index.html", dataclasses.replace(page, config=config).hosted(hashed)),
+        *((address, (folder / name).read_bytes()) for name, address in (*hashed.items(), *plain)),
+        ("_headers", web_page.headers_file(kept).encode()),
+    ]
+
+
+def write_site(path: Path, members: Members) -> None:
+    """Write the zip for hosts."""
+    with writing_zip(path) as archive:
+        for name, data in members:
+            add_to_zip(archive, name, data)
+
+
+def decoded(sog: Path) -> dict[str, Any]:
+    """What the page's splat holds once decoded, for `verify` to compare with."""
+    gaussians = sog_codec.decode(sog)
+    return {
+        "gaussians": len(gaussians),
+        "sh_degree": gaussians.sh_degree,
+        "low": gaussians.means.min(0).round(4).tolist(),
+        "high": gaussians.means.max(0).round(4).tolist(),
+    }
