@@ -1,10 +1,8 @@
 """Gather page, viewer, splat, poster and manifest into one folder that any static host serves.
 
-By hand, from the folder of a scene:
-
-    python -m scripts.bundle_web --scene yard --sog splat.sog --poster poster.jpg --view view.json \
-        --photos photos.json --sfm sfm.json --georef georef.json --train train.json \
-        --eval eval.json --codecs codecs.json --options '{"title": "The yard"}' --output-dir web
+python -m scripts.bundle_web --scene yard --sog splat.sog --poster poster.jpg --view view.json \
+    --photos photos.json --sfm sfm.json --georef georef.json --train train.json \
+    --eval eval.json --codecs codecs.json --options '{"title": "The yard"}' --output-dir web
 """
 
 from __future__ import annotations

@@ -8,15 +8,14 @@ import pytest
 
 from scripts import preflight
 from scripts.lib.cloud.checks import all_findings
+from scripts.lib.cloud.preflight import STAGE_IMAGES
 from scripts.lib.core.console import UserError
 from scripts.lib.workflow.container_images import read_lock
 from tests.aws.cloud import ACCOUNT, BUCKET, REGION, STACK, Cloud
 from tests.conftest import ROOT
 
 PREFIX = f"s3://{BUCKET}/runs/new"
-TAGS = {
-    name: image.tag for name, image in read_lock(ROOT).items() if name in preflight.STAGE_IMAGES
-}
+TAGS = {name: image.tag for name, image in read_lock(ROOT).items() if name in STAGE_IMAGES}
 SPOT = {"g6.xlarge": 0.36}
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{STACK}"
 

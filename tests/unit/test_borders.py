@@ -96,3 +96,9 @@ def test_programs_use_the_library_alone(path: Path) -> None:
     ours = {name for name in names if name.startswith("scripts.")}
     assert all(name.startswith("scripts.lib.") for name in ours)
     assert not large(names) & {"snakemake", "boto3", "pycolmap"}
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
+def test_programs_are_doors(path: Path) -> None:
+    """They parse, call a room and write; what is longer does a room's work."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts import preflight
 from scripts.lib.cloud.checks import images
+from scripts.lib.cloud.preflight import cost_lines
 from scripts.lib.core.console import UserError
 from scripts.lib.storage.remote import remote_digest
 from scripts.lib.web import node
@@ -100,7 +100,7 @@ def test_who_may_not_look_is_not_told_to_push(code: str, missing: bool) -> None:
 
 
 def test_a_prediction_speaks_of_this_system_only() -> None:
-    text = "\n".join(preflight.cost_lines(read_prices(PRICES), 200, 2))
+    text = "\n".join(cost_lines(read_prices(PRICES), 200, 2))
     assert "Predicted for 2 scenes of 200 photos" in text and "before" not in text
 
 
