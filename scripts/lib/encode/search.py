@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from scripts.lib.core.console import say
 from scripts.lib.core.files import replacing
-from scripts.lib.encode import budget, lod
-from scripts.lib.encode import formats as compress
+from scripts.lib.encode import budget, formats, lod
 from scripts.lib.encode.codecs import decode, sog
 from scripts.lib.splat.gaussians import Gaussians
 
@@ -128,7 +127,7 @@ class Attempts:
     """Every SOG tried for a splat, in `folder`; each is encoded and measured only once."""
 
     def __init__(
-        self, gaussians: Gaussians, meter: Meter, options: compress.CompressOptions, folder: Path
+        self, gaussians: Gaussians, meter: Meter, options: formats.CompressOptions, folder: Path
     ) -> None:
         self.gaussians, self.meter, self.options, self.folder = gaussians, meter, options, folder
         self.tried: dict[budget.Try, Attempt] = {}
@@ -143,8 +142,8 @@ class Attempts:
         some = budget.reduced(self.gaussians, self.meter.importance, one.item.degree, one.item.keep)
         name = "_".join(f"{value:g}" for value in one.as_json().values())
         path = self.folder / f"{name}.sog"
-        more = compress.with_effort(self.options, one.effort, len(some))
-        numbers = compress.write("sog", path, some, more, one.rounding)
+        more = formats.with_effort(self.options, one.effort, len(some))
+        numbers = formats.write("sog", path, some, more, one.rounding)
         now = self.meter.quality(decode(path))
         loss = self.meter.whole.lost(now)
         return Attempt(one, path, len(some), numbers["bytes"], numbers["seconds"], now, loss)
@@ -202,9 +201,9 @@ def targets(
     gaussians: Gaussians,
     ply: Path,
     scene_path: Path,
-    options: compress.CompressOptions,
+    options: formats.CompressOptions,
     device: str,
-    files: compress.Files,
+    files: formats.Files,
 ) -> dict[str, Any]:
     """Write the SOGs of `files`, each as light as its limit on the loss allows, the SPZ with as many bits of
     its harmonics as the desktop's limit takes, and the levels of detail with as large palettes.
@@ -252,7 +251,7 @@ def first_within(limit_db: float, tries: Iterable[dict[str, Any]]) -> dict[str, 
 def archive(
     gaussians: Gaussians,
     path: Path,
-    options: compress.CompressOptions,
+    options: formats.CompressOptions,
     loss_of: Callable[[Path], float],
 ) -> dict[str, Any]:
     """Write the SPZ: the reference encoder's few bits of harmonics where they do, else more of them."""
@@ -262,7 +261,7 @@ def archive(
     def written(first: int, rest: int) -> dict[str, Any]:
         more = dataclasses.replace(options, spz_sh1_bits=first, spz_sh_rest_bits=rest)
         return {
-            "bytes": compress.write("spz", path, gaussians, more)["bytes"],
+            "bytes": formats.write("spz", path, gaussians, more)["bytes"],
             "gaussians": len(gaussians),
             "sh_degree": gaussians.sh_degree,
             "sh_bits": [first, rest],
@@ -275,15 +274,15 @@ def archive(
 def streamed(
     gaussians: Gaussians,
     path: Path,
-    options: compress.CompressOptions,
+    options: formats.CompressOptions,
     loss_of: Callable[[Gaussians], float],
 ) -> dict[str, Any]:
     """Write the levels of detail with palettes large enough for the finest one; {} for a small scene."""
 
     def tries() -> Iterator[dict[str, Any]]:
         for effort, rounding in STREAM_TRIES:
-            more = compress.with_effort(options, effort, min(len(gaussians), lod.PART))
-            numbers = compress.write_lod(path, gaussians, more, rounding)
+            more = formats.with_effort(options, effort, min(len(gaussians), lod.PART))
+            numbers = formats.write_lod(path, gaussians, more, rounding)
             levels = lod.read(path)
             if not levels:
                 return

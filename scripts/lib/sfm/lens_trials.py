@@ -12,6 +12,7 @@ from scripts.lib.sfm.adjust import Adjust, Prior, adjustment_options, onto
 from scripts.lib.sfm.covariance import certainty
 from scripts.lib.sfm.lenses import Lens, as_fisheye, free_parameters, ladder, parameters, set_lens
 from scripts.lib.sfm.projection import Seen, seen_by
+from scripts.lib.sfm.robust import in_noise, noise_of
 
 HELD_OUT = 0.1  # of the tracks
 MIN_TRACK = (
@@ -19,7 +20,6 @@ MIN_TRACK = (
 )
 # Lenses are compared on a model of so many sightings; more decide nothing anew, and cost time.
 COMPARED = 20_000
-CAUCHY = 2.385  # times the noise: keeps 95 % of its power on normal noise
 LEAST_NOISE_PX = 0.01
 FAR_PX = 100.0  # what a point costs that has no place in the picture any more
 # Gain of the richest lens from which poorer ones are tried too: what fits too much may lose a little.
@@ -112,7 +112,7 @@ def _trial(
         return None
     seen = _placed_anew(test, adjusted)
     if noise is None:
-        noise = max(float(1.4826 * np.nanmedian(np.abs(seen.residual))), LEAST_NOISE_PX)
+        noise = noise_of(seen.residual, LEAST_NOISE_PX)
     return Trial(lenses, adjusted, _costs(seen, noise), noise)
 
 
@@ -193,8 +193,8 @@ def _costs(seen: Seen, noise: float) -> Costs:
     Cauchy's loss at the scale of the noise: a wrong sighting costs much and says nothing of the lens, so what
     it costs must hardly depend on the lens.
     """
-    squares = np.nan_to_num((seen.residual**2).sum(axis=1), nan=FAR_PX**2)
-    costs = np.log1p(squares / (CAUCHY * noise) ** 2)
+    missed = np.where(np.isfinite(seen.residual), seen.residual, FAR_PX / np.sqrt(2))
+    costs = np.log1p(in_noise(missed, noise))
     keys, where, counts = np.unique(
         np.column_stack([seen.camera, seen.point]), axis=0, return_inverse=True, return_counts=True
     )

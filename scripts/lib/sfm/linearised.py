@@ -27,6 +27,7 @@ from scripts.lib.sfm.projection import (
     seen_by,
     sparse_rows,
 )
+from scripts.lib.sfm.robust import in_noise, noise_of
 
 POSE = 6  # of a camera: a turn about its axes (radians), and its move (units of the model)
 # The step is known well enough when its gradient fell to this share; the soft rest moves no residual.
@@ -93,9 +94,9 @@ def sightings(model: pycolmap.Reconstruction, keep: frozenset[int] | None = None
     shared = [model.cameras[number] for number in seen.cameras]
     middle = np.array([(c.principal_point_x, c.principal_point_y) for c in shared])
     span = np.array([(c.width, c.height) for c in shared], float)
-    noise = max(float(1.4826 * np.median(np.abs(seen.residual))), 1e-6)
+    noise = noise_of(seen.residual, 1e-6)
     # Cauchy's weight, at the scale where it keeps 95 % of its power on normal noise.
-    weight = 1 / (1 + (seen.residual**2).sum(axis=1) / (2.385 * noise) ** 2)
+    weight = 1 / (1 + in_noise(seen.residual, noise))
     return Sightings(
         **vars(seen),
         place=seen.projected - middle[seen.camera],

@@ -17,6 +17,7 @@ from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Adjust, free_adjustment, onto, position_adjustment, raise_again
 from scripts.lib.sfm.frame import Placed
 from scripts.lib.sfm.gps import centres, known_rms
+from scripts.lib.sfm.lenses import free_parameters
 from scripts.lib.sfm.linearised import Motion, Sightings, sightings, solve_step
 from scripts.lib.sfm.projection import Rows, by_lens
 from scripts.lib.sfm.residuals import LENS_DEVIATION, look_into_residuals, picture_motions, sentence
@@ -95,7 +96,7 @@ def own_lenses(
             total[name] = whole
         for camera, change in zip(cameras, step.numbers[-1], strict=True):
             moved = np.array(shared[camera].params, float)
-            free = _free(shared[camera])
+            free = free_parameters(shared[camera], False)
             moved[free] += change[: len(free)]
             shared[camera].params = list(moved)
         for row, number in enumerate(images):
@@ -106,14 +107,11 @@ def own_lenses(
     return result
 
 
-def _free(camera: pycolmap.Camera) -> list[int]:
-    """The parameters that an adjustment moves: all but the principal point."""
-    return [*camera.focal_length_idxs(), *camera.extra_params_idxs()]
-
-
 def _lens_motion(model: pycolmap.Reconstruction, seen: Sightings, groups: Rows) -> Motion:
     """What the free parameters of the shared lenses do, for photos of the cameras `groups` (photos,)."""
-    field = by_lens(model, seen, {n: _free(model.cameras[n]) for n in seen.cameras})
+    field = by_lens(
+        model, seen, {n: free_parameters(model.cameras[n], False) for n in seen.cameras}
+    )
     size = np.sqrt((field**2).sum(axis=1).mean(axis=0))
     usual = LENS_DEVIATION * float(np.median(seen.span.max(axis=1)))
     return Motion(field, usual / size.clip(1e-12), groups[seen.photo])

@@ -24,6 +24,7 @@ from scripts.lib.sfm.linearised import (
     sightings,
     solve_step,
 )
+from scripts.lib.sfm.robust import CAUCHY, in_noise
 
 MIN_PHOTOS, MIN_SIGHTINGS = 5, 60  # sightings of a photo, on the mean
 # Enough to judge by; more costs time.
@@ -43,7 +44,6 @@ FINDINGS = {
 }
 # How large the motions of photos usually are: of the focal length, and of the picture's longer side.
 FOCAL_DEVIATION, SHIFT_DEVIATION, TURN_DEVIATION, LENS_DEVIATION = 0.01, 0.01, 0.005, 0.005
-CAUCHY = 2.385  # times the noise: keeps 95 % of its power on normal noise
 
 
 @dataclass(frozen=True)
@@ -236,8 +236,7 @@ def _field(*columns: tuple[Array, Array]) -> Array:
 
 def _robust(seen: Sightings, left: Array) -> Array:
     """Cauchy's cost (K,) of residuals (K, 2), so that a few wrong matches decide nothing."""
-    scale = (CAUCHY * seen.noise) ** 2
-    cost: Array = scale * np.log1p((left**2).sum(axis=1) / scale)
+    cost: Array = (CAUCHY * seen.noise) ** 2 * np.log1p(in_noise(left, seen.noise))
     return cost
 
 
