@@ -10,6 +10,16 @@ from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.values import DASH, count, decimals, grouped, names, number, objects, text
 
 
+def shown_names(files: StageFiles) -> dict[str, str]:
+    """Name in photos.zip -> the name the photographer knows, where that is unique."""
+    pairs = [
+        (text(item.get("file")), text(item.get("original") or item.get("file")))
+        for item in objects(files.photos.get("photos"))
+        if item.get("kept")
+    ]
+    return dict(pairs) if len({shown for _, shown in pairs}) == len(pairs) else {}
+
+
 def photos(files: StageFiles, shown: dict[str, str]) -> dict[str, Any]:
     """Rows of kept and dropped photos and of other files, what was not placed, and how photos were compared.
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from scripts.lib.core.files import reading_zip, write_bytes
 from scripts.lib.report.inputs import StageFiles
-from scripts.lib.report.page import Pictures, build_report, worst_first
+from scripts.lib.report.page import Pictures, build_report
 from scripts.lib.report.pictures import file_uri, view_uris
 from scripts.lib.report.values import text
+from scripts.lib.report.views import worst_first
 
 CONTACT_SIDE = 1600  # pixels of the contact sheet's longer side
 

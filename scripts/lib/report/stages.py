@@ -1,0 +1,72 @@
+"""The report's part on the work: what each stage took, on which machine, and what all of it cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.lib.core.console import duration
+from scripts.lib.report import charts
+from scripts.lib.report.inputs import StageFiles
+from scripts.lib.report.values import decimals, dollars, number, objects, text
+
+# What the stages do, in the words of someone who waits for them.
+IN_WORDS = {
+    "import_photos": "reading the photos",
+    "extract_features": "finding details",
+    "match_photos": "comparing photos",
+    "map_scene": "placing the cameras",
+    "undistort": "straightening photos",
+    "train_splat": "training the scene",
+    "evaluate_splat": "test views",
+    "clean_splat": "cleaning",
+    "compress_splat": "compressing",
+    "check_codecs": "checking the files",
+    "render_poster": "planning the visit",
+    "render_tour": "film",
+    "bundle_web": "web page",
+}
+
+
+def rows(files: StageFiles) -> list[dict[str, str]]:
+    """Each rule that was timed, in the order in which they run, with its cost as far as it is known."""
+    spent = {text(stage.get("rule")): stage for stage in objects(files.cost.get("stages"))}
+    order = list(IN_WORDS)
+    found = sorted(
+        files.benchmarks,
+        key=lambda item: order.index(item.rule) if item.rule in order else len(order),
+    )
+    return [
+        {
+            "rule": item.rule,
+            "name": IN_WORDS.get(item.rule, item.rule.replace("_", " ")),
+            "seconds": duration(item.seconds),
+            "memory": decimals(item.memory_mb, 0, "MB"),
+            "cost": dollars(spent.get(item.rule, {}).get("usd")),
+            "machine": text(spent.get(item.rule, {}).get("machine")),
+        }
+        for item in found
+    ]
+
+
+def chart(files: StageFiles) -> Any:
+    """The time of each rule as inline SVG; empty when none was timed."""
+    seconds = {item.rule: item.seconds for item in files.benchmarks}
+    bars = [(row["name"], seconds[row["rule"]], row["seconds"]) for row in rows(files)]
+    return charts.time_bars(bars) if bars else ""
+
+
+def cost(files: StageFiles) -> dict[str, str]:
+    """What the scene cost and by what it was counted, in words; {} when no price was known."""
+    cost = files.cost
+    if all(stage.get("usd") is None for stage in objects(cost.get("stages"))):
+        return {}
+    prices = cost.get("prices") or {}
+    counted = f"by {text(cost.get('basis'))}"
+    if prices:
+        counted += f", prices of {text(prices.get('region'))} as of {text(prices.get('date'))}"
+    kwh = number(cost.get("kwh"))
+    return {
+        "total": dollars(cost.get("usd")),
+        "counted": counted,
+        "energy": "" if kwh is None else decimals(kwh, 2, "kWh"),
+    }
