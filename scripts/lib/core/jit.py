@@ -34,7 +34,7 @@ UNUSED = 30 * 86400
 LIB = Path(__file__).parents[1]
 KERNEL_SOURCES = (
     *("core/jit.py", "core/lanes.py", "render/losses/*.py", "render/rasterise/*.py"),
-    *("sfm/sift/*.py", "train/kernels/*.py"),
+    *("sfm/schur.py", "sfm/sift/*.py", "train/kernels/*.py"),
 )
 # numba's own thread pool aborts the process when two threads enter it at once.
 LOCK = threading.Lock()

@@ -23,8 +23,8 @@ from scripts.lib.sfm.projection import (
     by_turn,
     point_roots,
     seen_by,
-    sparse_rows,
 )
+from scripts.lib.sfm.schur import eliminated
 
 POSE = 6  # a turn about the camera's axes, and the camera's centre
 
@@ -141,17 +141,12 @@ def _reduced(
     jacobian = np.concatenate(slopes, axis=2)
     count = len(seen.points)
     whitened = to_world @ point_roots(to_world, seen.point, count)[seen.point]
-    place = np.zeros((len(weight), jacobian.shape[2]), np.int64)
+    place = np.full((len(weight), jacobian.shape[2]), -1)
     place[:, :POSE] = POSE * seen.photo[:, None] + np.arange(POSE)
     for row, number in enumerate(seen.cameras):
         for column, parameter in enumerate(free.get(number, ())):
             place[seen.camera == row, POSE + column] = columns[number, parameter]
-    left = sparse_rows(jacobian, place, size)
-    right = sparse_rows(whitened, 3 * seen.point[:, None] + np.arange(3), 3 * count)
-    cross = (left.T @ right).tocsr()
-    full = (left.T @ left - cross @ cross.T).toarray()
-    information: Array = (full + full.T) / 2
-    return information
+    return eliminated(jacobian, place, whitened, seen.point, size)
 
 
 def _pull(images: Sequence[pycolmap.Image], priors: Mapping[str, Prior], size: int) -> Array:
