@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.core.jit import compiled, inlined, parallel, take_next
-from scripts.lib.render.rasterise.projection import (
+from scripts.lib.render.rasterise.ellipses import (
     ALPHA_MIN,
     LOG,
     REACH_X,

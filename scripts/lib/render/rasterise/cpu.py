@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from scripts.lib.core.jit import LOCK, threads
-from scripts.lib.render.rasterise import binning, projection, tiles
+from scripts.lib.render.rasterise import binning, ellipses, projection, projection_backward, tiles
 
 
 @dataclass
@@ -18,7 +18,7 @@ class _Frame:
     """What the way back needs of one rendered view."""
 
     size: tuple[int, int]
-    sharp: bool
+    antialiased: bool
     camera: npt.NDArray[np.float32]
     records: npt.NDArray[np.float32]
     tiles: npt.NDArray[np.int64]
@@ -35,12 +35,14 @@ def _forward(
     parameters: list[npt.NDArray[np.float32]],
     camera: npt.NDArray[np.float32],
     size: tuple[int, int],
-    sharp: bool,
+    antialiased: bool,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], _Frame]:
     (width, height), count, workers = size, len(parameters[0]), threads()
-    records = np.empty((count, projection.RECORD), np.float32)
+    records = np.empty((count, ellipses.RECORD), np.float32)
     depths, boxes = np.empty(count, np.float32), np.empty(count, np.int32)
-    projection.project(workers, camera, width, height, sharp, *parameters, records, depths, boxes)
+    projection.project(
+        workers, camera, width, height, antialiased, *parameters, records, depths, boxes
+    )
     lists, entries, starts, counts, slots = binning.bin_tiles(workers, size, records, depths, boxes)
     number = len(lists) - 1
     colour = np.empty((height, width, 3), np.float32)
@@ -49,7 +51,18 @@ def _forward(
     stops, ends = np.empty_like(lights), np.empty(number, np.int64)
     tiles.draw(workers, width, height, records, lists, entries, colour, alpha, lights, stops, ends)
     frame = _Frame(
-        size, sharp, camera, records, lists, entries, starts, counts, slots, lights, stops, ends
+        size,
+        antialiased,
+        camera,
+        records,
+        lists,
+        entries,
+        starts,
+        counts,
+        slots,
+        lights,
+        stops,
+        ends,
     )
     return colour, alpha, frame
 
@@ -61,8 +74,8 @@ def _backward(
     d_alpha: npt.NDArray[np.float32],
 ) -> list[npt.NDArray[np.float32]]:
     workers, (width, height) = threads(), frame.size
-    partial = np.empty((frame.slots, projection.GRADIENTS), np.float32)
-    tiles.undraw(
+    partial = np.empty((frame.slots, ellipses.GRADIENTS), np.float32)
+    tiles.draw_backward(
         workers,
         width,
         height,
@@ -77,10 +90,10 @@ def _backward(
         partial,
     )
     gradients = [np.empty_like(parameter) for parameter in parameters]
-    projection.unproject(
+    projection_backward.project_backward(
         workers,
         frame.camera,
-        frame.sharp,
+        frame.antialiased,
         *parameters,
         frame.records,
         frame.starts,
@@ -93,10 +106,12 @@ def _backward(
 
 class _Rasterise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, camera: Any, size: Any, sharp: bool, *parameters: torch.Tensor) -> Any:
+    def forward(
+        ctx: Any, camera: Any, size: Any, antialiased: bool, *parameters: torch.Tensor
+    ) -> Any:
         arrays = [parameter.detach().numpy() for parameter in parameters]
         with LOCK:
-            colour, alpha, ctx.frame = _forward(arrays, camera, size, sharp)
+            colour, alpha, ctx.frame = _forward(arrays, camera, size, antialiased)
         ctx.save_for_backward(*parameters)
         return torch.from_numpy(colour), torch.from_numpy(alpha)
 

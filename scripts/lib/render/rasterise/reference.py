@@ -75,11 +75,11 @@ def render(
     spread = jacobian.reshape(-1, 2, 3) @ turn @ rotations(quats) * scales[:, None, :]
     a, b = (spread[:, 0] ** 2).sum(-1), (spread[:, 0] * spread[:, 1]).sum(-1)
     c = (spread[:, 1] ** 2).sum(-1)
-    sharp = a * c - b * b
+    unblurred = a * c - b * b
     a, c = a + EPS2D, c + EPS2D
     area = a * c - b * b
     if antialiased:
-        opacities = opacities * (sharp / area).clamp_min(0).sqrt()
+        opacities = opacities * (unblurred / area).clamp_min(0).sqrt()
 
     centre = -turn.T @ shift
     basis = sh_basis(torch.nn.functional.normalize(means - centre, dim=-1), sh.shape[1])

@@ -25,7 +25,7 @@ from scripts.lib.core.lanes import (
     store,
     total,
 )
-from scripts.lib.render.rasterise.projection import (
+from scripts.lib.render.rasterise.ellipses import (
     ALPHA_MIN,
     BLUE,
     G_BLUE,
@@ -160,7 +160,7 @@ def draw(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _undraw_some(  # type: ignore[no-untyped-def]
+def _draw_backward_some(  # type: ignore[no-untyped-def]
     counter,
     width,
     height,
@@ -257,7 +257,7 @@ def _undraw_some(  # type: ignore[no-untyped-def]
 
 
 @parallel
-def undraw(  # type: ignore[no-untyped-def]
+def draw_backward(  # type: ignore[no-untyped-def]
     threads,
     width,
     height,
@@ -275,7 +275,7 @@ def undraw(  # type: ignore[no-untyped-def]
     counter = np.zeros(1, np.int64)
     across = (width + TILE - 1) // TILE
     for _ in numba.prange(threads):
-        _undraw_some(
+        _draw_backward_some(
             counter,
             width,
             height,
