@@ -15,7 +15,7 @@ from torch import Tensor
 from scripts.lib.train.parameters import NAMES, Parameters
 
 DEAD = 0.005  # opacity below which a Gaussian is moved elsewhere
-KILLED = -8.0  # logit of an opacity well below that
+TRANSPARENT = -8.0  # logit of an opacity well below that
 MOST_COPIES = 51  # the sum below is tabulated this far; more copies in one round count as this many
 
 
@@ -58,9 +58,9 @@ def split_off(parameters: Parameters, sources: Tensor) -> dict[str, Tensor]:
     return {name: parameters[name][sources] for name in NAMES}
 
 
-def kill(parameters: Parameters, rows: Tensor) -> None:
+def set_transparent(parameters: Parameters, rows: Tensor) -> None:
     """Make the Gaussians of `rows` (M,) so faint that they are dead; the next relocation moves them."""
-    values = torch.full_like(parameters["opacities"][rows], KILLED)
+    values = torch.full_like(parameters["opacities"][rows], TRANSPARENT)
     parameters.replace_rows(rows, {"opacities": values})
 
 
@@ -88,7 +88,7 @@ def grow(parameters: Parameters, target: int, weights: Tensor, generator: torch.
 
 
 @torch.no_grad()
-def shake(parameters: Parameters, amount: float, generator: torch.Generator) -> None:
+def add_noise(parameters: Parameters, amount: float, generator: torch.Generator) -> None:
     """Add noise to the means: `amount` x covariance x normal, for faint Gaussians only.
 
     Solid ones (opacity above a few per cent) stay; faint ones explore.

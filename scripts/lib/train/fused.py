@@ -92,7 +92,7 @@ class FusedStep:
         generator: torch.Generator,
         adjust: Adjustments,
     ) -> Tensor:
-        """Change `parameters` and what is adjusted by one step; how much each Gaussian (N,) strained to move.
+        """Change `parameters` and what is adjusted by one step; the norm of each position's gradient (N,).
 
         Draws by `plan.seed` inside the kernels; `generator` stays as it is.
         """
@@ -107,7 +107,7 @@ class FusedStep:
             # Of smaller photos as many as of the large ones from now on: the Gaussians are the burden.
             self.at_once, self.pixels = (self._together(views) + 1) // 2, 1
             torch.cuda.empty_cache()
-        strain = torch.empty(len(parameters), device=parameters.device)
+        norms = torch.empty(len(parameters), device=parameters.device)
         parameters.steps += 1
         step_harmonics(
             parameters["means"],
@@ -140,7 +140,7 @@ class FusedStep:
             slopes.dimmed,
             tuple(plan.rates[name] for name in GEOMETRY),
             parameters.steps,
-            strain=strain,
+            position_gradients=norms,
             seed=plan.seed,
             drop=plan.drop,
             opacity_cost=plan.opacity_cost / len(parameters),
@@ -148,7 +148,7 @@ class FusedStep:
             noise=plan.noise,
             **ADAM,
         )
-        return strain
+        return norms
 
     def _slopes(
         self, parameters: Parameters, views: Stack, plan: StepPlan, adjust: Adjustments

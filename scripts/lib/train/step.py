@@ -10,7 +10,7 @@ from torch import Tensor
 from scripts.lib.render.losses import photo_loss
 from scripts.lib.render.rasterise import rasterise
 from scripts.lib.train.cameras import Exposures, Focals, Poses
-from scripts.lib.train.densify import shake
+from scripts.lib.train.densify import add_noise
 from scripts.lib.train.parameters import NAMES, Parameters
 from scripts.lib.train.views import Stack
 
@@ -104,7 +104,7 @@ class AutogradStep:
         generator: torch.Generator,
         adjust: Adjustments,
     ) -> Tensor:
-        """Change `parameters` and what is adjusted by one step; how much each Gaussian (N,) strained to move.
+        """Change `parameters` and what is adjusted by one step; the norm of each position's gradient (N,).
 
         Raises torch's OutOfMemoryError before anything has changed, or after `parameters.steps` has.
         """
@@ -152,7 +152,7 @@ class AutogradStep:
         costs.backward()
         gradients = {name: _slope(leaf) for name, leaf in leaves.items()}
         width = torch.exp(leaves["scales"].detach().amax(dim=1))
-        strain = torch.linalg.vector_norm(gradients["means"], dim=1) * width
+        norms = torch.linalg.vector_norm(gradients["means"], dim=1) * width
         # From here on things change, Adam's count first: whoever runs out of memory later can tell.
         parameters.adam(gradients, plan.rates)
         if adjust.poses:
@@ -161,8 +161,8 @@ class AutogradStep:
             adjust.focals.learn(views.lenses, torch.stack(stretches), plan.camera_rate)
         if adjust.exposures and light is not None and light.grad is not None:
             adjust.exposures.learn(views.numbers, light.grad)
-        shake(parameters, plan.noise, generator)
-        return strain
+        add_noise(parameters, plan.noise, generator)
+        return norms
 
 
 def _slope(leaf: Tensor) -> Tensor:

@@ -135,8 +135,8 @@ def test_geometry(dimming: bool, tmp_path: Path, root: Path) -> None:
     )
     for value, leaf, rate in zip(answer[1], raw.values(), rates, strict=True):
         assert torch.allclose(value, stepped(leaf, rate, 3), atol=1e-5)
-    strain = torch.linalg.vector_norm(upstream[0], dim=1) * scales.amax(dim=1)
-    assert torch.allclose(answer[0], strain, rtol=1e-4)
+    norms = torch.linalg.vector_norm(upstream[0], dim=1) * scales.amax(dim=1)
+    assert torch.allclose(answer[0], norms, rtol=1e-4)
 
 
 def test_drop_and_noise(tmp_path: Path, root: Path) -> None:

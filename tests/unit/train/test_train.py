@@ -21,8 +21,7 @@ from scripts.lib.scene.colmap_model import read_model
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.scene.split import recorded, split_scene
 from scripts.lib.splat.gaussians import read_ply
-from scripts.lib.train import densify, memory, photos
-from scripts.lib.train import trainer as trainers
+from scripts.lib.train import densify, memory, photos, setup
 from scripts.lib.train.cameras import Poses
 from scripts.lib.train.initialise import (
     START_SHARE,
@@ -34,8 +33,9 @@ from scripts.lib.train.initialise import (
 from scripts.lib.train.note import read_note
 from scripts.lib.train.options import PRESETS, Capture, TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES, SH_REST, Parameters
+from scripts.lib.train.quality import square_error
 from scripts.lib.train.stream import AHEAD, StreamedPhotos
-from scripts.lib.train.trainer import Trainer, square_error
+from scripts.lib.train.trainer import Trainer
 from scripts.lib.train.views import Schedule, Stack, halved, load_stacks
 from scripts.train_splat import main
 from tests.unit.splat_scene import (
@@ -307,7 +307,7 @@ def test_photos_left_in_the_zip_train_the_same(
     settings = dataclasses.replace(resolve(options, "cpu"), coarse=coarse)
     for place in (memory.Place.DEVICE, memory.Place.STREAM):
         found = memory.Fit(settings.cap, 1, place)
-        monkeypatch.setattr(trainers, "fit", lambda *_, found=found: found)
+        monkeypatch.setattr(setup, "fit", lambda *_, found=found: found)
         trainer = Trainer(scene, settings)
         while trainer.step < settings.steps:
             trainer.advance()

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an 
 @pytest.mark.parametrize("photos", [1, 3])
 @pytest.mark.parametrize("antialiased", [False, True])
 def test_steps_agree(photos: int, antialiased: bool, tmp_path: Path) -> None:
-    """From one start the two steps end in the same parameters and see the same strain, noise apart."""
+    """From one start the two steps end in the same parameters and see the same gradients, noise apart."""
     scene = make_scene(tmp_path / "scene.zip", 3000, (320, 200), 6)
     options = TrainOptions(
         steps=100, cap=3000, photos_per_step=photos, resolution=0, antialiased=antialiased
@@ -40,7 +40,7 @@ def test_steps_agree(photos: int, antialiased: bool, tmp_path: Path) -> None:
     start = {name: first.parameters[name].clone() for name in NAMES}
     for trainer in (first, second):
         trainer.advance()
-    assert torch.allclose(first.pull, second.pull, rtol=2e-2, atol=1e-9)
+    assert torch.allclose(first.position_gradients, second.position_gradients, rtol=2e-2, atol=1e-9)
     for name in NAMES:
         # Adam's first step moves every number by its rate, whatever the slope's size: the moments tell more.
         for a, b in zip(

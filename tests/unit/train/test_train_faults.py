@@ -108,7 +108,7 @@ def test_a_broken_gaussian_is_put_out(trainer: Trainer, name: str, value: float)
     assert trainer.parameters.finite().all() and trainer.adapted == [BROKEN]
     for _ in range(6):
         trainer.advance()
-    assert trainer.parameters.finite().all() and trainer.pull.isfinite().all()
+    assert trainer.parameters.finite().all() and trainer.position_gradients.isfinite().all()
     assert len(trainer.parameters) <= COUNT
 
 

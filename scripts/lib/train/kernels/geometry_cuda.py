@@ -2,7 +2,7 @@
 
 One kernel before the rasteriser and one after it, where torch would launch some forty: exponentials and
 sigmoids with their derivatives, the regularisers, Adam on means, quats, scales and opacities, the noise
-of Markov chain Monte Carlo, and how much each Gaussian strained to move.
+of Markov chain Monte Carlo, and the norm of the gradient by each position.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _geometry(  # type: ignore[no-untyped-def]
     v_scales,
     v_opacities,
     dimmed,
-    strain,
+    norms,
     count,
     views,
     seed,
@@ -151,7 +151,7 @@ def _geometry(  # type: ignore[no-untyped-def]
             j = q
         else:
             h = q
-    # Noise: R S^2 of a normal, for faint Gaussians only, as `densify.shake`.
+    # Noise: R S^2 of a normal, for faint Gaussians only, as `densify.add_noise`.
     length = tl.sqrt(w * w + i * i + j * j + h * h) + 1e-12
     w, i, j, h = w / length, i / length, j / length, h / length
     amount = gate * noise
@@ -177,7 +177,7 @@ def _geometry(  # type: ignore[no-untyped-def]
         )
         value += a if axis == 0 else (b if axis == 1 else c)
         tl.store(means + at, value, mask=inside)
-    tl.store(strain + row, tl.sqrt(total) * widest, mask=inside)
+    tl.store(norms + row, tl.sqrt(total) * widest, mask=inside)
 
 
 def step_geometry(
@@ -197,7 +197,7 @@ def step_geometry(
     beta1: float,
     beta2: float,
     epsilon: float,
-    strain: Tensor | None = None,
+    position_gradients: Tensor | None = None,
 ) -> Tensor:
     """Step `steps` (from 1) of Adam on raw means, quats, scales and opacities, in place, then the noise.
 
@@ -205,18 +205,20 @@ def step_geometry(
     (N, 4), the scales (N, 3) after exp, and the opacities (V, N) that went into each view, of which
     `dimmed` (V, N) was a factor (antialiasing). `seed` and `drop` as for `activate`. opacity_cost and
     scale_cost: slope added for every opacity and every scale. Returns (N,): slope of the mean times the
-    widest scale, in `strain` (N,) where that is given, so that nothing needs memory any more.
+    widest scale, in `position_gradients` (N,) where that is given, so that nothing needs memory any more.
     """
     count = len(values[0])
-    strain = torch.empty(count, device=values[0].device) if strain is None else strain
+    norms = position_gradients
+    if norms is None:
+        norms = torch.empty(count, device=values[0].device)
     correction = 1 - beta1**steps
     _geometry[(triton.cdiv(count, BLOCK),)](
         *values,
         *first,
         *second,
         *gradients,
-        dimmed if dimmed is not None else strain,
-        strain,
+        dimmed if dimmed is not None else norms,
+        norms,
         count,
         len(gradients[3]),
         seed,
@@ -232,4 +234,4 @@ def step_geometry(
         DIMMED=dimmed is not None,
         BLOCK=BLOCK,
     )
-    return strain
+    return norms

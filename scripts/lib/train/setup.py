@@ -1,0 +1,116 @@
+"""What a training run begins with: what fits into memory, the first Gaussians, and what else is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from scripts.lib.core.console import say
+from scripts.lib.scene.scene import Scene, usual_depths
+from scripts.lib.scene.sky import SkyView
+from scripts.lib.splat.gaussians import SH_COEFFICIENTS
+from scripts.lib.train.cameras import FEWEST_PHOTOS, Exposures, Focals, Poses
+from scripts.lib.train.initialise import Frame, initial_tensors
+from scripts.lib.train.memory import Fit, Need, Place, fit, free_bytes
+from scripts.lib.train.options import Settings
+from scripts.lib.train.sky import Clearing, sky_tensors
+from scripts.lib.train.step import Adjustments
+
+PLACES = {
+    Place.MEMORY: "they wait in main memory",
+    Place.STREAM: "each is decoded when its turn comes",
+}
+
+
+def needs(scene: Scene, trained: Sequence[int], settings: Settings) -> Need:
+    """How large the run is that `settings` ask for; `trained` are the photos trained on."""
+    areas = scene.sizes.prod(axis=1)
+    return Need(
+        cap=settings.cap,
+        harmonics=3 * (1 + SH_COEFFICIENTS[settings.sh_degree]),
+        photos_per_step=settings.photos_per_step,
+        photo_bytes=int(3.75 * areas[trained].sum()),  # 0.75 for halved ones
+        pixels=int(areas.max()),
+    )
+
+
+def fit_machine(need: Need, device: torch.device) -> tuple[Fit, list[str]]:
+    """What of it fits into the memory that is free now, and a sentence for each thing that does not."""
+    beside = free_bytes(torch.device("cpu")) if device.type != "cpu" else 0
+    fits = fit(need, free_bytes(device), beside)
+    sentences = []
+    if fits.cap < need.cap:
+        sentences.append(f"{need.cap} Gaussians do not fit into memory, at most {fits.cap} do")
+    if fits.place is not Place.DEVICE:
+        sentences.append(f"The photos do not fit beside the Gaussians: {PLACES[fits.place]}")
+    return fits, sentences
+
+
+def start_tensors(
+    scene: Scene,
+    frame: Frame,
+    views: Sequence[SkyView],
+    clearing: Clearing | None,
+    cap: int,
+    settings: Settings,
+    device: torch.device,
+) -> tuple[dict[str, torch.Tensor], Clearing | None]:
+    """The Gaussians to begin with, those of the sky in `views` last; `clearing`, or None without such."""
+    sky: dict[str, torch.Tensor] = {}
+    if clearing:
+        sky = sky_tensors(views, clearing.away, cap, settings.sh_degree, device)
+        count = len(sky["means"])
+        if count:
+            say(f"{len(views)} photos show sky: {count} Gaussians far behind stand for it")
+        else:
+            say(f"{len(views)} photos show sky, which {cap} Gaussians are too few for")
+            clearing, sky = None, {}
+    start = initial_tensors(
+        scene,
+        frame,
+        cap=cap - (len(sky["means"]) if sky else 0),
+        sh_degree=settings.sh_degree,
+        seed=settings.seed,
+        device=device,
+    )
+    joined = {name: torch.cat([start[name], sky[name]]) if sky else start[name] for name in start}
+    return joined, clearing
+
+
+def adjustments(
+    scene: Scene, frame: Frame, trained: Sequence[int], settings: Settings, device: torch.device
+) -> tuple[Adjustments, list[str]]:
+    """What is learned about the photos beside the splat, and a sentence where too few photos allow it."""
+    refine_poses = settings.refine_poses and len(trained) >= FEWEST_PHOTOS
+    sentences = []
+    if settings.refine_poses and not refine_poses:
+        sentences.append(
+            f"The cameras stay where they are: {len(trained)} photos cannot tell better"
+            f" ({FEWEST_PHOTOS} could)"
+        )
+    found = Adjustments(
+        Exposures(len(trained), device) if settings.exposure else None,
+        _poses(scene, frame, trained, device) if refine_poses else None,
+        _focals(scene, trained, device) if settings.refine_focal else None,
+    )
+    return found, sentences
+
+
+def _poses(scene: Scene, frame: Frame, trained: Sequence[int], device: torch.device) -> Poses:
+    """Motions of the photos trained on."""
+    start = torch.tensor(frame.cameras(scene.world_to_camera[trained]))
+    focal = torch.tensor(scene.K[trained][:, [0, 1], [0, 1]].mean(axis=1))
+    depth = torch.tensor(usual_depths(scene, trained) / frame.radius)
+    return Poses(start, focal, depth, device)
+
+
+def _focals(scene: Scene, trained: Sequence[int], device: torch.device) -> Focals:
+    """Lengths of the scene's lenses, of which those that took enough photos may change."""
+    lenses = scene.lenses
+    count = int(lenses.max()) + 1
+    reach = np.zeros(count)
+    np.maximum.at(reach, lenses, scene.sizes.max(axis=1) / 2)
+    photos = np.bincount(lenses[trained], minlength=count)
+    return Focals(torch.tensor(reach), torch.tensor(photos), device)
