@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from scripts.lib.contracts.photos import Photos
+from scripts.lib.contracts.record import read
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import replacing, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import SFM, provenance
 from scripts.lib.core.threads import use_threads
-from scripts.lib.photos.record import read_report
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.gpu import device_name
 from scripts.lib.sfm.unpack import unpacked
@@ -33,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     threads = use_threads(args.threads)
     options = parse_options(FeatureOptions, args.options)
-    photos = read_report(args.photos_report)
-    names = [photo["file"] for photo in photos]
+    photos = read(Photos, args.photos_report).used
+    names = [photo.file for photo in photos]
     with unpacked(args.photos, args.database, names) as folder, replacing(args.database) as part:
         counts = extract_features(photos, folder, part, options, threads)
     if args.metrics:

@@ -10,11 +10,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.contracts.record import stamped, write
 from scripts.lib.core.console import run_main, say
-from scripts.lib.core.files import write_json
 from scripts.lib.core.free_memory import free_memory
 from scripts.lib.core.options import parse_options
-from scripts.lib.core.provenance import PHOTOS, provenance
+from scripts.lib.core.provenance import PHOTOS
 from scripts.lib.core.threads import use_threads
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     report = import_photos(
         args.source, options, args.photos, args.contact, threads, args.name, memory
     )
-    write_json(args.report, report | provenance(options, *PHOTOS))
-    say(f"Kept {report['kept']} photos of {report['kept'] + report['unusable']}.")
+    write(args.report, stamped(report, options, *PHOTOS))
+    say(f"Kept {report.kept} photos of {report.kept + report.unusable}.")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.contracts.photos import Photos
+from scripts.lib.contracts.record import read
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import replacing, write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import SFM, provenance
 from scripts.lib.core.threads import use_threads
-from scripts.lib.photos.record import read_report
 from scripts.lib.sfm.matching import MatchOptions, match_photos
 
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     threads = use_threads(args.threads)
     options = parse_options(MatchOptions, args.options)
-    photos = read_report(args.photos_report)
+    photos = read(Photos, args.photos_report).used
     with replacing(args.output) as part:
         report = match_photos(args.database, photos, part, options, threads)
     write_json(args.pairs, report | provenance(options, *SFM))

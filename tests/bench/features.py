@@ -29,6 +29,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from scripts.lib.sfm.features import FeatureOptions, first_octave
 from scripts.lib.sfm.sift import Settings, Workspace, sift
 from tests.conftest import ROOT
+from tests.photo_lines import line
 
 Grey = NDArray[np.uint8]
 TURN, SIZE = np.radians(20.0), 0.8
@@ -160,7 +161,7 @@ def main() -> None:
     lines = []
     for chosen in sets:
         height, width = chosen[0].shape
-        octave = first_octave({"width": width, "height": height}, FeatureOptions())
+        octave = first_octave(line("", width=width, height=height), FeatureOptions())
         lines.append(compared(chosen, octave))
     print(json.dumps({"sets": lines}))
 

@@ -32,6 +32,7 @@ from scripts.lib.sfm import gpu, matching  # noqa: E402
 from scripts.lib.sfm.features import FeatureOptions, write_images  # noqa: E402
 from scripts.lib.sfm.matching import MatchOptions, match_pairs, verified_matches  # noqa: E402
 from tests.bench.sfm_world import HEIGHT, WIDTH, _flight, _views  # noqa: E402
+from tests.photo_lines import line
 
 NEIGHBOURS = 16
 CHANGED = 12.0  # noise of each number of a descriptor that is seen again; its length is 512
@@ -43,8 +44,9 @@ def made_up(database: Path, photos: int, features: int) -> list[tuple[str, str]]
     centres, turns, points, reach = _flight(photos, dice)
     names = [f"{number:04d}.jpg" for number in range(photos)]
     size = {"width": WIDTH, "height": HEIGHT, "focal_px": 1300.0, "camera": "made up"}
+    lines = [line(name, **size) for name in names]
     pycolmap.Database.open(database).close()
-    ids = write_images([{"file": name, **size} for name in names], database, FeatureOptions())
+    ids = write_images(lines, database, FeatureOptions())
     shown = descriptors(len(points), dice)
     scales = dice.uniform(1.5, 8, len(points))
     with pycolmap.Database.open(database) as link, pycolmap.DatabaseTransaction(link):

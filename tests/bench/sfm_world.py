@@ -16,6 +16,7 @@ import pycolmap
 from scipy.spatial import cKDTree
 
 from scripts.lib.sfm.features import FeatureOptions, write_images
+from tests.photo_lines import line
 
 WIDTH, HEIGHT, FOCAL, RADIAL = 1600, 1200, 1300.0, -0.03
 FOCAL_PRIOR = 1.02  # what EXIF says is two percent off
@@ -103,13 +104,7 @@ def world(
     centres, turns, points, reach = make(cameras, random)
     names = [f"{number:04d}.jpg" for number in range(cameras)]
     lines = [
-        {
-            "file": name,
-            "width": WIDTH,
-            "height": HEIGHT,
-            "focal_px": FOCAL_PRIOR * FOCAL,
-            "camera": "made up",
-        }
+        line(name, width=WIDTH, height=HEIGHT, focal_px=FOCAL_PRIOR * FOCAL, camera="made up")
         for name in names
     ]
     pycolmap.Database.open(database).close()

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import Sim3, fit_sim3
+from tests.photo_lines import line
 
 
-def entry(file: str, **facts: Any) -> dict[str, Any]:
+def entry(file: str, **facts: Any) -> Photo:
     """A line of photos.json with what the SfM stages need."""
-    return {"file": file, "kept": True, "width": 1024, "height": 768, **facts}
+    return line(file, **{"width": 1024, "height": 768, **facts})
 
 
 def synthetic(
@@ -23,7 +25,7 @@ def synthetic(
     noise_px: float = 0.5,
     seed: int = 3,
     **more: Any,
-) -> tuple[pycolmap.Reconstruction, list[dict[str, Any]]]:
+) -> tuple[pycolmap.Reconstruction, list[Photo]]:
     """A database of `frames` photos with matches, their true model, and the lines of photos.json."""
     pycolmap.set_random_seed(seed)
     options = pycolmap.SyntheticDatasetOptions()

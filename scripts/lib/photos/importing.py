@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from scripts.lib.contracts.photos import Beside, Photo, Photos
 from scripts.lib.core.console import Progress, one_line, say
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import add_to_zip, scratch_folder, write_bytes, writing_zip
@@ -28,7 +28,6 @@ from scripts.lib.photos.places import settle_places
 from scripts.lib.photos.prepare import Context, Item, finish, prepare
 from scripts.lib.photos.record import (
     COMPANIONS,
-    Photo,
     count_left_out,
     drop,
     left_out,
@@ -54,7 +53,7 @@ def import_photos(
     threads: int = 0,
     name: str | None = None,
     memory: int | None = None,
-) -> dict[str, Any]:
+) -> Photos:
     """Write the usable photos of `source` to the stored zip `archive`; return the report (photos.json).
 
     `name` is what the report and messages call the source, when it is a copy of something elsewhere.
@@ -73,13 +72,13 @@ def import_photos(
         _tell(photos)
         beside, gcps = told(side, items)
         for line in beside:
-            say(one_line(f"{line['file']}: {line['note']}"))
+            say(one_line(f"{line.file}: {line.note}"))
         require_photos(name or source, photos, options.min_photos)
         with writing_zip(archive) as out:
             _pack(out, items)
         if contact is not None:
             write_bytes(contact, _sheet(items))
-    return report(name or source, photos, others=[*beside, *others], gcps=gcps)
+    return report(name or source, photos, [*beside, *others], gcps)
 
 
 def _tell(photos: Sequence[Photo]) -> None:
@@ -96,8 +95,8 @@ def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
     """Leave out duplicates, badly exposed and blurred photos, each with the numbers that say so."""
     judged = list(items)
 
-    def leave_out(index: int, reason: str, cause: Cause, **facts: Any) -> None:
-        photo = drop(judged[index].photo, reason, cause, **facts)
+    def leave_out(index: int, reason: str, cause: Cause, twin: str | None = None) -> None:
+        photo = drop(judged[index].photo, reason, cause, twin)
         judged[index] = replace(judged[index], photo=photo)
 
     if options.drop_duplicates:
@@ -160,7 +159,7 @@ def _worth(item: Item) -> float:
 
 def _captures(items: Sequence[Item]) -> list[list[int]]:
     """Kept photos by folder and size, each group in the order of the capture."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
+    groups: dict[tuple[str | int, ...], list[int]] = {}
     for i in _kept(items):
         photo = items[i].photo
         folder = PurePosixPath(photo.original).parent.as_posix()
@@ -180,10 +179,10 @@ def _read_all(
     folder: Path,
     threads: int,
     memory: int | None,
-) -> tuple[list[Item], list[dict[str, Any]], SideFiles]:
+) -> tuple[list[Item], list[Beside], SideFiles]:
     """Items of every file in the order of their names, masks and videos, and what lies beside the photos."""
     by_name = {file.name: file for file in files}
-    others: list[dict[str, Any]] = []
+    others: list[Beside] = []
     room = Room(memory, threads or available_threads())
     parts = sort_files(files, folder, threads, room)
     notes = [
@@ -214,7 +213,9 @@ def _settle(items: Sequence[Item]) -> list[Item]:
     """The items with the positions that count once all photos are known."""
     settled = settle_places({item.photo.original: item.told for item in items})
     return [
-        replace(item, photo=replace(item.photo, **settled.get(item.photo.original, {})))
+        replace(item, photo=place.told_to(item.photo))
+        if (place := settled.get(item.photo.original))
+        else item
         for item in items
     ]
 
@@ -245,7 +246,7 @@ def _prepare_all(
             progress.update(min(begin + 4 * workers, len(files)))
 
 
-def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[dict[str, Any]]]:
+def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[Beside]]:
     """The chosen frames of one video; or its line in photos.json when it cannot be read."""
     try:
         with (
@@ -287,7 +288,7 @@ def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[di
     done = dict.fromkeys(change for frame in chosen.frames for change in frame.changes)
     note = "; ".join([note, *done, *filter(None, [chosen.note])])
     say(one_line(f"{file.name}: {note}"))
-    return items, [{"file": file.name, "kind": "video", "note": note}]
+    return items, [Beside(file.name, "video", note)]
 
 
 def _pack(out: zipfile.ZipFile, items: Sequence[Item]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from PIL import Image
 
+from scripts.lib.contracts.photos import Beside
 from scripts.lib.photos.contact import thumbnail
 from scripts.lib.photos.masks import HIDES_ALL
 from scripts.lib.photos.options import Cause
@@ -55,7 +55,7 @@ def _without_mask(item: Item) -> Item:
     return noted(replace(item, photo=photo, mask=None, thumb=thumb), note)
 
 
-def mask_lines(items: Sequence[Item], mask_of: Mapping[str, SourceFile]) -> list[dict[str, Any]]:
+def mask_lines(items: Sequence[Item], mask_of: Mapping[str, SourceFile]) -> list[Beside]:
     """The masks' lines in photos.json: whose each is, and why it is not used where it is not."""
     by_name = {item.photo.original: item for item in items}
     lines = []
@@ -68,12 +68,12 @@ def mask_lines(items: Sequence[Item], mask_of: Mapping[str, SourceFile]) -> list
             note += ", which was left out"
         elif by_name[name].mask is None:
             note += HIDES_NOTHING
-        lines.append({"file": mask.name, "kind": "mask", "note": note})
+        lines.append(Beside(mask.name, "mask", note))
     return lines
 
 
 def sentences(
-    items: Sequence[Item], lines: Sequence[Mapping[str, Any]], unused: Mapping[str, str]
+    items: Sequence[Item], lines: Sequence[Beside], unused: Mapping[str, str]
 ) -> list[str]:
     """What to know of the masks: how many are used, and one sentence on each kind that is not.
 
@@ -83,7 +83,7 @@ def sentences(
     if used := sum(item.photo.kept and item.mask is not None for item in items):
         photos = "1 photo has" if used == 1 else f"{used} photos have"
         said.append(f"{photos} a mask: black is ignored, white is kept.")
-    if idle := [line["file"] for line in lines if line["note"].endswith(HIDES_NOTHING)]:
+    if idle := [line.file for line in lines if line.note.endswith(HIDES_NOTHING)]:
         said.append(f"{_masks(len(idle))} without black and hide nothing ({_first(idle)}).")
     notes = [note for item in items for note in item.mask_notes]
     refused = [note for note in notes if not note.used]

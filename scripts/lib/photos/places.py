@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.photos.exif import Metadata
 from scripts.lib.photos.xmp import FlightData
 
@@ -25,6 +26,10 @@ class Place:
     position_source: str
     accuracy_horizontal_m: float | None
     accuracy_vertical_m: float | None
+
+    def told_to(self, photo: Photo) -> Photo:
+        """The photo at this place."""
+        return replace(photo, **asdict(self))
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ def told_places(exif: Metadata, flight: FlightData) -> Told:
     return Told(in_exif, in_xmp, exif.place_step or UNKNOWN, flight.place_step or UNKNOWN)
 
 
-def settle_places(told: Mapping[str, Told]) -> dict[str, dict[str, Any]]:
-    """Facts for photos.json on the photos whose XMP counts after a look at all of them, by name.
+def settle_places(told: Mapping[str, Told]) -> dict[str, Place]:
+    """The places of the photos whose XMP counts after a look at all of them, by name.
 
     It counts where EXIF has one place for many that XMP tells apart (some drones write whole minutes),
     and where EXIF is the same place with fewer digits; its height alone, where EXIF has one for many.
@@ -67,7 +72,7 @@ def settle_places(told: Mapping[str, Told]) -> dict[str, dict[str, Any]]:
     if not pairs:
         return {}
     if _cut_off([_ground(exif) for exif, _ in pairs], [_ground(xmp) for _, xmp in pairs]):
-        return {name: asdict(xmp) for name, (_, xmp) in both.items()}
+        return {name: xmp for name, (_, xmp) in both.items()}
     # The finest digit of all photos is what the device writes: 30 seconds may stand for 30.00.
     fine = [
         _finest([told[name].exif_step for name in both]),
@@ -84,7 +89,7 @@ def settle_places(told: Mapping[str, Told]) -> dict[str, dict[str, Any]]:
     if _cut_off([exif.altitude for exif, _ in pairs], [xmp.altitude for _, xmp in pairs]):
         for name, (exif, xmp) in both.items():
             settled[name] = replace(settled.get(name, exif), altitude=xmp.altitude)
-    return {name: asdict(place) for name, place in settled.items()}
+    return settled
 
 
 def _ground(place: Place) -> tuple[float, float]:

@@ -10,10 +10,10 @@ What is meant and what is a bystander:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
 
+from scripts.lib.contracts.photos import Beside, Photo
 from scripts.lib.core.console import UserError
 from scripts.lib.core.text_files import decode_text
 from scripts.lib.photos.crs import feet_remark, find_system
@@ -49,16 +49,17 @@ class Given:
     position: Position
     file: str
 
-    def facts(self) -> dict[str, Any]:
-        """The position under the names that photos.json has for it."""
-        return {
-            "latitude": self.position.latitude,
-            "longitude": self.position.longitude,
-            "altitude": self.position.altitude,
-            "position_source": self.file,
-            "accuracy_horizontal_m": self.position.horizontal,
-            "accuracy_vertical_m": self.position.vertical,
-        }
+    def told_to(self, photo: Photo) -> Photo:
+        """The photo at this position."""
+        return replace(
+            photo,
+            latitude=self.position.latitude,
+            longitude=self.position.longitude,
+            altitude=self.position.altitude,
+            position_source=self.file,
+            accuracy_horizontal_m=self.position.horizontal,
+            accuracy_vertical_m=self.position.vertical,
+        )
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,9 @@ class Positions:
     files: Sequence[PositionFile]
     of: Mapping[str, Given]
 
-    def notes(self, kept: Collection[str]) -> list[dict[str, Any]]:
+    def notes(self, kept: Collection[str]) -> list[Beside]:
         """Lines for photos.json's `others`: what each file gave to the photos `kept`, and what it did not."""
-        return [
-            {"file": file.name, "kind": "positions", "note": self._note(file, kept)}
-            for file in self.files
-        ]
+        return [Beside(file.name, "positions", self._note(file, kept)) for file in self.files]
 
     def _note(self, file: PositionFile, kept: Collection[str]) -> str:
         if file.unused:

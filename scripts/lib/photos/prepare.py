@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
 
 from PIL import Image
 from PIL.ExifTags import IFD
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.photos import panorama
 from scripts.lib.photos.contact import thumbnail
 from scripts.lib.photos.decode import Picture, decode, decoding_bytes, encode, guarded
@@ -28,7 +28,7 @@ from scripts.lib.photos.masks import (
 from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
 from scripts.lib.photos.places import Told, told_places
 from scripts.lib.photos.positions import Given
-from scripts.lib.photos.record import Photo, drop
+from scripts.lib.photos.record import drop
 from scripts.lib.photos.room import Room
 from scripts.lib.photos.source import SourceFile, read_file
 from scripts.lib.photos.xmp import read_flight_data
@@ -92,12 +92,14 @@ def prepare(file: SourceFile, mask: SourceFile | None, context: Context) -> Item
 def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Context) -> Item:
     """The item of a photo that was read. Raises RejectedError when it cannot be used."""
     picture = decode(data, context.options.min_side, context.options.max_side)
-    metadata, told = guarded(lambda: _metadata(picture, photo.original, context))
-    if reason := guarded(lambda: _panorama(picture, metadata["camera"])):
+    photo, told = guarded(lambda: _described(photo, picture, context))
+    if reason := guarded(lambda: _panorama(picture, photo.camera)):
         raise RejectedError(reason, Cause.SPHERE)
     jpeg = guarded(lambda: _encode(picture, data, context.options))
-    hidden, facts, note = _mask(picture, mask, context.room)
-    item = finish(replace(photo, **facts, **metadata), jpeg, picture, hidden, context)
+    hidden, sources, note = _mask(picture, mask, context.room)
+    if hidden is not None:
+        photo = replace(photo, mask_source=sources, masked=round(hidden_share(hidden), 4))
+    item = finish(photo, jpeg, picture, hidden, context)
     return noted(replace(item, told=told), *filter(None, [note]))
 
 
@@ -158,8 +160,8 @@ def _panorama(picture: Picture, camera: str | None) -> str | None:
 
 def _mask(
     picture: Picture, file: SourceFile | None, room: Room
-) -> tuple[Image.Image | None, dict[str, Any], MaskNote | None]:
-    """The photo's mask from its transparency and its mask file, and what photos.json tells of it."""
+) -> tuple[Image.Image | None, str, MaskNote | None]:
+    """The photo's mask from its transparency and its mask file, which of them, and what to tell of it."""
     beside, note = None, None
     if file is not None:
         try:
@@ -176,33 +178,31 @@ def _mask(
     if alpha is not None and beside is not None and hidden_share(alpha) >= HIDES_ALL:
         alpha = None  # a file that is transparent everywhere keeps something else there
     hidden = combine(alpha, beside)
-    facts: dict[str, Any] = {}
-    if hidden is not None:
-        sources = ["alpha"] * (alpha is not None)
-        sources += [file.name] if file is not None and beside is not None else []
-        facts.update(mask_source=" and ".join(sources), masked=round(hidden_share(hidden), 4))
-    return hidden, facts, note
+    sources = ["alpha"] * (alpha is not None)
+    sources += [file.name] if file is not None and beside is not None else []
+    return hidden, " and ".join(sources), note
 
 
-def _metadata(picture: Picture, name: str, context: Context) -> tuple[dict[str, Any], Told]:
-    """Camera, time and place from EXIF, XMP and the file of positions, which wins."""
+def _described(photo: Photo, picture: Picture, context: Context) -> tuple[Photo, Told]:
+    """The photo with camera, time and place from EXIF, XMP and the file of positions, which wins."""
     exif = read_metadata(picture.exif, picture.image.width, picture.image.height)
     flight = read_flight_data(picture.xmp)
-    facts: dict[str, Any] = {
-        "camera": exif.camera,
-        "body": exif.body,
-        "focal_px": exif.focal_px,
-        "focal_mm": exif.focal_mm,
-        "focal_35mm": exif.focal_35mm,
-        "focal_source": exif.focal_source,
-        "time": exif.time,
-        "relative_altitude": flight.relative_altitude,
-        "yaw": flight.yaw,
-        "pitch": flight.pitch,
-        "roll": flight.roll,
-    }
+    photo = replace(
+        photo,
+        camera=exif.camera,
+        body=exif.body,
+        focal_px=exif.focal_px,
+        focal_mm=exif.focal_mm,
+        focal_35mm=exif.focal_35mm,
+        focal_source=exif.focal_source,
+        time=exif.time,
+        relative_altitude=flight.relative_altitude,
+        yaw=flight.yaw,
+        pitch=flight.pitch,
+        roll=flight.roll,
+    )
     told = told_places(exif, flight)
-    given = context.positions.get(name)
+    given = context.positions.get(photo.original)
     if given is not None:
-        return {**facts, **given.facts()}, Told()
-    return {**facts, **(asdict(told.place) if told.place else {})}, told
+        return given.told_to(photo), Told()
+    return told.place.told_to(photo) if told.place else photo, told

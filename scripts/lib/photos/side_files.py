@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
 
+from scripts.lib.contracts.photos import Beside, Sighting
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.gcp import (
     GCP_FILE,
@@ -83,13 +83,11 @@ def read_side_files(
     return SideFiles(positions, surveys)
 
 
-def told(
-    side: SideFiles, items: Sequence[Item]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def told(side: SideFiles, items: Sequence[Item]) -> tuple[list[Beside], list[Sighting]]:
     """For photos.json: a line on each file (`others`), and the sightings in photos that are kept (`gcps`)."""
     kept = {item.photo.original: item for item in items if item.photo.kept}
     others = side.positions.notes(kept)
-    gcps: list[dict[str, Any]] = []
+    gcps: list[Sighting] = []
     for name, survey in side.surveys.items():
         used: set[GroundPoint] = set()
         outside: set[GroundPoint] = set()
@@ -104,21 +102,13 @@ def told(
             used.add(point)
             gcps.append(_entry(point, item))
         note = gcp_note(survey, used, outside)
-        others.append({"file": name, "kind": "control points", "note": note})
+        others.append(Beside(name, "control points", note))
     return others, gcps
 
 
-def _entry(point: GroundPoint, item: Item) -> dict[str, Any]:
+def _entry(point: GroundPoint, item: Item) -> Sighting:
     """A sighting with its pixel in the archived photo."""
     x, y = upright_pixel(point.x, point.y, item.stored_size, item.turn)
-    sides = item.photo.width or 0, item.photo.height or 0
-    factor = max(sides) / max(item.stored_size)
-    return {
-        "label": point.label,
-        "latitude": point.latitude,
-        "longitude": point.longitude,
-        "altitude": point.altitude,
-        "file": item.photo.file,
-        "x": x * factor,
-        "y": y * factor,
-    }
+    factor = max(item.photo.size) / max(item.stored_size)
+    place = point.latitude, point.longitude, point.altitude
+    return Sighting(point.label, *place, item.photo.file, x * factor, y * factor)

@@ -4,12 +4,12 @@ whether the survey can be right: its points must agree with each other, and with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts.photos import Sighting
 from scripts.lib.core.geo import Array, Sim3, enu_from_geodetic, middle_of
 from scripts.lib.core.quantities import length_text
 from scripts.lib.sfm.agreement import (
@@ -70,25 +70,25 @@ class Reference:
     heights: bool
 
 
-def distinct_points(gcps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def distinct_points(gcps: Sequence[Sighting]) -> list[Sighting]:
     """The sightings with a label for each place: lists exist in which all points have the same one."""
-    places: dict[str, list[tuple[float, float, float]]] = {}
-    lines = []
+    places: dict[str, list[tuple[float, float, float | None]]] = {}
+    numbers = []
     for gcp in gcps:
-        place = (gcp["latitude"], gcp["longitude"], gcp["altitude"])
-        known = places.setdefault(gcp["label"], [])
+        place = (gcp.latitude, gcp.longitude, gcp.altitude)
+        known = places.setdefault(gcp.label, [])
         if place not in known:
             known.append(place)
-        lines.append({**gcp, "number": known.index(place) + 1})
-    for line in lines:
-        if len(places[line["label"]]) > 1:
-            line["label"] = f"{line['label']} ({line['number']})"
-    return lines
+        numbers.append(known.index(place) + 1)
+    return [
+        replace(gcp, label=f"{gcp.label} ({number})") if len(places[gcp.label]) > 1 else gcp
+        for gcp, number in zip(gcps, numbers, strict=True)
+    ]
 
 
 def survey_fit(
     model: pycolmap.Reconstruction,
-    gcps: Sequence[Mapping[str, Any]],
+    gcps: Sequence[Sighting],
     level: Sim3,
     reference: Reference | None,
 ) -> Survey:
@@ -97,7 +97,7 @@ def survey_fit(
     `level` makes the model's Z up, and where there is a `reference`, metres at its origin.
     """
     sightings = distinct_points(gcps)
-    rows = {g["label"]: _place(g) for g in sightings}
+    rows = {g.label: _place(g) for g in sightings}
     found = triangulate(model, sightings)
     places = {label: level.apply(place[None])[0] for label, place in found.items()}
 
@@ -129,10 +129,10 @@ def survey_fit(
     return Survey(fit, origin, tuple(notes))
 
 
-def _place(gcp: Mapping[str, Any]) -> tuple[float, float, float]:
+def _place(gcp: Sighting) -> tuple[float, float, float]:
     """Latitude, longitude and altitude of a sighting's point; NaN for a height that is not known."""
-    altitude = gcp["altitude"]
-    return gcp["latitude"], gcp["longitude"], np.nan if altitude is None else altitude
+    altitude = gcp.altitude
+    return gcp.latitude, gcp.longitude, np.nan if altitude is None else altitude
 
 
 def _local(
@@ -194,16 +194,14 @@ def _contradiction(fit: ControlFit, places: Mapping[str, Array], reference: Refe
     return ""
 
 
-def triangulate(
-    model: pycolmap.Reconstruction, gcps: Sequence[Mapping[str, Any]]
-) -> dict[str, Array]:
+def triangulate(model: pycolmap.Reconstruction, gcps: Sequence[Sighting]) -> dict[str, Array]:
     """Places (3,) in the model's frame of the points that at least two of its photos sight well."""
     images = {model.image(number).name: model.image(number) for number in model.reg_image_ids()}
     sightings: dict[str, list[tuple[pycolmap.Image, Array]]] = {}
     for gcp in gcps:
-        if gcp["file"] in images:
-            pixel = np.array([gcp["x"], gcp["y"]], float)
-            sightings.setdefault(gcp["label"], []).append((images[gcp["file"]], pixel))
+        if gcp.file in images:
+            pixel = np.array([gcp.x, gcp.y], float)
+            sightings.setdefault(gcp.label, []).append((images[gcp.file], pixel))
     return {
         label: place
         for label, seen in sightings.items()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.sfm.mapping import Attempt
 from scripts.lib.sfm.matching import Verified
 from scripts.lib.sfm.parallax import median_angle
@@ -21,7 +22,7 @@ NamePair = tuple[str, str]
 def describe(
     best: Attempt,
     attempts: Sequence[Attempt],
-    photos: Sequence[dict[str, Any]],
+    photos: Sequence[Photo],
     pairs: Mapping[NamePair, Verified],
     seconds: float,
 ) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def describe(
     parts = components(best)
     kinds = [pair.kind for pair in pairs.values()]
     linked = {name for pair in pairs for name in pair}
-    files = [photo["file"] for photo in photos]
+    files = [photo.file for photo in photos]
     return {
         "photos": len(photos),
         "registered": best.registered,

@@ -14,6 +14,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import Progress, UserError, say
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.gpu import device
@@ -46,32 +47,30 @@ class FeatureOptions:
     seed: int = 0
 
 
-def camera_groups(
-    photos: Sequence[dict[str, Any]], share: bool = True
-) -> dict[tuple[Any, ...], list[str]]:
+def camera_groups(photos: Sequence[Photo], share: bool = True) -> dict[tuple[Any, ...], list[str]]:
     """Names of the photos that one set of intrinsics describes, by (camera, body, size, focal length).
 
     Zoom lenses and mixed sizes separate; focal lengths within one percent of the shortest of their
     group count as one. Where a focal length in millimetres is all that EXIF tells (a camera whose sensor
     is not known), it tells zooms apart as well. Photos without any focal length stay together.
     """
-    places = {photo["file"]: number for number, photo in enumerate(photos)}
+    places = {photo.file: number for number, photo in enumerate(photos)}
     groups: dict[tuple[Any, ...], list[str]] = {}
-    for photo in sorted(photos, key=lambda p: (_told_focal(p)[1] or 0.0, places[p["file"]])):
+    for photo in sorted(photos, key=lambda p: (_told_focal(p)[1] or 0.0, places[p.file])):
         unit, focal = _told_focal(photo)
-        key = (photo.get("camera"), photo.get("body"), photo["width"], photo["height"], unit)
+        key = (photo.camera, photo.body, *photo.size, unit)
         near = (k for k in groups if k[:5] == key and _one_focal(k[5], focal))
-        found = next(near, (*key, focal)) if share else (*key, focal, photo["file"])
-        groups.setdefault(found, []).append(photo["file"])
+        found = next(near, (*key, focal)) if share else (*key, focal, photo.file)
+        groups.setdefault(found, []).append(photo.file)
     ordered = {key: sorted(names, key=places.__getitem__) for key, names in groups.items()}
     return dict(sorted(ordered.items(), key=lambda group: places[group[1][0]]))
 
 
-def _told_focal(photo: dict[str, Any]) -> tuple[str, float | None]:
+def _told_focal(photo: Photo) -> tuple[str, float | None]:
     """What tells the photo's zoom, and its unit."""
-    if photo.get("focal_px"):
-        return "px", photo["focal_px"]
-    return ("mm", photo["focal_mm"]) if photo.get("focal_mm") else ("", None)
+    if photo.focal_px:
+        return "px", photo.focal_px
+    return ("mm", photo.focal_mm) if photo.focal_mm else ("", None)
 
 
 def _one_focal(shortest: float | None, focal: float | None) -> bool:
@@ -81,7 +80,7 @@ def _one_focal(shortest: float | None, focal: float | None) -> bool:
 
 
 def extract_features(
-    photos: Sequence[dict[str, Any]],
+    photos: Sequence[Photo],
     folder: Path,
     database: Path,
     options: FeatureOptions,
@@ -113,7 +112,7 @@ def extract_features(
 
 
 def _by_us(
-    photos: Sequence[dict[str, Any]],
+    photos: Sequence[Photo],
     folder: Path,
     database: Path,
     ids: dict[str, int],
@@ -123,7 +122,7 @@ def _by_us(
     """Features of all photos by our own SIFT, photos side by side, written in their order."""
     memory = threading.local()
 
-    def features_of(photo: dict[str, Any]) -> Features:
+    def features_of(photo: Photo) -> Features:
         if not hasattr(memory, "work"):
             memory.work = Workspace()
         return photo_features(photo, folder, options, memory.work)
@@ -149,15 +148,15 @@ def _by_us(
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    work: Callable[[dict[str, Any]], Features],
-    photos: Sequence[dict[str, Any]],
+    work: Callable[[Photo], Features],
+    photos: Sequence[Photo],
     ahead: int,
 ) -> Iterator[tuple[str, Features]]:
     """What `work` makes of each photo, in their order, at most `ahead` begun that nobody took."""
     waiting: deque[tuple[str, Future[Features]]] = deque()
     try:
         for photo in photos:
-            waiting.append((photo["file"], pool.submit(work, photo)))
+            waiting.append((photo.file, pool.submit(work, photo)))
             if len(waiting) > ahead:
                 name, future = waiting.popleft()
                 yield name, future.result()
@@ -170,11 +169,11 @@ def _in_order(
 
 
 def photo_features(
-    photo: dict[str, Any], folder: Path, options: FeatureOptions, work: Workspace
+    photo: Photo, folder: Path, options: FeatureOptions, work: Workspace
 ) -> Features:
     """Our SIFT features of one photo, places in its own pixels; none where its mask is black."""
-    picture, (width, height) = read_grey(folder / photo["file"], options.max_side)
-    mask = folder / MASKS / f"{photo['file']}.png"
+    picture, (width, height) = read_grey(folder / photo.file, options.max_side)
+    mask = folder / MASKS / f"{photo.file}.png"
     settings = Settings(
         first_octave=first_octave(photo, options),
         most=options.max_features,
@@ -196,7 +195,7 @@ def affine(places: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _by_colmap(
-    photos: Sequence[dict[str, Any]],
+    photos: Sequence[Photo],
     folder: Path,
     database: Path,
     options: FeatureOptions,
@@ -227,9 +226,9 @@ def _by_colmap(
         progress.update(done)
 
 
-def _nothing_found(photos: Sequence[dict[str, Any]]) -> str:
+def _nothing_found(photos: Sequence[Photo]) -> str:
     """Why no photo has a feature: masks that hide it all, or nothing to see."""
-    hidden = [float(photo.get("masked") or 0.0) for photo in photos]
+    hidden = [float(photo.masked or 0.0) for photo in photos]
     if sum(share >= MOSTLY_HIDDEN for share in hidden) > len(photos) / 2:
         return (
             f"the masks hide all that could be matched ({100 * min(hidden):.0f} to {100 * max(hidden):.0f} % "
@@ -240,7 +239,7 @@ def _nothing_found(photos: Sequence[dict[str, Any]]) -> str:
     return f"no photo has any texture to match: are they{where} blank, black or out of focus?"
 
 
-def first_octave(photo: dict[str, Any], options: FeatureOptions) -> int:
+def first_octave(photo: Photo, options: FeatureOptions) -> int:
     """The octave SIFT starts at: small photos are doubled first, larger ones have detail enough.
 
     Measured: on photos of 1024 px, octave 0 loses three quarters of the features and the model
@@ -248,11 +247,11 @@ def first_octave(photo: dict[str, Any], options: FeatureOptions) -> int:
     """
     if options.first_octave != "auto":
         return int(options.first_octave)
-    return -1 if max(photo["width"], photo["height"]) <= DOUBLED_UP_TO else 0
+    return -1 if max(photo.size) <= DOUBLED_UP_TO else 0
 
 
 def _portions(
-    photos: Sequence[dict[str, Any]], folder: Path, options: FeatureOptions, threads: int
+    photos: Sequence[Photo], folder: Path, options: FeatureOptions, threads: int
 ) -> Iterator[tuple[int, bool, list[str]]]:
     """Photos in portions of one octave, all with a mask or all without, to tell the progress.
 
@@ -264,15 +263,15 @@ def _portions(
     size = 4 * threads
     alike: dict[tuple[int, bool], list[str]] = {}
     for photo in photos:
-        masked = (folder / MASKS / f"{photo['file']}.png").exists()
-        alike.setdefault((first_octave(photo, options), masked), []).append(photo["file"])
+        masked = (folder / MASKS / f"{photo.file}.png").exists()
+        alike.setdefault((first_octave(photo, options), masked), []).append(photo.file)
     for (octave, masked), names in sorted(alike.items()):
         for begin in range(0, len(names), size):
             yield octave, masked, names[begin : begin + size]
 
 
 def write_images(
-    photos: Sequence[dict[str, Any]], database: Path, options: FeatureOptions
+    photos: Sequence[Photo], database: Path, options: FeatureOptions
 ) -> dict[str, int]:
     """Write cameras, rigs, frames and images in the order of the report; returns image ids by name.
 
@@ -281,14 +280,14 @@ def write_images(
     model is the same to the last digit only for the same device, since SIFT on a GPU finds other features,
     and not for certain even then: Ceres adds up in the order in which its threads finish.
     """
-    by_name = {photo["file"]: photo for photo in photos}
+    by_name = {photo.file: photo for photo in photos}
     camera_of: dict[str, tuple[int, int]] = {}
     link = pycolmap.Database.open(database)
     for names in camera_groups(photos, options.share_intrinsics).values():
         photo = by_name[names[0]]
-        focals = [by_name[n]["focal_px"] for n in names if by_name[n].get("focal_px")]
+        focals = [focal for n in names if (focal := by_name[n].focal_px)]
         focal = sum(focals) / len(focals) if focals else None
-        width, height = photo["width"], photo["height"]
+        width, height = photo.size
         camera = pycolmap.Camera.create_from_model_name(
             0,
             options.camera_model,
@@ -304,13 +303,13 @@ def write_images(
         camera_of.update(dict.fromkeys(names, (camera.camera_id, rig_id)))
     ids = {}
     for photo in photos:
-        camera_id, rig_id = camera_of[photo["file"]]
-        image = pycolmap.Image(name=photo["file"], camera_id=camera_id)
+        camera_id, rig_id = camera_of[photo.file]
+        image = pycolmap.Image(name=photo.file, camera_id=camera_id)
         image.image_id = link.write_image(image)
         frame = pycolmap.Frame()
         frame.rig_id = rig_id
         frame.add_data_id(image.data_id)
         link.write_frame(frame)
-        ids[photo["file"]] = image.image_id
+        ids[photo.file] = image.image_id
     link.close()
     return ids

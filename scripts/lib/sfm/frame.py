@@ -5,13 +5,14 @@ Without either the scale is free: the median camera then stands a comfortable di
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts.photos import Photo, Sighting
 from scripts.lib.core.geo import Array, Sim3, rotation_to_z, utm_epsg
 from scripts.lib.sfm.adjust import (
     Prior,
@@ -63,11 +64,11 @@ class Placed:
 
 def place_calibrated(
     model: pycolmap.Reconstruction,
-    photos: Sequence[dict[str, Any]],
+    photos: Sequence[Photo],
     use_gps: bool = True,
     *,
     adjust: bool = False,
-    gcps: Sequence[Mapping[str, Any]] = (),
+    gcps: Sequence[Sighting] = (),
     seed: int = 0,
     calibration: str | bool = "auto",
 ) -> tuple[Placed, dict[str, Any] | None]:
@@ -99,10 +100,10 @@ def place_calibrated(
 
 def _place(
     model: pycolmap.Reconstruction,
-    photos: Sequence[dict[str, Any]],
+    photos: Sequence[Photo],
     use_gps: bool,
     adjust: bool,
-    gcps: Sequence[Mapping[str, Any]],
+    gcps: Sequence[Sighting],
     seed: int,
 ) -> Placed:
     up, gravity = up_direction(model, photos)

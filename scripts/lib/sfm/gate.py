@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError, say
 from scripts.lib.sfm.mapping import MapOptions
 
@@ -18,9 +19,7 @@ MOSTLY = 0.6
 MIN_GROUP = 3  # photos of a separate piece worth telling
 
 
-def require_scene(
-    report: dict[str, Any], dropped: Sequence[dict[str, Any]], options: MapOptions
-) -> None:
+def require_scene(report: dict[str, Any], dropped: Sequence[Photo], options: MapOptions) -> None:
     """Judge sfm.json's content; adds `verdict` and `advice` to it.
 
     `dropped` are the lines of photos.json that were not kept. Raises UserError with one paragraph
@@ -72,7 +71,7 @@ def _faults(report: dict[str, Any], options: MapOptions) -> list[str]:
     return []
 
 
-def _advice(report: dict[str, Any], dropped: Sequence[dict[str, Any]], refused: bool) -> list[str]:
+def _advice(report: dict[str, Any], dropped: Sequence[Photo], refused: bool) -> list[str]:
     """Sentences on what is wrong with the capture and what to do, most telling first."""
     found = []
     total = report["photos"]
@@ -97,13 +96,13 @@ def _advice(report: dict[str, Any], dropped: Sequence[dict[str, Any]], refused: 
     missing = [n for n in report["unregistered"] if n not in alone and n not in grouped]
     if missing and report["registered"]:
         found.append(f"Without a place: {_listed(missing)}.")
-    twins = sum(1 for line in dropped if line.get("twin"))
+    twins = sum(1 for line in dropped if line.twin)
     if twins and (refused or twins > total):
         found.append(
             f"{twins} of {twins + total} photos are the same view as another and were left out: each "
             "photo needs a step to the side of the one before."
         )
-    soft = sum(1 for line in dropped if str(line.get("reason", "")).startswith("blurred"))
+    soft = sum(1 for line in dropped if line.reason.startswith("blurred"))
     if soft and refused:
         found.append(f"{soft} blurred photos were left out: hold still, or use more light.")
     if refused and not turned:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pycolmap
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import (
     Array,
     RobustFit,
@@ -76,38 +77,34 @@ def no_gps(use_gps: bool) -> dict[str, Any]:
     return {"gps_photos": 0, "reason": reason}
 
 
-def find_located(
-    model: pycolmap.Reconstruction, photos: Sequence[dict[str, Any]]
-) -> Located | None:
+def find_located(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> Located | None:
     """Registered photos with a position; None when there is none."""
     placed = {image.name for image in registered(model)}
     having = [
         photo
         for photo in photos
-        if photo["file"] in placed
-        and _finite(photo.get("latitude")) is not None
-        and _finite(photo.get("longitude")) is not None
+        if photo.file in placed
+        and _finite(photo.latitude) is not None
+        and _finite(photo.longitude) is not None
     ]
     if not having:
         return None
-    told = np.array([_finite(p.get("altitude")) for p in having], float)  # NaN where there is none
+    told = np.array([_finite(p.altitude) for p in having], float)  # NaN where there is none
     zeros = _zero_heights(told)
     heights = np.where(zeros, np.nan, told)
-    rows = np.column_stack([[(p["latitude"], p["longitude"]) for p in having], heights])
+    ground = np.array([(p.latitude, p.longitude) for p in having], float)
+    rows = np.column_stack([ground, heights])
     origin = middle_of(rows)
     known = np.isfinite(heights)
     rows[~known, 2] = origin[2]
-    claims = [
-        (_finite(p.get("accuracy_horizontal_m")), _finite(p.get("accuracy_vertical_m")))
-        for p in having
-    ]
+    claims = [(_finite(p.accuracy_horizontal_m), _finite(p.accuracy_vertical_m)) for p in having]
     notes = []
     if zeros.any():
         notes.append(
             f"{int(zeros.sum())} of {len(having)} photos tell a height of 0 m, the others {origin[2]:.0f} m: "
             "the zeros are taken as not known."
         )
-    names = [str(p["file"]) for p in having]
+    names = [str(p.file) for p in having]
     target = enu_from_geodetic([tuple(row) for row in rows], origin)
     return Located(names, origin, target, claims, known, notes)
 

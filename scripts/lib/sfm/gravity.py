@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import Array, up_from_cameras
 
 MIN_PHOTOS = 3
@@ -17,18 +17,16 @@ MAX_ROLL_DEG = 15.0
 MIN_AGREEMENT = 0.97
 
 
-def up_direction(
-    model: pycolmap.Reconstruction, photos: Sequence[dict[str, Any]]
-) -> tuple[Array, str]:
+def up_direction(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> tuple[Array, str]:
     """The up direction (3,) in the model's frame, and its source: `gimbal` or `cameras`."""
     images = {model.image(number).name: model.image(number) for number in model.reg_image_ids()}
     rotations = {name: image.cam_from_world().rotation.matrix() for name, image in images.items()}
     ups = [
-        rotations[photo["file"]].T @ up_in_camera(photo["pitch"], photo.get("roll") or 0.0)
+        rotations[photo.file].T @ up_in_camera(photo.pitch, photo.roll or 0.0)
         for photo in photos
-        if photo["file"] in rotations
-        and photo.get("pitch") is not None
-        and abs(photo.get("roll") or 0.0) <= MAX_ROLL_DEG
+        if photo.file in rotations
+        and photo.pitch is not None
+        and abs(photo.roll or 0.0) <= MAX_ROLL_DEG
     ]
     if len(ups) >= MIN_PHOTOS:
         middle = np.median(ups, axis=0)

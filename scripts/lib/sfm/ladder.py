@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import scratch_folder
 from scripts.lib.core.geo import Sim3, rotation_to_z
@@ -54,7 +54,7 @@ NamePair = tuple[str, str]
 class Climb:
     """Everything a rung needs; `work` is a temporary folder for its databases."""
 
-    photos: Sequence[dict[str, Any]]
+    photos: Sequence[Photo]
     folder: Path  # unpacked photos
     work: Path
     options: MapOptions
@@ -65,14 +65,14 @@ class Climb:
     @property
     def names(self) -> list[str]:
         """Names of the photos, in their order."""
-        return [photo["file"] for photo in self.photos]
+        return [photo.file for photo in self.photos]
 
 
 @contextmanager
 def climbing(
     database: Path,
     folder: Path,
-    photos: Sequence[dict[str, Any]],
+    photos: Sequence[Photo],
     options: MapOptions,
     features: FeatureOptions,
     matching: MatchOptions,

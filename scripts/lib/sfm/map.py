@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pycolmap
 
+from scripts.lib.contracts.photos import Photo, Photos, Sighting
 from scripts.lib.contracts.placing import placing
+from scripts.lib.contracts.record import read
 from scripts.lib.core.console import say
-from scripts.lib.core.files import read_json, scratch_folder, write_bytes, write_json
+from scripts.lib.core.files import scratch_folder, write_bytes, write_json
 from scripts.lib.core.provenance import SFM, provenance
-from scripts.lib.photos.record import read_report
 from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage
@@ -56,10 +58,10 @@ def map_photos(
     `features` and `matching` are those of the stages before, for the ladder. Raises UserError, after writing
     sfm.json, when the scene is hopeless.
     """
-    photos = read_report(files.photos_report)
-    content = read_json(files.photos_report)
-    dropped = [line for line in content["photos"] if not line["kept"]]
-    names = [photo["file"] for photo in photos]
+    content = read(Photos, files.photos_report)
+    photos = content.used
+    dropped = [photo for photo in content.photos if not photo.kept]
+    names = [photo.file for photo in photos]
     require_photos_in(files.database, names, "match_photos")
     began = time.monotonic()
     with (
@@ -77,8 +79,7 @@ def map_photos(
         finally:
             # Snakemake removes outputs of a failed job; by hand, the numbers explain the refusal.
             write_json(files.metrics, report)
-        gcps = content.get("gcps") or []
-        model, georef = placed_model(best.models[0], photos, gcps, options, report)
+        model, georef = placed_model(best.models[0], photos, content.gcps, options, report)
         tell_finished(report, model)
         colour_points(model, folder)
         write_model(model, folder, files.sparse)
@@ -92,8 +93,8 @@ def map_photos(
 
 def placed_model(
     model: pycolmap.Reconstruction,
-    photos: list[Json],
-    gcps: list[Json],
+    photos: Sequence[Photo],
+    gcps: Sequence[Sighting],
     options: MapOptions,
     report: Json,
 ) -> tuple[pycolmap.Reconstruction, Json]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pycolmap
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import Progress, UserError
 from scripts.lib.core.files import scratch_folder
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
@@ -73,7 +74,7 @@ def require_photos_in(database: Path, names: Sequence[str], stage: str) -> None:
 
 def match_photos(
     features: Path,
-    photos: Sequence[dict[str, Any]],
+    photos: Sequence[Photo],
     database: Path,
     options: MatchOptions,
     threads: int,
@@ -87,7 +88,7 @@ def match_photos(
         raise UserError(
             f"strategy {options.strategy!r} is unknown; choose from {', '.join(STRATEGIES)}"
         )
-    names = [photo["file"] for photo in photos]
+    names = [photo.file for photo in photos]
     require_photos_in(features, names, "extract_features")
     chosen = choose_pairs(
         photos,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Adjust, free_adjustment, onto, position_adjustment, raise_again
 from scripts.lib.sfm.frame import Placed
@@ -27,7 +28,7 @@ STEPS = 2  # of lenses, with an adjustment of poses and points after each; a thi
 
 
 def correct_lenses(
-    placed: Placed, photos: Sequence[dict[str, Any]], seed: int = 0, *, allowed: bool = True
+    placed: Placed, photos: Sequence[Photo], seed: int = 0, *, allowed: bool = True
 ) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
     """The finished model with what its residuals show taken in where lenses can do that, and sfm.json's
     `residuals`.

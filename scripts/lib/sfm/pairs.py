@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import enu_from_geodetic
 from scripts.lib.sfm.retrieval import Votes, voted_pairs
 
@@ -32,7 +32,7 @@ class Pairs:
 
 
 def choose_pairs(
-    photos: Sequence[dict[str, Any]],
+    photos: Sequence[Photo],
     strategy: str,
     *,
     exhaustive_limit: int,
@@ -47,7 +47,7 @@ def choose_pairs(
     up or the times rise with them; else by looks. Neighbours in space and time are joined by the
     photos that look most alike, which closes loops and survives wrong GPS.
     """
-    names = [photo["file"] for photo in photos]
+    names = [photo.file for photo in photos]
     count = len(photos)
     strategy, reason = _strategy(photos, strategy, exhaustive_limit)
     chosen: dict[str, list[Index]] = {}
@@ -68,11 +68,9 @@ def choose_pairs(
     return Pairs(strategy, reason, [(names[i], names[j]) for i, j in pairs], by)
 
 
-def _strategy(
-    photos: Sequence[dict[str, Any]], asked: str, exhaustive_limit: int
-) -> tuple[str, str]:
+def _strategy(photos: Sequence[Photo], asked: str, exhaustive_limit: int) -> tuple[str, str]:
     count = len(photos)
-    located = sum(photo.get("latitude") is not None for photo in photos)
+    located = sum(photo.latitude is not None for photo in photos)
     if asked == "spatial" and located < 2:
         return "exhaustive", "spatial pairs need GPS, which the photos lack"
     if asked != "auto":
@@ -89,12 +87,12 @@ def _strategy(
     )
 
 
-def is_ordered(photos: Sequence[dict[str, Any]]) -> bool:
+def is_ordered(photos: Sequence[Photo]) -> bool:
     """Whether sorted names count up (IMG_0012, IMG_0013 ...) or capture times rise with them."""
-    times = [photo.get("time") for photo in photos]
+    times = [photo.time for photo in photos]
     if all(times) and len(set(times)) > len(times) // 2:
         return all(a <= b for a, b in zip(times, times[1:], strict=False))  # type: ignore[operator]
-    parts = [re.fullmatch(r"(.*?)(\d+)", photo["file"].rsplit(".", 1)[0]) for photo in photos]
+    parts = [re.fullmatch(r"(.*?)(\d+)", photo.file.rsplit(".", 1)[0]) for photo in photos]
     if not all(parts) or len({part.group(1) for part in parts if part}) > 1:
         return False
     numbers = [int(part.group(2)) for part in parts if part]
@@ -114,14 +112,15 @@ def sequential_pairs(count: int, overlap: int) -> list[Index]:
     return sorted(pairs)
 
 
-def spatial_pairs(photos: Sequence[dict[str, Any]], neighbours: int) -> list[Index]:
+def spatial_pairs(photos: Sequence[Photo], neighbours: int) -> list[Index]:
     """Each photo with its nearest `neighbours` on the ground; photos without GPS with their name's next."""
-    index = [i for i, photo in enumerate(photos) if photo.get("latitude") is not None]
-    first = photos[index[0]]
-    origin = (first["latitude"], first["longitude"], 0.0)
-    places = enu_from_geodetic(
-        [(photos[i]["latitude"], photos[i]["longitude"], 0.0) for i in index], origin
-    )[:, :2]
+    located = {
+        i: (photo.latitude, photo.longitude, 0.0)
+        for i, photo in enumerate(photos)
+        if photo.latitude is not None and photo.longitude is not None
+    }
+    index = list(located)
+    places = enu_from_geodetic(list(located.values()), located[index[0]])[:, :2]
     pairs: set[Index] = set()
     for row, i in enumerate(index):
         distance = np.linalg.norm(places - places[row], axis=1)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.linearised import (
     Motion,
@@ -55,7 +56,7 @@ class Gain:
 
 
 def look_into_residuals(
-    model: pycolmap.Reconstruction, photos: Sequence[dict[str, Any]], seed: int = 0
+    model: pycolmap.Reconstruction, photos: Sequence[Photo], seed: int = 0
 ) -> dict[str, Any]:
     """sfm.json's `residuals` of a finished, adjusted model.
 
@@ -164,7 +165,7 @@ def row_time(seen: Sightings) -> Array:
     return along
 
 
-def sentence(report: Mapping[str, Any], photos: Sequence[Mapping[str, Any]]) -> str:
+def sentence(report: Mapping[str, Any], photos: Sequence[Photo]) -> str:
     """What was found, in plain words with its size, and what was done or is to be done; empty without a
     find."""
     corrected = report.get("corrected") or []
@@ -209,8 +210,8 @@ def sentence(report: Mapping[str, Any], photos: Sequence[Mapping[str, Any]]) -> 
     return " ".join(parts)
 
 
-def _is_video(photos: Sequence[Mapping[str, Any]]) -> bool:
-    return any(photo.get("kind") == "frame" for photo in photos)
+def _is_video(photos: Sequence[Photo]) -> bool:
+    return any(photo.kind == "frame" for photo in photos)
 
 
 def _enough(model: pycolmap.Reconstruction, random: np.random.Generator) -> frozenset[int] | None:

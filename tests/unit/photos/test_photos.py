@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from scripts.lib.core.console import UserError
+from scripts.lib.contracts.photos import Photos
+from scripts.lib.contracts.record import read
 from scripts.lib.photos.decode import decode, encode
 from scripts.lib.photos.jpeg import strip_metadata
 from scripts.lib.photos.options import RejectedError
-from scripts.lib.photos.record import read_report
 from tests.unit.photo_files import (
     HEIGHT,
     WIDTH,
@@ -201,13 +200,13 @@ def test_a_truncated_photo_among_good_ones_does_not_stop_the_run(tmp_path: Path)
     assert "truncated" in run.reason("b.jpg")
 
 
-def test_read_report_keeps_the_kept(tmp_path: Path) -> None:
-    path = tmp_path / "photos.json"
-    path.write_text(json.dumps({"photos": [{"file": "a", "kept": True}, {"kept": False}]}))
-    assert read_report(path) == [{"file": "a", "kept": True}]
-    path.write_text("[]")
-    with pytest.raises(UserError, match="not a photo report"):
-        read_report(path)
+def test_the_report_is_read_again(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "in", 3)
+    (folder / "b.jpg").write_bytes(b"no picture")
+    imported(folder, tmp_path)
+    report = read(Photos, tmp_path / "photos.json")
+    assert [photo.file for photo in report.used] == ["a0.jpg", "a1.jpg", "a2.jpg"]
+    assert [photo.original for photo in report.photos if not photo.kept] == ["b.jpg"]
 
 
 # Fuzz: whatever the bytes, a reader gives a picture or a reason.

@@ -33,7 +33,7 @@ def read(
 
 
 def note(positions: Positions, photos: Sequence[str] = PHOTOS) -> str:
-    return str(positions.notes(photos)[0]["note"])
+    return str(positions.notes(photos)[0].note)
 
 
 def where(positions: Positions, photo: str) -> tuple[float, float]:
@@ -368,7 +368,7 @@ def test_geo_txt_comes_before_tables() -> None:
     found = read_positions(sources, PhotoIndex(PHOTOS), False, "")
     assert where(found, "a0.jpg") == HERE
     assert (
-        found.notes(PHOTOS)[1]["note"] == "not used: 1 photo with a position from geo.txt already"
+        found.notes(PHOTOS)[1].note == "not used: 1 photo with a position from geo.txt already"
     )
 
 
@@ -403,7 +403,7 @@ def test_any_text_is_read_or_refused_with_a_sentence(
         told = given_one.position
         assert abs(told.latitude) <= 90 and abs(told.longitude) <= 180
         assert told.altitude is None or -1000 < told.altitude < 20000
-    assert all(line["note"] for line in found.notes(PHOTOS))
+    assert all(line.note for line in found.notes(PHOTOS))
 
 
 @given(st.binary(max_size=200))

@@ -47,10 +47,10 @@ def test_a_picture_that_needs_too_much_is_left_out(
     made = import_photos(
         str(folder), ImportOptions(max_side=800), tmp_path / "p.zip", threads=2, memory=MEMORY
     )
-    (left_out,) = [photo for photo in made["photos"] if not photo["kept"]]
-    assert left_out["original"] == name and made["kept"] == 3
-    assert "MB of memory, and 8 MB may be used" in left_out["reason"]
-    assert made["left_out"] == {"pictures too large to be read": 1}
+    (left_out,) = [photo for photo in made.photos if not photo.kept]
+    assert left_out.original == name and made.kept == 3
+    assert "MB of memory, and 8 MB may be used" in left_out.reason
+    assert made.left_out == {"pictures too large to be read": 1}
 
 
 def test_a_large_jpeg_is_decoded_smaller() -> None:
@@ -94,8 +94,8 @@ def test_a_mask_that_needs_too_much_is_told(tmp_path: Path) -> None:
     (folder / "masks").mkdir()
     (folder / "masks" / "a0.png").write_bytes(flat("RGB", "PNG"))
     made = import_photos(str(folder), ImportOptions(), tmp_path / "p.zip", threads=1, memory=MEMORY)
-    (photo,) = [photo for photo in made["photos"] if photo["original"] == "a0.jpg"]
-    assert photo["kept"] and "MB of memory" in photo["mask_note"]
+    (photo,) = [photo for photo in made.photos if photo.original == "a0.jpg"]
+    assert photo.kept and "MB of memory" in photo.mask_note
 
 
 def test_a_member_of_an_archive_that_is_too_large_is_not_unpacked(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_member_of_an_archive_that_is_too_large_is_not_unpacked(tmp_path: Path
     made = import_photos(
         str(source), ImportOptions(max_side=64), tmp_path / "p.zip", threads=2, memory=3_900_000
     )
-    (left_out,) = [photo for photo in made["photos"] if not photo["kept"]]
-    assert left_out["original"] == "big.jpg" and "2 MB of memory" in left_out["reason"]
+    (left_out,) = [photo for photo in made.photos if not photo.kept]
+    assert left_out.original == "big.jpg" and "2 MB of memory" in left_out.reason
 
 
 def test_the_script_keeps_to_the_memory_of_its_job(

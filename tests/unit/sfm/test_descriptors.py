@@ -27,6 +27,7 @@ from scripts.lib.sfm.dot_kernel import (
     usable_shape,
 )
 from scripts.lib.sfm.features import FeatureOptions, extract_features
+from tests.photo_lines import line
 from tests.unit.descriptor_set import Bytes, described, seen_again
 from tests.unit.room import FOCAL, SIZE, arc, write_room
 
@@ -123,7 +124,7 @@ def test_the_kernel_is_chosen_by_the_processor() -> None:
 
 def test_real_photos_match_as_by_colmap(tmp_path: Path) -> None:
     names = write_room(tmp_path, arc(3, 30.0))
-    photos = [{"file": n, "width": SIZE[0], "height": SIZE[1], "focal_px": FOCAL} for n in names]
+    photos = [line(n, width=SIZE[0], height=SIZE[1], focal_px=FOCAL) for n in names]
     options = FeatureOptions(first_octave=0, max_features=800)
     extract_features(photos, tmp_path, tmp_path / "f.db", options, 2)
     matching, pairing = pycolmap.FeatureMatchingOptions(), pycolmap.ImportedPairingOptions()

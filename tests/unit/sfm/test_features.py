@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pycolmap
 import pytest
 from PIL import Image
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError
 from scripts.lib.sfm.features import FeatureOptions, camera_groups, extract_features, first_octave
+from tests.photo_lines import line
 from tests.unit.photo_files import encoded, picture
 from tests.unit.sfm_scene import entry
 
@@ -43,25 +46,25 @@ def test_millimetres_tell_zooms_apart_where_nothing_tells_pixels() -> None:
 def test_masks_that_hide_everything_are_named(tmp_path: Path) -> None:
     photos = write(tmp_path, a=picture(1), b=picture(2))
     (tmp_path / "masks").mkdir()
+    photos = [replace(photo, masked=1.0) for photo in photos]
     for photo in photos:
-        photo["masked"] = 1.0
-        mask = Image.new("L", (int(str(photo["width"])), int(str(photo["height"]))))
-        (tmp_path / "masks" / f"{photo['file']}.png").write_bytes(encoded(mask, "PNG"))
+        mask = Image.new("L", photo.size)
+        (tmp_path / "masks" / f"{photo.file}.png").write_bytes(encoded(mask, "PNG"))
     with pytest.raises(UserError, match="the masks hide all"):
         extract_features(photos, tmp_path, tmp_path / "f.db", FeatureOptions(), 1)
 
 
-def write(folder: Path, **images: Image.Image) -> list[dict[str, object]]:
+def write(folder: Path, **images: Image.Image) -> list[Photo]:
     photos = []
     for name, image in images.items():
         (folder / f"{name}.jpg").write_bytes(encoded(image))
-        photos.append({"file": f"{name}.jpg", "width": image.width, "height": image.height})
+        photos.append(line(f"{name}.jpg", width=image.width, height=image.height))
     return photos
 
 
 def test_features_and_focal_priors(tmp_path: Path) -> None:
     photos = write(tmp_path, a=picture(1), b=picture(2), c=picture(3, 240, 320))
-    photos[0]["focal_px"] = photos[1]["focal_px"] = 300.0
+    photos[:2] = [replace(photo, focal_px=300.0) for photo in photos[:2]]
     counts = extract_features(photos, tmp_path, tmp_path / "f.db", FeatureOptions(), 2)
     assert list(counts) == ["a.jpg", "b.jpg", "c.jpg"] and min(counts.values()) > 200
     database = pycolmap.Database.open(tmp_path / "f.db")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from pyproj import Transformer
 from scipy.spatial.transform import Rotation
 
+from scripts.lib.contracts.photos import Photo, Sighting
 from scripts.lib.contracts.placing import placing
 from scripts.lib.core.geo import Sim3, utm_epsg
 from scripts.lib.scene.start_view import look_at
@@ -39,7 +42,8 @@ def scene(
     folder: Path, noise_m: float = 0.0, metres: float = 8.0
 ) -> tuple[pycolmap.Reconstruction, list[dict[str, Any]], dict[str, np.ndarray]]:
     """A model in a frame of its own, its photos with GPS, and the cameras' true ENU positions."""
-    truth, photos = synthetic(folder / "m.db", frames=20, noise_px=0.0)
+    truth, kept = synthetic(folder / "m.db", frames=20, noise_px=0.0)
+    photos = [asdict(photo) for photo in kept]
     places = {name: metres * centre for name, centre in centres(truth).items()}
     generator = np.random.default_rng(0)
     for photo in photos:
@@ -50,14 +54,25 @@ def scene(
     return truth, photos, places
 
 
+def lines(photos: Sequence[dict[str, Any]]) -> list[Photo]:
+    return [Photo(**photo) for photo in photos]
+
+
+def sighted(gcps: Sequence[dict[str, Any]]) -> list[Sighting]:
+    return [Sighting(**gcp) for gcp in gcps]
+
+
 def place_model(
     model: pycolmap.Reconstruction,
     photos: list[dict[str, Any]],
     use_gps: bool = True,
+    gcps: Sequence[dict[str, Any]] = (),
     **options: Any,
 ) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
     """The placed model with its lenses as they are, and georef.json's content."""
-    placed, _ = place_calibrated(model, photos, use_gps, calibration="off", **options)
+    placed, _ = place_calibrated(
+        model, lines(photos), use_gps, calibration="off", gcps=sighted(gcps), **options
+    )
     return placed.model, placed.georef
 
 
@@ -104,7 +119,8 @@ def test_wrong_fixes_are_named_and_ignored(tmp_path: Path) -> None:
 
 
 def test_scattered_positions_still_tell_the_scale_where_they_are_many(tmp_path: Path) -> None:
-    truth, photos = synthetic(tmp_path / "m.db", frames=60, noise_px=0.0)
+    truth, kept = synthetic(tmp_path / "m.db", frames=60, noise_px=0.0)
+    photos = [asdict(photo) for photo in kept]
     generator = np.random.default_rng(4)
     places = {name: 3.0 * centre for name, centre in centres(truth).items()}
     for photo in photos:
@@ -197,7 +213,8 @@ def test_gps_takes_part_in_the_adjustment(tmp_path: Path, claimed: float | None)
 
 def street(folder: Path) -> tuple[pycolmap.Reconstruction, list[dict[str, Any]]]:
     """A walk of 100 m along a line, cameras level, houses ahead; fixes two metres off."""
-    model, photos = synthetic(folder / "street.db", frames=20, noise_px=0.0)
+    model, kept = synthetic(folder / "street.db", frames=20, noise_px=0.0)
+    photos = [asdict(photo) for photo in kept]
     random = np.random.default_rng(2)
     ahead = np.array([np.cos(0.3), np.sin(0.3), 0.0])
     for point in model.points3D.values():
@@ -253,14 +270,15 @@ def test_the_gimbal_knows_up(tmp_path: Path, pitch: float) -> None:
     world = Rotation.random(rng=np.random.default_rng(3))
     level = Rotation.from_matrix([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
     camera = Rotation.from_euler("x", -pitch, degrees=True) * level * world.inv()
-    model, photos = synthetic(tmp_path / "m.db", frames=6, noise_px=0.0)
+    model, kept = synthetic(tmp_path / "m.db", frames=6, noise_px=0.0)
+    photos = [asdict(photo) for photo in kept]
     for number in model.reg_image_ids():
         frame = model.frame(model.image(number).frame_id)
         turn = pycolmap.Rotation3d(camera.as_matrix())
         frame.rig_from_world = pycolmap.Rigid3d(turn, np.array([0.1 * number, 0, 0]))
     for photo in photos:
         photo.update(pitch=pitch, roll=0.0)
-    up, source = up_direction(model, photos)
+    up, source = up_direction(model, lines(photos))
     assert source == "gimbal"
     assert up @ world.apply([0, 0, 1]) > np.cos(np.radians(0.1))
 
@@ -269,7 +287,7 @@ def test_gimbal_angles_that_contradict_each_other_are_not_used(tmp_path: Path) -
     model, photos, _ = scene(tmp_path)
     for number, photo in enumerate(photos):
         photo.update(pitch=-90.0 + 37 * (number % 5))
-    assert up_direction(model, photos)[1] == "cameras"
+    assert up_direction(model, lines(photos))[1] == "cameras"
 
 
 # Surveyed points
@@ -511,7 +529,7 @@ def test_a_claim_on_the_ground_is_of_both_axes(tmp_path: Path) -> None:
     for photo in photos:
         photo.update(accuracy_horizontal_m=1.0, accuracy_vertical_m=2.0)
     level = Sim3(1.0, np.eye(3), np.zeros(3))
-    located = find_located(model, photos)
+    located = find_located(model, lines(photos))
     assert located is not None
     gps = fit_to_gps(model, located, level)
     assert gps.sim3 is not None

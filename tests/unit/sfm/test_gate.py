@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError
 from scripts.lib.sfm.gate import require_scene
 from scripts.lib.sfm.mapping import MapOptions
+from tests.photo_lines import line
 
 
 def report(registered: int, total: int, **facts: Any) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def report(registered: int, total: int, **facts: Any) -> dict[str, Any]:
     }
 
 
-def refusal(found: dict[str, Any], dropped: list[dict[str, Any]] | None = None) -> str:
+def refusal(found: dict[str, Any], dropped: list[Photo] | None = None) -> str:
     with pytest.raises(UserError) as stop:
         require_scene(found, dropped or [], MapOptions())
     assert found["verdict"] == "refused"
@@ -113,7 +115,7 @@ def test_a_flat_scene_is_no_turned_camera() -> None:
 
 
 def test_the_same_view_again_and_again() -> None:
-    dropped = [{"twin": "a.jpg"}] * 9 + [{"reason": "blurred: 10 %"}]
+    dropped = [line("b.jpg", twin="a.jpg")] * 9 + [line("c.jpg", reason="blurred: 10 %")]
     message = refusal(report(4, 11), dropped)
     assert "9 of 20 photos are the same view" in message and "1 blurred" in message
 

@@ -9,6 +9,7 @@ import numpy as np
 import pycolmap
 import pytest
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.matching import (
@@ -19,19 +20,18 @@ from scripts.lib.sfm.matching import (
     require_photos_in,
     verified_pairs,
 )
+from tests.photo_lines import line
 from tests.unit.photo_files import encoded, picture
 from tests.unit.room import FOCAL, SIZE, arc, write_room
 
 
-def room_features(folder: Path, count: int = 4, stranger: bool = False) -> list[dict[str, object]]:
+def room_features(folder: Path, count: int = 4, stranger: bool = False) -> list[Photo]:
     """Features of some photos of the room, and of one picture of something else."""
     names = write_room(folder, arc(count, 30.0))
     if stranger:
         (folder / "zz.jpg").write_bytes(encoded(picture(77, *SIZE)))
         names.append("zz.jpg")
-    photos: list[dict[str, object]] = [
-        {"file": n, "width": SIZE[0], "height": SIZE[1], "focal_px": FOCAL} for n in names
-    ]
+    photos: list[Photo] = [line(n, width=SIZE[0], height=SIZE[1], focal_px=FOCAL) for n in names]
     options = FeatureOptions(first_octave=0, max_features=2000)
     extract_features(photos, folder, folder / "features.db", options, 2)
     return photos
@@ -47,7 +47,7 @@ def test_a_stranger_stays_alone(tmp_path: Path) -> None:
     assert report["strategy"] == "exhaustive" and report["reason"]
     found = verified_pairs(tmp_path / "matches.db")
     assert len(found) == 6 and min(pair.inliers for pair in found.values()) >= 15
-    every = list(combinations([str(photo["file"]) for photo in photos], 2))
+    every = list(combinations([str(photo.file) for photo in photos], 2))
     assert not_compared(tmp_path / "matches.db", every) == []
     assert not_compared(tmp_path / "features.db", every) == every
     assert sum(report["kinds"].values()) == 6 and len(report["links"]) == 6
@@ -74,7 +74,7 @@ def test_the_number_of_threads_changes_nothing(tmp_path: Path) -> None:
 
 def test_pairs_that_were_compared_stay_as_they_are(tmp_path: Path) -> None:
     photos = room_features(tmp_path)
-    names = [str(photo["file"]) for photo in photos]
+    names = [str(photo.file) for photo in photos]
     database = tmp_path / "features.db"
     few = MatchOptions(max_ratio=0.6)
     match_pairs(database, [(names[0], names[1])], few, 2)
@@ -99,7 +99,7 @@ def test_guided_matching_finds_more(tmp_path: Path) -> None:
         options = MatchOptions(guided=guided)
         match_photos(tmp_path / "features.db", photos, database, options, 2)
         inliers.append(sum(pair.inliers for pair in verified_pairs(database).values()))
-        names = [str(photo["file"]) for photo in photos]
+        names = [str(photo.file) for photo in photos]
         assert not_compared(database, list(combinations(names, 2))) == []
     assert inliers[1] > inliers[0]
 
@@ -108,7 +108,7 @@ def test_nothing_in_common_is_refused_with_a_sentence(tmp_path: Path) -> None:
     photos = []
     for seed in (50, 51, 52):
         (tmp_path / f"{seed}.jpg").write_bytes(encoded(picture(seed)))
-        photos.append({"file": f"{seed}.jpg", "width": 320, "height": 240})
+        photos.append(line(f"{seed}.jpg", width=320, height=240))
     extract_features(photos, tmp_path, tmp_path / "f.db", FeatureOptions(first_octave=0), 2)
     with pytest.raises(UserError, match="same thing"):
         match_photos(tmp_path / "f.db", photos, tmp_path / "m.db", MatchOptions(), 2)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.sfm.pairs import choose_pairs, is_ordered, sequential_pairs, spatial_pairs
 from tests.unit.sfm_scene import entry
 
 LIMITS = {"exhaustive_limit": 10, "neighbours": 4, "overlap": 3}
 
 
-def located(count: int) -> list[dict[str, Any]]:
+def located(count: int) -> list[Photo]:
     """Photos on a line eastwards, 10 m apart, with unordered names."""
     names = [f"{(number * 7919) % 1000:03d}x.jpg" for number in range(count)]
     return [
@@ -23,7 +22,7 @@ def located(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def unordered(count: int) -> list[dict[str, Any]]:
+def unordered(count: int) -> list[Photo]:
     return [entry(f"{(number * 7919) % 1000:03d}_{number % 3}x.jpg") for number in range(count)]
 
 
@@ -37,9 +36,9 @@ def test_gps_gives_neighbours_in_space() -> None:
     photos = located(40)
     chosen = choose_pairs(photos, "auto", **LIMITS)
     assert chosen.strategy == "spatial" and "40 of 40" in chosen.reason
-    place = {photo["file"]: number for number, photo in enumerate(photos)}
+    place = {photo.file: number for number, photo in enumerate(photos)}
     assert {abs(place[a] - place[b]) for a, b in chosen.pairs} <= {1, 2, 3, 4}
-    assert all((photos[i]["file"], photos[i + 1]["file"]) in chosen.pairs for i in range(39))
+    assert all((photos[i].file, photos[i + 1].file) in chosen.pairs for i in range(39))
 
 
 def test_a_walk_is_compared_in_order_with_loops() -> None:

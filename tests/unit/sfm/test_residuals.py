@@ -16,6 +16,7 @@ from scripts.lib.sfm.adjust import Prior, free_adjustment
 from scripts.lib.sfm.frame import Placed
 from scripts.lib.sfm.own_lenses import correct_lenses, with_own_cameras
 from scripts.lib.sfm.residuals import look_into_residuals
+from tests.photo_lines import line
 from tests.unit.sfm_scene import FOCAL, SIZE, centres, looking, position_errors
 
 MIDDLE = np.array(SIZE) / 2
@@ -166,7 +167,7 @@ def test_a_shift_in_a_narrow_picture_looks_like_a_turn_and_is_not_told() -> None
 @pytest.mark.parametrize("shot", [unsteady, panning])
 def test_rolling_shutter_is_found_and_named(shot: Callable[[np.random.Generator], Shot]) -> None:
     model, shots, _ = ring(shot)
-    same, report = correct_lenses(Placed(model, PLACED), [{"kind": "frame"}])
+    same, report = correct_lenses(Placed(model, PLACED), [line("a.jpg", kind="frame")])
     assert report["finding"] == "rolling_shutter"
     assert same is model and report["corrected"] == []
     assert "while filming" in report["sentence"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.pairs import choose_pairs
 from scripts.lib.sfm.retrieval import count_votes, voted_pairs
+from tests.photo_lines import line
 from tests.unit.room import FOCAL, SIZE, arc, write_room
 from tests.unit.sfm_scene import entry
 
@@ -19,7 +21,7 @@ from tests.unit.sfm_scene import entry
 def test_two_rooms_are_told_apart(tmp_path: Path) -> None:
     names = write_room(tmp_path, arc(5, 60.0), seed=0, prefix="a")
     names += write_room(tmp_path, arc(5, 60.0), seed=1, prefix="b")
-    photos = [{"file": n, "width": SIZE[0], "height": SIZE[1], "focal_px": FOCAL} for n in names]
+    photos = [line(n, width=SIZE[0], height=SIZE[1], focal_px=FOCAL) for n in names]
     options = FeatureOptions(first_octave=0, max_features=1500)
     extract_features(photos, tmp_path, tmp_path / "f.db", options, 2)
     votes = count_votes(tmp_path / "f.db", names)
@@ -49,13 +51,13 @@ def test_a_large_unordered_set_goes_by_looks() -> None:
         photos, "auto", exhaustive_limit=10, neighbours=4, overlap=3, votes=lambda: votes
     )
     assert chosen.strategy == "retrieval" and "look alike" in chosen.reason
-    assert all((photos[n]["file"], photos[n + 1]["file"]) in chosen.pairs for n in range(39))
+    assert all((photos[n].file, photos[n + 1].file) in chosen.pairs for n in range(39))
     assert len(chosen.pairs) < 4 * 40
 
 
 def test_a_wrong_gps_is_survived_by_looks() -> None:
     photos = [entry(f"{n}.jpg", latitude=50.0, longitude=14.0 + 0.001 * n) for n in range(30)]
-    photos[3]["longitude"] = 15.0
+    photos[3] = replace(photos[3], longitude=15.0)
     votes = np.zeros((30, 30), np.int32)
     votes[3, 4] = votes[4, 3] = 50
     chosen = choose_pairs(

@@ -15,6 +15,7 @@ from scripts.lib.sfm.features import FeatureOptions, affine, extract_features, p
 from scripts.lib.sfm.grey import read_grey, read_shown
 from scripts.lib.sfm.sift import Features, Settings, Workspace, sift
 from scripts.lib.sfm.sift.choose import best_spread
+from tests.photo_lines import line
 from tests.unit.photo_files import encoded, picture
 
 Grey = NDArray[np.uint8]
@@ -118,7 +119,7 @@ def test_it_finds_what_colmap_finds(tmp_path: Path, first: int) -> None:
     number = link.read_all_images()[0].image_id
     points, stored = np.asarray(link.read_keypoints(number)), link.read_descriptors(number)
     link.close()
-    photo = {"file": "a.png", "width": 480, "height": 360}
+    photo = line("a.png", width=480, height=360)
     own = FeatureOptions(max_features=10000, first_octave=first)
     found = photo_features(photo, tmp_path, own, Workspace())
     ours = affine(found.places)
@@ -185,7 +186,7 @@ def test_features_do_not_depend_on_threads_or_memory(tmp_path: Path) -> None:
     photos = []
     for seed, (width, height) in enumerate([(320, 240), (241, 333), (500, 100), (320, 240)]):
         (tmp_path / f"{seed}.jpg").write_bytes(encoded(picture(seed, width, height)))
-        photos.append({"file": f"{seed}.jpg", "width": width, "height": height})
+        photos.append(line(f"{seed}.jpg", width=width, height=height))
     stored = []
     for threads in (1, 4):
         database = tmp_path / f"{threads}.db"
@@ -219,7 +220,7 @@ def test_reduced_photos_keep_their_places(
     (tmp_path / "a.jpg").write_bytes(encoded(image.convert("RGB"), "JPEG"))
     picture, full = read_grey(tmp_path / "a.jpg", max_side)
     assert full == size and max(picture.shape) == (min(max_side, width) or width)
-    photo = {"file": "a.jpg", "width": width, "height": height}
+    photo = line("a.jpg", width=width, height=height)
     found = photo_features(photo, tmp_path, FeatureOptions(max_side=max_side), Workspace()).places
     nearest = found[np.hypot(*(found[:, :2] - known).T).argmin()]
     assert nearest[:2] == pytest.approx(known, abs=0.15)
