@@ -10,11 +10,11 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.lib.contracts.benchmark import read_benchmark
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import provenance
-from scripts.lib.report.inputs import read_benchmark
 from scripts.lib.workflow.cost import PRICES, cloud_cost, local_cost, read_prices
 from scripts.lib.workflow.records import read_ledger
 

@@ -1,6 +1,6 @@
-"""How a stage was run: its options, the versions of what it used, and the machine.
+"""How a stage was run: its options, the versions of what it used, the machine, and when.
 
-Every stage writes these under the same three keys into its own JSON, where manifest and report find them.
+Every stage writes these under the same four keys into its JSON, where manifest, report and crate find them.
 Versions are read from the packages' metadata: importing torch or pycolmap only to ask for a number would
 take seconds, in images that need not even have them. Needs the standard library alone.
 """
@@ -14,14 +14,18 @@ import os
 import platform
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
 from scripts.lib.core.checkout import ROOT
 
-KEYS = ("options", "versions", "machine")
+KEYS = ("options", "versions", "machine", "ran")
+STARTED = time.time()  # of this program: every stage imports this module before its work begins
+IMAGE_VARIABLE = "SPLATMAKE_IMAGE"  # each of this project's images says here which one it is
 # What each kind of stage computes with; those that are not installed are left out.
 PHOTOS = ("pillow", "pillow-heif", "av", "numpy", "scipy")
 SFM = ("pycolmap", "numba", "numpy", "scipy", "pillow")
@@ -30,12 +34,28 @@ WAIT = 20  # seconds for nvidia-smi
 
 
 def provenance(options: Any, *packages: str) -> dict[str, Any]:
-    """The three keys for a stage's JSON.
+    """The four keys for a stage's JSON.
 
     options: a frozen dataclass or a mapping, as they took effect; packages: names as pip knows them.
     """
     values = dataclasses.asdict(options) if dataclasses.is_dataclass(options) else dict(options)  # type: ignore[arg-type]
-    return {"options": values, "versions": versions(*packages), "machine": machine()}
+    return {"options": values, "versions": versions(*packages), "machine": machine(), "ran": ran()}
+
+
+def ran() -> dict[str, str]:
+    """When this program started and ended (now), and which of this project's images it ran in, if in one."""
+    image = os.environ.get(IMAGE_VARIABLE)
+    times = {"started": moment(STARTED), "ended": moment(time.time())}
+    return times | ({"image": image} if image else {})
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC, such as 2031-05-04T10:00:00+00:00.
+
+    SOURCE_DATE_EPOCH, where it is set, stands for every moment, so that a build repeats byte for byte.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.fromtimestamp(int(epoch or seconds), UTC).isoformat()
 
 
 def of(stage: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.contracts.benchmark import Benchmark, read_benchmark
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json
-from scripts.lib.report.values import number
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """What one rule took: wall seconds, and the peak of its resident memory in MB if known."""
-
-    rule: str
-    seconds: float
-    memory_mb: float | None
 
 
 @dataclass(frozen=True)
@@ -71,33 +61,3 @@ def read_stages(
     names = (*STAGES, "manifest", *OPTIONAL)
     stages = {name: read_object(paths.get(name)) for name in names}
     return StageFiles(scene, **stages, benchmarks=tuple(map(read_benchmark, benchmarks)))
-
-
-def read_benchmark(path: Path) -> Benchmark:
-    """Read the table Snakemake's `benchmark:` leaves; the rule is the file's name.
-
-    Repeated runs are rows and give their mean time and their highest memory. Raises UserError when
-    the file is missing or has no column `s`.
-    """
-    try:
-        with open(path, encoding="utf-8", newline="") as handle:
-            rows = list(csv.DictReader(handle, delimiter="\t"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; run the stage that makes it first") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a benchmark table ({error}); delete it") from None
-    seconds = [value for row in rows if (value := _parse(row.get("s"))) is not None]
-    if not seconds:
-        raise UserError(
-            f"{path} is not a benchmark table of Snakemake (no number in a column 's'); delete it"
-        )
-    memory = [value for row in rows if (value := _parse(row.get("max_rss"))) is not None]
-    return Benchmark(path.stem, sum(seconds) / len(seconds), max(memory, default=None))
-
-
-def _parse(cell: str | None) -> float | None:
-    """A cell as a finite number; Snakemake writes `-` or `NA` when it could not measure."""
-    try:
-        return number(float(cell or ""))
-    except ValueError:
-        return None

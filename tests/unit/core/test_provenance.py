@@ -23,15 +23,27 @@ from tests.unit.stage_files import stage_values, write_stage_files
 STAGES = ("photos", "pairs", "sfm", "train", "eval", "codecs")
 
 
-def test_the_three_keys_have_one_shape() -> None:
+def test_the_four_keys_have_one_shape() -> None:
     found = provenance.provenance(FeatureOptions(max_side=900), "numpy", "no-such-package")
     assert tuple(found) == provenance.KEYS
     assert found["options"]["max_side"] == 900
     assert set(found["versions"]) - {"cuda"} == {"splatmake", "numpy"}
     assert {"system", "architecture", "python", "cpus"} <= set(found["machine"])
+    assert found["ran"]["started"] <= found["ran"]["ended"]
     json.dumps(found)
     assert provenance.of({**found, "psnr": 3}) == found
     assert provenance.without({**found, "psnr": 3}) == {"psnr": 3}
+
+
+def test_when_and_in_which_image_a_stage_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.delenv(provenance.IMAGE_VARIABLE, raising=False)
+    assert set(provenance.ran()) == {"started", "ended"}
+    assert provenance.moment(0) == "1970-01-01T00:00:00+00:00"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1935655200")
+    monkeypatch.setenv(provenance.IMAGE_VARIABLE, "train-cpu")
+    then = "2031-05-04T10:00:00+00:00"
+    assert provenance.ran() == {"started": then, "ended": then, "image": "train-cpu"}
 
 
 def test_versions_are_read_without_importing_anything() -> None:

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.lib.contracts.benchmark import read_benchmark
 from scripts.lib.core.console import UserError
 from scripts.lib.report import advice, cameras, charts, summary, values, verdicts
 from scripts.lib.report.formats import read_formats, read_rate
-from scripts.lib.report.inputs import StageFiles, read_benchmark
+from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.verdicts import Level
 from scripts.report_scene import main
 from tests.unit.stage_files import stage_values, write_stage_files
