@@ -54,6 +54,7 @@ class Measured(HandedOn):
     options: Mapping[str, Json] = field(default_factory=dict)  # of the config section, as used
     versions: Mapping[str, str] = field(default_factory=dict)  # of this project and of packages
     machine: Mapping[str, str | int | None] = field(default_factory=dict)
+    ran: Mapping[str, str] = field(default_factory=dict)  # started, ended (ISO 8601), image
 
 
 File = TypeVar("File", bound=HandedOn)

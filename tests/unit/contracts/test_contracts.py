@@ -163,7 +163,7 @@ def test_stages_tell_how_they_were_run_and_files_who_wrote_them(tmp_path: Path) 
 
     write(tmp_path / "made.json", stamped(Made(count=2), {"wide": True}, "numpy"))
     content = json.loads((tmp_path / "made.json").read_text())
-    keys = ["format", "written_by", "count", "options", "versions", "machine"]
+    keys = ["format", "written_by", "count", "options", "versions", "machine", "ran"]
     assert list(content) == keys and content["options"] == {"wide": True}
     assert content["written_by"] == f"splatmake {content['versions']['splatmake']}"
     assert read(Made, tmp_path / "made.json").count == 2
