@@ -367,9 +367,7 @@ def test_geo_txt_comes_before_tables() -> None:
     sources = {name: (lambda name=name: texts[name].encode()) for name in order}
     found = read_positions(sources, PhotoIndex(PHOTOS), False, "")
     assert where(found, "a0.jpg") == HERE
-    assert (
-        found.notes(PHOTOS)[1].note == "not used: 1 photo with a position from geo.txt already"
-    )
+    assert found.notes(PHOTOS)[1].note == "not used: 1 photo with a position from geo.txt already"
 
 
 def test_a_named_file_of_positions_must_be_there(
