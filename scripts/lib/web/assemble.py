@@ -25,8 +25,11 @@ from scripts.lib.core.files import (
     writing_zip,
 )
 from scripts.lib.encode.codecs import sog as sog_codec
-from scripts.lib.web import bundle, manifest
+from scripts.lib.web import bundle, hosting, manifest, viewer
 from scripts.lib.web import page as web_page
+from scripts.lib.web.measuring import accuracy, measuring
+from scripts.lib.web.notes import placed_notes
+from scripts.lib.web.settings import viewer_settings
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")  # whose JSON a bundle needs
 OPTIONAL = ("features", "pairs", "undistort", "clean", "compress")
@@ -175,18 +178,18 @@ def write_parts(inputs: Inputs, view: Mapping[str, Any], package: Path, output: 
     """
     options = inputs.options
     template = (VIEWER / "settings.json").read_text(encoding="utf-8")
-    settings = web_page.viewer_settings(view, options.background, template, options.tour)
+    settings = viewer_settings(view, options.background, template, options.tour)
     write_json(output / "settings.json", settings)
     copy(inputs.sog, output / "scene.sog")
     copy(inputs.mobile or inputs.sog, output / "scene.mobile.sog")
     copy(inputs.poster, output / "poster.jpg")
-    write_bytes(output / "page.js", web_page.page_script().encode())
-    write_bytes(output / "style.css", web_page.page_style(package).encode())
-    write_bytes(output / "viewer.js.gz", web_page.packed(web_page.viewer_script(package)))
+    write_bytes(output / "page.js", viewer.page_script().encode())
+    write_bytes(output / "style.css", viewer.page_style(package).encode())
+    write_bytes(output / "viewer.js.gz", viewer.packed(viewer.viewer_script(package)))
     engine = (VIEWER / "LICENSE.playcanvas").read_text(encoding="utf-8")
     own = (ROOT / "LICENSE").read_text(encoding="utf-8")
     write_bytes(output / "licences.txt", bundle.licences(package, own, engine).encode())
-    write_bytes(output / "_headers", web_page.headers_file(LOADED).encode())
+    write_bytes(output / "_headers", hosting.headers_file(LOADED).encode())
 
 
 def page_of(
@@ -204,7 +207,7 @@ def page_of(
         "credit": ", ".join(filter(None, (options.credit.strip(), options.licence.strip()))),
         "made_from": made_from(stages, options),
         "background": options.background,
-        "accuracy": web_page.accuracy(config["measure"]),
+        "accuracy": accuracy(config["measure"]),
     }
     template = (VIEWER / "index.html").read_text(encoding="utf-8")
     return Page(template, texts, config, options.url)
@@ -236,8 +239,8 @@ def page_config(
         "scene": scene("scene.sog"),
         "start": manifest.pick(view, "position", "target", "fov"),
         "limits": view.get("limits"),
-        "annotations": web_page.placed_notes(options.annotations, view),
-        "measure": web_page.measuring(georef, view),
+        "annotations": placed_notes(options.annotations, view),
+        "measure": measuring(georef, view),
         "url": options.url,
         "antialiased": antialiased,
     }
@@ -270,7 +273,7 @@ def site_members(folder: Path, page: Page, entries: Entries, lod: Path | None) -
     missing: it keeps the hashes of these.
     """
     hashed = {
-        name: web_page.hashed_name(name, entry["sha256"])
+        name: hosting.hashed_name(name, entry["sha256"])
         for name, entry in entries.items()
         if name in page.config["loads"]
     }
@@ -289,7 +292,7 @@ def site_members(folder: Path, page: Page, entries: Entries, lod: Path | None) -
         *streamed,
         ("index.html", dataclasses.replace(page, config=config).hosted(hashed)),
         *((address, (folder / name).read_bytes()) for name, address in (*hashed.items(), *plain)),
-        ("_headers", web_page.headers_file(kept).encode()),
+        ("_headers", hosting.headers_file(kept).encode()),
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import inner_path, read_json, reading_zip
 from scripts.lib.storage.places import Bucket, Folder, place
-from scripts.lib.web.page import HASHED, HOST_RULES
+from scripts.lib.web.hosting import HASHED, HOST_RULES
 
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"

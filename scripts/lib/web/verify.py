@@ -14,8 +14,8 @@ from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import add_to_zip, read_json, sha256
 from scripts.lib.encode.codecs import sog
+from scripts.lib.web.hosting import HASHED, HOST_RULES, hashed_name
 from scripts.lib.web.manifest import entry_of, is_whole
-from scripts.lib.web.page import HASHED, HOST_RULES, hashed_name
 
 # What changed bytes of a zip may raise.
 BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, OSError)

@@ -17,7 +17,7 @@ from scripts.lib.contracts.placing import placing
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.gcp import GroundPoint, Survey, gcp_note, read_gcp_list, upright_pixel
 from scripts.lib.photos.photo_index import PhotoIndex
-from scripts.lib.web.page import accuracy, measuring
+from scripts.lib.web.measuring import accuracy, measuring
 from tests.unit.photo_files import HEIGHT, WIDTH, encoded, exif, imported, picture, write_photos
 from tests.unit.room import FOCAL, SIZE, arc, write_room
 from tests.unit.sfm_stages import run

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.lib.core.console import UserError
 from scripts.lib.storage.places import Bucket, Folder, place
-from scripts.lib.web.page import hashed_name
+from scripts.lib.web.hosting import hashed_name
 from scripts.lib.web.publish import PublishOptions, headers_of, publish
 from scripts.publish_web import main
 

@@ -17,8 +17,7 @@ from scripts.lib.core.console import UserError
 from scripts.lib.encode.codecs import sog
 from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.visit import film
-from scripts.lib.web import bundle, manifest
-from scripts.lib.web import page as web_page
+from scripts.lib.web import bundle, manifest, viewer
 from scripts.lib.web.assemble import Inputs, write_bundle
 from scripts.lib.web.privacy import without_host
 from scripts.lib.web.publish import PublishOptions, publish
@@ -54,7 +53,7 @@ def fake_viewer(folder: Path) -> Path:
     (package / "package.json").write_text('{"version": "0.0.0"}')
     (package / "LICENSE").write_text("MIT")
     (package / "public" / "index.css").write_text(".x { color: red }")
-    script = f"// viewer\n{web_page.MANAGER_MADE}\n//# sourceMappingURL=index.js.map\n"
+    script = f"// viewer\n{viewer.MANAGER_MADE}\n//# sourceMappingURL=index.js.map\n"
     (package / "public" / "index.js").write_text(script)
     return folder / "node_modules"
 
@@ -271,7 +270,7 @@ def test_another_viewer_is_refused(tmp_path: Path) -> None:
     modules = fake_viewer(tmp_path)
     (modules / bundle.PACKAGE / "public" / "index.js").write_text("// something else")
     with pytest.raises(UserError, match="not the version of the viewer"):
-        web_page.viewer_script(modules / bundle.PACKAGE)
+        viewer.viewer_script(modules / bundle.PACKAGE)
 
 
 def test_the_manifests_own_hash(tmp_path: Path) -> None:
