@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from scripts.lib.contracts.features import Features
 from scripts.lib.contracts.photos import Photos
-from scripts.lib.contracts.record import read
+from scripts.lib.contracts.record import read, stamped, write
 from scripts.lib.core.console import run_main, say
-from scripts.lib.core.files import replacing, write_json
+from scripts.lib.core.files import replacing
 from scripts.lib.core.options import parse_options
-from scripts.lib.core.provenance import SFM, provenance
+from scripts.lib.core.provenance import SFM
 from scripts.lib.core.threads import use_threads
 from scripts.lib.sfm.features import FeatureOptions, extract_features
 from scripts.lib.sfm.gpu import device_name
@@ -39,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with unpacked(args.photos, args.database, names) as folder, replacing(args.database) as part:
         counts = extract_features(photos, folder, part, options, threads)
     if args.metrics:
-        report = {"photos": len(counts), "features": counts, "device": device_name()}
-        write_json(args.metrics, report | provenance(options, *SFM))
+        made = Features(photos=len(counts), features=counts, device=device_name())
+        write(args.metrics, stamped(made, options, *SFM))
     say(f"{len(counts)} photos, median {median(counts.values()):.0f} features each.")
 
 

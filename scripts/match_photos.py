@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.lib.contracts.photos import Photos
-from scripts.lib.contracts.record import read
+from scripts.lib.contracts.record import read, stamped, write
 from scripts.lib.core.console import run_main, say
-from scripts.lib.core.files import replacing, write_json
+from scripts.lib.core.files import replacing
 from scripts.lib.core.options import parse_options
-from scripts.lib.core.provenance import SFM, provenance
+from scripts.lib.core.provenance import SFM
 from scripts.lib.core.threads import use_threads
 from scripts.lib.sfm.matching import MatchOptions, match_photos
 
@@ -34,11 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     photos = read(Photos, args.photos_report).used
     with replacing(args.output) as part:
         report = match_photos(args.database, photos, part, options, threads)
-    write_json(args.pairs, report | provenance(options, *SFM))
-    say(
-        f"{report['verified']} of {report['pairs']} pairs verified "
-        f"({report['strategy']}: {report['reason']})."
-    )
+    write(args.pairs, stamped(report, options, *SFM))
+    say(f"{report.verified} of {report.pairs} pairs verified ({report.strategy}: {report.reason}).")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.contracts.record import stamped, write
+from scripts.lib.contracts.undistort import Undistort
 from scripts.lib.core.console import run_main, say
-from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
-from scripts.lib.core.provenance import SFM, provenance
+from scripts.lib.core.provenance import SFM
 from scripts.lib.core.threads import use_threads
 from scripts.lib.sfm.undistort import UndistortOptions, undistort
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_options(UndistortOptions, args.options)
     count = undistort(args.photos, args.sparse, args.output, options, threads)
     if args.metrics:
-        write_json(args.metrics, {"photos": count} | provenance(options, *SFM))
+        write(args.metrics, stamped(Undistort(photos=count), options, *SFM))
     say(f"Undistorted {count} photos.")
 
 

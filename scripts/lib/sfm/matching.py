@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pycolmap
 
+from scripts.lib.contracts.pairs import Pairs
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import Progress, UserError
 from scripts.lib.core.files import scratch_folder
@@ -78,7 +79,7 @@ def match_photos(
     database: Path,
     options: MatchOptions,
     threads: int,
-) -> dict[str, Any]:
+) -> Pairs:
     """Copy `features` to `database`, match and verify pairs there; returns pairs.json's content.
 
     Raises UserError when the strategy is unknown, `features` is no database of these photos, or no two
@@ -108,20 +109,20 @@ def match_photos(
         )
     linked = {name for pair in found for name in pair}
     kinds = [pair.kind for pair in found.values()]
-    return {
-        "strategy": chosen.strategy,
-        "device": where,
-        "exhaustive_limit": options.exhaustive_limit,
-        "reason": chosen.reason,
-        "photos": len(photos),
-        "pairs": len(chosen.pairs),
-        "chosen_by": chosen.by,
-        "verified": len(found),
-        "median_inliers": float(np.median([pair.inliers for pair in found.values()])),
-        "kinds": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
-        "alone": [name for name in names if name not in linked],
-        "links": [[a, b, pair.inliers] for (a, b), pair in sorted(found.items())],
-    }
+    return Pairs(
+        strategy=chosen.strategy,
+        device=where,
+        exhaustive_limit=options.exhaustive_limit,
+        reason=chosen.reason,
+        photos=len(photos),
+        pairs=len(chosen.pairs),
+        chosen_by=chosen.by,
+        verified=len(found),
+        median_inliers=float(np.median([pair.inliers for pair in found.values()])),
+        kinds={kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        alone=tuple(name for name in names if name not in linked),
+        links=tuple((a, b, pair.inliers) for (a, b), pair in sorted(found.items())),
+    )
 
 
 def match_pairs(

@@ -42,15 +42,15 @@ def test_a_stranger_stays_alone(tmp_path: Path) -> None:
     report = match_photos(
         tmp_path / "features.db", photos, tmp_path / "matches.db", MatchOptions(), 2
     )
-    assert report["alone"] == ["zz.jpg"]
-    assert report["pairs"] == 10 and report["verified"] == 6 and report["photos"] == 5
-    assert report["strategy"] == "exhaustive" and report["reason"]
+    assert report.alone == ("zz.jpg",)
+    assert report.pairs == 10 and report.verified == 6 and report.photos == 5
+    assert report.strategy == "exhaustive" and report.reason
     found = verified_pairs(tmp_path / "matches.db")
     assert len(found) == 6 and min(pair.inliers for pair in found.values()) >= 15
     every = list(combinations([str(photo.file) for photo in photos], 2))
     assert not_compared(tmp_path / "matches.db", every) == []
     assert not_compared(tmp_path / "features.db", every) == every
-    assert sum(report["kinds"].values()) == 6 and len(report["links"]) == 6
+    assert sum(report.kinds.values()) == 6 and len(report.links) == 6
 
 
 def test_the_number_of_threads_changes_nothing(tmp_path: Path) -> None:
