@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.lib.contracts.photos import Photo
+from scripts.lib.contracts.photos import Photo, Photos
 
 
 def line(file: str, **facts: Any) -> Photo:
     """A kept photo of which only this is known."""
     return Photo(**{"file": file, "original": file, "kept": True, "reason": "usable", **facts})
+
+
+def report(*photos: Photo) -> Photos:
+    """The photos.json of these photos."""
+    kept = sum(photo.kept for photo in photos)
+    return Photos(source="in", kept=kept, dropped=len(photos) - kept, photos=photos)

@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 
 from scripts import extract_features, match_photos, undistort
+from scripts.lib.contracts.pairs import Pairs
+from scripts.lib.contracts.record import write
 from scripts.lib.core import provenance
 from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.web import manifest
 from scripts.lib.web.bundle import WebOptions
 from scripts.report_scene import main as report_main
 from tests.conftest import ROOT
+from tests.photo_lines import line, report
 from tests.unit.stage_files import stage_values, write_stage_files
 
 STAGES = ("photos", "pairs", "sfm", "train", "eval", "codecs")
@@ -168,8 +171,7 @@ def test_the_stages_before_the_map_write_how_they_ran(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their doors, without the work behind: what COLMAP does is tested elsewhere."""
-    photos = {"photos": [{"file": "a.jpg", "kept": True}]}
-    (tmp_path / "photos.json").write_text(json.dumps(photos))
+    write(tmp_path / "photos.json", report(line("a.jpg")))
     for name in ("photos.zip", "f.db"):
         (tmp_path / name).write_bytes(b"")
 
@@ -177,25 +179,25 @@ def test_the_stages_before_the_map_write_how_they_ran(
         arguments[2].write_bytes(b"db")
         return {"a.jpg": 9}
 
-    def matched(*arguments: Any) -> dict[str, Any]:
+    def matched(*arguments: Any) -> Pairs:
         arguments[2].write_bytes(b"db")
-        return {"verified": 1, "pairs": 1, "strategy": "s", "reason": "r"}
+        return Pairs(strategy="s", reason="r", photos=1, pairs=1, verified=1, alone=())
 
     monkeypatch.setattr(extract_features, "unpacked", lambda *_: contextlib.nullcontext(Path()))
     monkeypatch.setattr(extract_features, "extract_features", touch)
     monkeypatch.setattr(match_photos, "match_photos", matched)
     monkeypatch.setattr(undistort, "undistort", lambda *_: 1)
-    report = ["--photos-report", str(tmp_path / "photos.json")]
+    lines = ["--photos-report", str(tmp_path / "photos.json")]
     archive = ["--photos", str(tmp_path / "photos.zip")]
     extract_features.main(
         [
-            *(*archive, *report, "--database", str(tmp_path / "f.db")),
+            *(*archive, *lines, "--database", str(tmp_path / "f.db")),
             *("--metrics", str(tmp_path / "features.json"), "--options", '{"max_features": 77}'),
         ]
     )
     match_photos.main(
         [
-            *("--database", str(tmp_path / "f.db"), *report, "--output", str(tmp_path / "m.db")),
+            *("--database", str(tmp_path / "f.db"), *lines, "--output", str(tmp_path / "m.db")),
             *("--pairs", str(tmp_path / "pairs.json"), "--options", '{"neighbours": 5}'),
         ]
     )
