@@ -185,8 +185,8 @@ def bench_synthetic(cameras: int, layout: str, seed: int) -> dict[str, Any]:
                 "user_cpu_s": round(after.ru_utime - before.ru_utime, 1),
                 "wall_s": round(time.monotonic() - began, 1),
                 "registered": attempt.registered,
-                "models": attempt.summary()["models"],
-                "reprojection_error_px": attempt.summary()["reprojection_error_px"],
+                "models": attempt.summary().models,
+                "reprojection_error_px": attempt.summary().reprojection_error_px,
             }
             if attempt.models:
                 distances = 100 * residuals(centres(attempt.models[0]), places) / size

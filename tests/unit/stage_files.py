@@ -72,6 +72,7 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
         },
         "georef": {
             "georeferenced": True,
+            "reason": "24 of 24 GPS positions agree",
             "epsg": 32632,
             "origin": {"latitude": 48.123456, "longitude": 11.654321, "altitude": 512.25},
             "scale": 1.03,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+
+from scripts.lib.contracts.georef import Georef
+from scripts.lib.contracts.record import from_file
 
 
 @dataclass(frozen=True)
@@ -30,23 +33,25 @@ class Placing:
         return f"{who} within {self.horizontal:.2f} m across{up}"
 
 
-def placing(georef: Mapping[str, Any]) -> Placing | None:
-    """How the scene of a georef.json is placed; None when it is not in metres."""
-    if georef.get("georeferenced") is not True:
+def placing(georef: Georef | None) -> Placing | None:
+    """How a scene is placed; None when it is not in metres."""
+    if georef is None or not georef.georeferenced:
         return None
-    control = georef.get("gcp")
-    if not isinstance(control, Mapping):
-        return Placing(False, georef.get("rmse_horizontal_m"), georef.get("rmse_vertical_m"))
-    left_out = "check_" if control.get("check_rmse_horizontal_m") is not None else ""
+    control = georef.gcp
+    if control is None:
+        return Placing(False, georef.rmse_horizontal_m, georef.rmse_vertical_m)
+    across, up = control.rmse_horizontal_m, control.rmse_vertical_m
+    if control.check_rmse_horizontal_m is not None:
+        across, up = control.check_rmse_horizontal_m, control.check_rmse_vertical_m
     misses = {
         # A point without a surveyed height can be missed across only.
-        str(label): sum(value * value for value in residual if value is not None) ** 0.5
-        for label, residual in (control.get("check_residuals_m") or {}).items()
+        label: sum(value * value for value in residual if value is not None) ** 0.5
+        for label, residual in (control.check_residuals_m or {}).items()
     }
-    return Placing(
-        True,
-        control.get(f"{left_out}rmse_horizontal_m"),
-        control.get(f"{left_out}rmse_vertical_m"),
-        len(control.get("points") or []),
-        tuple(sorted(misses.items(), key=lambda miss: -miss[1])),
-    )
+    ordered = tuple(sorted(misses.items(), key=lambda miss: -miss[1]))
+    return Placing(True, across, up, len(control.points), ordered)
+
+
+def placing_of(content: Mapping[str, object]) -> Placing | None:
+    """The same of a georef.json as it was parsed; {} is none."""
+    return placing(from_file(Georef, content, Path(Georef.file))) if content else None

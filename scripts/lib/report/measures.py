@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scripts.lib.contracts.placing import Placing, placing
+from scripts.lib.contracts.placing import Placing, placing_of
 from scripts.lib.report import cameras, photos_used, verdicts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
@@ -27,7 +27,7 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
     placed = DASH
     if record.registered is not None and record.kept:
         placed = f"{record.registered} of {record.kept}"
-    place = placing(files.georef)
+    place = placing_of(files.georef)
     rmse = DASH
     if record.georeferenced:
         rmse = f"± {decimals(record.rmse_horizontal_m, 2)} m across"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scripts.lib.contracts.placing import placing
+from scripts.lib.contracts.placing import placing_of
 from scripts.lib.report import verdicts
 from scripts.lib.report.formats import read_formats
 from scripts.lib.report.inputs import StageFiles
@@ -63,7 +63,7 @@ def summarise(files: StageFiles) -> Summary:
     tracks = number(files.sfm.get("track_length"))
     models = count(files.sfm.get("models"))
     psnr = number(files.eval.get("psnr"))
-    placed = placing(files.georef)
+    placed = placing_of(files.georef)
     record = Summary(
         scene=files.scene,
         verdict="",

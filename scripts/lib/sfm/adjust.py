@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pycolmap
 from scipy.spatial.transform import Rotation
 
+from scripts.lib.contracts.georef import PositionAdjustment
 from scripts.lib.core.geo import Array, Sim3, fit_sim3, fit_sim3_upright
 from scripts.lib.core.threads import threads
 
@@ -42,7 +43,7 @@ def adjust_with_positions(
     seed: int,
     *,
     upright: bool = False,
-) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
+) -> tuple[pycolmap.Reconstruction, PositionAdjustment]:
     """The adjusted model (already in the priors' frame), and what the report says of it.
 
     upright: the positions cannot tell which way is up (they lie along a line), so the model's own up, its
@@ -55,15 +56,15 @@ def adjust_with_positions(
     adjusted.update_point_3d_errors()
     after = float(adjusted.compute_mean_reprojection_error())
     usable = solved and after <= WORST_GROWTH * before + SLACK_PX
-    report = {
-        "used": usable,
-        "positions": len(_placed(adjusted, priors)),
-        "reprojection_before_px": round(before, 4),
-        "reprojection_after_px": round(after, 4),
-    }
+    told = PositionAdjustment(
+        used=usable,
+        positions=len(_placed(adjusted, priors)),
+        reprojection_before_px=round(before, 4),
+        reprojection_after_px=round(after, 4),
+    )
     if usable and upright:
         raise_again(adjusted, model, priors)
-    return (adjusted if usable else model), report
+    return (adjusted if usable else model), told
 
 
 class Adjust(Protocol):

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 import pycolmap
 
+from scripts.lib.contracts import sfm as told
+from scripts.lib.contracts.sfm import Calibrated, Calibration, TriedLens
 from scripts.lib.sfm.adjust import Adjust, Prior
 from scripts.lib.sfm.lens_trials import (
     Trial,
@@ -47,7 +48,7 @@ class _Choice:
     """A camera's lens, a row for each one tried, and the share by which held-out costs fell, if measured."""
 
     lens: Lens
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[TriedLens] = field(default_factory=list)
     gain: float | None = None
     own_gain: float | None = None
 
@@ -58,7 +59,7 @@ def calibrate(
     seed: int,
     wanted: str | bool = "auto",
     priors: Mapping[str, Prior] | None = None,
-) -> tuple[pycolmap.Reconstruction, dict[str, Any] | None]:
+) -> tuple[pycolmap.Reconstruction, Calibration | None]:
     """The model with the lenses that it determines, adjusted once more, and what sfm.json says of it.
 
     wanted: `auto`, `off`, or COLMAP's name of a lens model that every camera gets. priors: the positions that
@@ -122,12 +123,7 @@ def _choose(
         tried.add(lens)
         gain, certain = held_out_gain(chosen.costs, trial.costs)
         own, own_certain = held_out_gain(chosen.costs, trial.costs, number)
-        row = {
-            "lens": lens.name,
-            "held_out_gain": round(gain, 5),
-            "standard_errors": round(certain, 2),
-            "own_gain": round(own, 5),
-        }
+        significance = None
         if own <= 0 and own_certain < -MAX_LOSS:
             why = "its own held-out tracks fit worse"
         elif gain < MIN_GAIN:
@@ -139,10 +135,20 @@ def _choose(
             added = max(
                 (_significance(chosen, trial, n, sigma) for n, sigma in sigmas.items()), default=0.0
             )
-            row["significance"] = round(added, 1)
+            significance = round(added, 1)
             if not why and certain < MIN_CERTAINTY and added < SIGNIFICANT:
                 why = "held-out tracks fit better, but that may be chance"
-        rows.append({**row, "taken": not why, "reason": why or "held-out tracks fit better"})
+        rows.append(
+            TriedLens(
+                lens=lens.name,
+                held_out_gain=round(gain, 5),
+                standard_errors=round(certain, 2),
+                own_gain=round(own, 5),
+                significance=significance,
+                taken=not why,
+                reason=why or "held-out tracks fit better",
+            )
+        )
         if not why:
             chosen = trial
     gain, _ = held_out_gain(trials[0].costs, chosen.costs)
@@ -186,42 +192,37 @@ def _undetermined(
 
 def _finish(
     model: pycolmap.Reconstruction, adjust: Adjust, chosen: Mapping[int, _Choice]
-) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
+) -> tuple[pycolmap.Reconstruction, Calibration]:
     """All tracks adjusted with the chosen lenses, and the report."""
     adjusted = pycolmap.Reconstruction(model)
     if not set_and_adjust(adjusted, {n: choice.lens for n, choice in chosen.items()}, adjust):
         own = {number: ladder(model.cameras[number].model_name)[0] for number in chosen}
         return model, _unchanged(model, own, "the adjustment found no solution", chosen)
     adjusted.update_point_3d_errors()
-    return adjusted, {
-        "changed": True,
-        "reason": "",
-        "cameras": [
-            _camera(number, model.cameras[number], adjusted.cameras[number], choice)
-            for number, choice in chosen.items()
-        ],
-    }
+    cameras = [
+        _camera(number, model.cameras[number], adjusted.cameras[number], choice)
+        for number, choice in chosen.items()
+    ]
+    return adjusted, Calibration(True, "", tuple(cameras))
 
 
 def _camera(
     number: int, before: pycolmap.Camera, after: pycolmap.Camera, choice: _Choice
-) -> dict[str, Any]:
+) -> Calibrated:
     params = parameters(after)
-    return {
-        "camera": number,
-        "width": int(after.width),
-        "height": int(after.height),
-        "before": {"model": before.model_name, "params": parameters(before)},
-        "after": {"model": after.model_name, "params": params},
-        "principal_point": choice.lens.principal_point,
-        # Of the principal point from the middle of the picture: right and down, pixels.
-        "off_centre_px": [params["cx"] - after.width / 2, params["cy"] - after.height / 2],
-        "changed": before.model != after.model or choice.lens.principal_point,
-        # Share by which the cost of held-out tracks fell: of all cameras, and of this one.
-        "held_out_gain": choice.gain,
-        "own_held_out_gain": choice.own_gain,
-        "tried": choice.rows,
-    }
+    return Calibrated(
+        camera=number,
+        width=int(after.width),
+        height=int(after.height),
+        before=told.Lens(before.model_name, parameters(before)),
+        after=told.Lens(after.model_name, params),
+        principal_point=choice.lens.principal_point,
+        off_centre_px=(params["cx"] - after.width / 2, params["cy"] - after.height / 2),
+        changed=before.model != after.model or choice.lens.principal_point,
+        held_out_gain=choice.gain,
+        own_held_out_gain=choice.own_gain,
+        tried=tuple(choice.rows),
+    )
 
 
 def _unchanged(
@@ -229,14 +230,11 @@ def _unchanged(
     own: Mapping[int, Lens],
     reason: str,
     chosen: Mapping[int, _Choice] | None = None,
-) -> dict[str, Any]:
+) -> Calibration:
     cameras = []
     for number, lens in own.items():
         rows = chosen[number].rows if chosen else []
         camera = model.cameras[number]
         cameras.append(_camera(number, camera, camera, _Choice(lens, rows)))
-    return {
-        "changed": False,
-        "reason": reason or "no richer lens is determined and fits held-out tracks better",
-        "cameras": cameras,
-    }
+    why = reason or "no richer lens is determined and fits held-out tracks better"
+    return Calibration(False, why, tuple(cameras))

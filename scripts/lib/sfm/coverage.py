@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pycolmap
 from scipy import ndimage
+
+from scripts.lib.contracts.sfm import Coverage, Ground
 
 ENOUGH = 3  # photos that must see a place before it stands firm
 LOOKING_DOWN = 0.6  # mean downward part of the viewing directions: 37 degrees below the horizon
@@ -22,7 +22,7 @@ NAMED = 3  # photos
 Cells = npt.NDArray[np.bool_]
 
 
-def ground_coverage(model: pycolmap.Reconstruction, metric: bool) -> dict[str, Any] | None:
+def ground_coverage(model: pycolmap.Reconstruction, metric: bool) -> Coverage | None:
     """Shares of the photographed ground: seen by one or two photos (`thin`), or by more but without a
     firm spot (`bare`); None for a capture that does not look down.
 
@@ -59,11 +59,11 @@ def ground_coverage(model: pycolmap.Reconstruction, metric: bool) -> dict[str, A
     if not core.any():
         return None
     names = [image.name for image in images]
-    return {
-        "photographed": float(shown.sum()) * side**2,
-        "thin": _part(shown & (count < ENOUGH), shown, core, seen, names, metric),
-        "bare": _part((count >= ENOUGH) & ~firm, shown, core, seen, names, metric),
-    }
+    return Coverage(
+        photographed=float(shown.sum()) * side**2,
+        thin=_part(shown & (count < ENOUGH), shown, core, seen, names, metric),
+        bare=_part((count >= ENOUGH) & ~firm, shown, core, seen, names, metric),
+    )
 
 
 def _sees(
@@ -85,7 +85,7 @@ def _sees(
 
 def _part(
     cells: Cells, shown: Cells, core: Cells, seen: Cells, names: list[str], metric: bool
-) -> dict[str, Any]:
+) -> Ground:
     """Share, side and photos of some of the cells."""
     away = np.argwhere(cells) - np.argwhere(core).mean(axis=0)
     sector = np.round(np.degrees(np.arctan2(away[:, 0], away[:, 1])) / 45).astype(int) % len(SIDES)
@@ -97,8 +97,5 @@ def _part(
         side, chosen = SIDES[most], sector == most
     among = seen[(slice(None), *np.argwhere(cells)[chosen].T)].sum(axis=1)
     order = np.argsort(-among, kind="stable")[:NAMED]
-    return {
-        "share": round(float(cells.sum() / shown.sum()), 4),
-        "side": side,
-        "photos": [names[i] for i in order if among[i]],
-    }
+    share = round(float(cells.sum() / shown.sum()), 4)
+    return Ground(share, side, tuple(names[i] for i in order if among[i]))

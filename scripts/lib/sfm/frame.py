@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts.georef import Control, Georef, Matrix, Miss, Origin, Projected
 from scripts.lib.contracts.photos import Photo, Sighting
+from scripts.lib.contracts.sfm import Calibration
 from scripts.lib.core.geo import Array, Sim3, rotation_to_z, utm_epsg
 from scripts.lib.sfm.adjust import (
     Prior,
@@ -34,8 +36,8 @@ from scripts.lib.sfm.gps import (
     no_gps,
     priors,
     registered,
-    residuals,
     rms,
+    with_residuals,
 )
 from scripts.lib.sfm.gravity import up_direction
 from scripts.lib.sfm.projection import seen_by
@@ -57,7 +59,7 @@ class Placed:
     """
 
     model: pycolmap.Reconstruction
-    georef: dict[str, Any]
+    georef: Georef
     priors: dict[str, Prior] | None = None
     fitted: Frame | None = None
 
@@ -71,7 +73,7 @@ def place_calibrated(
     gcps: Sequence[Sighting] = (),
     seed: int = 0,
     calibration: str | bool = "auto",
-) -> tuple[Placed, dict[str, Any] | None]:
+) -> tuple[Placed, Calibration | None]:
     """The model in its final frame with its lenses calibrated, and sfm.json's `calibration`.
 
     Surveyed points (`gcps` of photos.json) decide where there are three, else GPS. With `adjust`, GPS
@@ -85,17 +87,27 @@ def place_calibrated(
     calibrated, lenses = calibrate(first.model, solve, seed, calibration, priors)
     if calibrated is first.model:
         return first, lenses
-    if priors and first.georef["upright_only"]:
+    if priors and first.georef.upright_only:
         raise_again(calibrated, first.model, priors)
     second = _place(calibrated, photos, use_gps, adjust, gcps, seed)
     # The mapper's frame is still the one that the matrices tell of.
-    whole = np.array(second.georef["world_from_sfm"]) @ np.array(first.georef["world_from_sfm"])
-    second.georef.update(
-        scale=first.georef["scale"] * second.georef["scale"],
-        world_from_sfm=whole.tolist(),
-        sfm_from_world=np.linalg.inv(whole).tolist(),
+    whole = np.array(second.georef.world_from_sfm) @ np.array(first.georef.world_from_sfm)
+    scale = first.georef.scale * second.georef.scale
+    return replace(second, georef=with_matrix(second.georef, scale, whole)), lenses
+
+
+def with_matrix(georef: Georef, scale: float, world_from_sfm: Array) -> Georef:
+    """`georef` of a frame into which this matrix (4, 4) leads."""
+    return replace(
+        georef,
+        scale=scale,
+        world_from_sfm=_rows(world_from_sfm),
+        sfm_from_world=_rows(np.asarray(np.linalg.inv(world_from_sfm), float)),
     )
-    return second, lenses
+
+
+def _rows(matrix: Array) -> Matrix:
+    return cast(Matrix, tuple(map(tuple, matrix.tolist())))
 
 
 def _place(
@@ -109,60 +121,58 @@ def _place(
     up, gravity = up_direction(model, photos)
     level = Sim3(1.0, rotation_to_z(up), np.zeros(3))
     located = find_located(model, photos) if use_gps else None
-    gps = fit_to_gps(model, located, level) if located else Verdict(None, no_gps(use_gps), [])
+    gps = fit_to_gps(model, located, level) if located else no_gps(use_gps)
     # Where surveyed points have no heights, GPS tells which way is up better than the cameras do.
     upright = gps.sim3.after(level) if gps.sim3 is not None else level
+    names = list(zip(located.names, gps.inliers, strict=True)) if located and gps.sim3 else []
     survey = Survey(None, None)
     if gcps:
         survey = survey_fit(model, gcps, upright, _reference(model, located, gps, upright))
     control, origin = survey.fit, survey.origin
     if control is not None and located is not None and np.isnan(control.residuals[:, 2]).all():
         control = _at_height_of(located, control, upright, model)
-    notes = [*survey.notes, *gps.notes]
+    georef = Georef(
+        georeferenced=False,
+        reason=gps.reason,
+        gravity=gravity,
+        scale=1.0,
+        world_from_sfm=_rows(np.eye(4)),
+        gps_photos=len(located.names) if located else 0,
+        upright_only=gps.upright if gps.sim3 else None,
+        heights_used=gps.heights if gps.sim3 else None,
+        inliers=tuple(name for name, agrees in names if agrees),
+        outliers=tuple(name for name, agrees in names if not agrees),
+        notes=(*survey.notes, *gps.notes),
+    )
     if control is not None:
         placed = control.sim3.after(upright)
         reason = f"{len(control.labels)} surveyed points"
     elif gps.sim3 is not None and located is not None:
-        placed, origin, reason = gps.sim3.after(level), located.origin, gps.facts["reason"]
+        placed, origin, reason = gps.sim3.after(level), located.origin, gps.reason
     else:
         placed = _comfortable(model, level)
         model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
-        georef = {**_free(placed), **gps.facts, "gravity": gravity, "notes": notes}
-        return Placed(model, georef)
+        return Placed(model, with_matrix(georef, placed.scale, placed.matrix()))
     model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
     adjustment, pulling = None, None
     if adjust and control is None and located is not None:
         given = priors(model, located, gps)
-        model, adjustment = adjust_with_positions(
-            model, given, seed, upright=gps.facts["upright_only"]
-        )
-        pulling = given if adjustment["used"] else None
+        model, adjustment = adjust_with_positions(model, given, seed, upright=gps.upright)
+        pulling = given if adjustment.used else None
     ground = _ground(_points(model))
     model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), np.array([0.0, 0.0, -ground])))
     lowered = Sim3(placed.scale, placed.rotation, placed.translation - [0.0, 0.0, ground])
     assert origin is not None  # both ways to get here set it
     place = (origin[0], origin[1], origin[2] + ground)
-    unknown: dict[str, Any] = {
-        "rmse_horizontal_m": None,
-        "rmse_vertical_m": None,
-        "residuals_m": {},
-    }
-    facts = {"inliers": [], "outliers": [], **unknown, **gps.facts}
     if located is not None:
-        facts.update(residuals(model, located, gps, ground))
-    georef = {
-        **facts,
-        "georeferenced": True,
-        "reason": reason,
-        **_where(place),
-        "gravity": _gravity(control, gps, gravity),
-        "scale": lowered.scale,
-        "world_from_sfm": lowered.matrix().tolist(),
-        "sfm_from_world": np.linalg.inv(lowered.matrix()).tolist(),
-        "gcp": _told(control),
-        "adjustment": adjustment,
-        "notes": notes,
-    }
+        georef = with_residuals(georef, model, located, gps, ground)
+    georef = replace(
+        with_matrix(_on_earth(georef, place), lowered.scale, lowered.matrix()),
+        reason=reason,
+        gravity=_gravity(control, gps, gravity),
+        gcp=_told(control),
+        adjustment=adjustment,
+    )
     lowering = np.array([0.0, 0.0, ground])
     moved = {n: replace(p, position=p.position - lowering) for n, p in (pulling or {}).items()}
     return Placed(
@@ -192,45 +202,22 @@ def _fitted(
     return fitted_frame(places, misses)
 
 
-def _where(place: tuple[float, float, float]) -> dict[str, Any]:
-    """The origin in WGS84 and in the UTM zone it lies in."""
-    epsg, easting, northing = utm_epsg(place[0], place[1])
-    return {
-        "epsg": EPSG,
-        "crs": "WGS84 (EPSG:4979); local axes east, north, up at the origin",
-        "origin": {
-            "latitude": float(place[0]),
-            "longitude": float(place[1]),
-            # Moved to the ground with the model; the vertical datum is the camera's own.
-            "altitude": float(place[2]),
-        },
-        "projected": {"epsg": epsg, "easting": easting, "northing": northing},
-        "units": "metres",
-        "frame": "east, north, up",
-    }
+def _on_earth(georef: Georef, place: tuple[float, float, float]) -> Georef:
+    """`georef` with its origin at this place, in WGS84 and in the UTM zone it lies in.
 
-
-def _free(placed: Sim3) -> dict[str, Any]:
-    """The report of a model without a place on Earth."""
-    return {
-        "georeferenced": False,
-        "epsg": None,
-        "crs": None,
-        "origin": None,
-        "projected": None,
-        "units": "arbitrary",
-        "frame": "Z up",
-        "scale": placed.scale,
-        "rmse_horizontal_m": None,
-        "rmse_vertical_m": None,
-        "residuals_m": {},
-        "inliers": [],
-        "outliers": [],
-        "world_from_sfm": placed.matrix().tolist(),
-        "sfm_from_world": np.linalg.inv(placed.matrix()).tolist(),
-        "gcp": None,
-        "adjustment": None,
-    }
+    The place was moved to the ground with the model; its vertical datum is the camera's own.
+    """
+    latitude, longitude, altitude = (float(value) for value in place)
+    return replace(
+        georef,
+        georeferenced=True,
+        epsg=EPSG,
+        crs="WGS84 (EPSG:4979); local axes east, north, up at the origin",
+        origin=Origin(latitude, longitude, altitude),
+        projected=Projected(*utm_epsg(latitude, longitude)),
+        units="metres",
+        frame="east, north, up",
+    )
 
 
 def _reference(
@@ -257,33 +244,28 @@ def _at_height_of(
     return replace(fit, sim3=raised)
 
 
-def _told(control: ControlFit | None) -> dict[str, Any] | None:
+def _told(control: ControlFit | None) -> Control | None:
     """Surveyed points for the report: how well they fit, and how well each is met without itself."""
     if control is None:
         return None
-    horizontal, vertical = known_rms(control.residuals)
-    report: dict[str, Any] = {
-        "points": control.labels,
-        "rmse_horizontal_m": horizontal,
-        "rmse_vertical_m": vertical,
-        "check_rmse_horizontal_m": None,
-        "check_rmse_vertical_m": None,
-        "check_residuals_m": None,
-        "left_out": {label: _rounded(row) for label, row in control.wrong.items()},
-    }
-    if control.check is not None:
-        across, up = known_rms(control.check)
-        report.update(check_rmse_horizontal_m=across, check_rmse_vertical_m=up)
-        report["check_residuals_m"] = {
-            label: _rounded(row) for label, row in zip(control.labels, control.check, strict=True)
-        }
-        report["check_residuals_m"] |= report["left_out"]
-    return report
+    left_out = {label: _rounded(row) for label, row in control.wrong.items()}
+    told = Control(tuple(control.labels), *known_rms(control.residuals), None, None, None, left_out)
+    if control.check is None:
+        return told
+    across, up = known_rms(control.check)
+    misses = zip(control.labels, control.check, strict=True)
+    return replace(
+        told,
+        check_rmse_horizontal_m=across,
+        check_rmse_vertical_m=up,
+        check_residuals_m={label: _rounded(row) for label, row in misses} | left_out,
+    )
 
 
-def _rounded(residual: Array) -> list[float | None]:
+def _rounded(residual: Array) -> Miss:
     """A residual in whole millimetres; None where a height is not known."""
-    return [round(float(v), 3) if np.isfinite(v) else None for v in residual]
+    east, north, up = (round(float(v), 3) for v in residual)
+    return east, north, up if np.isfinite(up) else None
 
 
 def _gravity(control: ControlFit | None, gps: Verdict, seen: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from scripts.lib.contracts.photos import Photo
+from scripts.lib.contracts.sfm import Sfm
 from scripts.lib.core.console import UserError, say
 from scripts.lib.sfm.mapping import MapOptions
 
@@ -19,32 +21,47 @@ MOSTLY = 0.6
 MIN_GROUP = 3  # photos of a separate piece worth telling
 
 
-def require_scene(report: dict[str, Any], dropped: Sequence[Photo], options: MapOptions) -> None:
-    """Judge sfm.json's content; adds `verdict` and `advice` to it.
+@dataclass(frozen=True)
+class Judgement:
+    """sfm.json's content with `verdict` and `advice`, and what is said of a scene."""
 
-    `dropped` are the lines of photos.json that were not kept. Raises UserError with one paragraph
-    when the scene is hopeless and `options.force` is not set, or there is no model to go on with.
-    """
+    report: Sfm
+    faults: list[str]  # what stops it, or would without `force`
+    way_on: str  # what else can be done about a refused one
+
+
+def judge_scene(report: Sfm, dropped: Sequence[Photo], options: MapOptions) -> Judgement:
+    """Judge a reconstruction; `dropped` are the lines of photos.json that were not kept."""
     faults = _faults(report, options)
-    advice = _advice(report, dropped, bool(faults))
-    report["advice"] = advice
-    forced = options.force and report["registered"] > 0  # nothing goes on without a model
-    report["verdict"] = "passed" if not faults else "forced" if forced else "refused"
-    if faults and not forced:
-        something = not options.force and (report["registered"] or report.get("turned"))
-        way_on = "To go on with what there is, set map_scene.force to true."
-        raise UserError(" ".join([*faults, *advice, *([way_on] if something else [])]))
-    for sentence in [*faults, *advice]:
+    advice = tuple(_advice(report, dropped, bool(faults)))
+    forced = options.force and report.registered > 0  # nothing goes on without a model
+    verdict: Literal["passed", "forced", "refused"] = "forced" if forced else "refused"
+    something = not options.force and (report.registered or report.turned)
+    way_on = "To go on with what there is, set map_scene.force to true." if something else ""
+    judged = replace(report, advice=advice, verdict=verdict if faults else "passed")
+    return Judgement(judged, faults, way_on)
+
+
+def require_scene(judgement: Judgement) -> None:
+    """Say what is to be said of a scene.
+
+    Raises UserError with one paragraph when it is hopeless and `map_scene.force` is not set, or there is no
+    model to go on with.
+    """
+    sentences = [*judgement.faults, *judgement.report.advice]
+    if judgement.report.verdict == "refused":
+        raise UserError(" ".join(filter(None, [*sentences, judgement.way_on])))
+    for sentence in sentences:
         say(f"Note: {sentence}")
 
 
-def _faults(report: dict[str, Any], options: MapOptions) -> list[str]:
+def _faults(report: Sfm, options: MapOptions) -> list[str]:
     """What stops the scene."""
-    total, registered = report["photos"], report["registered"]
+    total, registered = report.photos, report.registered
     needed = max(options.min_photos, math.ceil(options.min_registered_fraction * total))
-    turned = report.get("turned") or 0
+    turned = report.turned
     # Beside too few photos with a place, or, with `force`, in the very model that goes on.
-    if turned and turned >= registered and (registered < needed or not report.get("parallax")):
+    if turned and turned >= registered and (registered < needed or not report.parallax):
         return [
             f"a camera that only turned explains {turned} of {total} photos as well as any model does: "
             "they were taken from one spot, and show no depth."
@@ -53,13 +70,13 @@ def _faults(report: dict[str, Any], options: MapOptions) -> list[str]:
         return [f"none of {total} photos found its place."]
     if registered < needed:
         return [f"only {registered} of {total} photos found their place, {needed} are needed."]
-    angle = report.get("triangulation_angle_deg")
+    angle = report.triangulation_angle_deg
     if angle is not None and angle < MIN_ANGLE_DEG:
         return [
             f"the photos see the same points from one spot (median angle {angle:.1f} degrees): walk "
             "sideways, a step of a twentieth of the distance or more between photos."
         ]
-    error, track = report["reprojection_error_px"], report["track_length"]
+    error, track = report.reprojection_error_px, report.track_length
     if error is not None and error > options.max_reprojection_error:
         return [
             f"the cameras fit badly: {error:.1f} px, {options.max_reprojection_error:g} allowed."
@@ -71,30 +88,30 @@ def _faults(report: dict[str, Any], options: MapOptions) -> list[str]:
     return []
 
 
-def _advice(report: dict[str, Any], dropped: Sequence[Photo], refused: bool) -> list[str]:
+def _advice(report: Sfm, dropped: Sequence[Photo], refused: bool) -> list[str]:
     """Sentences on what is wrong with the capture and what to do, most telling first."""
     found = []
-    total = report["photos"]
+    total = report.photos
     turned = _only_turned(report)
-    pieces = [part for part in report.get("components", []) if part["registered"] >= MIN_GROUP]
+    pieces = [part for part in report.components if part.registered >= MIN_GROUP]
     if turned and refused:
         found.append(
             "Most pairs of photos differ by a turn of the camera only: depth needs steps sideways, "
             "so walk around the subject, a step between photos, instead of turning on the spot."
         )
     if len(pieces) > 1:
-        groups = "; ".join(f"{p['registered']} photos ({_span(p['photos'])})" for p in pieces)
+        groups = "; ".join(f"{p.registered} photos ({_span(p.photos)})" for p in pieces)
         found.append(
             f"The photos fall into {len(pieces)} groups with too little in common: {groups}. If they show "
             "two places, make two scenes of them; if one, take photos on the way between the groups."
         )
-    grouped = {name for part in pieces for name in part["photos"]}
-    alone = [name for name in report.get("alone", []) if name not in grouped]
+    grouped = {name for part in pieces for name in part.photos}
+    alone = [name for name in report.alone if name not in grouped]
     if alone:
         stands = "stands" if len(alone) == 1 else "stand"
         found.append(f"{_listed(alone)} {stands} alone: no other photo shows the same thing.")
-    missing = [n for n in report["unregistered"] if n not in alone and n not in grouped]
-    if missing and report["registered"]:
+    missing = [n for n in report.unregistered if n not in alone and n not in grouped]
+    if missing and report.registered:
         found.append(f"Without a place: {_listed(missing)}.")
     twins = sum(1 for line in dropped if line.twin)
     if twins and (refused or twins > total):
@@ -113,15 +130,15 @@ def _advice(report: dict[str, Any], dropped: Sequence[Photo], refused: bool) -> 
     return found
 
 
-def _only_turned(report: dict[str, Any]) -> bool:
+def _only_turned(report: Sfm) -> bool:
     """Whether most pairs show no way of the camera, and the model (if any) no depth."""
-    kinds = report.get("pair_kinds", {})
+    kinds = report.pair_kinds
     count = sum(kinds.values())
-    if (report.get("turned") or 0) > report["registered"]:
+    if report.turned > report.registered:
         return True
     turned = kinds.get("turned", 0) + kinds.get("flat_or_turned", 0)
-    angle = report.get("triangulation_angle_deg")
-    if angle is not None and angle >= 2 * MIN_ANGLE_DEG and report["registered"] >= MIN_GROUP:
+    angle = report.triangulation_angle_deg
+    if angle is not None and angle >= 2 * MIN_ANGLE_DEG and report.registered >= MIN_GROUP:
         return False
     return bool(count) and turned > MOSTLY * count
 

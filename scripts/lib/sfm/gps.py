@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pycolmap
 
+from scripts.lib.contracts.georef import Georef
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import (
     Array,
@@ -58,23 +58,24 @@ class Located:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A similarity to local metres, or None; in both cases the reason and the facts for the report."""
+    """A similarity to local metres, or None; in both cases the reason."""
 
     sim3: Sim3 | None
-    facts: dict[str, Any]
+    reason: str
     inliers: list[bool]
     heights: bool = True  # whether the heights agree with the poses
+    upright: bool = False  # whether the positions lie along a line, so that the model's up was kept
     notes: tuple[str, ...] = ()
 
 
-def no_gps(use_gps: bool) -> dict[str, Any]:
-    """What is told of GPS when no registered photo has a position, or GPS is switched off."""
+def no_gps(use_gps: bool) -> Verdict:
+    """The verdict when no registered photo has a position, or GPS is switched off."""
     reason = (
         f"0 registered photos have GPS, {MIN_GPS_PHOTOS} are needed"
         if use_gps
         else "GPS is switched off"
     )
-    return {"gps_photos": 0, "reason": reason}
+    return Verdict(None, reason, [])
 
 
 def find_located(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> Located | None:
@@ -109,9 +110,9 @@ def find_located(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> Loc
     return Located(names, origin, target, claims, known, notes)
 
 
-def _finite(value: Any) -> float | None:
+def _finite(value: float | None) -> float | None:
     """A number that is one; NaN and infinity come from tables that others wrote."""
-    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+    return float(value) if value is not None and np.isfinite(value) else None
 
 
 def _zero_heights(told: Array) -> Flags:
@@ -128,11 +129,10 @@ def _zero_heights(told: Array) -> Flags:
 def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) -> Verdict:
     """Similarity from the levelled model to local metres, or None with the reason."""
     count = len(located.names)
-    facts: dict[str, Any] = {"gps_photos": count}
     nothing = [False] * count
 
     def refused(reason: str) -> Verdict:
-        return Verdict(None, {**facts, "reason": reason}, nothing)
+        return Verdict(None, reason, nothing)
 
     if count < MIN_GPS_PHOTOS:
         return refused(f"{count} registered photos have GPS, {MIN_GPS_PHOTOS} are needed")
@@ -162,14 +162,9 @@ def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) ->
             "The heights that the photos tell do not agree with the poses and are not used: lengths and "
             "north are right, the height above the sea is rough."
         )
-    facts.update(
-        reason=f"{agreeing} of {count} GPS positions agree",
-        upright_only=fit.upright,
-        heights_used=heights,
-        inliers=[n for n, good in zip(located.names, fit.inliers, strict=True) if good],
-        outliers=[n for n, good in zip(located.names, fit.inliers, strict=True) if not good],
-    )
-    return Verdict(fit.sim3, facts, fit.inliers.tolist(), heights, tuple(notes))
+    reason = f"{agreeing} of {count} GPS positions agree"
+    inliers = fit.inliers.tolist()
+    return Verdict(fit.sim3, reason, inliers, heights, fit.upright, tuple(notes))
 
 
 def _lengths_within(fit: RobustFit, located: Located, heights: bool) -> float | None:
@@ -254,28 +249,31 @@ def priors(model: pycolmap.Reconstruction, located: Located, gps: Verdict) -> di
     }
 
 
-def residuals(
-    model: pycolmap.Reconstruction, located: Located, gps: Verdict, ground: float
-) -> dict[str, Any]:
-    """RMSE of the finished model against the GPS that agrees (all of it, where surveyed points decided).
+def with_residuals(
+    georef: Georef, model: pycolmap.Reconstruction, located: Located, gps: Verdict, ground: float
+) -> Georef:
+    """`georef` with the RMSE of the finished model against the GPS that agrees.
 
-    Vertical ones only of photos whose height is known and used.
+    Against all of it, where surveyed points decided; vertical ones only of photos whose height is known and
+    used.
     """
     found = centres(model)
     misses = np.array([found[n] for n in located.names]) - located.target + [0, 0, ground]
     good = np.array(gps.inliers) if any(gps.inliers) else np.ones(len(misses), bool)
     known = located.heights & gps.heights
-    return {
-        "rmse_horizontal_m": rms(misses[good])[0],
-        "rmse_vertical_m": rms(misses[good & known])[1] if (good & known).any() else None,
-        "residuals_m": {
-            name: [
-                *(round(float(v), 3) for v in miss[:2]),
+    return replace(
+        georef,
+        rmse_horizontal_m=rms(misses[good])[0],
+        rmse_vertical_m=rms(misses[good & known])[1] if (good & known).any() else None,
+        residuals_m={
+            name: (
+                round(float(miss[0]), 3),
+                round(float(miss[1]), 3),
                 round(float(miss[2]), 3) if told else None,
-            ]
+            )
             for name, miss, told in zip(located.names, misses, known, strict=True)
         },
-    }
+    )
 
 
 def rms(residuals: Array) -> tuple[float, float]:

@@ -160,10 +160,10 @@ def _best(attempts: Sequence[Attempt]) -> Attempt:
 
     def merit(attempt: Attempt) -> tuple[float, float, float]:
         facts = attempt.summary()
-        error = facts["reprojection_error_px"]
+        error = facts.reprojection_error_px
         return (
             attempt.registered,
-            round(facts["track_length"], 2),
+            round(facts.track_length, 2),
             -(error if error is not None else np.inf),
         )
 

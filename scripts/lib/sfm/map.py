@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pycolmap
 
+from scripts.lib.contracts.georef import Georef
 from scripts.lib.contracts.photos import Photo, Photos, Sighting
 from scripts.lib.contracts.placing import placing
-from scripts.lib.contracts.record import read
+from scripts.lib.contracts.record import read, stamped, write
+from scripts.lib.contracts.sfm import Residuals, Sfm
 from scripts.lib.core.console import say
-from scripts.lib.core.files import scratch_folder, write_bytes, write_json
-from scripts.lib.core.provenance import SFM, provenance
+from scripts.lib.core.files import scratch_folder, write_bytes
+from scripts.lib.core.provenance import SFM
 from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage
-from scripts.lib.sfm.describe import describe, tell_finished
+from scripts.lib.sfm.describe import describe, finished
 from scripts.lib.sfm.features import FeatureOptions
-from scripts.lib.sfm.frame import place_calibrated
-from scripts.lib.sfm.gate import require_scene
+from scripts.lib.sfm.frame import Placed, place_calibrated
+from scripts.lib.sfm.gate import judge_scene, require_scene
 from scripts.lib.sfm.ladder import climbing
 from scripts.lib.sfm.mapping import MapOptions
 from scripts.lib.sfm.matching import MatchOptions, require_photos_in, verified_pairs
 from scripts.lib.sfm.own_lenses import correct_lenses
-from scripts.lib.sfm.uncertainty import record_certainty
+from scripts.lib.sfm.uncertainty import Certain, how_certain
 from scripts.lib.sfm.unpack import unpacked
 
 MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin", "rigs.bin", "frames.bin")
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def map_photos(
     features: FeatureOptions,
     matching: MatchOptions,
     threads: int,
-) -> tuple[Json, Json]:
+) -> tuple[Sfm, Georef]:
     """Map, judge, place and write; returns what sfm.json and georef.json say.
 
     `features` and `matching` are those of the stages before, for the ladder. Raises UserError, after writing
@@ -73,21 +73,26 @@ def map_photos(
     ):
         pairs = verified_pairs(best.database)
         report = describe(best, attempts, photos, pairs, time.monotonic() - began)
-        report |= provenance(options, *SFM)
-        try:
-            require_scene(report, dropped, options)
-        finally:
-            # Snakemake removes outputs of a failed job; by hand, the numbers explain the refusal.
-            write_json(files.metrics, report)
-        model, georef = placed_model(best.models[0], photos, content.gcps, options, report)
-        tell_finished(report, model)
-        colour_points(model, folder)
-        write_model(model, folder, files.sparse)
-    for sentence in filter(None, [*georef["notes"], report["residuals"]["sentence"]]):
+        judgement = judge_scene(stamped(report, options, *SFM), dropped, options)
+        # Snakemake removes outputs of a failed job; by hand, the numbers explain the refusal.
+        write(files.metrics, judgement.report)
+        require_scene(judgement)
+        placed, certain, residuals = placed_model(best.models[0], photos, content.gcps, options)
+        report = finished(judgement.report, placed.model)
+        colour_points(placed.model, folder)
+        write_model(placed.model, folder, files.sparse)
+    georef = placed.georef
+    for sentence in filter(None, [*georef.notes, residuals.sentence]):
         say(f"Note: {sentence}")
-    report["coverage"] = ground_coverage(model, placing(georef) is not None)
-    write_json(files.metrics, report)
-    write_json(files.georef, georef)
+    report = replace(
+        report,
+        calibration=certain.calibration,
+        certainty=certain.cameras,
+        residuals=residuals,
+        coverage=ground_coverage(placed.model, placing(georef) is not None),
+    )
+    write(files.metrics, report)
+    write(files.georef, georef)
     return report, georef
 
 
@@ -96,10 +101,9 @@ def placed_model(
     photos: Sequence[Photo],
     gcps: Sequence[Sighting],
     options: MapOptions,
-    report: Json,
-) -> tuple[pycolmap.Reconstruction, Json]:
-    """The model in its final frame with lenses corrected, and georef.json; `report` takes the findings."""
-    placed, report["calibration"] = place_calibrated(
+) -> tuple[Placed, Certain, Residuals]:
+    """The model in its final frame with lenses corrected, how certain it is, and what its residuals show."""
+    placed, calibration = place_calibrated(
         model,
         photos,
         options.use_gps,
@@ -108,11 +112,12 @@ def placed_model(
         seed=options.seed,
         calibration=options.calibration,
     )
-    record_certainty(placed.model, report, placed.georef, placed.priors, placed.fitted)
-    corrected, report["residuals"] = correct_lenses(
+    certain = how_certain(placed.model, calibration, placed.priors, placed.fitted)
+    placed = replace(placed, georef=replace(placed.georef, certainty=certain.place))
+    corrected, residuals = correct_lenses(
         placed, photos, options.seed, allowed=not switched_off(options.calibration)
     )
-    return corrected, placed.georef
+    return corrected, certain, residuals
 
 
 def write_model(model: pycolmap.Reconstruction, scratch: Path, sparse: Path) -> None:
@@ -123,11 +128,11 @@ def write_model(model: pycolmap.Reconstruction, scratch: Path, sparse: Path) -> 
             write_bytes(sparse / name, (written / name).read_bytes())
 
 
-def summary(report: Json, georef: Json) -> str:
+def summary(report: Sfm, georef: Georef) -> str:
     """How much was mapped and how it is placed, a line for the log."""
     place = placing(georef)
     return (
-        f"{report['registered']} of {report['photos']} photos, {report['points']} points, "
-        f"{report['reprojection_error_px']:.2f} px; "
-        + (f"{place.words}." if place else f"not georeferenced: {georef['reason']}.")
+        f"{report.registered} of {report.photos} photos, {report.points} points, "
+        f"{report.reprojection_error_px:.2f} px; "
+        + (f"{place.words}." if place else f"not georeferenced: {georef.reason}.")
     )

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pycolmap
 
+from scripts.lib.contracts import sfm as told
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import scratch_folder
 from scripts.lib.sfm.adjust import free_adjustment
@@ -91,24 +91,23 @@ class Attempt:
         found = self.models[model]
         return {found.image(number).name for number in found.reg_image_ids()}
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> told.Attempt:
         """This attempt as sfm.json lists it."""
         largest = self.models[0] if self.models else None
-        return {
-            "rung": self.rung,
-            "mapper": self.mapper,
-            "verified_pairs": self.verified,
-            "registered": self.registered,
-            "models": [int(model.num_reg_images()) for model in self.models],
-            "points": int(largest.num_points3D()) if largest else 0,
-            "track_length": float(largest.compute_mean_track_length()) if largest else 0.0,
-            "reprojection_error_px": (
-                float(largest.compute_mean_reprojection_error()) if largest else None
-            ),
-            "parallax": self.parallax.facts() if self.parallax else None,
-            "turned": self.turned_photos,
-            "seconds": round(self.seconds, 2),
-        }
+        error = float(largest.compute_mean_reprojection_error()) if largest else None
+        return told.Attempt(
+            rung=self.rung,
+            mapper=self.mapper,
+            verified_pairs=self.verified,
+            registered=self.registered,
+            models=tuple(int(model.num_reg_images()) for model in self.models),
+            points=int(largest.num_points3D()) if largest else 0,
+            track_length=float(largest.compute_mean_track_length()) if largest else 0.0,
+            reprojection_error_px=error,
+            parallax=self.parallax.facts() if self.parallax else None,
+            turned=self.turned_photos,
+            seconds=round(self.seconds, 2),
+        )
 
 
 def mapper_order(options: MapOptions, photos: int) -> list[str]:

@@ -8,12 +8,14 @@ lens stays shared.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts.georef import Georef, Miss
 from scripts.lib.contracts.photos import Photo
+from scripts.lib.contracts.sfm import Residuals
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Adjust, free_adjustment, onto, position_adjustment, raise_again
 from scripts.lib.sfm.frame import Placed
@@ -29,40 +31,40 @@ STEPS = 2  # of lenses, with an adjustment of poses and points after each; a thi
 
 def correct_lenses(
     placed: Placed, photos: Sequence[Photo], seed: int = 0, *, allowed: bool = True
-) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
+) -> tuple[Placed, Residuals]:
     """The finished model with what its residuals show taken in where lenses can do that, and sfm.json's
     `residuals`.
 
-    The model stays in its frame: positions from GPS pull as they did before, and georef.json's content
-    is told how they are missed now. Unless `allowed`, residuals are looked into and lenses stay. The given
-    model is not changed; it comes back where nothing is found or gained.
+    The model stays in its frame: positions from GPS pull as they did before, and its georef tells how they
+    are missed now. Unless `allowed`, residuals are looked into and lenses stay. The given model is not
+    changed; `placed` comes back where nothing is found or gained.
     """
     model = placed.model
     report = look_into_residuals(model, photos, seed)
-    report["corrected"] = []
-    found = [finding for finding in report["findings"] if finding in CORRECTED]
+    found = [finding for finding in report.findings if finding in CORRECTED]
     if not found or not allowed:
-        return model, report
+        return placed, report
     priors = placed.priors
     solve = position_adjustment(priors, seed) if priors else free_adjustment
     corrected = own_lenses(model, [CORRECTED[finding] for finding in found], solve)
     if corrected is None:
-        return model, report
+        return placed, report
     before, after = _error(model), float(corrected.compute_mean_reprojection_error())
     if after >= before:
-        return model, report
+        return placed, report
     if not priors:
         corrected.transform(onto(corrected, model))
-    elif placed.georef["upright_only"]:
+    elif placed.georef.upright_only:
         raise_again(corrected, model, priors)
-    _tell_misses(placed.georef, centres(model), centres(corrected))
-    report.update(
-        corrected=found,
+    georef = _missed(placed.georef, centres(model), centres(corrected))
+    report = replace(
+        report,
+        corrected=tuple(found),
         reprojection_before_px=round(before, 4),
         reprojection_after_px=round(after, 4),
     )
-    report["sentence"] = sentence(report, photos)
-    return corrected, report
+    report = replace(report, sentence=sentence(report, photos))
+    return replace(placed, model=corrected, georef=georef), report
 
 
 def own_lenses(
@@ -151,23 +153,19 @@ def _set_lens(
     camera.params = list(params)
 
 
-def _tell_misses(
-    georef: dict[str, Any], before: Mapping[str, Array], after: Mapping[str, Array]
-) -> None:
-    """Bring georef.json's residuals of GPS up to date with cameras that moved."""
-    told = georef.get("residuals_m") or {}
-    if not told:
-        return
-    for name, miss in told.items():
-        moved = after[name] - before[name]
-        told[name] = [
-            None if value is None else round(float(value + step), 3)
-            for value, step in zip(miss, moved, strict=True)
-        ]
-    judged = [told[name] for name in georef.get("inliers") or told if name in told]
+def _missed(georef: Georef, before: Mapping[str, Array], after: Mapping[str, Array]) -> Georef:
+    """`georef` with its residuals of GPS up to date with cameras that moved."""
+    if not georef.residuals_m:
+        return georef
+    told: dict[str, Miss] = {}
+    for name, (east, north, up) in georef.residuals_m.items():
+        x, y, z = (float(step) for step in after[name] - before[name])
+        height = None if up is None else round(up + z, 3)
+        told[name] = (round(east + x, 3), round(north + y, 3), height)
+    judged = [told[name] for name in georef.inliers or told if name in told]
     # A height that is not known is None, which numpy takes for NaN.
-    across, up = known_rms(np.array(judged, float))
-    georef.update(rmse_horizontal_m=across, rmse_vertical_m=up)
+    across, vertical = known_rms(np.array(judged, float))
+    return replace(georef, residuals_m=told, rmse_horizontal_m=across, rmse_vertical_m=vertical)
 
 
 def _error(model: pycolmap.Reconstruction) -> float:

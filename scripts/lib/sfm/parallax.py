@@ -12,12 +12,12 @@ one lens, so they are told apart.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts import sfm as told
 from scripts.lib.sfm.parallax_tracks import BEND, Index, Tracks, sampled_tracks
 from scripts.lib.sfm.turned_camera import adjusted, chained_rotations
 
@@ -59,10 +59,15 @@ class Parallax:
         """Whether the photos insist that the camera moved, and as far as the model has it."""
         return self.ratio >= MIN_RATIO and self.turned_px >= MIN_PART * self.claimed_px
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> told.Parallax:
         """This measure as sfm.json has it."""
-        numbers = {key: round(value, 3) for key, value in asdict(self).items()}
-        return {**numbers, "ratio": round(self.ratio, 2)}
+        return told.Parallax(
+            tracks=self.tracks,
+            model_px=round(self.model_px, 3),
+            turned_px=round(self.turned_px, 3),
+            claimed_px=round(self.claimed_px, 3),
+            ratio=round(self.ratio, 2),
+        )
 
 
 def measure_parallax(

@@ -10,13 +10,14 @@ cannot be seen: a roll, most of a shift (it looks like a turn), and a change of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pycolmap
 
+from scripts.lib.contracts import sfm as told
 from scripts.lib.contracts.photos import Photo
+from scripts.lib.contracts.sfm import Residuals
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.linearised import (
     Motion,
@@ -57,7 +58,7 @@ class Gain:
 
 def look_into_residuals(
     model: pycolmap.Reconstruction, photos: Sequence[Photo], seed: int = 0
-) -> dict[str, Any]:
+) -> Residuals:
     """sfm.json's `residuals` of a finished, adjusted model.
 
     For each motion the `share` of the held-out error that it explains, its `standard_errors`, and its size;
@@ -67,7 +68,7 @@ def look_into_residuals(
     registered = int(model.num_reg_images())
     observations = int(model.compute_num_observations())
     if registered < MIN_PHOTOS or observations < MIN_SIGHTINGS * registered:
-        return {"judged": False, **nothing_found()}
+        return Residuals(judged=False, finding=None, findings=(), sentence="")
     random = np.random.default_rng(seed)
     seen = sightings(model, _enough(model, random))
     motions = picture_motions(seen)
@@ -104,25 +105,27 @@ def look_into_residuals(
     found = [FINDINGS[name] for name in taken]
     if own_lens and _clear("radius", gains["radius"]):
         found.append(FINDINGS["radius"])
-    report: dict[str, Any] = {
-        "judged": True,
-        "sightings": len(seen.photo),
-        "noise_px": round(seen.noise, 3),
-        **{name: _told(gain) for name, gain in gains.items()},
-        "finding": found[0] if found else None,
-        "findings": found,
-    }
-    _add_sizes(report, seen, motions, taken)
+    shown = {name: _told(gain) for name, gain in gains.items()}
+    for name in alone:
+        shown[name] = _with_size(name, shown[name], seen, motions, taken)
     if FINDINGS["radius"] in found:
         # What poses leave of it; lens and poses imitate each other in the rest.
-        report["radius"]["size_px"] = round(float(np.sqrt((plain - base).mean())), 2)
-    report["sentence"] = sentence(report, photos)
-    return report
-
-
-def nothing_found() -> dict[str, Any]:
-    """The part of the report that readers rely on, where there is nothing to tell."""
-    return {"finding": None, "findings": [], "sentence": ""}
+        size = round(float(np.sqrt((plain - base).mean())), 2)
+        shown["radius"] = replace(shown["radius"], size_px=size)
+    report = Residuals(
+        judged=True,
+        sightings=len(seen.photo),
+        noise_px=round(seen.noise, 3),
+        rows=shown["rows"],
+        focal=shown["focal"],
+        shift=shown["shift"],
+        radius=shown["radius"],
+        bend=shown["bend"],
+        finding=found[0] if found else None,
+        findings=tuple(found),
+        sentence="",
+    )
+    return replace(report, sentence=sentence(report, photos))
 
 
 def picture_motions(seen: Sightings) -> dict[str, Motion]:
@@ -165,17 +168,16 @@ def row_time(seen: Sightings) -> Array:
     return along
 
 
-def sentence(report: Mapping[str, Any], photos: Sequence[Photo]) -> str:
+def sentence(report: Residuals, photos: Sequence[Photo]) -> str:
     """What was found, in plain words with its size, and what was done or is to be done; empty without a
     find."""
-    corrected = report.get("corrected") or []
     parts = []
-    for finding in report["findings"]:
-        own = finding in corrected
+    for finding in report.findings:
+        own = finding in report.corrected
         if finding == "rolling_shutter":
             parts.append(
                 "The camera moved while it read the photos row by row (rolling shutter): that shifts the "
-                f"last rows against the first by about {report['rows']['size_px']:.0f} pixels."
+                f"last rows against the first by about {_size(report.rows):.0f} pixels."
             )
             parts.append(
                 "Next time move and turn more slowly while filming."
@@ -185,7 +187,7 @@ def sentence(report: Mapping[str, Any], photos: Sequence[Photo]) -> str:
         elif finding == "stabilised":
             parts.append(
                 "A stabiliser moves the picture over the sensor from photo to photo, by about "
-                f"{report['shift']['size_px']:.0f} pixels."
+                f"{_size(report.shift):.0f} pixels."
             )
             parts.append(
                 "Each photo got its own picture centre."
@@ -195,7 +197,7 @@ def sentence(report: Mapping[str, Any], photos: Sequence[Photo]) -> str:
         elif finding == "breathing":
             parts.append(
                 "The focal length changes a little from photo to photo, by about "
-                f"{report['focal']['size_percent']:.1f} %, as it does when a lens focuses."
+                f"{_size(report.focal):.1f} %, as it does when a lens focuses."
             )
             parts.append(
                 "Each photo got its own focal length."
@@ -205,7 +207,7 @@ def sentence(report: Mapping[str, Any], photos: Sequence[Photo]) -> str:
         elif finding == "lens":
             parts.append(
                 "The lens bends the picture in a way that its model does not describe: spots lie off by "
-                f"about {report['radius']['size_px']:.1f} pixels more than they should."
+                f"about {_size(report.radius):.1f} pixels more than they should."
             )
     return " ".join(parts)
 
@@ -252,28 +254,35 @@ def _clear(name: str, gain: Gain) -> bool:
     return gain.share >= LEAST_SHARE[name] and gain.errors >= MIN_CERTAINTY
 
 
-def _told(gain: Gain) -> dict[str, Any]:
-    return {"share": round(gain.share, 4), "standard_errors": round(gain.errors, 1)}
+def _told(gain: Gain) -> told.Motion:
+    return told.Motion(round(gain.share, 4), round(gain.errors, 1))
 
 
-def _add_sizes(
-    report: dict[str, Any], seen: Sightings, motions: Mapping[str, Motion], taken: Sequence[str]
-) -> None:
-    """How large each motion is, fitted with those that were found; of the others alone."""
-    for name in ("rows", "focal", "shift"):
-        names = ["radius", *taken] if name in taken else ["radius", name]
-        if name not in taken and not _clear(name, Gain(report[name]["share"], MIN_CERTAINTY)):
-            continue  # noise has no size
-        step = solve_step(seen, [motions[n] for n in names])
-        numbers = step.numbers[names.index(name)]
-        if name == "rows":
-            moved = np.einsum("kij,kj->ki", seen.scaled_pose(), numbers[seen.photo])
-            report[name]["size_px"] = round(_rms(moved), 2)
-        elif name == "shift":
-            report[name]["size_px"] = round(_rms(numbers - np.median(numbers, axis=0)), 2)
-        else:
-            spread = float(np.std(numbers))
-            report[name]["size_percent"] = round(100 * spread, 3)
+def _size(motion: told.Motion | None) -> float:
+    """How large a motion is that was found."""
+    assert motion is not None
+    return (motion.size_px if motion.size_percent is None else motion.size_percent) or 0.0
+
+
+def _with_size(
+    name: str,
+    found: told.Motion,
+    seen: Sightings,
+    motions: Mapping[str, Motion],
+    taken: Sequence[str],
+) -> told.Motion:
+    """A motion and how large it is, fitted with those that were found; of the others alone."""
+    names = ["radius", *taken] if name in taken else ["radius", name]
+    if name not in taken and not _clear(name, Gain(found.share, MIN_CERTAINTY)):
+        return found  # noise has no size
+    step = solve_step(seen, [motions[n] for n in names])
+    numbers = step.numbers[names.index(name)]
+    if name == "rows":
+        moved = np.einsum("kij,kj->ki", seen.scaled_pose(), numbers[seen.photo])
+        return replace(found, size_px=round(_rms(moved), 2))
+    if name == "shift":
+        return replace(found, size_px=round(_rms(numbers - np.median(numbers, axis=0)), 2))
+    return replace(found, size_percent=round(100 * float(np.std(numbers)), 3))
 
 
 def _rms(vectors: Array) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pycolmap
 from scipy.stats import t as student
 
+from scripts.lib.contracts.georef import PlaceCertainty, Three
+from scripts.lib.contracts.sfm import Calibration, CameraCertainty
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Prior
 from scripts.lib.sfm.covariance import Certainty, certainty
@@ -75,37 +76,51 @@ def motion_at(offset: Array) -> Array:
     return np.column_stack([np.eye(3), turn, offset])
 
 
-def record_certainty(
+@dataclass(frozen=True)
+class Certain:
+    """A finished model's lenses with their certainty, its cameras among each other, and its place."""
+
+    calibration: Calibration | None
+    cameras: CameraCertainty | None = None
+    place: PlaceCertainty | None = None
+
+
+def how_certain(
     model: pycolmap.Reconstruction,
-    report: dict[str, Any],
-    georef: dict[str, Any],
+    calibration: Calibration | None,
     priors: Mapping[str, Prior] | None,
     frame: Frame | None,
-) -> None:
-    """Add the certainty of a finished model to sfm.json's content `report` and to georef.json's.
+) -> Certain:
+    """The certainty of a finished model, for sfm.json and georef.json.
 
     priors: positions that held the adjustment; frame: else what the model was fitted to. With neither, the
-    certainty is that of the photos among each other. Both are None where nothing can be said.
+    certainty is that of the photos among each other. What nothing can be said of is None.
     """
-    cameras = (report.get("calibration") or {}).get("cameras", [])
-    own = {line["camera"]: line["principal_point"] for line in cameras}
+    lines = calibration.cameras if calibration else ()
+    own = {line.camera: line.principal_point for line in lines}
     free = {
         number: free_parameters(model.cameras[number], own.get(number, False))
         for number in sorted({model.image(i).camera_id for i in model.reg_image_ids()})
     }
     found = certainty(model, free, priors)
-    report["certainty"], georef["certainty"] = None, None
     if found is None:
-        return
-    for line in cameras:
-        names = parameters(model.cameras[line["camera"]])
-        sigmas = zip(names, found.lenses[line["camera"]], strict=True)
-        line["sigma"] = {name: float(sigma) for name, sigma in sigmas if np.isfinite(sigma)}
-    report["certainty"] = _among_each_other(model, found, priors, frame)
+        return Certain(calibration)
+    if calibration:
+        lines = tuple(replace(line, sigma=_sigma(model, line.camera, found)) for line in lines)
+        calibration = replace(calibration, cameras=lines)
+    place = None
     if priors:
-        georef["certainty"] = _place(found.motion, NORMAL_95, None)
+        place = _place(found.motion, NORMAL_95, None)
     elif frame is not None:
-        georef["certainty"] = _place(frame.covariance, frame.wide, frame.freedom)
+        place = _place(frame.covariance, frame.wide, frame.freedom)
+    return Certain(calibration, _among_each_other(model, found, priors, frame), place)
+
+
+def _sigma(model: pycolmap.Reconstruction, camera: int, found: Certainty) -> dict[str, float]:
+    """Standard deviations of a camera's free parameters by name."""
+    names = parameters(model.cameras[camera])
+    sigmas = zip(names, found.lenses[camera], strict=True)
+    return {name: float(sigma) for name, sigma in sigmas if np.isfinite(sigma)}
 
 
 def _among_each_other(
@@ -113,7 +128,7 @@ def _among_each_other(
     found: Certainty,
     priors: Mapping[str, Prior] | None,
     frame: Frame | None,
-) -> dict[str, Any]:
+) -> CameraCertainty:
     centres = {
         model.image(number).name: model.image(number).projection_center()
         for number in model.reg_image_ids()
@@ -122,18 +137,25 @@ def _among_each_other(
         name: found.centres[name] + _carried(frame, centre) for name, centre in centres.items()
     }
     sigmas = np.array([np.sqrt(np.diag(covariance)) for covariance in whole.values()])
-    return {
-        "sighting_sigma_px": round(found.unit_deviation, 4),
-        # What the positions are certain against: given positions, a fit to some, or the other photos.
-        "frame": "positions" if priors else "fit" if frame else "photos",
-        "extent": float(np.linalg.norm(np.ptp(np.array(list(centres.values())), axis=0))),
-        "sigma_median": np.median(sigmas, axis=0).tolist(),
-        "sigma_largest": sigmas.max(axis=0).tolist(),
-        # xx, xy, xz, yy, yz, zz of each photo's position, in the model's units squared.
-        "covariance": {
-            name: covariance[np.triu_indices(AXES)].tolist() for name, covariance in whole.items()
-        },
-    }
+    extent = float(np.linalg.norm(np.ptp(np.array(list(centres.values())), axis=0)))
+    return CameraCertainty(
+        sighting_sigma_px=round(found.unit_deviation, 4),
+        frame="positions" if priors else "fit" if frame else "photos",
+        extent=extent,
+        sigma_median=_three(np.median(sigmas, axis=0)),
+        sigma_largest=_three(sigmas.max(axis=0)),
+        covariance={name: _upper(covariance) for name, covariance in whole.items()},
+    )
+
+
+def _three(values: Array) -> Three:
+    x, y, z = values.tolist()
+    return x, y, z
+
+
+def _upper(matrix: Array) -> tuple[float, float, float, float, float, float]:
+    xx, xy, xz, yy, yz, zz = matrix[np.triu_indices(AXES)].tolist()
+    return xx, xy, xz, yy, yz, zz
 
 
 def _carried(frame: Frame | None, centre: Array) -> Array:
@@ -145,14 +167,14 @@ def _carried(frame: Frame | None, centre: Array) -> Array:
     return added
 
 
-def _place(covariance: Array, wide: float, freedom: int | None) -> dict[str, Any]:
+def _place(covariance: Array, wide: float, freedom: int | None) -> PlaceCertainty:
     """Standard deviations of a place on the Earth, and the half widths inside which 95 % of them lie."""
     sigma = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    return {
-        "sigma_m": sigma[:3].tolist(),
-        "within_95_m": (wide * sigma[:3]).tolist(),
-        "turn_within_95_deg": np.degrees(wide * sigma[3:6]).tolist(),
-        "scale_within_95_percent": float(100 * wide * sigma[6]),
-        "degrees_of_freedom": freedom,
-        "covariance": covariance.tolist(),
-    }
+    return PlaceCertainty(
+        sigma_m=_three(sigma[:3]),
+        within_95_m=_three(wide * sigma[:3]),
+        turn_within_95_deg=_three(np.degrees(wide * sigma[3:6])),
+        scale_within_95_percent=float(100 * wide * sigma[6]),
+        degrees_of_freedom=freedom,
+        covariance=tuple(map(tuple, covariance.tolist())),
+    )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.lib.contracts.placing import placing
+from scripts.lib.contracts.placing import placing_of
 
 
 def measuring(georef: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -16,7 +16,7 @@ def measuring(georef: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, A
     photos lie.
     """
     photos = (view.get("map") or {}).get("photos") or []
-    placed = placing(georef)
+    placed = placing_of(georef)
     if placed is None or len(photos) < 3:
         return None
     rmse = math.hypot(placed.horizontal or 0.0, placed.vertical or 0.0)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from scripts.lib.contracts.placing import placing
+from scripts.lib.contracts.placing import placing_of
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.gcp import GroundPoint, Survey, gcp_note, read_gcp_list, upright_pixel
 from scripts.lib.photos.photo_index import PhotoIndex
@@ -222,7 +222,7 @@ def test_a_survey_without_gps_through_all_stages(
     assert georef["gcp"]["check_rmse_vertical_m"] < 0.05
     assert georef["projected"]["easting"] == pytest.approx(corner[0], abs=4)
     assert "5 surveyed points within 0.0" in capsys.readouterr().out
-    placed = placing(georef)
+    placed = placing_of(georef)
     assert placed and placed.survey and {label for label, _ in placed.misses} == set(marks)
     sentence = accuracy(measuring(georef, {"map": {"photos": [[0, 0, 0], [3, 0, 0], [0, 3, 0]]}}))
     assert "from surveyed points" in sentence

@@ -87,13 +87,13 @@ def test_a_lens_that_the_photos_show_is_found() -> None:
     poses = ring()
     before = adjusted(poses, room_points(), REAL)
     model, report = calibrate(before, free_adjustment, 0)
-    assert report is not None and report["changed"]
-    [told] = report["cameras"]
-    found = told["after"]["params"]
+    assert report is not None and report.changed
+    [told] = report.cameras
+    found = told.after.params
     for name in ("cx", "cy"):
         assert abs(found[name] - parameters(REAL)[name]) < 2.0
-    assert told["off_centre_px"] == pytest.approx([12.0, -19.0], abs=2.0)
-    assert told["before"]["model"] == "SIMPLE_RADIAL"
+    assert told.off_centre_px == pytest.approx([12.0, -19.0], abs=2.0)
+    assert told.before.model == "SIMPLE_RADIAL"
     old = np.median(position_errors(centres(before), truth(poses)))
     assert np.median(position_errors(centres(model), truth(poses))) < old / 2
     assert before.cameras[1].model_name == "SIMPLE_RADIAL"  # the given model is left alone
@@ -120,8 +120,8 @@ def test_wrong_sightings_do_not_hide_an_off_centre_lens() -> None:
                 point.xy = point.xy + random.normal(0, 4, 2)
     assert free_adjustment(model, False, frozenset())
     found, report = calibrate(model, free_adjustment, 0)
-    assert report is not None and report["changed"]
-    assert report["cameras"][0]["off_centre_px"] == pytest.approx([-5, -6], abs=1.5)
+    assert report is not None and report.changed
+    assert report.cameras[0].off_centre_px == pytest.approx([-5, -6], abs=1.5)
     old = rms(position_errors(centres(model), truth(poses)))
     assert rms(position_errors(centres(found), truth(poses))) < old / 3
 
@@ -130,19 +130,16 @@ def test_a_plain_lens_stays_plain() -> None:
     for seed in range(3):
         before = adjusted(ring(), room_points(), PLAIN, seed)
         model, report = calibrate(before, free_adjustment, seed)
-        assert report is not None and not report["changed"]
+        assert report is not None and not report.changed
         assert model is before
 
 
 def test_a_flat_block_seen_straight_down_tells_nothing_of_the_lens() -> None:
     before = adjusted(block((60.0,), turned=False), ground(), REAL)
     model, report = calibrate(before, free_adjustment, 0)
-    assert report is not None and not report["changed"]
+    assert report is not None and not report.changed
     assert model is before
-    assert (
-        any("is known to" in row["reason"] for row in report["cameras"][0]["tried"])
-        or report["reason"]
-    )
+    assert any("is known to" in row.reason for row in report.cameras[0].tried) or report.reason
 
 
 def test_a_block_flown_both_ways_at_two_heights_with_positions_tells_the_lens() -> None:
@@ -152,8 +149,8 @@ def test_a_block_flown_both_ways_at_two_heights_with_positions_tells_the_lens() 
     solve = position_adjustment(priors, 0)
     assert solve(model, False, frozenset())
     _, report = calibrate(model, solve, 0, priors=priors)
-    assert report is not None and report["changed"]
-    params = report["cameras"][0]["after"]["params"]
+    assert report is not None and report.changed
+    params = report.cameras[0].after.params
     assert abs(params["cx"] - 524) < 2.0 and abs(params["cy"] - 365) < 2.0
 
 
@@ -161,7 +158,7 @@ def test_few_photos_keep_their_lens() -> None:
     before = adjusted(ring()[:4], room_points(), REAL)
     model, report = calibrate(before, free_adjustment, 0)
     assert model is before
-    assert report is not None and "4 photos are too few" in report["reason"]
+    assert report is not None and "4 photos are too few" in report.reason
 
 
 def test_off_and_a_lens_by_name() -> None:
@@ -169,7 +166,7 @@ def test_off_and_a_lens_by_name() -> None:
     assert calibrate(before, free_adjustment, 0, "off") == (before, None)
     model, report = calibrate(before, free_adjustment, 0, "OPENCV")
     assert model.cameras[1].model_name == "OPENCV"
-    assert report is not None and report["cameras"][0]["changed"]
+    assert report is not None and report.cameras[0].changed
     with pytest.raises(UserError, match="calibration 'OPENCW' is unknown"):
         calibrate(before, free_adjustment, 0, "OPENCW")
 
@@ -190,5 +187,5 @@ def test_a_fisheye_is_told_from_a_bent_lens() -> None:
     assert as_fisheye(before.cameras[1]) is not None
     assert as_fisheye(PLAIN) is None
     model, report = calibrate(before, free_adjustment, 0)
-    assert report is not None and report["cameras"][0]["after"]["model"].endswith("FISHEYE")
+    assert report is not None and report.cameras[0].after.model.endswith("FISHEYE")
     assert model.cameras[1].mean_focal_length() == pytest.approx(400.0, rel=0.01)

@@ -42,9 +42,9 @@ def test_a_whole_lawn_frays_only_at_its_rim() -> None:
     """Photographed: 135 x 135 m; by three photos: all but a rim."""
     found = ground_coverage(flight(lawn((-30, -30), (105, 105))), True)
     assert found is not None
-    assert found["photographed"] == pytest.approx(135**2, rel=0.08)
-    assert 0.05 < found["thin"]["share"] < 0.3 and found["thin"]["side"] == ""
-    assert found["bare"]["share"] < 0.03
+    assert found.photographed == pytest.approx(135**2, rel=0.08)
+    assert 0.05 < found.thin.share < 0.3 and found.thin.side == ""
+    assert found.bare.share < 0.03
 
 
 def test_a_forest_in_the_north_east_is_named_with_its_photos() -> None:
@@ -52,11 +52,11 @@ def test_a_forest_in_the_north_east_is_named_with_its_photos() -> None:
     forest = (points[:, 0] > 55) & (points[:, 1] > 55)
     found = ground_coverage(flight(points[~forest]), True)
     assert found is not None
-    assert found["bare"]["side"] == "north-east" and found["bare"]["share"] > 0.05
-    assert "35.jpg" in found["bare"]["photos"] and "00.jpg" not in found["bare"]["photos"]
+    assert found.bare.side == "north-east" and found.bare.share > 0.05
+    assert "35.jpg" in found.bare.photos and "00.jpg" not in found.bare.photos
     nameless = ground_coverage(flight(points[~forest]), False)
-    assert nameless is not None and nameless["bare"]["side"] == ""
-    assert nameless["bare"]["share"] == found["bare"]["share"]
+    assert nameless is not None and nameless.bare.side == ""
+    assert nameless.bare.share == found.bare.share
 
 
 def test_photos_that_look_ahead_tell_nothing_of_the_ground(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from pyproj import Transformer
 from scipy.spatial.transform import Rotation
 
 from scripts.lib.contracts.photos import Photo, Sighting
-from scripts.lib.contracts.placing import placing
+from scripts.lib.contracts.placing import placing_of
+from scripts.lib.contracts.record import as_file
 from scripts.lib.core.geo import Sim3, utm_epsg
 from scripts.lib.scene.start_view import look_at
 from scripts.lib.sfm.frame import place_calibrated
@@ -73,7 +74,7 @@ def place_model(
     placed, _ = place_calibrated(
         model, lines(photos), use_gps, calibration="off", gcps=sighted(gcps), **options
     )
-    return placed.model, placed.georef
+    return placed.model, as_file(placed.georef)
 
 
 def moved(model: pycolmap.Reconstruction, places: dict[str, np.ndarray]) -> np.ndarray:
@@ -357,7 +358,7 @@ def test_a_surveyed_point_without_a_height_counts_across(tmp_path: Path, unknown
     assert [label for label in labels if misses[label][2] is None] == labels[:unknown]
     assert (report["gcp"]["rmse_vertical_m"] is None) == (unknown == 6)
     assert report["gravity"] == ("survey" if unknown <= 3 else "GPS")
-    shown = placing(report)
+    shown = placing_of(report)
     assert shown and shown.horizontal is not None and shown.horizontal < 0.1
     assert np.abs(moved(model, places)).max() < 0.15
 

@@ -93,7 +93,7 @@ def test_what_a_mapper_makes_of_a_turn_does_not_count(tmp_path: Path, mapper: st
     attempt = run_mapper(mapper, tmp_path / "m.db", tmp_path, MapOptions(), 2)
     assert attempt.turned_photos > 9
     assert attempt.registered == 0 and attempt.models == []
-    assert attempt.summary()["turned"] == attempt.turned_photos
+    assert attempt.summary().turned == attempt.turned_photos
 
 
 @pytest.mark.parametrize(

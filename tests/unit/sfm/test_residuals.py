@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pycolmap
 import pytest
 from scipy.spatial.transform import Rotation
 
+from scripts.lib.contracts.georef import Georef
 from scripts.lib.report import cameras
 from scripts.lib.sfm.adjust import Prior, free_adjustment
 from scripts.lib.sfm.frame import Placed
@@ -22,7 +23,8 @@ from tests.unit.sfm_scene import FOCAL, SIZE, centres, looking, position_errors
 MIDDLE = np.array(SIZE) / 2
 BEND = -0.05  # of the lens, COLMAP's k
 NOISE = 0.4  # pixels
-PLACED = {"adjustment": None, "residuals_m": {}}
+EYE = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+PLACED = Georef(georeferenced=False, reason="made up", scale=1.0, world_from_sfm=EYE)
 Centres = dict[str, np.ndarray]
 Vector = tuple[float, ...]
 
@@ -115,43 +117,45 @@ def rms(values: Any) -> float:
 def test_a_plain_scene_shows_nothing(seed: int) -> None:
     model, _, _ = ring(steady, seed)
     report = look_into_residuals(model, [])
-    assert report["judged"] and report["finding"] is None and report["sentence"] == ""
+    assert report.judged and report.finding is None and report.sentence == ""
     for name in ("rows", "focal", "shift", "radius"):
-        assert report[name]["share"] < 0.005, name
+        assert getattr(report, name).share < 0.005, name
     same, told = correct_lenses(Placed(model, PLACED), [])
-    assert same is model and told["corrected"] == []
+    assert same.model is model and told.corrected == ()
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_breathing_is_found_measured_and_taken_in(seed: int) -> None:
     model, shots, places = ring(breathing, seed)
-    corrected, report = correct_lenses(Placed(model, PLACED), [])
-    assert report["findings"] == report["corrected"] == ["breathing"]
-    assert "its own focal length" in report["sentence"]
+    placed, report = correct_lenses(Placed(model, PLACED), [])
+    corrected = placed.model
+    assert report.findings == report.corrected == ("breathing",)
+    assert "its own focal length" in report.sentence
     true = np.log([shot.focal for shot in shots])
     found = np.log([corrected.cameras[number].focal_length for number in corrected.reg_image_ids()])
     # All focal lengths and the size of the scene go together, so only their differences are known.
     miss = (found - found.mean()) - (true - true.mean())
     assert rms(miss) < 0.2 * true.std()
-    assert report["focal"]["size_percent"] == pytest.approx(100 * true.std(), rel=0.25)
+    assert report.focal.size_percent == pytest.approx(100 * true.std(), rel=0.25)
     before, after = (position_errors(centres(m), places) for m in (model, corrected))
     assert rms(after) < 0.25 * rms(before)
     assert len(corrected.cameras) == len(shots)
     assert corrected.num_points3D() == model.num_points3D()
-    assert look_into_residuals(corrected, [])["finding"] is None
+    assert look_into_residuals(corrected, []).finding is None
 
 
 def test_lenses_stay_when_calibration_is_off() -> None:
     model, _, _ = ring(breathing)
     same, report = correct_lenses(Placed(model, PLACED), [], allowed=False)
-    assert same is model and report["findings"] == ["breathing"] and report["corrected"] == []
-    assert "lock the focus" in report["sentence"]
+    assert same.model is model and report.findings == ("breathing",) and report.corrected == ()
+    assert "lock the focus" in report.sentence
 
 
 def test_a_picture_that_moves_is_found_and_taken_in() -> None:
     model, shots, places = ring(stabilised)
-    corrected, report = correct_lenses(Placed(model, PLACED), [])
-    assert report["findings"][0] == "stabilised" and "stabilised" in report["corrected"]
+    placed, report = correct_lenses(Placed(model, PLACED), [])
+    corrected = placed.model
+    assert report.findings[0] == "stabilised" and "stabilised" in report.corrected
     found = np.array([corrected.cameras[n].params[1:3] for n in corrected.reg_image_ids()])
     true = np.array([shot.shift for shot in shots])
     assert rms((found - found.mean(axis=0)) - (true - true.mean(axis=0))) < 0.2 * true.std()
@@ -161,20 +165,20 @@ def test_a_picture_that_moves_is_found_and_taken_in() -> None:
 
 def test_a_shift_in_a_narrow_picture_looks_like_a_turn_and_is_not_told() -> None:
     model, _, _ = ring(lambda random: Shot(shift=tuple(random.normal(0, 0.5, 2))))
-    assert look_into_residuals(model, [])["finding"] is None
+    assert look_into_residuals(model, []).finding is None
 
 
 @pytest.mark.parametrize("shot", [unsteady, panning])
 def test_rolling_shutter_is_found_and_named(shot: Callable[[np.random.Generator], Shot]) -> None:
     model, shots, _ = ring(shot)
     same, report = correct_lenses(Placed(model, PLACED), [line("a.jpg", kind="frame")])
-    assert report["finding"] == "rolling_shutter"
-    assert same is model and report["corrected"] == []
-    assert "while filming" in report["sentence"]
-    assert report["rows"]["share"] > 0.3
+    assert report.finding == "rolling_shutter"
+    assert same.model is model and report.corrected == ()
+    assert "while filming" in report.sentence
+    assert report.rows.share > 0.3
     # Poses imitate a part of it, so the size is a lower bound and never far above the truth.
     turned = FOCAL * rms([np.linalg.norm(shot.turn[:2]) for shot in shots])
-    assert 0.5 * turned < report["rows"]["size_px"] < 2 * turned
+    assert 0.5 * turned < report.rows.size_px < 2 * turned
 
 
 def test_positions_from_gps_hold_the_frame_and_are_told_of() -> None:
@@ -183,17 +187,17 @@ def test_positions_from_gps_hold_the_frame_and_are_told_of() -> None:
     shift = np.array([100.0, -50.0, 20.0])
     model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), shift))
     priors = {name: Prior(places[name] + shift, 0.01, 0.01) for name in names}
-    misses = {n: (centres(model)[n] - priors[n].position).tolist() for n in names}
-    georef = {"upright_only": False, "inliers": names, "residuals_m": misses}
-    corrected, report = correct_lenses(Placed(model, georef, priors), [])
-    assert report["corrected"] == ["breathing"]
-    found = centres(corrected)
+    misses = {n: tuple((centres(model)[n] - priors[n].position).tolist()) for n in names}
+    georef = replace(PLACED, upright_only=False, inliers=tuple(names), residuals_m=misses)
+    placed, report = correct_lenses(Placed(model, georef, priors), [])
+    assert report.corrected == ("breathing",)
+    found = centres(placed.model)
     now = np.array([found[name] - priors[name].position for name in names])
     assert rms(now) < 0.01
-    told = np.array([georef["residuals_m"][name] for name in names])
+    told = np.array([placed.georef.residuals_m[name] for name in names])
     np.testing.assert_allclose(told, now, atol=0.002)
     across = np.sqrt((now[:, :2] ** 2).sum(axis=1).mean())
-    assert georef["rmse_horizontal_m"] == pytest.approx(across, abs=0.002)
+    assert placed.georef.rmse_horizontal_m == pytest.approx(across, abs=0.002)
 
 
 def test_own_cameras_change_nothing_but_their_number() -> None:
@@ -210,7 +214,7 @@ def test_own_cameras_change_nothing_but_their_number() -> None:
 def test_few_photos_are_not_judged() -> None:
     model, _, _ = ring(steady, photos=4)
     report = look_into_residuals(model, [])
-    assert not report["judged"] and report["sentence"] == ""
+    assert not report.judged and report.sentence == ""
 
 
 def test_what_was_found_reaches_the_report() -> None:

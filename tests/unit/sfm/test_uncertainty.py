@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from scipy.stats import t as student
 
+from scripts.lib.contracts.sfm import Calibrated, Calibration, Lens
 from scripts.lib.core.geo import fit_sim3
 from scripts.lib.sfm.adjust import Prior, position_adjustment
-from scripts.lib.sfm.uncertainty import fitted_frame, record_certainty
+from scripts.lib.sfm.uncertainty import fitted_frame, how_certain
 from tests.unit.sfm_scene import looking, room_points, true_model
 
 
@@ -49,14 +48,26 @@ def test_what_the_files_say() -> None:
     priors = {f"v{n:03d}.jpg": Prior(centre, 0.1, 0.2) for n, (centre, _) in enumerate(poses, 1)}
     model = true_model(poses, room_points(300))
     assert position_adjustment(priors, 0)(model, False, frozenset())
-    report: dict[str, Any] = {"calibration": {"cameras": [{"camera": 1, "principal_point": False}]}}
-    georef: dict[str, Any] = {}
-    record_certainty(model, report, georef, priors, None)
-    told = report["certainty"]
-    assert told["frame"] == "positions" and len(told["covariance"]) == 12
-    assert told["sighting_sigma_px"] == pytest.approx(0.5, rel=0.1)
-    assert set(report["calibration"]["cameras"][0]["sigma"]) == {"f", "k"}
+    plain = Lens("SIMPLE_RADIAL", {})
+    line = Calibrated(
+        camera=1,
+        width=1,
+        height=1,
+        before=plain,
+        after=plain,
+        principal_point=False,
+        off_centre_px=(0.0, 0.0),
+        changed=False,
+        held_out_gain=None,
+        own_held_out_gain=None,
+        tried=(),
+    )
+    found = how_certain(model, Calibration(False, "", (line,)), priors, None)
+    assert found.cameras is not None and found.calibration is not None and found.place is not None
+    assert found.cameras.frame == "positions" and len(found.cameras.covariance) == 12
+    assert found.cameras.sighting_sigma_px == pytest.approx(0.5, rel=0.1)
+    assert set(found.calibration.cameras[0].sigma or {}) == {"f", "k"}
     # Twelve positions to 0.1 m place the whole to 0.1 / sqrt(12).
-    assert georef["certainty"]["sigma_m"][0] == pytest.approx(0.1 / np.sqrt(12), rel=0.1)
-    record_certainty(model, report, georef, None, None)
-    assert report["certainty"]["frame"] == "photos" and georef["certainty"] is None
+    assert found.place.sigma_m[0] == pytest.approx(0.1 / np.sqrt(12), rel=0.1)
+    found = how_certain(model, None, None, None)
+    assert found.cameras is not None and found.cameras.frame == "photos" and found.place is None
