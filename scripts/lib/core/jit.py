@@ -33,7 +33,8 @@ numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 UNUSED = 30 * 86400
 LIB = Path(__file__).parents[1]
 KERNEL_SOURCES = (
-    *("core/jit.py", "core/lanes.py", "render/losses/*.py", "render/rasterise/*.py"),
+    *("core/jit.py", "core/lanes.py", "encode/codecs/palette_kernels.py"),
+    *("render/losses/*.py", "render/rasterise/*.py"),
     *("sfm/schur.py", "sfm/sift/*.py", "train/kernels/*.py"),
 )
 # numba's own thread pool aborts the process when two threads enter it at once.

@@ -22,6 +22,7 @@ KEEPS = (1.0, 0.9, 0.75, 0.6, 0.5, 0.35, 0.25)  # shares of the Gaussians, the m
 PLAIN_BYTES, LABEL_BYTES, PALETTE_BYTES, PALETTE_POWER = 13.3, 0.5, 0.47, 0.6
 ROUNDING_SAVES = (0.0, 2.7, 3.6)  # of those 13
 EFFORTS = (1 / 64, 1 / 16, 1 / 4, 1.0)  # shares of the usual palette
+RICHER = (2.0, 4.0)  # where that misses the limit
 # What each loses, as a share of what the smallest does.
 PALETTE_LOSS = {1 / 64: 1.0, 1 / 16: 0.65, 1 / 4: 0.35, 1.0: 0.1}
 MOST_TRIES = 6  # for one target: each costs an encoding
@@ -124,13 +125,17 @@ class Costs:
 
 
 def search(
-    front: list[Reduction], costs: Costs, limit_db: float, encode: Callable[[Try], float]
+    front: list[Reduction],
+    costs: Costs,
+    limit_db: float,
+    encode: Callable[[Try], float],
+    richer: Sequence[float] = RICHER,
 ) -> None:
     """Encode lighter and lighter files for a target; `encode` writes a try and returns its loss in dB.
 
-    Each measured loss corrects what is expected of the next try, up or down. When none keeps the limit,
-    the least reduced splat is written with more and more effort. Effort is the share of the usual
-    palette, below 1, or the factor on palette and k-means passes above.
+    The least reduced splat comes first: when that misses the limit, so does everything lighter, and it is
+    written with more and more effort, `richer`. Each measured loss corrects what is expected of the next
+    try, up or down. Effort is a factor on the usual palette.
     """
     every = [
         Try(item, effort, rounding)
@@ -139,26 +144,30 @@ def search(
         for rounding in range(len(costs.rounding))
     ]
     every.sort(key=lambda one: one.weight())
+    one = Try(front[-1])
     factor, tried, best = 1.0, set[Try](), None
     for _ in range(MOST_TRIES):
-        able = [
+        tried.add(one)
+        lost = encode(one)
+        if lost <= limit_db:
+            best = one
+        elif len(tried) == 1:
+            break
+        expected = costs.of_writing(one)
+        if expected > LEAST_LOSS:
+            factor = min(max((lost - one.item.loss_db) / expected, 1 / MOST_OFF), MOST_OFF)
+        able = (
             one
             for one in every
             if one not in tried
             and (best is None or one.weight() < best.weight())
             and one.item.loss_db + factor * costs.of_writing(one) <= limit_db
-        ]
-        if not able:
+        )
+        found = next(able, None)
+        if found is None:
             break
-        one = able[0]
-        tried.add(one)
-        lost = encode(one)
-        if lost <= limit_db:
-            best = one
-        expected = costs.of_writing(one)
-        if expected > LEAST_LOSS:
-            factor = min(max((lost - one.item.loss_db) / expected, 1 / MOST_OFF), MOST_OFF)
+        one = found
     if best is None:
-        for effort in (1.0, 2.0, 4.0):
+        for effort in richer:
             if encode(Try(front[-1], effort)) <= limit_db:
                 break

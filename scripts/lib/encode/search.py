@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from scripts.lib.core.console import say
 from scripts.lib.core.files import replacing
+from scripts.lib.core.threads import threads
 from scripts.lib.encode import budget, formats, lod
 from scripts.lib.encode.codecs import decode, sog
+from scripts.lib.encode.meter import Measured, Meter
 from scripts.lib.splat.gaussians import Gaussians
 
-LONG_SIDE = 480  # pixels of the training views that tell how much each Gaussian is seen
 SPZ_BITS = (
     (6, 5),
     (7, 6),
@@ -29,72 +28,17 @@ SPZ_BITS = (
 )  # of harmonics of degree 1 and above, when the usual ones lose too much
 # Factors on the palettes of the levels of detail, and the rounding of their other numbers.
 STREAM_TRIES = ((1 / 16, 1), (1 / 4, 1), (1.0, 0), (2.0, 0), (4.0, 0))
-TRAINED_VIEWS = 4  # views of the training that are measured beside those that steer
+TOGETHER = 2_000_000  # Gaussians in all that are encoded side by side, some kB of memory each
 
 
 @dataclass(frozen=True)
-class Quality:
-    """Mean PSNR in dB on the steering views, and on some that were trained on."""
+class Written:
+    """A SOG of a try: its file, Gaussians, bytes and the seconds that encoding took."""
 
-    steering: float
-    trained: float
-
-    def lost(self, now: Quality) -> float:
-        """The dB by which `now` is worse, on the views where it is more so."""
-        return max(self.steering - now.steering, self.trained - now.trained)
-
-
-class Meter:
-    """Measures splats against one whole splat, on views that steer and on some that were trained on.
-
-    Where the scene generalises badly, views it was not trained on hardly notice a loss that is plain to see
-    where it is good: so some views of the training are measured too, and the larger loss counts.
-    """
-
-    def __init__(self, gaussians: Gaussians, ply: Path, scene_path: Path, device: str) -> None:
-        from scripts.lib.measure import evaluate, visibility
-        from scripts.lib.scene.scene import load_scene
-
-        self.device = device
-        self.views = evaluate.choose_views(ply, scene_path, evaluate.Purpose.STEER)
-        scene, trained = load_scene(scene_path, LONG_SIDE), self.views.split.trained
-        self.trained = evaluate.spread_views(
-            dataclasses.replace(self.views, indices=trained, held_out=False), TRAINED_VIEWS
-        )
-        self._photos = [
-            [evaluate.photo_of(views, index) for index in views.indices]
-            for views in (self.views, self.trained)
-        ]
-        # How much each Gaussian (N,) is seen.
-        self.importance: npt.NDArray[np.float64] = visibility.measure(
-            gaussians, scene, trained, device
-        ).weight
-        self.whole = self.quality(gaussians)
-
-    def quality(self, some: Gaussians) -> Quality:
-        """How like the photos a splat looks."""
-        from scripts.lib.measure import evaluate
-
-        found = []
-        for views, photos in zip((self.views, self.trained), self._photos, strict=True):
-            pairs = zip(evaluate.render_views(some, views, self.device), photos, strict=True)
-            found.append(evaluate.mean([evaluate.likeness(*pair) for pair in pairs], "psnr"))
-        return Quality(*found)
-
-    def loss(self, some: Gaussians) -> float:
-        """The dB that a splat loses against the whole one."""
-        return self.whole.lost(self.quality(some))
-
-    def as_json(self) -> dict[str, Any]:
-        """What was measured on, for compress.json."""
-        return {
-            "psnr": self.whole.steering,
-            "held_out": self.views.held_out,
-            "measured_on": "steering" if self.views.split.steering else "trained",
-            "views": self.views.names,
-            "views_trained": self.trained.names,
-            "split_counts": self.views.split.counts(),
-        }
+    path: Path
+    gaussians: int
+    bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -102,24 +46,17 @@ class Attempt:
     """A SOG that was written, decoded and measured."""
 
     of: budget.Try
-    path: Path
-    gaussians: int
-    bytes: int
-    seconds: float
-    quality: Quality
-    loss_db: float
+    written: Written
+    measured: Measured
 
-    def as_json(self, whole: Quality) -> dict[str, Any]:
-        """What it is and how far it is from the `whole` splat, for compress.json."""
+    def as_json(self) -> dict[str, Any]:
+        """What it is and how far it is from the whole splat, for compress.json."""
         return {
             **self.of.as_json(),
-            "gaussians": self.gaussians,
-            "bytes": self.bytes,
-            "seconds": self.seconds,
-            "psnr": self.quality.steering,
-            "delta_psnr": self.quality.steering - whole.steering,
-            "delta_psnr_trained": self.quality.trained - whole.trained,
-            "loss_db": self.loss_db,
+            "gaussians": self.written.gaussians,
+            "bytes": self.written.bytes,
+            "seconds": self.written.seconds,
+            **self.measured.as_json(),
         }
 
 
@@ -135,39 +72,56 @@ class Attempts:
     def made(self, one: budget.Try) -> Attempt:
         """One reduction encoded, its file decoded and measured."""
         if one not in self.tried:
-            self.tried[one] = self._make(one)
+            self._measure(one, self._write(one))
         return self.tried[one]
 
-    def _make(self, one: budget.Try) -> Attempt:
+    def make(self, several: Sequence[budget.Try]) -> None:
+        """Make several attempts, encoded side by side where they are small."""
+        new = [one for one in dict.fromkeys(several) if one not in self.tried]
+        workers = max(1, min(threads(), TOGETHER // len(self.gaussians)))
+        with ThreadPoolExecutor(workers) as pool:
+            for one, written in zip(new, pool.map(self._write, new), strict=True):
+                self._measure(one, written)
+
+    def _write(self, one: budget.Try) -> Written:
         some = budget.reduced(self.gaussians, self.meter.importance, one.item.degree, one.item.keep)
         name = "_".join(f"{value:g}" for value in one.as_json().values())
         path = self.folder / f"{name}.sog"
         more = formats.with_effort(self.options, one.effort, len(some))
         numbers = formats.write("sog", path, some, more, one.rounding)
-        now = self.meter.quality(decode(path))
-        loss = self.meter.whole.lost(now)
-        return Attempt(one, path, len(some), numbers["bytes"], numbers["seconds"], now, loss)
+        return Written(path, len(some), numbers["bytes"], numbers["seconds"])
+
+    def _measure(self, one: budget.Try, written: Written) -> None:
+        self.tried[one] = Attempt(one, written, self.meter.compared(decode(written.path)))
 
     def costs(self, front: list[budget.Reduction]) -> budget.Costs:
         """What two ways of saving cost by themselves, to guess which mixture keeps a limit."""
         palette = 0.0
         if self.gaussians.sh_degree:
-            palette = self.made(budget.Try(front[-1], budget.EFFORTS[0])).loss_db
+            palette = self.made(smallest_palette(front)).measured.loss_db
         rounding = [
-            max(0.0, self.meter.loss(sog.rounded(self.gaussians, number)))
+            max(0.0, self.meter.compared(sog.rounded(self.gaussians, number)).loss_db)
             for number in range(len(sog.ROUNDINGS))
         ]
         return budget.Costs(rounding, max(0.0, palette))
 
     def best(self, limit_db: float) -> Attempt:
-        """The lightest that keeps the limit, else the one that loses least.
+        """The lightest that keeps the limit on all views, else the one that loses least; measured on all.
 
         A try for another target, or to learn what costs what, may be lighter than those for this one.
         """
-        able = [attempt for attempt in self.tried.values() if attempt.loss_db <= limit_db]
-        if able:
-            return min(able, key=lambda attempt: attempt.bytes)
-        return min(self.tried.values(), key=lambda attempt: attempt.loss_db)
+        able = [one for one in self.tried.values() if one.measured.loss_db <= limit_db]
+        for attempt in sorted(able, key=lambda one: one.written.bytes):
+            full = self._on_all(attempt)
+            if full.measured.loss_db <= limit_db:
+                return full
+        return self._on_all(min(self.tried.values(), key=lambda one: one.measured.loss_db))
+
+    def _on_all(self, attempt: Attempt) -> Attempt:
+        if self.meter.all_compared:
+            return attempt
+        measured = self.meter.full(decode(attempt.written.path))
+        return dataclasses.replace(attempt, measured=measured)
 
     def fit(
         self,
@@ -178,23 +132,28 @@ class Attempts:
         costs: budget.Costs,
     ) -> dict[str, Any]:
         """Write the lightest file that keeps the limit to `output`; what it is, for compress.json."""
-        budget.search(front, costs, limit_db, lambda one: float(self.made(one).loss_db))
+        richer = formats.richer_efforts(self.options, budget.RICHER, len(self.gaussians))
+        budget.search(front, costs, limit_db, lambda one: self.made(one).measured.loss_db, richer)
         best = self.best(limit_db)
         with replacing(output) as temporary:
-            temporary.write_bytes(best.path.read_bytes())
-        within = best.loss_db <= limit_db
+            temporary.write_bytes(best.written.path.read_bytes())
+        lost = best.measured.loss_db
         say(
-            f"{target}: {best.gaussians:,} Gaussians, SH degree {best.of.item.degree},"
-            f" {best.bytes:,} bytes, {best.loss_db:.2f} dB lost"
-            + ("" if within else f", which misses the limit of {limit_db} dB")
+            f"{target}: {best.written.gaussians:,} Gaussians, SH degree {best.of.item.degree},"
+            f" {best.written.bytes:,} bytes, {lost:.2f} dB lost"
+            + ("" if lost <= limit_db else f", which misses the limit of {limit_db} dB")
         )
-        whole = self.meter.whole
-        return {**best.as_json(whole), "limit_db": limit_db, "within_limit": within}
+        return {**best.as_json(), "limit_db": limit_db, "within_limit": lost <= limit_db}
 
     def rate(self) -> list[dict[str, Any]]:
         """Every attempt, lightest first: the curve of bytes against dB."""
-        every = sorted(self.tried.values(), key=lambda attempt: attempt.bytes)
-        return [attempt.as_json(self.meter.whole) for attempt in every]
+        every = sorted(self.tried.values(), key=lambda attempt: attempt.written.bytes)
+        return [attempt.as_json() for attempt in every]
+
+
+def smallest_palette(front: list[budget.Reduction]) -> budget.Try:
+    """The try that tells what a small palette costs."""
+    return budget.Try(front[-1], budget.EFFORTS[0])
 
 
 def targets(
@@ -212,10 +171,13 @@ def targets(
     even when it is above the limit: check_codecs is the gate, on views that this never looks at.
     """
     meter = Meter(gaussians, ply, scene_path, device)
-    front = budget.explore(gaussians, meter.importance, meter.loss)
+    front = budget.explore(gaussians, meter.importance, lambda some: meter.compared(some).loss_db)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         attempts = Attempts(gaussians, meter, options, Path(folder))
+        # Those that are tried whatever comes out, first.
+        known = [budget.Try(item) for item in budget.spread(front, options.rate_points)]
+        attempts.make([smallest_palette(front), *known] if gaussians.sh_degree else known)
         costs = attempts.costs(front)
         for target, output, limit_db in (
             ("desktop", files.sog, options.desktop_loss_db),
@@ -223,14 +185,12 @@ def targets(
         ):
             if output is not None:
                 found[target] = attempts.fit(target, output, limit_db, front, costs)
-        for item in budget.spread(front, options.rate_points):
-            attempts.made(budget.Try(item))
     if files.spz is not None:
         found["archive"] = archive(
             gaussians, files.spz, options, lambda path: meter.loss(decode(path))
         )
     if files.lod is not None:
-        found["stream"] = streamed(gaussians, files.lod, options, meter.loss)
+        found["stream"] = streamed(gaussians, files.lod, options, meter.loss, costs.rounding)
     chosen = {name: entry for name, entry in found.items() if entry}
     return {"targets": chosen, "rate": attempts.rate(), **meter.as_json()}
 
@@ -276,12 +236,24 @@ def streamed(
     path: Path,
     options: formats.CompressOptions,
     loss_of: Callable[[Gaussians], float],
+    rounding_db: Sequence[float],
 ) -> dict[str, Any]:
-    """Write the levels of detail with palettes large enough for the finest one; {} for a small scene."""
+    """Write the levels of detail with palettes large enough for the finest one; {} for a small scene.
+
+    rounding_db: what each rounding loses by itself. Tries that it alone makes miss the limit are left out.
+    """
+    part = min(len(gaussians), lod.PART)
+    richer = formats.richer_efforts(options, [effort for effort, _ in STREAM_TRIES], part)
+    ladder = [
+        (effort, rounding)
+        for effort, rounding in STREAM_TRIES
+        if (effort <= 1 or effort in richer)
+        and (rounding == 0 or rounding_db[rounding] <= options.desktop_loss_db)
+    ]
 
     def tries() -> Iterator[dict[str, Any]]:
-        for effort, rounding in STREAM_TRIES:
-            more = formats.with_effort(options, effort, min(len(gaussians), lod.PART))
+        for effort, rounding in ladder:
+            more = formats.with_effort(options, effort, part)
             numbers = formats.write_lod(path, gaussians, more, rounding)
             levels = lod.read(path)
             if not levels:

@@ -149,7 +149,7 @@ def filtered(
 
     def quality(some: Gaussians) -> float:
         pairs = zip(evaluate.render_views(some, views, device), photos, strict=True)
-        return float(np.mean([evaluate.likeness(*pair)["psnr"] for pair in pairs]))
+        return float(np.mean([evaluate.visible_psnr(*pair) for pair in pairs]))
 
     masks = suspects_of(gaussians, ply, scene_path, views.split.trained, options, device)
     kept, numbers = tried(gaussians, masks, quality, options.max_drop_db)

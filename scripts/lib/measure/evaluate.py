@@ -116,10 +116,19 @@ def likeness(a: Picture, b: Picture) -> dict[str, float]:
 
     PSNR is over what is visible; SSIM over all windows, hidden parts counting as equal.
     """
+    if np.isnan(b).all():
+        return {"psnr": PERFECT, "ssim": 1.0}
+    return {"psnr": visible_psnr(a, b), "ssim": ssim(a, shown(a, b))}
+
+
+def visible_psnr(a: Picture, b: Picture) -> float:
+    """PSNR in dB (at most 100) of two pictures over what the second shows: it is NaN elsewhere."""
     visible = ~np.isnan(b)
     if not visible.any():
-        return {"psnr": PERFECT, "ssim": 1.0}
-    return {"psnr": min(psnr(a[visible], b[visible]), PERFECT), "ssim": ssim(a, shown(a, b))}
+        return PERFECT
+    if visible.all():
+        return min(psnr(a, b), PERFECT)
+    return min(psnr(a[visible], b[visible]), PERFECT)
 
 
 def flip(a: Picture, b: Picture) -> float:

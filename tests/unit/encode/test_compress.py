@@ -136,13 +136,29 @@ def test_what_no_file_keeps_is_tried_with_more_effort() -> None:
     assert [one.effort for one in tried][-3:] == [1.0, 2.0, 4.0]
 
 
-def test_effort_means_more_palette_and_passes() -> None:
+def test_effort_means_more_palette() -> None:
     options = compress.CompressOptions(palette=100, sh_iterations=10)
     better = compress.with_effort(options, 4, 10_000)
-    assert (better.palette, better.sh_iterations) == (400, 40)
+    assert (better.palette, better.sh_iterations) == (400, 10)
     assert compress.with_effort(options, 1, 10_000) == options
     lighter = compress.with_effort(options, 1 / 4, 10_000)
     assert (lighter.palette, lighter.sh_iterations) == (25, 10)
+
+
+@pytest.mark.parametrize(
+    ("palette", "count", "richer"),
+    [
+        (100, 10_000, (2.0, 4.0)),
+        (100, 150, (2.0,)),  # more entries than Gaussians are none
+        (0, 40_000, (2.0,)),
+        (0, 500_000, ()),  # labels are two bytes
+    ],
+)
+def test_an_effort_without_a_larger_palette_is_none(
+    palette: int, count: int, richer: tuple[float, ...]
+) -> None:
+    options = compress.CompressOptions(palette=palette)
+    assert compress.richer_efforts(options, (2.0, 4.0), count) == richer
 
 
 def test_levels_of_detail_hold_the_same_place(

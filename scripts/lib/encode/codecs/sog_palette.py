@@ -5,14 +5,19 @@ splits the points into cells, every cell gets its share of the palette by how mu
 k-means runs inside the cells, and a last pass lets points move to entries of neighbouring cells.
 
 Everything repeats bit for bit: distances are computed on integers small enough that float32 sums
-of them are exact, so neither threads nor the BLAS in use can change which entry is nearest.
+of them are exact, so the number of threads cannot change which entry is nearest. What is done to every
+point is compiled (`palette_kernels`, imported on first use: programs that only read load no compiler).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.core.threads import threads
 from scripts.lib.splat.gaussians import Array
 
 Labels = npt.NDArray[np.int64]
@@ -22,7 +27,7 @@ COARSE_ITERATIONS = 6
 COARSE_SAMPLE = 48  # points per coarse cell that its k-means looks at
 PROBES = 4  # neighbouring cells searched in the last pass
 SHARE_POWER = 0.8  # of a cell's error in its share of entries; about d / (d + 2) for d = 8
-ROWS = 16384  # rows of a distance table at once
+PIECES = 8  # of the work for each thread: cells and points differ in how long they take
 
 
 def automatic_size(count: int) -> int:
@@ -44,24 +49,46 @@ def build(
 
     `weights` (N,) say how much each point's error counts. Every entry is used by some point.
     """
-    count = len(points)
     entries = min(entries, MOST_ENTRIES)
-    distinct, labels = np.unique(points, axis=0, return_inverse=True)
-    if len(distinct) <= entries:
-        return distinct.astype(np.float32), labels.reshape(count).astype(np.int64)
+    if at_most(points, entries):
+        distinct, labels = np.unique(points, axis=0, return_inverse=True)
+        if len(distinct) <= entries:
+            return distinct.astype(np.float32), labels.reshape(len(points)).astype(np.int64)
     random = np.random.default_rng(seed)
     mass = np.maximum(weights.astype(np.float64), 1e-12)
     grid = on_grid(points)
     cells, home = coarse_cells(grid, max(1, entries // CELL_ENTRIES), random)
     shares = share_entries(grid, mass, cells, home, entries)
-    palette, labels = inside_cells(grid, mass, home, shares, iterations, random)
-    owner = np.repeat(np.arange(len(shares)), shares)
+    palette = inside_cells(grid, mass, home, shares, iterations, random)
     for _ in range(2):
-        labels = reassign(grid, cells, palette, owner)
+        labels = reassign(grid, cells, home, palette, shares)
         palette = centres(grid, mass, labels, palette)
     used, labels = np.unique(labels, return_inverse=True)
-    found = weighted_means(points.astype(np.float64), mass, labels, len(used))
+    found = weighted_means(points, mass, labels, len(used))
     return found.astype(np.float32), labels.astype(np.int64)
+
+
+def at_most(points: Array, entries: int) -> bool:
+    """Whether there may be so few different `points` (N, D): True when in doubt.
+
+    Sorting whole rows takes seconds; sums of their bytes with factors drawn by chance tell at once that
+    there are more.
+    """
+    bits = np.ascontiguousarray(points + np.float32(0)).view(np.uint32)  # -0 is 0
+    factors = np.random.default_rng(0).integers(0, 2**64, bits.shape[1], np.uint64)
+    return len(np.unique(bits.astype(np.uint64) @ factors)) <= entries
+
+
+def shared(work: Callable[[int, int], None], count: int) -> None:
+    """Call `work(first, last)` for pieces of `count`, on all threads."""
+    pieces = min(count, PIECES * threads())
+    ends = np.linspace(0, count, pieces + 1).astype(int).tolist()
+    if threads() == 1 or pieces < 2:
+        work(0, count)
+        return
+    with ThreadPoolExecutor(threads()) as pool:
+        for done in [pool.submit(work, *span) for span in zip(ends[:-1], ends[1:], strict=True)]:
+            done.result()
 
 
 def on_grid(points: Array) -> Array:
@@ -76,28 +103,24 @@ def on_grid(points: Array) -> Array:
     return np.clip(np.rint(points * np.float32(top / reach)), -top, top).astype(np.float32)
 
 
-def nearest(points: Array, centre: Array) -> tuple[Labels, Array]:
-    """Index (N,) of the nearest of `centre` (k, D) for each point, and x.c - |c|^2 / 2 of it."""
-    half = (centre.astype(np.float64) ** 2).sum(1).astype(np.float32) * np.float32(0.5)
-    best = np.empty(len(points), np.int64)
-    score = np.empty(len(points), np.float32)
-    rows = max(256, ROWS * 256 // max(len(centre), 1))
-    for start in range(0, len(points), rows):
-        part = slice(start, start + rows)
-        table = points[part] @ centre.T
-        table -= half
-        best[part] = table.argmax(1)
-        score[part] = np.take_along_axis(table, best[part, None], 1)[:, 0]
-    return best, score
+def nearest(points: Array, centre: Array) -> Labels:
+    """Index (N,) of the nearest of `centre` (k, D) for each point."""
+    from scripts.lib.encode.codecs import palette_kernels
+
+    labels = np.empty(len(points), np.int64)
+    shared(lambda *span: palette_kernels.nearest(points, centre, labels, *span), len(points))
+    return labels
 
 
 def weighted_means(
-    points: npt.NDArray[np.floating], mass: npt.NDArray[np.float64], labels: Labels, entries: int
+    points: Array, mass: npt.NDArray[np.float64], labels: Labels, entries: int
 ) -> npt.NDArray[np.float64]:
     """Weighted mean (entries, D) of the points of each label; zero where there are none."""
-    total = np.bincount(labels, mass, entries)
-    sums = np.stack([np.bincount(labels, mass * column, entries) for column in points.T], axis=1)
-    return sums / np.where(total > 0, total, 1.0)[:, None]
+    from scripts.lib.encode.codecs import palette_kernels
+
+    found = np.empty((entries, points.shape[1]))
+    palette_kernels.means(points, mass, labels, 0, len(points), found, np.empty(entries))
+    return found
 
 
 def centres(grid: Array, mass: npt.NDArray[np.float64], labels: Labels, before: Array) -> Array:
@@ -108,42 +131,27 @@ def centres(grid: Array, mass: npt.NDArray[np.float64], labels: Labels, before: 
     return moved
 
 
-def squared_error(points: Array, score: Array) -> npt.NDArray[np.float64]:
-    """Squared distance (N,) to the nearest entry, from what `nearest` returned."""
-    return (points.astype(np.float64) ** 2).sum(1) - 2.0 * score
-
-
-def lloyd(
-    points: Array,
-    mass: npt.NDArray[np.float64],
-    entries: int,
-    iterations: int,
-    random: np.random.Generator,
-) -> tuple[Array, Labels]:
-    """k-means from random points; entries left empty move to the points that are served worst."""
-    centre = points[np.sort(random.permutation(len(points))[:entries])]
-    labels, score = nearest(points, centre)
-    for _ in range(iterations):
-        centre = centres(points, mass, labels, centre)
-        empty = np.flatnonzero(np.bincount(labels, minlength=entries) == 0)
-        if len(empty):
-            worst = np.argsort(-mass * squared_error(points, score), kind="stable")
-            centre[empty] = points[worst[: len(empty)]]
-        before = labels
-        labels, score = nearest(points, centre)
-        if not len(empty) and np.array_equal(before, labels):
-            break
-    return centre, labels
+def drawn(points: Array, entries: int, random: np.random.Generator) -> Array:
+    """Some of the points, to begin k-means with."""
+    return points[np.sort(random.permutation(len(points))[:entries])]
 
 
 def coarse_cells(grid: Array, cells: int, random: np.random.Generator) -> tuple[Array, Labels]:
     """Centres (C, D) of a coarse split and the cell (N,) of each point; no cell is empty."""
+    from scripts.lib.encode.codecs import palette_kernels
+
     sample = grid
     if len(grid) > cells * COARSE_SAMPLE:
         sample = grid[np.sort(random.permutation(len(grid))[: cells * COARSE_SAMPLE])]
-    centre, _ = lloyd(sample, np.ones(len(sample)), cells, COARSE_ITERATIONS, random)
-    home, _ = nearest(grid, centre)
-    used, home = np.unique(home, return_inverse=True)
+    centre = drawn(sample, cells, random)
+    labels, ends, begins = (
+        np.empty(len(sample), np.int64),
+        np.array([0, len(sample)]),
+        np.array([0, cells]),
+    )
+    mass = np.ones(len(sample))
+    palette_kernels.lloyd(sample, mass, ends, centre, begins, COARSE_ITERATIONS, labels, 0, 1)
+    used, home = np.unique(nearest(grid, centre), return_inverse=True)
     return centre[used], home
 
 
@@ -174,49 +182,40 @@ def inside_cells(
     shares: npt.NDArray[np.int64],
     iterations: int,
     random: np.random.Generator,
-) -> tuple[Array, Labels]:
-    """k-means in every cell with its share of entries: palette (k, D), cell by cell, and labels."""
+) -> Array:
+    """k-means in every cell with its share of entries: palette (k, D), cell by cell."""
+    from scripts.lib.encode.codecs import palette_kernels
+
     order = np.argsort(home, kind="stable")
-    ends = np.cumsum(np.bincount(home, minlength=len(shares)))
-    palette = np.empty((int(shares.sum()), grid.shape[1]), np.float32)
+    ends = _begins(np.bincount(home, minlength=len(shares)))
+    begins = _begins(shares)
+    points, weights = grid[order], mass[order]
+    palette = np.concatenate(
+        [
+            drawn(points[ends[cell] : ends[cell + 1]], int(share), random)
+            for cell, share in enumerate(shares)
+        ]
+    )
     labels = np.empty(len(grid), np.int64)
-    offset = 0
-    for members, share in zip(np.split(order, ends[:-1]), shares, strict=True):
-        centre, local = lloyd(grid[members], mass[members], int(share), iterations, random)
-        palette[offset : offset + share] = centre
-        labels[members] = offset + local
-        offset += int(share)
-    return palette, labels
+    data = (points, weights, ends, palette, begins, iterations, labels)
+    shared(lambda *span: palette_kernels.lloyd(*data, *span), len(shares))
+    return palette
 
 
-def reassign(grid: Array, cells: Array, palette: Array, owner: npt.NDArray[np.int64]) -> Labels:
-    """Nearest entry (N,) among those of the few cells nearest to each point."""
-    probes = min(PROBES, len(cells))
-    close = nearest_cells(grid, cells, probes)
-    best = np.full(len(grid), -np.inf, np.float32)
-    labels = np.zeros(len(grid), np.int64)
-    rows, which = np.divmod(np.argsort(close.ravel(), kind="stable"), probes)
-    ends = np.cumsum(np.bincount(close.ravel(), minlength=len(cells)))
-    starts = np.searchsorted(owner, np.arange(len(cells) + 1))
-    del which
-    for cell, members in enumerate(np.split(rows, ends[:-1])):
-        if not len(members):
-            continue
-        local, score = nearest(grid[members], palette[starts[cell] : starts[cell + 1]])
-        better = score > best[members]
-        best[members[better]] = score[better]
-        labels[members[better]] = starts[cell] + local[better]
+def reassign(
+    grid: Array, cells: Array, home: Labels, palette: Array, shares: npt.NDArray[np.int64]
+) -> Labels:
+    """Nearest entry (N,) among those of the few cells nearest to each point; `home` is its own cell."""
+    from scripts.lib.encode.codecs import palette_kernels
+
+    # Points of one cell look at the same entries, so they come one after the other.
+    order = np.argsort(home, kind="stable")
+    labels = np.empty(len(grid), np.int64)
+    data = (grid, cells, palette, _begins(shares), min(PROBES, len(cells)), order, labels)
+    shared(lambda *span: palette_kernels.reassign(*data, *span), len(grid))
     return labels
 
 
-def nearest_cells(grid: Array, cells: Array, probes: int) -> Labels:
-    """Indices (N, probes) of the cells nearest to each point, in no order."""
-    half = (cells.astype(np.float64) ** 2).sum(1).astype(np.float32) * np.float32(0.5)
-    close = np.empty((len(grid), probes), np.int64)
-    for start in range(0, len(grid), ROWS):
-        table = half - grid[start : start + ROWS] @ cells.T
-        if probes < len(cells):
-            close[start : start + ROWS] = np.argpartition(table, probes - 1, axis=1)[:, :probes]
-        else:
-            close[start : start + ROWS] = np.arange(len(cells))
-    return close
+def _begins(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where each of some runs of so many begins, and the end (C + 1,)."""
+    return np.concatenate([[0], np.cumsum(counts)])
