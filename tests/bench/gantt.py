@@ -28,17 +28,22 @@ class Job:
 
 def jobs(home: Path) -> list[Job]:
     """The jobs of the run in `home` in the order in which they began; SystemExit when there are none."""
-    spans: dict[tuple[str, float], float] = {}
+    # One record for each output; those of one job share their log, and their times differ by fractions.
+    spans: dict[tuple[str, ...], tuple[float, float]] = {}
     for path in (home / ".snakemake" / "metadata").rglob("*"):
         if path.is_file():
             record = json.loads(path.read_text())
             if record.get("starttime") is not None and record.get("endtime") is not None:
-                key = (str(record["rule"]), float(record["starttime"]))
-                spans[key] = max(spans.get(key, 0.0), float(record["endtime"]))
+                key = (str(record["rule"]), *(record.get("log") or [path.name]))
+                begin, end = spans.get(key, (float("inf"), 0.0))
+                spans[key] = (
+                    min(begin, float(record["starttime"])),
+                    max(end, float(record["endtime"])),
+                )
     if not spans:
         raise SystemExit(f"{home} has no record of a finished run")
-    first = min(begin for _, begin in spans)
-    found = [Job(rule, begin - first, end - first) for (rule, begin), end in spans.items()]
+    first = min(begin for begin, _ in spans.values())
+    found = [Job(key[0], begin - first, end - first) for key, (begin, end) in spans.items()]
     return sorted(found, key=lambda job: (job.begin, job.end))
 
 

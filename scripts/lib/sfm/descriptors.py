@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
-from scripts.lib.sfm.dot_kernel import Bytes, Kernel, Packed, host_kernel
+from scripts.lib.sfm.dot_kernel import Bytes, Kernel, Packed, Whole, host_kernel
 
 Floats = npt.NDArray[np.float32]
 Matches = npt.NDArray[np.uint32]
@@ -166,24 +167,46 @@ def mutual(rows: npt.NDArray[Any], columns: npt.NDArray[Any], limits: Limits) ->
 
     Of equally near ones it does not matter which is named: none of them passes the ratio test.
     """
-    theirs = np.flatnonzero(_distinct(columns[0], columns[1], limits))
-    ours = columns[2, theirs].astype(np.intp)
-    best, second = rows[0, ours], rows[1, ours]
-    kept = (best == columns[0, theirs]) & _distinct(best, second, limits)
-    found = np.stack([ours, theirs], axis=1)[kept]
-    return found[np.argsort(found[:, 0])].astype(np.uint32)
+    return _mutual(
+        np.ascontiguousarray(rows, np.int32),
+        np.ascontiguousarray(columns, np.int32),
+        _angles(),
+        np.float32(limits.ratio),
+        np.float32(limits.angle),
+    )
 
 
-def _distinct(
-    best: npt.NDArray[Any], second: npt.NDArray[Any], limits: Limits
-) -> npt.NDArray[np.bool_]:
+@njit(nogil=True, cache=True)
+def _mutual(
+    rows: Whole, columns: Whole, angles: Floats, ratio: np.float32, most: np.float32
+) -> Matches:
+    """`mutual` without Python's lock: of photos with few descriptors, threads would queue for it."""
+    found = np.empty((columns.shape[1], 2), np.uint32)
+    count = 0
+    for theirs in range(columns.shape[1]):
+        if _distinct(columns[0, theirs], columns[1, theirs], angles, ratio, most):
+            ours = columns[2, theirs]
+            if rows[0, ours] == columns[0, theirs] and _distinct(
+                rows[0, ours], rows[1, ours], angles, ratio, most
+            ):
+                found[count, 0], found[count, 1] = ours, theirs
+                count += 1
+    return found[:count][np.argsort(found[:count, 0])]
+
+
+@njit(nogil=True, cache=True)
+def _distinct(best: int, second: int, angles: Floats, ratio: np.float32, most: np.float32) -> bool:
     """Whether the nearest is near, and nearer than the next one by the ratio."""
-    nearest, next_one = _angle(best), _angle(second)
-    near = (best > 0) & (nearest <= np.float32(limits.angle))
-    return np.asarray(near & (nearest < np.float32(limits.ratio) * next_one))
+    if best <= 0:
+        return False
+    nearest = angles[min(best, len(angles) - 1)]
+    next_one = angles[min(second, len(angles) - 1)]
+    return bool(nearest <= most and nearest < ratio * next_one)
 
 
-def _angle(products: npt.NDArray[Any]) -> Floats:
-    """Angles in radians between descriptors of these products, in single precision as COLMAP has them."""
-    cosines = np.minimum(products.astype(np.float32) * UNIT, np.float32(1))
-    return np.asarray(np.arccos(cosines), np.float32)
+@cache
+def _angles() -> Floats:
+    """Angles in radians between descriptors of each product up to 512^2, in single precision as COLMAP has
+    them. A table, because compiled code and numpy do not round the arc cosine alike."""
+    products = np.arange(512**2 + 1).astype(np.float32)
+    return np.asarray(np.arccos(np.minimum(products * UNIT, np.float32(1))), np.float32)
