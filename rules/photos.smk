@@ -25,7 +25,7 @@ rule import_photos:
         "../envs/sfm.yaml"
     container:
         IMAGES["sfm"]
-    threads: 2
+    threads: 8
     resources:
         mem_mb=grow(4000),
     params:

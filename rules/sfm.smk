@@ -24,7 +24,7 @@ rule extract_features:
         "../envs/sfm.yaml"
     container:
         IMAGES["sfm"]
-    threads: 8
+    threads: 16
     resources:
         mem_mb=grow(8000),
     params:
@@ -123,7 +123,7 @@ rule undistort:
         "../envs/sfm.yaml"
     container:
         IMAGES["sfm"]
-    threads: 4
+    threads: 16
     resources:
         mem_mb=grow(4000),
     params:

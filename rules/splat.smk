@@ -54,7 +54,7 @@ rule evaluate_splat:
         "../envs/train.yaml"
     container:
         IMAGES["train"]
-    threads: 4
+    threads: 16
     resources:
         gpu=1,
         mem_mb=grow(8000),
@@ -84,7 +84,7 @@ rule clean_splat:
         "../envs/train.yaml"
     container:
         IMAGES["train"]
-    threads: 4
+    threads: 16
     resources:
         gpu=1,
         mem_mb=grow(8000),
@@ -118,7 +118,7 @@ rule compress_splat:
         "../envs/train.yaml"
     container:
         IMAGES["train"]
-    threads: 4
+    threads: 16
     resources:
         gpu=1,
         mem_mb=grow(8000),
@@ -155,7 +155,7 @@ rule check_codecs:
         "../envs/train.yaml"
     container:
         IMAGES["train"]
-    threads: 4
+    threads: 16
     resources:
         gpu=1,
         mem_mb=grow(8000),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from scripts.lib.core.console import UserError, say
+from scripts.lib.core.threads import threads
 from scripts.lib.measure.metrics import psnr, ssim
 from scripts.lib.render.renderer import Picture, Renderer
 from scripts.lib.scene.scene import Scene, load_scene
@@ -86,8 +88,14 @@ def choose_views(ply: Path, scene: Path, purpose: Purpose, resolution: int | str
 
 def spread_views(views: Views, count: int) -> Views:
     """At most `count` of some views, spread evenly."""
-    places = np.linspace(0, len(views.indices) - 1, min(count, len(views.indices))).round()
-    return replace(views, indices=sorted({views.indices[int(place)] for place in places}))
+    return replace(
+        views, indices=[views.indices[place] for place in spread(len(views.indices), count)]
+    )
+
+
+def spread(many: int, count: int) -> list[int]:
+    """At most `count` of the numbers 0 to `many` - 1, spread evenly."""
+    return sorted({int(place) for place in np.linspace(0, many - 1, min(count, many)).round()})
 
 
 def render_views(gaussians: Gaussians, views: Views, device: str) -> Iterator[Picture]:
@@ -119,6 +127,12 @@ def likeness(a: Picture, b: Picture) -> dict[str, float]:
     if np.isnan(b).all():
         return {"psnr": PERFECT, "ssim": 1.0}
     return {"psnr": visible_psnr(a, b), "ssim": ssim(a, shown(a, b))}
+
+
+def likenesses(renders: Sequence[Picture], photos: Sequence[Picture]) -> list[dict[str, float]]:
+    """`likeness` of each render and its photo, on all threads: SSIM's filters leave Python's lock alone."""
+    with ThreadPoolExecutor(threads()) as pool:
+        return list(pool.map(likeness, renders, photos))
 
 
 def visible_psnr(a: Picture, b: Picture) -> float:

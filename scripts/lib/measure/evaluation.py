@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from scripts.lib.core.console import Progress
 from scripts.lib.core.files import add_to_zip, write_json, writing_zip
 from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.threads import threads
 from scripts.lib.splat.gaussians import read_ply
 
 if TYPE_CHECKING:
     from scripts.lib.measure.evaluate import Views
     from scripts.lib.render.device import Device
-    from scripts.lib.render.renderer import Renderer
+    from scripts.lib.render.renderer import Picture, Renderer
 
 Json = dict[str, Any]
+VIEWS_HELD = 16  # in memory at once, some 100 MB each of 2 megapixels
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,17 @@ def evaluate_splat(
     gaussians = read_ply(ply)
     views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE, options.resolution)
     progress = Progress("evaluate_splat", len(views.indices))
+    renderer = Renderer(gaussians, device.type)
     measured: list[Json] = []
-    with writing_zip(renders) as archive:
-        renderer = Renderer(gaussians, device.type)
-        for done, index in enumerate(views.indices, 1):
-            measured.append(measured_view(views, index, renderer, options, archive))
-            progress.update(done)
+    with writing_zip(renders) as archive, ThreadPoolExecutor(threads()) as pool:
+        for begin in range(0, len(views.indices), VIEWS_HELD):
+            portion = views.indices[begin : begin + VIEWS_HELD]
+            seen = [seen_view(views, index, renderer, options) for index in portion]
+            for view, pictures in pool.map(judged_view, seen):
+                measured.append(view)
+                for name, picture in pictures.items():
+                    add_to_zip(archive, name, picture)
+            progress.update(len(measured))
     measured.sort(key=lambda view: view["psnr"])
     refined = evaluate.mean(measured, "psnr_pose_refined") if options.refine_poses else None
     result = {
@@ -74,28 +81,38 @@ def evaluate_splat(
     return result
 
 
-def measured_view(
-    views: Views,
-    index: int,
-    renderer: Renderer,
-    options: EvaluateOptions,
-    archive: zipfile.ZipFile,
-) -> Json:
-    """Figures of one view; its render, photo and error map go into `archive`."""
+@dataclass(frozen=True)
+class SeenView:
+    """One photo (H, W, 3), the splat's picture from its place, and what is known of it already."""
+
+    name: str
+    photo: Picture
+    render: Picture
+    refined: Json  # of its pose, where that was asked for
+
+
+def seen_view(views: Views, index: int, renderer: Renderer, options: EvaluateOptions) -> SeenView:
+    """The photo at `index` and its render."""
     from scripts.lib.measure import evaluate
     from scripts.lib.measure.pose_refinement import refined
 
-    cameras = views.scene
-    name, photo = cameras.names[index], evaluate.photo_of(views, index)
+    cameras, photo = views.scene, evaluate.photo_of(views, index)
     pose, K = cameras.world_to_camera[index], cameras.K[index]
     render = renderer.picture(pose, K, cameras.sizes[index])
-    flip = evaluate.flip(render, photo)
-    view = {"name": name, **evaluate.likeness(render, photo), "flip": flip}
+    found: Json = {}
     if options.refine_poses:
         nearer = refined(renderer, photo, pose, K, render)
-        view["psnr_pose_refined"] = evaluate.likeness(nearer.picture, photo)["psnr"]
-        view["pose_moved_px"] = round(nearer.moved_px, 4)
+        found["psnr_pose_refined"] = evaluate.visible_psnr(nearer.picture, photo)
+        found["pose_moved_px"] = round(nearer.moved_px, 4)
+    return SeenView(cameras.names[index], photo, render, found)
+
+
+def judged_view(seen: SeenView) -> tuple[Json, dict[str, bytes]]:
+    """Figures of one view, and the files of its render, photo and error map."""
+    from scripts.lib.measure import evaluate
+
+    render, photo = seen.render, seen.photo
+    figures = {**evaluate.likeness(render, photo), "flip": evaluate.flip(render, photo)}
     pictures = {"render": render, "photo": photo, "error": evaluate.error_map(render, photo)}
-    for kind, picture in pictures.items():
-        add_to_zip(archive, f"{name}.{kind}.jpg", evaluate.jpeg(picture))
-    return view
+    files = {f"{seen.name}.{kind}.jpg": evaluate.jpeg(shown) for kind, shown in pictures.items()}
+    return {"name": seen.name, **figures, **seen.refined}, files
