@@ -5,12 +5,15 @@ Imported before any kernel: OpenMP reads its settings once, when its library is 
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import hashlib
 import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numba  # noqa: E402
 from llvmlite import ir  # noqa: E402
 from numba import types  # noqa: E402
-from numba.core.caching import UserProvidedCacheLocator  # noqa: E402
+from numba.core.caching import IndexDataCacheFile, UserProvidedCacheLocator  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
 
 # OpenMP wakes its threads five times faster than numba's own pool, which every wheel has and
@@ -104,6 +107,26 @@ class OwnPlace(UserProvidedCacheLocator):  # type: ignore[misc]
 numba.config.CACHE_DIR = str(_cache_folder())
 if not numba.config.CACHE_LOCATOR_CLASSES:
     numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.OwnPlace,UserProvidedCacheLocator"
+
+
+def _one_at_a_time(save: Callable[..., None]) -> Callable[..., None]:
+    """`save` of a kernel's machine code, while no other process saves the same kernel.
+
+    Numba numbers the files of a kernel's versions by those that its index names. Two processes that add
+    different versions at once would take the same number, and later runs get each the other's machine code.
+    """
+
+    @functools.wraps(save)
+    def alone(self: Any, key: Any, data: Any) -> None:
+        with open(f"{self._index_path}.lock", "w") as lock:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            save(self, key, data)
+
+    return alone
+
+
+IndexDataCacheFile.save = _one_at_a_time(IndexDataCacheFile.save)  # type: ignore[method-assign]
 
 
 def compiled(function: Callable[..., Any]) -> Any:

@@ -6,7 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import pytest
+from numba.core.caching import IndexDataCacheFile
 
 from scripts.lib.core.jit import UNUSED, _remove_unused
 
@@ -44,6 +51,30 @@ def test_copies_share_it_while_their_sources_are_the_same(root: Path, tmp_path: 
     assert [hits(project, cache) for project in projects] == ["0 1", "1 0"]
     (projects[1] / KERNELS / "helper.py").write_text("# a kernel may use it")
     assert [hits(project, cache) for project in projects[::-1]] == ["0 1", "1 0"]
+
+
+def test_versions_of_a_kernel_added_at_once_keep_their_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes compile one kernel for other types, and both see an index without either."""
+    meeting = threading.Barrier(2)
+    load = IndexDataCacheFile._load_index
+
+    def look_together(index: Any) -> Any:
+        found = load(index)
+        with suppress(threading.BrokenBarrierError):  # the other one waits for its turn
+            meeting.wait(timeout=0.5)
+        return found
+
+    def add(version: str) -> None:
+        IndexDataCacheFile(str(tmp_path), "kernel", "stamp").save(version, f"code of {version}")
+
+    monkeypatch.setattr(IndexDataCacheFile, "_load_index", look_together)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(add, ["a", "b"]))
+    monkeypatch.undo()
+    cache = IndexDataCacheFile(str(tmp_path), "kernel", "stamp")
+    assert [cache.load(version) for version in ("a", "b")] == ["code of a", "code of b"]
 
 
 def test_other_versions_stay_while_their_jobs_may_run(tmp_path: Path) -> None:
