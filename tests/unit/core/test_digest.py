@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from pathlib import Path
 
-from scripts.lib.core.digest import code_digest, code_files, source_digest
+from scripts.lib.core.digest import _imported_names, code_digest, code_files, source_digest
+from tests.conftest import ROOT
 
 
 def project(root: Path) -> Path:
@@ -29,6 +31,31 @@ def test_code_follows_imports(tmp_path: Path) -> None:
     names = {path.relative_to(root).as_posix() for path in code_files(root, "job")}
     assert names >= {"scripts/job.py", "scripts/lib/a.py", "scripts/lib/b.py"}
     assert "scripts/lib/other.py" not in names
+
+
+def parsed_names(source: bytes) -> set[str]:
+    """What Python itself takes for imports from scripts/."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    return {name for name in names if name.startswith("scripts.")}
+
+
+def test_imports_are_those_that_python_finds() -> None:
+    """In every way to write them that the formatter leaves, and in every file of the project."""
+    written = (
+        b"import os\nimport scripts.lib.a\nimport scripts.lib.b as c\nfrom scripts import job\n"
+        b"from scripts.lib import d as e, f  # noqa: E402\n"
+        b"from scripts.lib.g import (\n    H,  # a comment (with brackets), commas\n    i as j,\n)\n"
+        b"if True:\n    from scripts.lib.k import L\nfrom other import scripts\nx = 1  # import scripts.no\n"
+    )
+    assert set(_imported_names(written)) == parsed_names(written)
+    for path in sorted(ROOT.glob("scripts/**/*.py")):
+        source = path.read_bytes()
+        assert set(_imported_names(source)) == parsed_names(source), path
 
 
 def test_code_digest_sees_content_not_dates(tmp_path: Path) -> None:
