@@ -46,12 +46,9 @@ def main(argv: list[str] | None = None) -> None:
     except StoppedError:
         say("Stopped by SIGTERM; give the same command again to continue")
         raise SystemExit(143) from None
-    psnr = (
-        f", {metrics['curve'][-1]['psnr']:.2f} dB on photos not trained on"
-        if metrics["curve"]
-        else ""
-    )
-    say(f"{args.ply}: {metrics['gaussians']} Gaussians, {metrics['steps']} steps{psnr}")
+    curve = metrics.curve
+    psnr = f", {curve[-1].psnr:.2f} dB on photos not trained on" if curve else ""
+    say(f"{args.ply}: {metrics.gaussians} Gaussians, {metrics.steps} steps{psnr}")
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def curve(scene_path: Path, threads: int) -> dict[str, Any]:
         if budget:
             row = {"budget": budget, "steps": steps, "cpu_over_threads": round(cpu / threads, 1)}
             rows.append(
-                row | {"wall": round(wall, 1), "psnr": round(outcome.metrics["judged_psnr"], 2)}
+                row | {"wall": round(wall, 1), "psnr": round(outcome.metrics.judged_psnr or 0.0, 2)}
             )
     return {"scene": str(scene_path.parent.name), "runs": rows}
 

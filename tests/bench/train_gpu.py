@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from scripts.lib.contracts.record import to_json
 from scripts.lib.measure.evaluate import (
     Picture,
     Views,
@@ -130,7 +131,8 @@ def ours(scene: Scene, settings: Settings) -> Run:
     """One of our runs: its splat, steps, seconds and Gaussians."""
     outcome = train(scene, settings, None, 0)
     kept = ("steps", "seconds", "gaussians", "curve")
-    return outcome.gaussians, {key: outcome.metrics[key] for key in kept}
+    figures = to_json(outcome.metrics)
+    return outcome.gaussians, {key: figures[key] for key in kept}
 
 
 def measured(

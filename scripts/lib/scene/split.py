@@ -11,13 +11,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
+from scripts.lib.contracts.split import SplitCounts, SplitNames, SplitRecord
 from scripts.lib.core.console import UserError
 from scripts.lib.scene.scene import Scene
 
@@ -48,45 +48,57 @@ class Split:
         """Whether the photos that judge have steered too, for want of photos."""
         return bool(self.judged) and self.steering == self.judged
 
-    def counts(self) -> dict[str, int | bool]:
+    def counts(self) -> SplitCounts:
         """How many photos did what, for the stages' JSON."""
-        return {
-            "trained": len(self.trained),
-            "steering": len(self.steering),
-            "judged": len(self.judged),
-            "left_out": len(self.left_out),
-            "one_set": self.one_set,
-        }
+        return SplitCounts(
+            trained=len(self.trained),
+            steering=len(self.steering),
+            judged=len(self.judged),
+            left_out=len(self.left_out),
+            one_set=self.one_set,
+        )
 
-    def named(self, names: Sequence[str]) -> dict[str, Any]:
+    def named(self, names: Sequence[str]) -> SplitNames:
         """The names of the photos that did what, for train.json."""
-        parts = ("trained", "steering", "judged", "left_out")
-        return {part: [names[index] for index in getattr(self, part)] for part in parts}
 
-    def record(self, names: Sequence[str]) -> dict[str, Any]:
+        def of(indices: Sequence[int]) -> tuple[str, ...]:
+            return tuple(names[index] for index in indices)
+
+        return SplitNames(
+            trained=of(self.trained),
+            steering=of(self.steering),
+            judged=of(self.judged),
+            left_out=of(self.left_out),
+        )
+
+    def record(self, names: Sequence[str]) -> SplitRecord:
         """What travels with the splat: short, for it stands in the header of a PLY."""
-        return {
-            "photos": len(names),
-            "names": _digest(names),
-            "steering": self.steering,
-            "judged": self.judged,
-            "left_out": self.left_out,
-        }
+        return SplitRecord(
+            photos=len(names),
+            names=_digest(names),
+            steering=tuple(self.steering),
+            judged=tuple(self.judged),
+            left_out=tuple(self.left_out),
+        )
 
 
-def recorded(record: Mapping[str, Any], names: Sequence[str], source: str) -> Split:
+def recorded(record: SplitRecord, names: Sequence[str], source: str) -> Split:
     """The split that `record` tells of, for the photos `names`.
 
     Raises UserError when these are other photos than those of the training; `source` is their file.
     """
-    if (record["photos"], record["names"]) != (len(names), _digest(names)):
+    if (record.photos, record.names) != (len(names), _digest(names)):
         raise UserError(
-            f"the splat was trained on other photos than those of {source} ({record['photos']} there,"
+            f"the splat was trained on other photos than those of {source} ({record.photos} there,"
             f" {len(names)} here, or other names); give the undistorted.zip of its training"
         )
-    parts = {part: list(record[part]) for part in ("steering", "judged", "left_out")}
-    untrained = {index for part in parts.values() for index in part}
-    return Split([i for i in range(len(names)) if i not in untrained], **parts)
+    untrained = {*record.steering, *record.judged, *record.left_out}
+    return Split(
+        trained=[index for index in range(len(names)) if index not in untrained],
+        steering=list(record.steering),
+        judged=list(record.judged),
+        left_out=list(record.left_out),
+    )
 
 
 def _digest(names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ import math
 import torch
 from torch import Tensor
 
+from scripts.lib.contracts.train import Moved
 from scripts.lib.train.parameters import ADAM
 
 EXPOSURE_RATE = 2e-3  # of the logarithm of the gain, and of the offset where white is 1
@@ -153,14 +154,12 @@ class Poses(Corrections):
             motions = motions + self._back @ (seen.reshape(-1) @ self._common)
         self.values.copy_(motions / units)
 
-    def record(self) -> dict[str, float]:
+    def record(self) -> Moved:
         """How far the cameras have moved, pixels: root mean square, and the farthest."""
         # A turn and a shift of a pixel each move a picture by a pixel; along the view's axis hardly.
         sizes = self.values.double().square().mean(dim=1).mul(3).sqrt()
-        return {
-            "rms_px": round(float(sizes.square().mean().sqrt()), 4),
-            "largest_px": round(float(sizes.max()), 4),
-        }
+        rms = round(float(sizes.square().mean().sqrt()), 4)
+        return Moved(rms_px=rms, largest_px=round(float(sizes.max()), 4))
 
     @staticmethod
     def by_gaussians(

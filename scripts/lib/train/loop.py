@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 import torch
 
+from scripts.lib.contracts.train import CamerasRefined, CurvePoint, Train
 from scripts.lib.core.console import Progress, say
 from scripts.lib.scene.scene import Scene
 from scripts.lib.splat.gaussians import Gaussians
@@ -26,10 +26,10 @@ MEASUREMENTS = 10  # points of the curve
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: the splat in world units, and its numbers as plain JSON values."""
+    """A finished run: the splat in world units, and its numbers."""
 
     gaussians: Gaussians
-    metrics: dict[str, Any]
+    metrics: Train
 
 
 class StoppedError(Exception):
@@ -104,36 +104,35 @@ def train(
     if trainer.step < settings.steps:
         say(f"Stopped after step {trainer.step}: photos not trained on gained no more")
     gaussians, split = trainer.gaussians(), trainer.split
-    judged = {"judged_psnr": trainer.judge()} if one_of_several else {}
-    return Outcome(
-        gaussians,
-        {
-            "device": _device_name(trainer.device),
-            "backend": "gsplat" if trainer.device.type == "cuda" else "cpu",
-            "steps": trainer.step,
-            "planned_steps": settings.steps,
-            "photos_at_once": trainer.optimise.at_once,
-            "adapted": trainer.adapted,
-            "trained_on": len(split.trained),
-            "left_out": [scene.names[index] for index in split.left_out],
-            "split": split.named(scene.names),
-            "split_counts": split.counts(),
-            "sky_photos": trainer.sky_photos,
-            "sky_from": trainer.sky_from,
-            "cameras": {
-                "moved": trainer.adjust.poses.record() if trainer.adjust.poses else None,
-                "focal_scales": trainer.focal_scales(),
-            },
-            "seconds": round(trainer.seconds, 2),
-            "gaussians": len(gaussians),
-            "peak_memory_mb": _peak_memory(trainer.device),
-            "seed": settings.seed,
-            "resumed_from": resumed_from,
-            "curve": trainer.curve,
-            "curve_measured_on": "steering" if split.steering else None,
-            **judged,
-        },
+    poses = trainer.adjust.poses
+    cameras = CamerasRefined(poses.record() if poses else None, tuple(trainer.focal_scales()))
+    metrics = Train(
+        device=_device_name(trainer.device),
+        backend="gsplat" if trainer.device.type == "cuda" else "cpu",
+        steps=trainer.step,
+        planned_steps=settings.steps,
+        photos_at_once=trainer.optimise.at_once,
+        adapted=tuple(trainer.adapted),
+        trained_on=len(split.trained),
+        left_out=tuple(scene.names[index] for index in split.left_out),
+        split=split.named(scene.names),
+        split_counts=split.counts(),
+        sky_photos=trainer.sky_photos,
+        sky_from=trainer.sky_from,
+        cameras=cameras,
+        seconds=round(trainer.seconds, 2),
+        gaussians=len(gaussians),
+        peak_memory_mb=_peak_memory(trainer.device),
+        seed=settings.seed,
+        resumed_from=resumed_from,
+        curve=tuple(
+            CurvePoint(int(point["step"]), point["seconds"], point["psnr"])
+            for point in trainer.curve
+        ),
+        curve_measured_on="steering" if split.steering else None,
+        judged_psnr=trainer.judge() if one_of_several else None,
     )
+    return Outcome(gaussians, metrics)
 
 
 def _device_name(device: torch.device) -> str:

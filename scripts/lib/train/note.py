@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+
+from scripts.lib.contracts.record import from_json
+from scripts.lib.contracts.split import SplitRecord
 
 TAG = "splatmake "
 LONGEST = 1 << 20  # bytes of a header line: many photos make a long one
@@ -22,7 +24,7 @@ class TrainingNote:
     holdout: int
     held_out: tuple[str, ...] = ()
     sky_from: float | None = None
-    split: dict[str, Any] | None = None
+    split: SplitRecord | None = None
     focal_scales: tuple[float, ...] = ()
 
     def comment(self) -> str:
@@ -42,7 +44,10 @@ def read_note(ply: Path) -> TrainingNote | None:
                 # A later version may say more, which this one need not know.
                 known = {f.name: values[f.name] for f in fields(TrainingNote) if f.name in values}
                 lists = ("held_out", "focal_scales")
-                return TrainingNote(**known | {name: tuple(known.get(name, ())) for name in lists})
+                known |= {name: tuple(known.get(name, ())) for name in lists}
+                if known.get("split"):
+                    known["split"] = from_json(SplitRecord, known["split"])
+                return TrainingNote(**known)
             if line.strip() == b"end_header":
                 break
     return None

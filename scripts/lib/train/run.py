@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from scripts.lib.contracts.record import stamped, write
+from scripts.lib.contracts.train import Repeats, Run, Train
 from scripts.lib.core.console import say
-from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
-from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.provenance import TRAINING
 from scripts.lib.render.device import Device
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.scene.split import split_scene
@@ -36,7 +36,7 @@ def run(
     metrics_path: Path,
     checkpoints: Path | str,
     device: Device,
-) -> dict[str, Any]:
+) -> Train:
     """Train on `scene_path`, write `ply` and `metrics_path`, return the metrics.
 
     `checkpoints` is a folder, or `s3://BUCKET/PREFIX`.
@@ -75,32 +75,30 @@ def run(
         int(scene.sizes.max()),
         settings.holdout,
         settings.held_out,
-        first.metrics["sky_from"],
+        first.metrics.sky_from,
         split.record(scene.names),
-        tuple(first.metrics["cameras"]["focal_scales"]),
+        first.metrics.cameras.focal_scales if first.metrics.cameras else (),
     )
     write_ply(ply, first.gaussians, (note.comment(),))
-    metrics = first.metrics | {"device_reason": device.reason, "resolution": note.resolution}
-    metrics |= provenance(as_dict(settings), *TRAINING)
-    if len(runs) > 1:
-        metrics["repeats"] = repeats([outcome.metrics for outcome in outcomes])
-    write_json(metrics_path, metrics)
+    several = repeats([outcome.metrics for outcome in outcomes]) if len(runs) > 1 else None
+    metrics = dataclasses.replace(
+        first.metrics, device_reason=device.reason, resolution=note.resolution, repeats=several
+    )
+    metrics = stamped(metrics, as_dict(settings), *TRAINING)
+    write(metrics_path, metrics)
     for store in stores:
         store.clear()
     return metrics
 
 
-def repeats(metrics: list[dict[str, Any]]) -> dict[str, Any]:
+def repeats(metrics: list[Train]) -> Repeats:
     """PSNR and seconds of several runs: each, their mean, and the spread (standard deviation).
 
     The PSNR is that of the views that judge, taken when a run is over; None when there are none.
     """
-    psnr = [run["judged_psnr"] for run in metrics if run["judged_psnr"] is not None]
-    return {
-        "runs": [
-            {"seed": run["seed"], "seconds": run["seconds"], "psnr": figure}
-            for run, figure in zip(metrics, psnr or [None] * len(metrics), strict=True)
-        ],
-        "psnr_mean": float(np.mean(psnr)) if psnr else None,
-        "psnr_spread": float(np.std(psnr, ddof=1)) if psnr else None,
-    }
+    psnr = [run.judged_psnr for run in metrics if run.judged_psnr is not None]
+    return Repeats(
+        runs=tuple(Run(run.seed, run.seconds, run.judged_psnr) for run in metrics),
+        psnr_mean=float(np.mean(psnr)) if psnr else None,
+        psnr_spread=float(np.std(psnr, ddof=1)) if psnr else None,
+    )

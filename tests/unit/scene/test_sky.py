@@ -154,7 +154,7 @@ def test_the_splat_tells_cleaning_where_the_sky_begins(street: Path, tmp_path: P
     note = read_note(tmp_path / "splat.ply")
     assert note is not None and note.sky_from is not None
     begins = note.sky_from
-    assert metrics["sky_from"] == begins and metrics["sky_photos"] == 7
+    assert metrics.sky_from == begins and metrics.sky_photos == 7
     away = distance(scene, frame_of(scene)) * frame_of(scene).radius
     assert np.linalg.norm(scene.points - scene.centres.mean(axis=0), axis=1).max() < begins < away
     write_street(tmp_path / "room.zip", walk(), room=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts.lib.contracts.record import from_json, to_json
+from scripts.lib.contracts.split import SplitRecord
 from scripts.lib.core.console import UserError
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.split import STEERING_SHARE, Split, recorded, split_in_two, split_scene
@@ -56,7 +58,7 @@ def test_three_sets_that_never_meet_where_there_are_enough_photos(count: int) ->
         gaps = np.diff([-1, *split.steering, count])
         assert gaps.max() <= 1.8 * count / len(split.steering), "not spread over the capture"
     counts = split.counts()
-    assert counts["one_set"] == split.one_set and counts["judged"] == len(split.judged)
+    assert counts.one_set == split.one_set and counts.judged == len(split.judged)
 
 
 def test_what_steers_depends_on_nothing_but_the_scene() -> None:
@@ -109,12 +111,12 @@ def test_where_all_photos_have_a_copy_some_of_them_still_steer() -> None:
 def test_the_record_tells_the_split_and_only_of_the_same_photos() -> None:
     made = ring(97)
     split = split_scene(made, 8)
-    record = json.loads(json.dumps(split.record(made.names)))
+    record = from_json(SplitRecord, json.loads(json.dumps(to_json(split.record(made.names)))))
     assert recorded(record, made.names, "a.zip") == split
     for others in (made.names[:-1], (*made.names[:-1], "other.jpg")):
         with pytest.raises(UserError, match="trained on other photos than those of a.zip"):
             recorded(record, others, "a.zip")
-    assert split.named(made.names)["judged"][:2] == ["000.jpg", "008.jpg"]
+    assert split.named(made.names).judged[:2] == ("000.jpg", "008.jpg")
 
 
 def test_a_splat_from_before_had_one_set() -> None:

@@ -261,8 +261,9 @@ def test_an_interrupted_run_refines_the_same(scene: Scene, tmp_path: Path) -> No
         assert torch.equal(whole.parameters[name], second.parameters[name]), name
     assert torch.equal(whole.cameras(), second.cameras())
     assert whole.focal_scales() == second.focal_scales() != [1.0]
-    metrics = train(scene, wanted, None, 0).metrics["cameras"]
-    assert metrics["moved"]["largest_px"] > 0 and metrics["focal_scales"] == whole.focal_scales()
+    metrics = train(scene, wanted, None, 0).metrics.cameras
+    assert metrics is not None and metrics.moved is not None and metrics.moved.largest_px > 0
+    assert metrics.focal_scales == tuple(whole.focal_scales())
 
 
 def test_a_photo_finds_its_pose(scene: Scene) -> None:

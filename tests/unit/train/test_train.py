@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from scripts.lib.contracts.record import to_json
 from scripts.lib.core import provenance
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import add_to_zip, read_json, reading_zip, writing_zip
@@ -115,7 +116,7 @@ def test_what_judges_is_neither_trained_on_nor_looked_at(tmp_path: Path) -> None
     note = read_note(tmp_path / "whole" / "splat.ply")
     names = load_scene(tmp_path / "whole.zip").names
     assert note is not None and note.split is not None
-    assert recorded(note.split, names, "").named(names) == split
+    assert to_json(recorded(note.split, names, "").named(names)) == split
 
 
 def test_the_spread_of_several_runs_is_that_of_the_judged_photos(tmp_path: Path) -> None:

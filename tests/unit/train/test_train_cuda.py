@@ -134,7 +134,7 @@ def test_learns(tmp_path: Path) -> None:
     """Held-out PSNR after a short run is what the step by autograd reaches."""
     scene = make_scene(tmp_path / "scene.zip", 5000, (320, 200), 12)
     settings = resolve(TrainOptions(steps=300, cap=5000, resolution=0, early_stop=False), "cuda")
-    fused = train(scene, settings, None, 0).metrics["curve"][-1]["psnr"]
+    fused = train(scene, settings, None, 0).metrics.curve[-1].psnr
     trainer = Trainer(scene, settings)
     trainer.optimise = AutogradStep()
     while trainer.step < settings.steps:

@@ -1,0 +1,85 @@
+"""train.json: how a splat was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from scripts.lib.contracts.record import Measured, optional
+from scripts.lib.contracts.split import SplitCounts, SplitNames
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Quality on the photos that steer."""
+
+    step: int
+    seconds: float  # of training so far
+    psnr: float  # dB
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far training moved the cameras."""
+
+    rms_px: float
+    largest_px: float
+
+
+@dataclass(frozen=True)
+class CamerasRefined:
+    """What training changed about the cameras."""
+
+    moved: Moved | None  # None: poses stayed
+    focal_scales: tuple[float, ...]  # factor of each lens's focal length; none: they stayed
+
+
+@dataclass(frozen=True)
+class Run:
+    """One of several runs that differ in their seed."""
+
+    seed: int
+    seconds: float
+    psnr: float | None  # dB, of the photos that judge; None without such
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Several runs, their mean, and the spread (standard deviation)."""
+
+    runs: tuple[Run, ...]
+    psnr_mean: float | None
+    psnr_spread: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Measured):
+    """A training, the first run where there are several."""
+
+    file: ClassVar = "train.json"
+    stage: ClassVar = "train_splat"
+
+    device: str  # cpu, or the GPU's name
+    device_reason: str = ""
+    backend: Literal["cpu", "gsplat"] = "cpu"
+    steps: int
+    planned_steps: int | None = None
+    photos_at_once: int = 1
+    adapted: tuple[str, ...] = ()  # sentences on what was fitted to the machine
+    trained_on: int | None = None  # photos
+    left_out: tuple[str, ...] = ()  # photos that nearly repeat one that judges
+    split: SplitNames | None = None
+    split_counts: SplitCounts | None = None
+    sky_photos: int = 0
+    sky_from: float | None = None  # world units from the cameras' middle; None: no sky
+    cameras: CamerasRefined | None = None
+    seconds: float
+    gaussians: int
+    peak_memory_mb: int
+    seed: int
+    resumed_from: int | None  # step of the checkpoint
+    curve: tuple[CurvePoint, ...]
+    curve_measured_on: str | None = None
+    resolution: int | None = None  # pixels of the photos' longer side
+    judged_psnr: float | None = optional()  # dB, of one of several runs
+    repeats: Repeats | None = optional()
