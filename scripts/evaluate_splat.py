@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
 
     with on_device(args.device, args.gpus) as device:
         result = evaluate_splat(args.ply, args.scene, options, args.eval, args.renders, device)
-    say(f"{args.ply}: PSNR {result['psnr']:.2f} dB, SSIM {result['ssim']:.3f}")
+    say(f"{args.ply}: PSNR {result.psnr:.2f} dB, SSIM {result.ssim:.3f}")
 
 
 if __name__ == "__main__":

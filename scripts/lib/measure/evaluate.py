@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -156,7 +155,7 @@ def flip(a: Picture, b: Picture) -> float:
     return float(error)
 
 
-def mean(views: list[dict[str, Any]], key: str) -> float:
+def mean(views: Sequence[Mapping[str, float]], key: str) -> float:
     """Mean of one number over views."""
     return float(np.mean([view[key] for view in views]))
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from scripts.lib.contracts.eval import Eval, ViewFigures
+from scripts.lib.contracts.record import stamped, write
 from scripts.lib.core.console import Progress
-from scripts.lib.core.files import add_to_zip, write_json, writing_zip
-from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.files import add_to_zip, writing_zip
+from scripts.lib.core.provenance import TRAINING
 from scripts.lib.core.threads import threads
 from scripts.lib.splat.gaussians import read_ply
 
@@ -19,7 +24,6 @@ if TYPE_CHECKING:
     from scripts.lib.render.device import Device
     from scripts.lib.render.renderer import Picture, Renderer
 
-Json = dict[str, Any]
 VIEWS_HELD = 16  # in memory at once, some 100 MB each of 2 megapixels
 
 
@@ -38,7 +42,7 @@ def evaluate_splat(
     metrics: Path,
     renders: Path,
     device: Device,
-) -> Json:
+) -> Eval:
     """Measure `ply` on the photos that judge it; write `metrics` and `renders`, return the metrics."""
     from scripts.lib.measure import evaluate
     from scripts.lib.render.renderer import Renderer
@@ -48,7 +52,7 @@ def evaluate_splat(
     views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE, options.resolution)
     progress = Progress("evaluate_splat", len(views.indices))
     renderer = Renderer(gaussians, device.type)
-    measured: list[Json] = []
+    measured: list[ViewFigures] = []
     with writing_zip(renders) as archive, ThreadPoolExecutor(threads()) as pool:
         for begin in range(0, len(views.indices), VIEWS_HELD):
             portion = views.indices[begin : begin + VIEWS_HELD]
@@ -58,27 +62,31 @@ def evaluate_splat(
                 for name, picture in pictures.items():
                     add_to_zip(archive, name, picture)
             progress.update(len(measured))
-    measured.sort(key=lambda view: view["psnr"])
-    refined = evaluate.mean(measured, "psnr_pose_refined") if options.refine_poses else None
-    result = {
-        "psnr": evaluate.mean(measured, "psnr"),
-        "ssim": evaluate.mean(measured, "ssim"),
-        "flip": evaluate.mean(measured, "flip"),
-        # Beside the main figure, never instead of it: the splat as it is, each photo where it fits best.
-        "psnr_pose_refined": refined,
-        "views": measured,
-        "held_out": views.held_out,
-        "split_counts": views.split.counts(),
-        "photos": len(views.scene),
-        "resolution": int(views.scene.sizes.max()),
-        "gaussians": len(gaussians),
-        "device": device.type,
-        "device_reason": device.reason,
-        "seconds": round(time.monotonic() - began, 2),
-        **provenance(options, *TRAINING),
-    }
-    write_json(metrics, result)
+    measured.sort(key=lambda view: view.psnr)
+    result = Eval(
+        psnr=_mean([view.psnr for view in measured]),
+        ssim=_mean([view.ssim for view in measured]),
+        flip=_mean([view.flip for view in measured]),
+        psnr_pose_refined=(
+            _mean([view.psnr_pose_refined for view in measured]) if options.refine_poses else None
+        ),
+        views=tuple(measured),
+        held_out=views.held_out,
+        split_counts=views.split.counts(),
+        photos=len(views.scene),
+        resolution=int(views.scene.sizes.max()),
+        gaussians=len(gaussians),
+        device=device.type,
+        device_reason=device.reason,
+        seconds=round(time.monotonic() - began, 2),
+    )
+    result = stamped(result, options, *TRAINING)
+    write(metrics, result)
     return result
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    return float(np.mean(np.array(values, float)))
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,8 @@ class SeenView:
     name: str
     photo: Picture
     render: Picture
-    refined: Json  # of its pose, where that was asked for
+    psnr_refined: float | None = None  # from the pose that fits best, where that was asked for
+    moved_px: float | None = None  # how far that is
 
 
 def seen_view(views: Views, index: int, renderer: Renderer, options: EvaluateOptions) -> SeenView:
@@ -99,20 +108,28 @@ def seen_view(views: Views, index: int, renderer: Renderer, options: EvaluateOpt
     cameras, photo = views.scene, evaluate.photo_of(views, index)
     pose, K = cameras.world_to_camera[index], cameras.K[index]
     render = renderer.picture(pose, K, cameras.sizes[index])
-    found: Json = {}
-    if options.refine_poses:
-        nearer = refined(renderer, photo, pose, K, render)
-        found["psnr_pose_refined"] = evaluate.visible_psnr(nearer.picture, photo)
-        found["pose_moved_px"] = round(nearer.moved_px, 4)
-    return SeenView(cameras.names[index], photo, render, found)
+    seen = SeenView(cameras.names[index], photo, render)
+    if not options.refine_poses:
+        return seen
+    nearer = refined(renderer, photo, pose, K, render)
+    psnr = evaluate.visible_psnr(nearer.picture, photo)
+    return replace(seen, psnr_refined=psnr, moved_px=round(nearer.moved_px, 4))
 
 
-def judged_view(seen: SeenView) -> tuple[Json, dict[str, bytes]]:
+def judged_view(seen: SeenView) -> tuple[ViewFigures, dict[str, bytes]]:
     """Figures of one view, and the files of its render, photo and error map."""
     from scripts.lib.measure import evaluate
 
     render, photo = seen.render, seen.photo
-    figures = {**evaluate.likeness(render, photo), "flip": evaluate.flip(render, photo)}
+    alike = evaluate.likeness(render, photo)
     pictures = {"render": render, "photo": photo, "error": evaluate.error_map(render, photo)}
     files = {f"{seen.name}.{kind}.jpg": evaluate.jpeg(shown) for kind, shown in pictures.items()}
-    return {"name": seen.name, **figures, **seen.refined}, files
+    figures = ViewFigures(
+        name=seen.name,
+        psnr=alike["psnr"],
+        ssim=alike["ssim"],
+        flip=evaluate.flip(render, photo),
+        psnr_pose_refined=seen.psnr_refined,
+        pose_moved_px=seen.moved_px,
+    )
+    return figures, files

@@ -144,7 +144,7 @@ def test_no_later_stage_chooses_its_own_photos(program: ModuleType, tmp_path: Pa
 
 def measured(ply: Path, folder: Path, out: Path, scene: Path | None = None) -> dict[str, Any]:
     """What evaluate_splat finds."""
-    return evaluation.evaluate_splat(
+    evaluation.evaluate_splat(
         ply,
         scene or folder / "undistorted.zip",
         evaluation.EvaluateOptions(),
@@ -152,6 +152,8 @@ def measured(ply: Path, folder: Path, out: Path, scene: Path | None = None) -> d
         out / "renders.zip",
         Device("cpu", "a test"),
     )
+    found: dict[str, Any] = read_json(out / "eval.json")
+    return found
 
 
 def check(folder: Path, name: str, metrics: Path, **options: object) -> None:

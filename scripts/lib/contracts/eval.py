@@ -1,0 +1,43 @@
+"""eval.json: how like the photos that judge it a splat looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from scripts.lib.contracts.record import Measured, optional
+from scripts.lib.contracts.split import SplitCounts
+
+
+@dataclass(frozen=True)
+class ViewFigures:
+    """Figures of one view."""
+
+    name: str  # of the photo
+    psnr: float  # dB, at most 100
+    ssim: float
+    flip: float | None = None  # 0 (alike) to 1
+    psnr_pose_refined: float | None = optional()  # from the pose where the photo fits best
+    pose_moved_px: float | None = optional()  # how far that is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eval(Measured):
+    """Means over the views, and every view, the worst first."""
+
+    file: ClassVar = "eval.json"
+    stage: ClassVar = "evaluate_splat"
+
+    psnr: float  # dB
+    ssim: float
+    flip: float | None = None
+    psnr_pose_refined: float | None = None  # beside the main figure, never instead of it
+    views: tuple[ViewFigures, ...]
+    held_out: bool  # False when training has seen the views, or may have
+    split_counts: SplitCounts | None = None
+    photos: int | None = None  # of the scene
+    resolution: int  # pixels of the longer side
+    gaussians: int | None = None
+    device: str = ""
+    device_reason: str = ""
+    seconds: float | None = None
