@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from scripts.lib.contracts.record import stamped, write
 from scripts.lib.core.console import run_main, say
-from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
-from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.provenance import TRAINING
 from scripts.lib.core.threads import use_threads
 from scripts.lib.measure.clean import CleanOptions, clean_splat, sentences
 from scripts.lib.render.arguments import add_compute_arguments
@@ -32,14 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     use_threads(given.threads)
     options, began = parse_options(CleanOptions, given.options), time.monotonic()
-    result = clean_splat(
-        given.ply, given.scene, options, given.output, given.device, given.gpus
-    ) | {
-        "enabled": options.enabled,
-        **provenance(options, *TRAINING),
-        "seconds": time.monotonic() - began,
-    }
-    write_json(given.metrics, result)
+    result = clean_splat(given.ply, given.scene, options, given.output, given.device, given.gpus)
+    result = replace(result, enabled=options.enabled, seconds=time.monotonic() - began)
+    result = stamped(result, options, *TRAINING)
+    write(given.metrics, result)
     for sentence in sentences(result):
         say(sentence)
 

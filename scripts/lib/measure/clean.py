@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.contracts.clean import Clean, Filter
 from scripts.lib.core.activations import sigmoid
 from scripts.lib.core.console import UserError
 from scripts.lib.core.crop import parse_crop
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 Mask = npt.NDArray[np.bool_]
 Float = npt.NDArray[np.float64]
-Json = dict[str, Any]
 
 LONG_SIDE = 480  # pixels of the views that tell what was seen; more shows no more Gaussians
 FILTERS = ("transparent", "unseen", "far", "needle", "sheet")
@@ -104,7 +104,7 @@ def cropped(means: Float, crop: dict[str, Any]) -> Mask:
 
 def clean(
     gaussians: Gaussians, ply: Path, scene_path: Path, options: CleanOptions, device: str
-) -> tuple[Gaussians, Json]:
+) -> tuple[Gaussians, Clean]:
     """The Gaussians worth keeping, and the numbers: each filter is tried and kept if it does no harm.
 
     Raises UserError when filters and crop together leave nothing.
@@ -116,7 +116,7 @@ def clean(
             f" {gaussians.means.min(0).round(2).tolist()} to {gaussians.means.max(0).round(2).tolist()}"
         )
     kept = np.ones(len(gaussians), bool)
-    result: Json = {"filters": {}}
+    result = None
     if options.enabled:
         kept, result = filtered(gaussians, ply, scene_path, options, device)
     if not (kept & inside).any():
@@ -126,17 +126,22 @@ def clean(
             " clean_splat.enabled to false"
         )
     kept &= inside
-    counts = {
-        "gaussians_before": len(gaussians),
-        "gaussians_after": int(kept.sum()),
-        "cropped": int((~inside).sum()),
-    }
-    return gaussians.take(kept), counts | result
+    made = replace(
+        result or unchanged(len(gaussians)),
+        gaussians_after=int(kept.sum()),
+        cropped=int((~inside).sum()),
+    )
+    return gaussians.take(kept), made
+
+
+def unchanged(count: int) -> Clean:
+    """The numbers of a splat of which nothing was left out yet."""
+    return Clean(gaussians_before=count, gaussians_after=count, filters={})
 
 
 def filtered(
     gaussians: Gaussians, ply: Path, scene_path: Path, options: CleanOptions, device: str
-) -> tuple[Mask, Json]:
+) -> tuple[Mask, Clean]:
     """Which Gaussians (N,) stay after each filter that does the steering views no harm, and the numbers.
 
     Not the views that were trained on: there, a floater that only one of them sees was put to make that
@@ -153,12 +158,13 @@ def filtered(
 
     masks = suspects_of(gaussians, ply, scene_path, views.split.trained, options, device)
     kept, numbers = tried(gaussians, masks, quality, options.max_drop_db)
-    return kept, numbers | {
-        "held_out": views.held_out,
-        "measured_on": "steering" if views.split.steering else "trained",
-        "views": views.names,
-        "split_counts": views.split.counts(),
-    }
+    return kept, replace(
+        numbers,
+        held_out=views.held_out,
+        measured_on="steering" if views.split.steering else "trained",
+        views=tuple(views.names),
+        split_counts=views.split.counts(),
+    )
 
 
 def suspects_of(
@@ -184,22 +190,22 @@ def tried(
     masks: Mapping[str, Mask],
     quality: Callable[[Gaussians], float],
     max_drop_db: float,
-) -> tuple[Mask, Json]:
+) -> tuple[Mask, Clean]:
     """Who stays (N,), and the numbers: a filter is kept if `quality` falls by at most `max_drop_db`."""
     before = now = quality(gaussians)
-    kept, filters = np.ones(len(gaussians), bool), {}
+    kept, filters = np.ones(len(gaussians), bool), dict[str, Filter]()
     for name in FILTERS:
         trial = kept & ~masks[name]
         count = int((kept & ~trial).sum())
-        entry: Json = {"count": count, "applied": False}
+        filters[name] = Filter(count, applied=False)
         if count and trial.any():
             psnr = quality(gaussians.take(trial))
-            entry["psnr"] = psnr
-            if psnr >= now - max_drop_db:
+            harmless = psnr >= now - max_drop_db
+            filters[name] = Filter(count, harmless, psnr)
+            if harmless:
                 kept, now = trial, psnr
-                entry["applied"] = True
-        filters[name] = entry
-    return kept, {"psnr_before": before, "psnr_after": now, "filters": filters}
+    numbers = replace(unchanged(len(gaussians)), filters=filters)
+    return kept, replace(numbers, psnr_before=before, psnr_after=now)
 
 
 def clean_splat(
@@ -209,7 +215,7 @@ def clean_splat(
     output: Path,
     device: str = "auto",
     gpus: int = 0,
-) -> Json:
+) -> Clean:
     """Write the splat worth keeping of `ply` to `output`, with its training note; the numbers of clean.json.
 
     Views are rendered on `device` as `on_device` takes it, with `gpus` that a scheduler gave. With nothing to
@@ -219,26 +225,25 @@ def clean_splat(
     if not options.enabled and not options.crop:
         with replacing(output) as temporary:
             shutil.copyfile(ply, temporary)
-        count = len(gaussians)
-        return {"gaussians_before": count, "gaussians_after": count, "filters": {}}
+        return unchanged(len(gaussians))
     from scripts.lib.render.device import on_device
 
     with on_device(device, gpus) as used:
         kept, result = clean(gaussians, ply, scene, options, used.type)
     note = read_note(ply)
     write_ply(output, kept, (note.comment(),) if note else ())
-    return result | {"device": used.type, "device_reason": used.reason}
+    return replace(result, device=used.type, device_reason=used.reason)
 
 
-def sentences(result: Mapping[str, Any]) -> list[str]:
+def sentences(result: Clean) -> list[str]:
     """What was left out, and which filters were not applied, from the numbers of clean.json."""
-    filters = result["filters"].items()
-    out = result["gaussians_before"] - result["gaussians_after"]
-    said = ", ".join(f"{entry['count']} {name}" for name, entry in filters if entry["applied"])
+    filters = result.filters.items()
+    out = result.gaussians_before - result.gaussians_after
+    said = ", ".join(f"{entry.count} {name}" for name, entry in filters if entry.applied)
     return [
-        f"{out} of {result['gaussians_before']} Gaussians left out{': ' + said if said else ''}"
+        f"{out} of {result.gaussians_before} Gaussians left out{': ' + said if said else ''}"
     ] + [
-        f"not applied, for it would hurt: {name} ({entry['count']}, to {entry['psnr']:.2f} dB)"
+        f"not applied, for it would hurt: {name} ({entry.count}, to {entry.psnr:.2f} dB)"
         for name, entry in filters
-        if entry["count"] and not entry["applied"] and "psnr" in entry
+        if entry.count and not entry.applied and entry.psnr is not None
     ]
