@@ -10,10 +10,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.contracts.record import stamped, write
 from scripts.lib.core.console import UserError, run_main
-from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
-from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.provenance import TRAINING
 from scripts.lib.core.threads import use_threads
 from scripts.lib.encode.compress import compress_splat
 from scripts.lib.encode.formats import CompressOptions, Files
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError("--mobile is chosen by measured loss; give --scene undistorted.zip too")
     made = compress_splat(given.ply, given.scene, files, options, given.device, given.gpus)
     if given.metrics:
-        write_json(given.metrics, made | provenance(options, *TRAINING, "pillow"))
+        write(given.metrics, stamped(made, options, *TRAINING, "pillow"))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for effort in EFFORTS:
                 more = compress.with_effort(options, effort, len(gaussians))
                 target = path.with_suffix(".sog")
-                size = compress.write("sog", target, gaussians, more, rounding)["bytes"]
+                size = compress.write("sog", target, gaussians, more, rounding).bytes
                 again = pictures(decode(target), gaussians)
                 kept = np.mean([psnr(a, b) for a, b in zip(again, whole, strict=True)])
                 lost = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,14 +100,11 @@ class Try:
         """About how large its file will be, like `Reduction.weight`."""
         return self.item.weight(self.effort) - self.item.keep * ROUNDING_SAVES[self.rounding]
 
-    def as_json(self) -> dict[str, Any]:
-        """What it is, for compress.json."""
-        return {
-            "sh_degree": self.item.degree,
-            "keep": self.item.keep,
-            "effort": self.effort,
-            "rounding": self.rounding,
-        }
+    @property
+    def name(self) -> str:
+        """A file's name that tells it from all others."""
+        values = (self.item.degree, self.item.keep, self.effort, self.rounding)
+        return "_".join(f"{value:g}" for value in values)
 
 
 @dataclass(frozen=True)

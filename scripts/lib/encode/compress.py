@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from scripts.lib.contracts.compress import Compress
 from scripts.lib.core.console import say
 from scripts.lib.encode import formats, search
 from scripts.lib.encode.codecs import decode
@@ -19,7 +20,7 @@ def compress_splat(
     options: formats.CompressOptions,
     device: str = "auto",
     gpus: int = 0,
-) -> dict[str, Any]:
+) -> Compress:
     """Write `files` from the splat in `ply`, any format that is read; return the numbers of compress.json.
 
     With a `scene` (undistorted.zip) all but the compressed PLY are fitted to limits on the loss, measured on
@@ -31,28 +32,27 @@ def compress_splat(
     source_degree = gaussians.sh_degree
     gaussians = formats.with_degree(gaussians, options.sh_degree)
     say(f"{ply}: {len(gaussians):,} Gaussians, SH degree {gaussians.sh_degree}")
-    measured: dict[str, Any] = {}
+    made = Compress(
+        gaussians=len(gaussians),
+        sh_degree=gaussians.sh_degree,
+        source_sh_degree=source_degree,
+        source_bytes=ply.stat().st_size if ply.is_file() else None,
+        formats={},
+        seconds=0.0,
+    )
     plain = {"compressed_ply": files.compressed_ply}
     if scene is None:
         plain = {"sog": files.sog, "spz": files.spz} | plain
     else:
-        measured = fitted(gaussians, ply, scene, files, options, device, gpus)
+        made = fitted(gaussians, ply, scene, files, options, device, gpus, made)
     written = {
         name: formats.write(name, path, gaussians, options)
         for name, path in plain.items()
         if path is not None
     }
     if files.lod is not None and scene is None:
-        measured["lod"] = formats.write_lod(files.lod, gaussians, options)
-    return {
-        "gaussians": len(gaussians),
-        "sh_degree": gaussians.sh_degree,
-        "source_sh_degree": source_degree,
-        "source_bytes": ply.stat().st_size if ply.is_file() else None,
-        "formats": written,
-        **measured,
-        "seconds": time.monotonic() - began,
-    }
+        made = replace(made, lod=formats.write_lod(files.lod, gaussians, options))
+    return replace(made, formats=written, seconds=time.monotonic() - began)
 
 
 def fitted(
@@ -63,10 +63,11 @@ def fitted(
     options: formats.CompressOptions,
     device: str,
     gpus: int,
-) -> dict[str, Any]:
+    made: Compress,
+) -> Compress:
     """`search.targets` on a device, and which it was."""
     from scripts.lib.render.device import on_device
 
     with on_device(device, gpus) as used:
-        found = search.targets(gaussians, ply, scene, options, used.type, files)
-    return found | {"device": used.type, "device_reason": used.reason}
+        found = search.targets(gaussians, ply, scene, options, used.type, files, made)
+    return replace(found, device=used.type, device_reason=used.reason)

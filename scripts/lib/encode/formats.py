@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from scripts.lib.contracts import compress as told
+from scripts.lib.contracts.compress import Levels
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import add_to_zip, replacing, writing_zip
 from scripts.lib.encode import codecs, lod
@@ -113,7 +114,7 @@ def sog_options(options: CompressOptions, rounding: int = 0) -> sog.SogOptions:
 
 def write_lod(
     path: Path, gaussians: Gaussians, options: CompressOptions, rounding: int = 0
-) -> dict[str, Any]:
+) -> Levels:
     """The streamed form as a stored zip, empty for a scene too small to need one; returns its size."""
     wanted = options.stream_from and len(gaussians) >= options.stream_from
     count = 0
@@ -121,7 +122,7 @@ def write_lod(
         for name, data in lod.files(gaussians, sog_options(options, rounding)) if wanted else ():
             add_to_zip(archive, name, data)
             count += 1
-    return {"files": count, "bytes": path.stat().st_size}
+    return Levels(files=count, bytes=path.stat().st_size)
 
 
 def encoder(
@@ -177,7 +178,7 @@ def clip(name: str, gaussians: Gaussians) -> Gaussians:
 
 def write(
     name: str, path: Path, gaussians: Gaussians, options: CompressOptions, rounding: int = 0
-) -> dict[str, Any]:
+) -> told.Encoded:
     """Encode to `path`, decode that file, compare, and only then let it take its name.
 
     Returns bytes, seconds, errors against the source and counts of clipped values.
@@ -196,10 +197,10 @@ def write(
         except ValueError as error:
             raise RuntimeError(f"{path} did not survive its own decoder: {error}") from None
     say(f"{path.name}: {len(encoded.data):,} bytes in {seconds:.1f} s, read back and checked")
-    return {
-        "bytes": len(encoded.data),
-        "bytes_per_gaussian": len(encoded.data) / len(gaussians),
-        "seconds": seconds,
-        "errors": found,
-        "clipped": encoded.clipped,
-    }
+    return told.Encoded(
+        bytes=len(encoded.data),
+        bytes_per_gaussian=len(encoded.data) / len(gaussians),
+        seconds=seconds,
+        errors=found,
+        clipped=encoded.clipped,
+    )

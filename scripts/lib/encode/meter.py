@@ -6,11 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.contracts.compress import Compress
 from scripts.lib.splat.gaussians import Gaussians
 
 LONG_SIDE = 480  # pixels of the training views that tell how much each Gaussian is seen
@@ -42,15 +42,6 @@ class Measured:
     def loss_db(self) -> float:
         """The dB that it loses."""
         return self.whole.lost(self.quality)
-
-    def as_json(self) -> dict[str, float]:
-        """Its figures for compress.json."""
-        return {
-            "psnr": self.quality.steering,
-            "delta_psnr": self.quality.steering - self.whole.steering,
-            "delta_psnr_trained": self.quality.trained - self.whole.trained,
-            "loss_db": self.loss_db,
-        }
 
 
 class Meter:
@@ -118,14 +109,15 @@ class Meter:
         """A splat against the whole one on all views that steer."""
         return Measured(self.quality(some), self.whole)
 
-    def as_json(self) -> dict[str, Any]:
-        """What was measured on, for compress.json."""
-        return {
-            "psnr": self.whole.steering,
-            "held_out": self.views.held_out,
-            "measured_on": "steering" if self.views.split.steering else "trained",
-            "views": self.views.names,
-            "views_compared": self.few.names,
-            "views_trained": self.trained.names,
-            "split_counts": self.views.split.counts(),
-        }
+    def told_to(self, made: Compress) -> Compress:
+        """compress.json with what was measured on."""
+        return dataclasses.replace(
+            made,
+            psnr=self.whole.steering,
+            held_out=self.views.held_out,
+            measured_on="steering" if self.views.split.steering else "trained",
+            views=tuple(self.views.names),
+            views_compared=tuple(self.few.names),
+            views_trained=tuple(self.trained.names),
+            split_counts=self.views.split.counts(),
+        )

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from scripts.lib.contracts.compress import Compress, Target, Tried
 from scripts.lib.core.console import say
 from scripts.lib.core.files import replacing
 from scripts.lib.core.threads import threads
@@ -49,15 +49,22 @@ class Attempt:
     written: Written
     measured: Measured
 
-    def as_json(self) -> dict[str, Any]:
+    def told(self) -> Tried:
         """What it is and how far it is from the whole splat, for compress.json."""
-        return {
-            **self.of.as_json(),
-            "gaussians": self.written.gaussians,
-            "bytes": self.written.bytes,
-            "seconds": self.written.seconds,
-            **self.measured.as_json(),
-        }
+        now, whole = self.measured.quality, self.measured.whole
+        return Tried(
+            sh_degree=self.of.item.degree,
+            keep=self.of.item.keep,
+            effort=self.of.effort,
+            rounding=self.of.rounding,
+            gaussians=self.written.gaussians,
+            bytes=self.written.bytes,
+            seconds=self.written.seconds,
+            psnr=now.steering,
+            delta_psnr=now.steering - whole.steering,
+            delta_psnr_trained=now.trained - whole.trained,
+            loss_db=self.measured.loss_db,
+        )
 
 
 class Attempts:
@@ -85,11 +92,10 @@ class Attempts:
 
     def _write(self, one: budget.Try) -> Written:
         some = budget.reduced(self.gaussians, self.meter.importance, one.item.degree, one.item.keep)
-        name = "_".join(f"{value:g}" for value in one.as_json().values())
-        path = self.folder / f"{name}.sog"
+        path = self.folder / f"{one.name}.sog"
         more = formats.with_effort(self.options, one.effort, len(some))
         numbers = formats.write("sog", path, some, more, one.rounding)
-        return Written(path, len(some), numbers["bytes"], numbers["seconds"])
+        return Written(path, len(some), numbers.bytes, numbers.seconds)
 
     def _measure(self, one: budget.Try, written: Written) -> None:
         self.tried[one] = Attempt(one, written, self.meter.compared(decode(written.path)))
@@ -130,7 +136,7 @@ class Attempts:
         limit_db: float,
         front: list[budget.Reduction],
         costs: budget.Costs,
-    ) -> dict[str, Any]:
+    ) -> Target:
         """Write the lightest file that keeps the limit to `output`; what it is, for compress.json."""
         richer = formats.richer_efforts(self.options, budget.RICHER, len(self.gaussians))
         budget.search(front, costs, limit_db, lambda one: self.made(one).measured.loss_db, richer)
@@ -143,12 +149,13 @@ class Attempts:
             f" {best.written.bytes:,} bytes, {lost:.2f} dB lost"
             + ("" if lost <= limit_db else f", which misses the limit of {limit_db} dB")
         )
-        return {**best.as_json(), "limit_db": limit_db, "within_limit": lost <= limit_db}
+        told = dataclasses.asdict(best.told())
+        return Target(**told, limit_db=limit_db, within_limit=lost <= limit_db)
 
-    def rate(self) -> list[dict[str, Any]]:
+    def rate(self) -> tuple[Tried, ...]:
         """Every attempt, lightest first: the curve of bytes against dB."""
         every = sorted(self.tried.values(), key=lambda attempt: attempt.written.bytes)
-        return [attempt.as_json() for attempt in every]
+        return tuple(attempt.told() for attempt in every)
 
 
 def smallest_palette(front: list[budget.Reduction]) -> budget.Try:
@@ -163,16 +170,17 @@ def targets(
     options: formats.CompressOptions,
     device: str,
     files: formats.Files,
-) -> dict[str, Any]:
+    made: Compress,
+) -> Compress:
     """Write the SOGs of `files`, each as light as its limit on the loss allows, the SPZ with as many bits of
     its harmonics as the desktop's limit takes, and the levels of detail with as large palettes.
 
-    Returns what was chosen, every attempt, and the curve of bytes against dB. The last attempt stands
-    even when it is above the limit: check_codecs is the gate, on views that this never looks at.
+    Returns `made` with what was chosen, every attempt, and the curve of bytes against dB. The last attempt
+    stands even when it is above the limit: check_codecs is the gate, on views that this never looks at.
     """
     meter = Meter(gaussians, ply, scene_path, device)
     front = budget.explore(gaussians, meter.importance, lambda some: meter.compared(some).loss_db)
-    found: dict[str, Any] = {}
+    found: dict[str, Target | None] = {}
     with tempfile.TemporaryDirectory() as folder:
         attempts = Attempts(gaussians, meter, options, Path(folder))
         # Those that are tried whatever comes out, first.
@@ -192,18 +200,17 @@ def targets(
     if files.lod is not None:
         found["stream"] = streamed(gaussians, files.lod, options, meter.loss, costs.rounding)
     chosen = {name: entry for name, entry in found.items() if entry}
-    return {"targets": chosen, "rate": attempts.rate(), **meter.as_json()}
+    return dataclasses.replace(meter.told_to(made), targets=chosen, rate=attempts.rate())
 
 
-def first_within(limit_db: float, tries: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The first of `tries` whose loss_db keeps the limit, else the last, and whether it does; {} of none.
+def first_within(tries: Iterable[Target]) -> Target | None:
+    """The first of `tries` that keeps its limit, else the last; None of none.
 
     Each try writes the file anew when it is asked for, so that what comes back is what lies there.
     """
-    tried: dict[str, Any] = {}
-    for entry in tries:
-        tried = entry | {"limit_db": limit_db, "within_limit": entry["loss_db"] <= limit_db}
-        if tried["within_limit"]:
+    tried = None
+    for tried in tries:
+        if tried.within_limit:
             break
     return tried
 
@@ -213,22 +220,28 @@ def archive(
     path: Path,
     options: formats.CompressOptions,
     loss_of: Callable[[Path], float],
-) -> dict[str, Any]:
+) -> Target | None:
     """Write the SPZ: the reference encoder's few bits of harmonics where they do, else more of them."""
     bits = (options.spz_sh1_bits, options.spz_sh_rest_bits)
     ladder = [bits] + [more for more in SPZ_BITS if more > bits and gaussians.sh_degree]
 
-    def written(first: int, rest: int) -> dict[str, Any]:
-        more = dataclasses.replace(options, spz_sh1_bits=first, spz_sh_rest_bits=rest)
-        return {
-            "bytes": formats.write("spz", path, gaussians, more)["bytes"],
-            "gaussians": len(gaussians),
-            "sh_degree": gaussians.sh_degree,
-            "sh_bits": [first, rest],
-            "loss_db": loss_of(path),
-        }
+    limit = options.desktop_loss_db
 
-    return first_within(options.desktop_loss_db, (written(*pair) for pair in ladder))
+    def written(first: int, rest: int) -> Target:
+        more = dataclasses.replace(options, spz_sh1_bits=first, spz_sh_rest_bits=rest)
+        size = formats.write("spz", path, gaussians, more).bytes
+        loss = loss_of(path)
+        return Target(
+            bytes=size,
+            gaussians=len(gaussians),
+            sh_degree=gaussians.sh_degree,
+            sh_bits=(first, rest),
+            loss_db=loss,
+            limit_db=limit,
+            within_limit=loss <= limit,
+        )
+
+    return first_within(written(*pair) for pair in ladder)
 
 
 def streamed(
@@ -237,8 +250,8 @@ def streamed(
     options: formats.CompressOptions,
     loss_of: Callable[[Gaussians], float],
     rounding_db: Sequence[float],
-) -> dict[str, Any]:
-    """Write the levels of detail with palettes large enough for the finest one; {} for a small scene.
+) -> Target | None:
+    """Write the levels of detail with palettes large enough for the finest one; None for a small scene.
 
     rounding_db: what each rounding loses by itself. Tries that it alone makes miss the limit are left out.
     """
@@ -251,20 +264,26 @@ def streamed(
         and (rounding == 0 or rounding_db[rounding] <= options.desktop_loss_db)
     ]
 
-    def tries() -> Iterator[dict[str, Any]]:
+    limit = options.desktop_loss_db
+
+    def tries() -> Iterator[Target]:
         for effort, rounding in ladder:
             more = formats.with_effort(options, effort, part)
             numbers = formats.write_lod(path, gaussians, more, rounding)
             levels = lod.read(path)
             if not levels:
                 return
-            yield {
-                **numbers,
-                "gaussians": len(levels[0].gaussians),
-                "sh_degree": gaussians.sh_degree,
-                "effort": effort,
-                "rounding": rounding,
-                "loss_db": loss_of(levels[0].gaussians),
-            }
+            loss = loss_of(levels[0].gaussians)
+            yield Target(
+                files=numbers.files,
+                bytes=numbers.bytes,
+                gaussians=len(levels[0].gaussians),
+                sh_degree=gaussians.sh_degree,
+                effort=effort,
+                rounding=rounding,
+                loss_db=loss,
+                limit_db=limit,
+                within_limit=loss <= limit,
+            )
 
-    return first_within(options.desktop_loss_db, tries())
+    return first_within(tries())
