@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
             device,
             args.compressed,
         )
-    for sentence in sentences(result["formats"]):
+    for sentence in sentences(result.formats):
         say(sentence)
 
 

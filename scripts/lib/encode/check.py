@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from scripts.lib.contracts.codecs import Codecs, Level, Shipped, WorstView
+from scripts.lib.contracts.compress import Compress
+from scripts.lib.contracts.record import read, stamped, write
 from scripts.lib.core.console import Progress, UserError
-from scripts.lib.core.files import read_json, write_json
-from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.provenance import TRAINING
 from scripts.lib.encode import lod
 from scripts.lib.encode.codecs import decode
 from scripts.lib.splat.gaussians import Gaussians, read_ply
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from scripts.lib.render.device import Device
     from scripts.lib.render.renderer import Picture
 
-Json = dict[str, Any]
+
 # FLIP takes a second of a core for half a megapixel, ten times what all else does, in each of nine files.
 FLIP_VIEWS = 12
 
@@ -59,24 +61,34 @@ class Judge:
         self.views, self.device = views, device
         self.photos = [evaluate.photo_of(views, index) for index in views.indices]
         self.original = self._renders(read_ply(ply))
+        self._original_alike = evaluate.likenesses(self.original, self.photos)
+        self.reference = evaluate.mean(self._original_alike, "psnr")  # dB of the PLY
 
     def _renders(self, gaussians: Gaussians) -> list[Picture]:
         from scripts.lib.measure import evaluate
 
         return list(evaluate.render_views(gaussians, self.views, self.device))
 
-    def trained(self, gaussians: Gaussians) -> Json:
-        """Numbers of the trained splat itself."""
-        return self._numbers(gaussians, self.original)
+    def trained(self, gaussians: Gaussians, size: int) -> Level:
+        """Numbers of the trained splat itself, in a file of so many bytes."""
+        return self._numbers(gaussians, self.original, self._original_alike, size)
 
-    def decoded(self, gaussians: Gaussians) -> Json:
-        """Numbers of a decoded file."""
-        return self._numbers(gaussians, self._renders(gaussians))
-
-    def _numbers(self, gaussians: Gaussians, renders: list[Picture]) -> Json:
+    def decoded(self, gaussians: Gaussians, size: int) -> Level:
+        """Numbers of a decoded file of so many bytes."""
         from scripts.lib.measure import evaluate
 
-        seen = evaluate.likenesses(renders, self.photos)
+        renders = self._renders(gaussians)
+        return self._numbers(gaussians, renders, evaluate.likenesses(renders, self.photos), size)
+
+    def _numbers(
+        self,
+        gaussians: Gaussians,
+        renders: list[Picture],
+        seen: Sequence[Mapping[str, float]],
+        size: int,
+    ) -> Level:
+        from scripts.lib.measure import evaluate
+
         kept = [evaluate.visible_psnr(*pair) for pair in zip(renders, self.original, strict=True)]
         names = self.views.names
         worst = min(range(len(names)), key=lambda i: seen[i]["psnr"])
@@ -84,15 +96,18 @@ class Judge:
             evaluate.flip(renders[i], self.photos[i])
             for i in evaluate.spread(len(names), FLIP_VIEWS)
         ]
-        return {
-            "gaussians": len(gaussians),
-            "sh_degree": gaussians.sh_degree,
-            "psnr": evaluate.mean(seen, "psnr"),
-            "ssim": evaluate.mean(seen, "ssim"),
-            "flip": sum(apart) / len(apart),
-            "psnr_to_ply": sum(kept) / len(kept),
-            "worst_view": {"name": names[worst], **seen[worst]},
-        }
+        psnr = evaluate.mean(seen, "psnr")
+        return Level(
+            bytes=size,
+            gaussians=len(gaussians),
+            sh_degree=gaussians.sh_degree,
+            psnr=psnr,
+            ssim=evaluate.mean(seen, "ssim"),
+            flip=sum(apart) / len(apart),
+            psnr_to_ply=sum(kept) / len(kept),
+            worst_view=WorstView(names[worst], seen[worst]["psnr"], seen[worst]["ssim"]),
+            delta_psnr=psnr - self.reference,
+        )
 
 
 def check_codecs(
@@ -103,7 +118,7 @@ def check_codecs(
     metrics: Path,
     device: Device,
     compressed: Path | None = None,
-) -> Json:
+) -> Codecs:
     """Measure `encoded` against `ply` and the photos; write and return the metrics.
 
     `compressed` is compress_splat's own JSON: what was chosen, and its curve of bytes against dB.
@@ -111,80 +126,90 @@ def check_codecs(
     """
     from scripts.lib.measure import evaluate
 
+    made = read(Compress, compressed) if compressed else None
     views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE, options.resolution)
     formats = measured(ply, encoded, Judge(ply, views, device.type))
     failed = too_lossy(formats, options)
-    made = read_json(compressed) if compressed else {}
-    result = {
-        "formats": formats,
-        "max_loss_db": options.max_loss_db,
-        "max_mobile_loss_db": options.max_mobile_loss_db,
-        "passed": not failed,
-        "held_out": views.held_out,
-        "split_counts": views.split.counts(),
-        "views": views.names,
-        "flip_views": min(FLIP_VIEWS, len(views.indices)),  # spread over `views`
-        "resolution": int(views.scene.sizes.max()),
-        "device": device.type,
-        "device_reason": device.reason,
-        "targets": made.get("targets", {}),
-        "rate": made.get("rate", []),
-        **provenance(options, *TRAINING),
-    }
-    write_json(metrics, result)
+    result = Codecs(
+        formats=formats,
+        max_loss_db=options.max_loss_db,
+        max_mobile_loss_db=options.max_mobile_loss_db,
+        passed=not failed,
+        held_out=views.held_out,
+        split_counts=views.split.counts(),
+        views=tuple(views.names),
+        flip_views=min(FLIP_VIEWS, len(views.indices)),
+        resolution=int(views.scene.sizes.max()),
+        device=device.type,
+        device_reason=device.reason,
+        targets=(made and made.targets) or {},
+        rate=(made and made.rate) or (),
+    )
+    result = stamped(result, options, *TRAINING)
+    write(metrics, result)
     if failed:
         refuse(failed[0], formats[failed[0]], options)
     return result
 
 
-def measured(ply: Path, encoded: Sequence[Path], judge: Judge) -> dict[str, Json]:
+def measured(ply: Path, encoded: Sequence[Path], judge: Judge) -> dict[str, Shipped]:
     """Numbers of the trained splat and of every file by its format, each with its loss against the PLY."""
     progress = Progress("check_codecs", len(encoded) + 1)
-    formats: dict[str, Json] = {}
+    formats: dict[str, Shipped] = {}
     for done, path in enumerate((ply, *encoded), 1):
-        kind = format_of(path)
-        facts = {"file": path.name, "bytes": path.stat().st_size}
+        kind, size = format_of(path), path.stat().st_size
         if path == ply:
-            formats[kind] = {**facts, **judge.trained(read_ply(ply))}
+            formats[kind] = shipped(path, judge.trained(read_ply(ply), size))
         elif kind == "lod":
-            levels = [
-                {"bytes": level.bytes, **judge.decoded(level.gaussians)} for level in lod.read(path)
-            ]
+            levels = tuple(judge.decoded(level.gaussians, level.bytes) for level in lod.read(path))
             if levels:  # a small scene has none
                 # What a visitor sees in the end is the finest level; the others come before it.
-                formats[kind] = {**levels[0], **facts, "levels": levels}
+                formats[kind] = replace(shipped(path, levels[0]), bytes=size, levels=levels)
         else:
-            formats[kind] = {**facts, **judge.decoded(decode(path))}
+            formats[kind] = shipped(path, judge.decoded(decode(path), size))
         progress.update(done, path.name)
-    reference = formats["ply"]["psnr"]
-    for numbers in (*formats.values(), *formats.get("lod", {}).get("levels", [])):
-        numbers["delta_psnr"] = numbers["psnr"] - reference
     return formats
 
 
-def too_lossy(formats: dict[str, Json], options: CheckOptions) -> list[str]:
+def shipped(path: Path, numbers: Level) -> Shipped:
+    """The numbers of a file that ships."""
+    return Shipped(
+        file=path.name,
+        bytes=numbers.bytes,
+        gaussians=numbers.gaussians,
+        sh_degree=numbers.sh_degree,
+        psnr=numbers.psnr,
+        ssim=numbers.ssim,
+        flip=numbers.flip,
+        psnr_to_ply=numbers.psnr_to_ply,
+        worst_view=numbers.worst_view,
+        delta_psnr=numbers.delta_psnr,
+    )
+
+
+def too_lossy(formats: Mapping[str, Shipped], options: CheckOptions) -> list[str]:
     """Formats that lose more than they may."""
     return [
         name
         for name, option in LIMITS.items()
-        if name in formats and -formats[name]["delta_psnr"] > getattr(options, option)
+        if name in formats and -formats[name].delta_psnr > getattr(options, option)
     ]
 
 
-def refuse(name: str, numbers: Json, options: CheckOptions) -> None:
+def refuse(name: str, numbers: Shipped, options: CheckOptions) -> None:
     """Raise UserError for a format that loses too much."""
     option = LIMITS[name]
     raise UserError(
-        f"{numbers['file']} loses {-numbers['delta_psnr']:.2f} dB against the PLY on the"
+        f"{numbers.file} loses {-numbers.delta_psnr:.2f} dB against the PLY on the"
         f" photos that judge, more than the limit of {getattr(options, option)} dB, although compress_splat"
         f" tried its better settings; raise compress_splat.palette or check_codecs.{option}"
     )
 
 
-def sentences(formats: dict[str, Json]) -> Iterator[str]:
+def sentences(formats: Mapping[str, Shipped]) -> Iterator[str]:
     """A line for each format."""
     for name, numbers in formats.items():
         yield (
-            f"{name}: {numbers['bytes'] / 1e6:.2f} MB, PSNR {numbers['psnr']:.2f} dB"
-            f" ({numbers['delta_psnr']:+.2f} dB against the PLY)"
+            f"{name}: {numbers.bytes / 1e6:.2f} MB, PSNR {numbers.psnr:.2f} dB"
+            f" ({numbers.delta_psnr:+.2f} dB against the PLY)"
         )
