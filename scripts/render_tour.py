@@ -10,10 +10,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.contracts.record import stamped, write
+from scripts.lib.contracts.tour import Film
 from scripts.lib.core.console import run_main, say
-from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
-from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.provenance import TRAINING
 from scripts.lib.core.threads import use_threads
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.visit.tour_film import TourOptions, film_tour
@@ -38,8 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with on_device(given.device, given.gpus) as device:
         frames = film_tour(given.ply, given.view, options, given.film, given.stops, device.type)
     if given.metrics:
-        made = {"frames": frames, "bytes": given.film.stat().st_size}
-        write_json(given.metrics, made | provenance(options, *TRAINING, "av"))
+        made = Film(frames=frames, bytes=given.film.stat().st_size)
+        write(given.metrics, stamped(made, options, *TRAINING, "av"))
     say(f"{given.film}: {frames} frames, {given.film.stat().st_size / 1e6:.1f} MB")
 
 
