@@ -9,9 +9,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.contracts.record import stamped, write
 from scripts.lib.core.console import run_main, say
-from scripts.lib.core.files import write_bytes, write_json
-from scripts.lib.core.provenance import TRAINING, provenance
+from scripts.lib.core.files import write_bytes
+from scripts.lib.core.provenance import TRAINING
 from scripts.lib.core.threads import use_threads
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.scene.scene import load_scene
@@ -42,10 +43,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         picture = poster.render(gaussians, view.world_to_camera, K, device=device.type)
     data = poster.jpeg(picture)
     write_bytes(arguments.output, data)
-    write_json(arguments.view, visit | provenance({}, *TRAINING))
+    write(arguments.view, stamped(visit, {}, *TRAINING))
     say(f"the visit starts where {view.name} was taken; poster of {len(data) / 1000:.0f} kB")
-    if visit["tour"]:
-        stops, seconds = len(visit["tour"]["stops"]), visit["tour"]["times"][-1]
+    if visit.tour:
+        stops, seconds = len(visit.tour.stops), visit.tour.times[-1]
         say(f"a tour of {seconds:.0f} s past {stops} views, clear of everything solid")
     else:
         say("no tour: no free way joins two capture views")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,16 +33,6 @@ class StartView:
     def intrinsics(self, width: int, height: int) -> Float:
         """K (3, 3) for a picture of that size, principal point in the middle."""
         return intrinsics(self.fov, width, height)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for view.json."""
-        return {
-            "name": self.name,
-            "position": self.position.tolist(),
-            "target": self.target.tolist(),
-            "fov": self.fov,
-            "world_to_camera": self.world_to_camera.tolist(),
-        }
 
 
 def intrinsics(fov: float, width: int, height: int) -> Float:

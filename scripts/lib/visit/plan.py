@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 
+from scripts.lib.contracts.georef import Matrix, Three
+from scripts.lib.contracts.view import View
 from scripts.lib.core.console import UserError
 from scripts.lib.scene import start_view
 from scripts.lib.scene.scene import Scene
@@ -17,8 +19,8 @@ from scripts.lib.visit import surroundings, tour
 SIGHTS = 200  # points that tell what is hidden from a camera
 
 
-def plan_visit(gaussians: Gaussians, scene: Scene) -> tuple[StartView, dict[str, Any]]:
-    """The start view and view.json: its own keys, with `tour` (or null), `limits` and `map` beside.
+def plan_visit(gaussians: Gaussians, scene: Scene) -> tuple[StartView, View]:
+    """The start view, and view.json with tour, limits and map beside it.
 
     Raises UserError when the scene has no points.
     """
@@ -40,11 +42,16 @@ def plan_visit(gaussians: Gaussians, scene: Scene) -> tuple[StartView, dict[str,
         distances,
         space,
     )
-    return view, {
-        **view.as_json(),
-        "tour": None if planned is None else planned.as_json(),
-        "limits": surroundings.limits(centres, points),
-        "map": surroundings.photo_map(
-            centres, cameras[:, 2, :3], np.asarray(distances), points, scene.colours
-        ),
-    }
+    plan = surroundings.photo_map(
+        centres, cameras[:, 2, :3], np.asarray(distances), points, scene.colours
+    )
+    return view, View(
+        name=view.name,
+        position=cast(Three, tuple(view.position.tolist())),
+        target=cast(Three, tuple(view.target.tolist())),
+        fov=view.fov,
+        world_to_camera=cast(Matrix, tuple(map(tuple, view.world_to_camera.tolist()))),
+        tour=None if planned is None else planned.keyframes(),
+        limits=surroundings.limits(centres, points),
+        map=plan,
+    )

@@ -5,12 +5,11 @@ Everything is relative to the scene's own frame; nothing here says where on Eart
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from scripts.lib.contracts.view import Ground, Limits, PhotoMap
 from scripts.lib.scene.start_view import core_of
 
 Float = npt.NDArray[np.float64]
@@ -29,7 +28,7 @@ def box_of(centres: Float, points: Float, margin: float = 0.15) -> tuple[Float, 
     return low - margin * size, high + margin * size
 
 
-def ground(centres: Float, points: Float) -> dict[str, Any]:
+def ground(centres: Float, points: Float) -> Ground:
     """Height of the ground on a grid: `x`, `y` of its first cell's centre, `step`, `columns`, `heights`.
 
     A cell's height is a low percentile of its points, filled in from its neighbours where there are
@@ -58,13 +57,13 @@ def ground(centres: Float, points: Float) -> dict[str, Any]:
         column = int(np.clip((x - low[0]) / step, 0, columns - 1))
         around = (slice(max(0, row - 1), row + 2), slice(max(0, column - 1), column + 2))
         heights[around] = np.minimum(heights[around], z - gap)
-    return {
-        "x": float(low[0] + step / 2),
-        "y": float(low[1] + step / 2),
-        "step": step,
-        "columns": columns,
-        "heights": np.round(heights, 4).ravel().tolist(),
-    }
+    return Ground(
+        x=float(low[0] + step / 2),
+        y=float(low[1] + step / 2),
+        step=step,
+        columns=columns,
+        heights=tuple(np.round(heights, 4).ravel().tolist()),
+    )
 
 
 def below_cameras(centres: Float, floor: float) -> float:
@@ -74,7 +73,7 @@ def below_cameras(centres: Float, floor: float) -> float:
     return float(np.clip(0.1 * height, 0.005 * spread, 0.25 * spread))
 
 
-def limits(centres: Float, points: Float) -> dict[str, Any]:
+def limits(centres: Float, points: Float) -> Limits:
     """Where a visitor may go: a cylinder about `centre` of `radius`, below `top`, above the ground.
 
     Every capture camera (V, 3) lies inside.
@@ -85,14 +84,15 @@ def limits(centres: Float, points: Float) -> dict[str, Any]:
     reach = float(np.linalg.norm((every - middle)[:, :2], axis=1).max())
     tall = float(every[:, 2].max() - every[:, 2].min()) or reach
     found = ground(centres, points)
-    margin = below_cameras(centres, float(np.median(found["heights"])))
-    return {
-        "centre": np.round(middle, 4).tolist(),
-        "radius": ROAM * reach,
-        "top": float(every[:, 2].max() + max(tall, 0.5 * reach)),
-        "margin": margin,
-        "ground": found,
-    }
+    margin = below_cameras(centres, float(np.median(found.heights)))
+    x, y, z = np.round(middle, 4).tolist()
+    return Limits(
+        centre=(x, y, z),
+        radius=ROAM * reach,
+        top=float(every[:, 2].max() + max(tall, 0.5 * reach)),
+        margin=margin,
+        ground=found,
+    )
 
 
 def photo_map(
@@ -101,7 +101,7 @@ def photo_map(
     distances: Float,
     points: Float,
     colours: npt.NDArray[np.uint8],
-) -> dict[str, Any]:
+) -> PhotoMap:
     """A plan from above: `photos` as [x, y, z, heading, pitch, distance], `points` as [x, y, 0xRRGGBB].
 
     heading in degrees clockwise from +Y, pitch in degrees upwards, distance to what the photo looks
@@ -120,7 +120,7 @@ def photo_map(
     codes = colours[chosen].astype(int) @ np.array([65536, 256, 1])
     places = np.round(np.column_stack([centres, heading, pitch, distances])[photos], digits)
     plan = np.round(points[chosen, :2], digits).tolist()
-    return {
-        "photos": places.tolist(),
-        "points": [[x, y, code] for (x, y), code in zip(plan, codes.tolist(), strict=True)],
-    }
+    return PhotoMap(
+        photos=tuple(map(tuple, places.tolist())),
+        points=tuple((x, y, code) for (x, y), code in zip(plan, codes.tolist(), strict=True)),
+    )

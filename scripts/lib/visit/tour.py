@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, sparse
 
+from scripts.lib.contracts.georef import Three
+from scripts.lib.contracts.view import Keyframes, Stop
 from scripts.lib.scene.start_view import StartView
 from scripts.lib.splat.occupancy import Occupancy
 from scripts.lib.visit import spline
@@ -56,38 +57,30 @@ class Tour:
         found = spline.evaluate(self.times, values, np.atleast_1d(np.asarray(at, float)))
         return found[:, :3], found[:, 3:6], found[:, 6]
 
-    def as_json(self) -> dict[str, Any]:
+    def keyframes(self) -> Keyframes:
         """Plain values for view.json."""
-        return {
-            "times": np.round(self.times, 4).tolist(),
-            "position": np.round(self.position, 5).tolist(),
-            "target": np.round(self.target, 5).tolist(),
-            "fov": np.round(self.fov, 3).tolist(),
-            "stops": [{"name": name, "time": round(at, 3)} for name, at in self.stops],
-        }
+        return Keyframes(
+            times=tuple(np.round(self.times, 4).tolist()),
+            position=_threes(self.position),
+            target=_threes(self.target),
+            fov=tuple(np.round(self.fov, 3).tolist()),
+            stops=tuple(Stop(name, round(at, 3)) for name, at in self.stops),
+        )
 
 
-def from_json(value: dict[str, Any]) -> Tour:
-    """The tour that `as_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
-    times, position, target, fov = (
-        np.array(value[key], float) for key in ("times", "position", "target", "fov")
+def _threes(rows: Float) -> tuple[Three, ...]:
+    return tuple((x, y, z) for x, y, z in np.round(rows, 5).tolist())
+
+
+def from_keyframes(told: Keyframes) -> Tour:
+    """The tour that `Tour.keyframes` told."""
+    return Tour(
+        times=np.array(told.times, float),
+        position=np.array(told.position, float),
+        target=np.array(told.target, float),
+        fov=np.array(told.fov, float),
+        stops=tuple((stop.name, stop.time) for stop in told.stops),
     )
-    tour = Tour(
-        times,
-        position,
-        target,
-        fov,
-        stops=tuple((str(stop["name"]), float(stop["time"])) for stop in value["stops"]),
-    )
-    count = len(tour.times)
-    shapes = (tour.position.shape, tour.target.shape, tour.fov.shape)
-    if (
-        count < 2
-        or shapes != ((count, 3), (count, 3), (count,))
-        or (np.diff(tour.times) <= 0).any()
-    ):
-        raise ValueError("the tour's keyframes do not fit together")
-    return tour
 
 
 def choose_stops(start: int, centres: Float, forward: Float, scores: Float) -> list[int]:

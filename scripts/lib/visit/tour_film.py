@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.contracts.view import check_view
-from scripts.lib.core.console import Progress, UserError
-from scripts.lib.core.files import read_json, write_bytes
+from scripts.lib.contracts.view import View, read_view
+from scripts.lib.core.console import Progress
+from scripts.lib.core.files import write_bytes
 from scripts.lib.scene import start_view
 from scripts.lib.splat.gaussians import read_ply
 from scripts.lib.visit import tour
@@ -31,11 +30,11 @@ class TourOptions:
     crf: int = 23
 
 
-def sway(view: dict[str, Any]) -> tour.Tour:
+def sway(view: View) -> tour.Tour:
     """A slow look to both sides of the start view, for a scene without a tour."""
     times = np.linspace(0, SWAY_SECONDS, 33)
     angle = np.radians(SWAY_DEGREES) * np.sin(2 * np.pi * times / SWAY_SECONDS)
-    position, target = (np.array(view[key], float) for key in ("position", "target"))
+    position, target = np.array(view.position, float), np.array(view.target, float)
     away = position - target
     turned = np.column_stack(
         [
@@ -49,21 +48,14 @@ def sway(view: dict[str, Any]) -> tour.Tour:
         times=times,
         position=np.tile(position, (len(times), 1)),
         target=position - turned,
-        fov=np.full(len(times), float(view["fov"])),
-        stops=((str(view.get("name", "")), 0.0),),
+        fov=np.full(len(times), view.fov),
+        stops=((view.name, 0.0),),
     )
 
 
-def tour_of(view: dict[str, Any], path: Path) -> tour.Tour:
-    """The tour of view.json, or the sway. Raises UserError when its keyframes are damaged."""
-    if not view.get("tour"):
-        return sway(view)
-    try:
-        return tour.from_json(view["tour"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} holds a damaged tour ({error}); delete it and run render_poster again"
-        ) from None
+def tour_of(view: View) -> tour.Tour:
+    """The tour of view.json, or the sway."""
+    return sway(view) if view.tour is None else tour.from_keyframes(view.tour)
 
 
 def film_tour(
@@ -78,7 +70,7 @@ def film_tour(
     width = automatic[0] if options.width == "auto" else int(options.width)
     fps = automatic[1] if options.fps == "auto" else int(options.fps)
     size = (width // 2 * 2, width * 9 // 32 * 2)
-    flight = tour_of(check_view(read_json(view_path), view_path), view_path)
+    flight = tour_of(read_view(view_path))
 
     def picture(at: float, size: tuple[int, int]) -> npt.NDArray[np.float32]:
         position, target, fov = (values[0] for values in flight.poses(at))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.contracts.view import check_view
+from scripts.lib.contracts.record import to_json
+from scripts.lib.contracts.view import read_view
 from scripts.lib.core.checkout import ROOT, VIEWER
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import (
@@ -94,7 +95,7 @@ def write_bundle(
     input that is missing or damaged.
     """
     check_inputs((inputs.sog, inputs.mobile or inputs.sog), inputs.poster)
-    view = check_view(read_json(inputs.view), inputs.view)
+    view = to_json(read_view(inputs.view))
     stages = read_stages(inputs.stage_files)
     package, viewer_version = bundle.viewer_package(inputs.modules)
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from scripts.lib.contracts.record import as_file, from_file
+from scripts.lib.contracts.view import View
 from scripts.lib.scene import start_view
 from scripts.lib.scene.scene import Scene
 from scripts.lib.splat import occupancy
@@ -67,11 +69,18 @@ def blocked(gaussians: Gaussians, path: np.ndarray) -> bool:
     return bool((away < 0.1).any())
 
 
+def tour_in(visit: View) -> tour.Tour:
+    """The tour as a reader of view.json gets it."""
+    again = from_file(View, json.loads(json.dumps(as_file(visit))), Path("view.json"))
+    assert again.tour is not None and again.tour.fits
+    return tour.from_keyframes(again.tour)
+
+
 def test_the_tour_takes_the_door() -> None:
     gaussians = room()
     scene = cameras(gaussians)
     _, visit = plan_visit(gaussians, scene)
-    planned = tour.from_json(json.loads(json.dumps(visit["tour"])))
+    planned = tour_in(visit)
     sides = {np.sign(scene.centres[scene.names.index(name), 0]) for name, _ in planned.stops}
     assert sides == {-1.0, 1.0}, "the tour never changes sides"
     at = np.linspace(0, planned.duration, 1500)
@@ -88,7 +97,7 @@ def test_the_tour_takes_the_door() -> None:
 def test_the_tour_is_smooth() -> None:
     gaussians = room()
     _, visit = plan_visit(gaussians, cameras(gaussians))
-    planned = tour.from_json(visit["tour"])
+    planned = tour_in(visit)
     at = np.arange(0, planned.duration, 1 / 30)
     position, target, fov = planned.poses(at)
     gaze = target - position
@@ -109,10 +118,10 @@ def test_no_door_no_way_through() -> None:
     closed = gaussians.take(np.zeros(len(wall), int))
     closed = dataclasses.replace(closed, means=wall)
     _, visit = plan_visit(closed, scene)
-    assert visit["tour"] is not None, "each half has several cameras to pass"
-    stops = [scene.names.index(stop["name"]) for stop in visit["tour"]["stops"]]
+    assert visit.tour is not None, "each half has several cameras to pass"
+    stops = [scene.names.index(name) for name, _ in tour_in(visit).stops]
     assert len(set(np.sign(scene.centres[stops, 0]))) == 1
-    path = tour.from_json(visit["tour"]).poses(np.linspace(0, 60, 900))[0]
+    path = tour_in(visit).poses(np.linspace(0, 60, 900))[0]
     assert not blocked(closed, path)
 
 
@@ -127,7 +136,7 @@ def test_one_camera_has_no_tour() -> None:
         world_to_camera=scene.world_to_camera[:1],
     )
     _, visit = plan_visit(gaussians, one)
-    assert visit["tour"] is None
+    assert visit.tour is None
 
 
 def test_solid_cells_are_where_the_wall_is() -> None:
@@ -164,11 +173,11 @@ def test_the_spline_is_the_viewers() -> None:
 def test_limits_hold_every_camera_and_the_ground_is_the_floor() -> None:
     scene = cameras(room())
     limits = surroundings.limits(scene.centres, scene.points)
-    away = np.linalg.norm(scene.centres[:, :2] - limits["centre"][:2], axis=1)
-    assert away.max() < limits["radius"] and scene.centres[:, 2].max() < limits["top"]
-    heights = np.array(limits["ground"]["heights"])
+    away = np.linalg.norm(scene.centres[:, :2] - limits.centre[:2], axis=1)
+    assert away.max() < limits.radius and scene.centres[:, 2].max() < limits.top
+    heights = np.array(limits.ground.heights)
     assert np.allclose(heights, 0, atol=0.05)
-    assert 0 < limits["margin"] < 0.5
+    assert 0 < limits.margin < 0.5
 
 
 def test_the_map_is_a_plan_and_nothing_else() -> None:
@@ -177,8 +186,8 @@ def test_the_map_is_a_plan_and_nothing_else() -> None:
     plan = surroundings.photo_map(
         scene.centres, forward, np.ones(len(scene)), scene.points, scene.colours
     )
-    assert set(plan) == {"photos", "points"}
-    x, y, z, heading, pitch, _ = plan["photos"][0]
+    assert plan.points and len(plan.photos) == len(scene)
+    x, y, z, heading, pitch, _ = plan.photos[0]
     assert np.allclose([x, y, z], scene.centres[0], atol=1e-3)
     h, p = np.radians([heading, pitch])
     again = [np.sin(h) * np.cos(p), np.cos(h) * np.cos(p), np.sin(p)]
