@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.contracts.benchmark import read_benchmark
+from scripts.lib.contracts.record import stamped, write
 from scripts.lib.core.console import run_main, say
-from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
-from scripts.lib.core.provenance import provenance
 from scripts.lib.workflow.cost import PRICES, cloud_cost, local_cost, read_prices
 from scripts.lib.workflow.records import read_ledger
 
@@ -50,9 +49,9 @@ def main(argv: list[str] | None = None) -> None:
     else:
         rates = (options.price_per_hour, options.watts, options.price_per_kwh)
         cost = local_cost(args.scene, seconds, *rates)
-    write_json(args.output, cost | provenance(options))
-    money = "no price known" if cost["usd"] is None else f"${cost['usd']:.2f}"
-    say(f"{args.output}: {cost['seconds']:.0f} s on {cost['basis']}, {money}")
+    write(args.output, stamped(cost, options))
+    money = "no price known" if cost.usd is None else f"${cost.usd:.2f}"
+    say(f"{args.output}: {cost.seconds:.0f} s on {cost.basis}, {money}")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from scripts.lib.contracts.cost import Cost, LedgerEntry, PriceList, StageCost
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError
 from scripts.lib.workflow.settings import read_yaml
@@ -72,43 +72,42 @@ def share(machine: Machine, vcpus: float, memory_mib: float, gpus: float) -> flo
     return min(1.0, max(parts))
 
 
-def job_usd(entry: Mapping[str, Any], prices: Prices) -> float | None:
+def job_usd(entry: LedgerEntry, prices: Prices) -> float | None:
     """What one entry of the ledger costs; None when the machine is unknown or has no price."""
-    machine = prices.machines.get(entry.get("instance_type") or "")
+    machine = prices.machines.get(entry.instance_type or "")
     if machine is None:
         return None
-    hourly = machine.spot if "spot" in str(entry["queue"]) else machine.on_demand
-    part = share(machine, entry["vcpus"], entry["memory_mib"], entry["gpus"])
-    return float(entry["seconds"]) / SECONDS_AN_HOUR * hourly * part
+    hourly = machine.spot if "spot" in entry.queue else machine.on_demand
+    part = share(machine, entry.vcpus, entry.memory_mib, entry.gpus)
+    return entry.seconds / SECONDS_AN_HOUR * hourly * part
 
 
 def cloud_cost(
-    scene: str, benchmarks: Mapping[str, float], ledger: Iterable[Mapping[str, Any]], prices: Prices
-) -> dict[str, Any]:
+    scene: str, benchmarks: Mapping[str, float], ledger: Iterable[LedgerEntry], prices: Prices
+) -> Cost:
     """cost.json of a scene on AWS: what each stage's jobs used, interruptions and overhead included.
 
     `benchmarks` ({rule: seconds}) names the stages; the ledger has a stage's jobs more than once when it was
     run again. The total is None as long as a stage's machine or price is unknown.
     """
     stages = []
-    entries = [entry for entry in ledger if entry["scene"] == scene]
+    entries = [entry for entry in ledger if entry.scene == scene]
     for rule in benchmarks:
-        own = [entry for entry in entries if entry["rule"] == rule]
+        own = [entry for entry in entries if entry.rule == rule]
         costs = [job_usd(entry, prices) for entry in own]
         known = [cost for cost in costs if cost is not None]
         stages.append(
-            {
-                "rule": rule,
-                "seconds": round(sum(entry["seconds"] for entry in own), 1),
-                "machine": ", ".join(sorted({e["instance_type"] or "unknown" for e in own})),
-                "queue": ", ".join(sorted({e["queue"] for e in own})),
-                "attempts": sum(entry["attempts"] for entry in own),
-                "usd": round(sum(known), 5) if known and len(known) == len(costs) else None,
-            }
+            StageCost(
+                rule=rule,
+                seconds=round(sum(entry.seconds for entry in own), 1),
+                machine=", ".join(sorted({entry.instance_type or "unknown" for entry in own})),
+                queue=", ".join(sorted({entry.queue for entry in own})),
+                attempts=sum(entry.attempts for entry in own),
+                usd=round(sum(known), 5) if known and len(known) == len(costs) else None,
+            )
         )
-    return _ledger_json(scene, "jobs of AWS Batch", stages) | {
-        "prices": {"date": prices.date, "region": prices.region}
-    }
+    listed = PriceList(prices.date, prices.region)
+    return replace(_summed(scene, "jobs of AWS Batch", stages), prices=listed)
 
 
 def local_cost(
@@ -117,7 +116,7 @@ def local_cost(
     price_per_hour: float,
     watts: float,
     price_per_kwh: float,
-) -> dict[str, Any]:
+) -> Cost:
     """cost.json of a scene on a machine of one's own: seconds, dollars by the hour, and energy.
 
     `watts` is what the machine draws at work; 0 leaves energy out, as 0 leaves out money.
@@ -128,32 +127,31 @@ def local_cost(
         usd = seconds / SECONDS_AN_HOUR * price_per_hour + kwh * price_per_kwh
         priced = price_per_hour > 0 or (watts > 0 and price_per_kwh > 0)
         stages.append(
-            {
-                "rule": rule,
-                "seconds": round(seconds, 1),
-                "kwh": round(kwh, 5) if watts > 0 else None,
-                "usd": round(usd, 5) if priced else None,
-            }
+            StageCost(
+                rule=rule,
+                seconds=round(seconds, 1),
+                kwh=round(kwh, 5) if watts > 0 else None,
+                usd=round(usd, 5) if priced else None,
+            )
         )
-    return _ledger_json(scene, "this machine", stages)
+    return _summed(scene, "this machine", stages)
 
 
-def _ledger_json(scene: str, basis: str, stages: list[dict[str, Any]]) -> dict[str, Any]:
-    """The ledger of a scene with its sums; a sum is None unless every part is known."""
+def _summed(scene: str, basis: str, stages: list[StageCost]) -> Cost:
+    """The cost of a scene with its sums; a sum is None unless every part is known."""
 
-    def total(key: str) -> float | None:
-        values = [stage[key] for stage in stages if stage.get(key) is not None]
+    def total(parts: Iterable[float | None]) -> float | None:
+        values = [part for part in parts if part is not None]
         return round(sum(values), 4) if values and len(values) == len(stages) else None
 
-    return {
-        "scene": scene,
-        "currency": "USD",
-        "basis": basis,
-        "seconds": round(sum(stage["seconds"] for stage in stages), 1),
-        "usd": total("usd"),
-        "kwh": total("kwh"),
-        "stages": stages,
-    }
+    return Cost(
+        scene=scene,
+        basis=basis,
+        seconds=round(sum(stage.seconds for stage in stages), 1),
+        usd=total(stage.usd for stage in stages),
+        kwh=total(stage.kwh for stage in stages),
+        stages=tuple(stages),
+    )
 
 
 @dataclass(frozen=True)

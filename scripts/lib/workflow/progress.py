@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from scripts.lib.contracts import progress as told
+from scripts.lib.contracts.record import write
 from scripts.lib.core.console import UserError, duration
-from scripts.lib.core.files import write_json
 from scripts.lib.workflow.background import Background
 from scripts.lib.workflow.closing import Closing
 
@@ -167,41 +168,37 @@ class RunProgress(logging.Handler):
         tail = f", about {duration(left)} left" if left and done < len(self.jobs) else ""
         return f"[{done}/{len(self.jobs)} jobs, {percent:.0f} %{tail}] {what} done"
 
-    def as_json(self) -> dict[str, Any]:
-        """The whole picture as plain values."""
+    def picture(self) -> told.Progress:
+        """The whole picture."""
         scenes: dict[str, list[Job]] = {}
         for job in self.jobs.values():
             scenes.setdefault(job.scene, []).append(job)
         left = self.seconds_left()
-        return {
-            "state": self.state,
-            "updated": datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z"),
-            "seconds": round(self.clock() - self.began, 1),
-            "eta_seconds": None if left is None else round(left, 1),
-            "percent": round(100 * self.fraction(self.jobs.values()), 1),
-            "jobs": {
+        return told.Progress(
+            state=self.state,
+            updated=datetime.now(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z"),
+            seconds=round(self.clock() - self.began, 1),
+            eta_seconds=None if left is None else round(left, 1),
+            percent=round(100 * self.fraction(self.jobs.values()), 1),
+            jobs={
                 state: sum(job.state == state for job in self.jobs.values())
                 for state in ("waiting", "running", "done", "failed")
             },
-            "scenes": {
-                scene or "all": {
-                    "percent": round(100 * self.fraction(jobs), 1),
-                    "stages": [
-                        {
-                            "rule": job.rule,
-                            "state": job.state,
-                            "seconds": None if job.seconds is None else round(job.seconds, 1),
-                        }
-                        for job in jobs
-                    ],
-                }
-                for scene, jobs in scenes.items()
-            },
-        }
+            scenes={scene or "all": self._scene(jobs) for scene, jobs in scenes.items()},
+        )
+
+    def _scene(self, jobs: list[Job]) -> told.SceneProgress:
+        stages = tuple(
+            told.StageProgress(
+                job.rule, job.state, None if job.seconds is None else round(job.seconds, 1)
+            )
+            for job in jobs
+        )
+        return told.SceneProgress(round(100 * self.fraction(jobs), 1), stages)
 
     def write(self) -> None:
         """Write progress.json, whole at any moment."""
-        write_json(self.path, self.as_json())
+        write(self.path, self.picture())
         if self.after:
             self.after(self.path)
 

@@ -17,8 +17,10 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, TextIO
+from typing import TextIO
 
+from scripts.lib.contracts.cost import LedgerEntry
+from scripts.lib.contracts.record import Json, MismatchError, from_json
 from scripts.lib.core import faults
 from scripts.lib.core.console import UserError, printable
 from scripts.lib.core.files import add_to_zip, inner_path, is_link, write_bytes
@@ -99,7 +101,7 @@ def _local_ledger(folder: Path, run: str, files: _Files) -> dict[str, bytes]:
     return found
 
 
-def _entry(data: bytes) -> dict[str, Any]:
+def _entry(data: bytes) -> Mapping[str, Json]:
     """A JSON object; {} when the bytes are none, as a machine that lost its power may leave them."""
     try:
         value = json.loads(data)
@@ -231,6 +233,17 @@ class RunRecords:
             self._tell(f"The run's records were not kept: {faults.sentence(error) or error}")
 
 
-def read_ledger(folder: Path, run: str) -> list[dict[str, Any]]:
-    """Entries of what the jobs of a run used, by the executor's notes under `folder`/ledger."""
-    return [json.loads(data) for data in _local_ledger(Path(folder), run, _Files()).values()]
+def read_ledger(folder: Path, run: str) -> list[LedgerEntry]:
+    """Entries of what the jobs of a run used, by the executor's notes under `folder`/ledger.
+
+    Raises UserError on a note of another version.
+    """
+    found = []
+    for name, data in _local_ledger(Path(folder), run, _Files()).items():
+        try:
+            found.append(from_json(LedgerEntry, json.loads(data)))
+        except MismatchError as error:
+            raise UserError(
+                f"{Path(folder) / name}: {error}; another version of the executor plugin wrote it, delete it"
+            ) from None
+    return found

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from scripts import cost_scene
+from scripts.lib.contracts.cost import LedgerEntry
+from scripts.lib.contracts.record import from_json, to_json
 from scripts.lib.core.console import UserError
 from scripts.lib.workflow.cost import (
     Machine,
@@ -26,11 +28,12 @@ from tests.workflow.test_containers import rules
 PRICES = read_prices(ROOT / "config" / "aws" / "prices.yaml")
 
 
-def entry(**changed: Any) -> dict[str, Any]:
+def entry(**changed: Any) -> LedgerEntry:
     """A job of the ledger: an hour of training on a spot L4."""
     values = {"run": "s3://b/r", "rule": "train_splat", "scene": "yard", "queue": "s-gpu-spot"}
-    values |= {"instance_type": "g6.xlarge", "seconds": 3600.0, "attempts": 1}
-    return {**values, "vcpus": 4, "memory_mib": 13352, "gpus": 1} | changed
+    values |= {"job": "j1", "status": "SUCCEEDED", "instance_type": "g6.xlarge"}
+    used = {"seconds": 3600.0, "attempts": 1, "vcpus": 4, "memory_mib": 13352, "gpus": 1}
+    return from_json(LedgerEntry, values | used | changed)
 
 
 def test_a_job_costs_its_part_of_the_machine() -> None:
@@ -47,23 +50,23 @@ def test_a_job_costs_its_part_of_the_machine() -> None:
 def test_the_ledger_sums_up_what_was_lost_too() -> None:
     ledger = [entry(), entry(seconds=1800.0, attempts=2), entry(scene="roof", seconds=9e9)]
     cost = cloud_cost("yard", {"train_splat": 1200.0}, ledger, PRICES)
-    (stage,) = cost["stages"]
-    assert stage["seconds"] == 5400 and stage["attempts"] == 3
-    assert cost["usd"] == pytest.approx(1.5 * PRICES.machines["g6.xlarge"].spot, abs=1e-4)
-    assert cost["prices"]["region"] == PRICES.region
+    (stage,) = cost.stages
+    assert stage.seconds == 5400 and stage.attempts == 3
+    assert cost.usd == pytest.approx(1.5 * PRICES.machines["g6.xlarge"].spot, abs=1e-4)
+    assert cost.prices is not None and cost.prices.region == PRICES.region
 
 
 def test_an_unknown_machine_makes_no_sum() -> None:
     cost = cloud_cost("yard", {"train_splat": 1.0}, [entry(instance_type="")], PRICES)
-    assert cost["usd"] is None and cost["stages"][0]["machine"] == "unknown"
+    assert cost.usd is None and cost.stages[0].machine == "unknown"
 
 
 def test_a_machine_of_ones_own() -> None:
     cost = local_cost("yard", {"a": 1800.0, "b": 1800.0}, 0.5, 400.0, 0.25)
-    assert cost["seconds"] == 3600 and cost["kwh"] == pytest.approx(0.4)
-    assert cost["usd"] == pytest.approx(0.5 + 0.4 * 0.25)
+    assert cost.seconds == 3600 and cost.kwh == pytest.approx(0.4)
+    assert cost.usd == pytest.approx(0.5 + 0.4 * 0.25)
     free = local_cost("yard", {"a": 10.0}, 0.0, 0.0, 0.0)
-    assert free["usd"] is None and free["kwh"] is None and free["seconds"] == 10
+    assert free.usd is None and free.kwh is None and free.seconds == 10
 
 
 def test_predictions_beat_what_is_replaced_and_grow_with_the_scene() -> None:
@@ -119,7 +122,7 @@ def test_the_script_reads_benchmarks_and_ledger(tmp_path: Path) -> None:
     cost_scene.main([*arguments, *options, "--run"])
     assert json.loads((tmp_path / "c.json").read_text())["usd"] == 2.0
     (tmp_path / "ledger").mkdir()
-    (tmp_path / "ledger" / "1.json").write_text(json.dumps(entry()))
+    (tmp_path / "ledger" / "1.json").write_text(json.dumps(to_json(entry())))
     cost_scene.main([*arguments, "--run", "s3://b/r", "--ledger", str(tmp_path)])
     cost = json.loads((tmp_path / "c.json").read_text())
     assert cost["basis"] == "jobs of AWS Batch" and cost["usd"] == pytest.approx(0.36)

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from scripts.lib.contracts.cost import LedgerEntry
+from scripts.lib.contracts.record import from_json
 from scripts.lib.core.console import UserError
 from scripts.lib.workflow import records as records_module
 from scripts.lib.workflow.background import Background
@@ -20,6 +22,22 @@ from scripts.lib.workflow.records import RunRecords, newest, packed, read_ledger
 
 RUN = "s3://bkt/runs/one"
 JOB = "01234567-89ab-cdef-0123-456789abcdef"
+
+
+ENTRY = {
+    "run": RUN,
+    "rule": "train_splat",
+    "scene": "yard",
+    "job": "j1",
+    "queue": "s-gpu-spot",
+    "status": "SUCCEEDED",
+    "instance_type": "g6.xlarge",
+    "attempts": 1,
+    "seconds": 5.0,
+    "vcpus": 4,
+    "memory_mib": 13352,
+    "gpus": 1,
+}
 
 
 def record(folder: Path, name: str, endtime: float, run: str = RUN) -> Path:
@@ -53,7 +71,7 @@ def test_a_second_machine_gets_what_the_first_noted(s3: Any, tmp_path: Path) -> 
     path = record(here, "splat.ply", 10.0)
     record(here, "other.ply", 10.0, run="s3://bkt/runs/two")
     (here / "ledger").mkdir()
-    (here / "ledger" / f"{JOB}.json").write_text(json.dumps({"run": RUN, "seconds": 5}))
+    (here / "ledger" / f"{JOB}.json").write_text(json.dumps(ENTRY))
     (here / "ledger" / "j2.json").write_text(json.dumps({"run": "s3://bkt/runs/two"}))
     progress = tmp_path / "progress.json"
     progress.write_text("{}")
@@ -62,7 +80,7 @@ def test_a_second_machine_gets_what_the_first_noted(s3: Any, tmp_path: Path) -> 
     assert second.fetch() == 2
     copied = there / path.relative_to(here)
     assert copied.read_bytes() == path.read_bytes()
-    assert read_ledger(there, RUN) == [{"run": RUN, "seconds": 5}]
+    assert read_ledger(there, RUN) == [from_json(LedgerEntry, ENTRY)]
     assert second.fetch() == 0
     assert s3.get_object(Bucket="bkt", Key="runs/one/progress.json")["Body"].read() == b"{}"
     # The second goes on; the first, older, neither loses its own nor overwrites the newer.
@@ -235,10 +253,10 @@ def test_storing_reads_what_has_changed_only(
 def test_half_a_file_of_the_ledger_costs_only_itself(tmp_path: Path) -> None:
     """As a machine leaves it that lost its power."""
     (tmp_path / "ledger").mkdir()
-    (tmp_path / "ledger" / f"{JOB}.json").write_text(json.dumps({"run": RUN, "seconds": 5}))
+    (tmp_path / "ledger" / f"{JOB}.json").write_text(json.dumps(ENTRY))
     for number, text in enumerate(("", '{"run": "s3', "[1]", "\0\0\0")):
         (tmp_path / "ledger" / f"{number}.json").write_text(text)
-    assert read_ledger(tmp_path, RUN) == [{"run": RUN, "seconds": 5}]
+    assert read_ledger(tmp_path, RUN) == [from_json(LedgerEntry, ENTRY)]
 
 
 def test_background_does_not_wait_and_takes_the_latest() -> None:
@@ -269,3 +287,10 @@ def test_background_that_hangs_does_not_hold_the_program() -> None:
     later(Path("1"))
     assert not later.close(most=0.01)
     never.set()
+
+
+def test_a_note_of_another_executor_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger" / f"{JOB}.json").write_text(json.dumps({"run": RUN, "seconds": 5}))
+    with pytest.raises(UserError, match=rf"{JOB}\.json: 'rule' is missing; another version"):
+        read_ledger(tmp_path, RUN)
