@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scripts.lib.contracts.record import write
 from scripts.lib.core.console import run_main, say
-from scripts.lib.core.files import write_json
 from scripts.lib.core.options import parse_options
 from scripts.lib.web.publish import PublishOptions, publish
 
@@ -27,8 +27,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="published.json to write")
     args = parser.parse_args(argv)
     published = publish(args.site, parse_options(PublishOptions, args.options), args.scene)
-    write_json(args.output, published)
-    say(f"{args.scene} is published: {published['url']}")
+    write(args.output, published)
+    say(f"{args.scene} is published: {published.url}")
 
 
 if __name__ == "__main__":

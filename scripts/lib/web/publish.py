@@ -7,8 +7,8 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from scripts.lib.contracts.published import Published, PublishedFile
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import inner_path, read_json, reading_zip
 from scripts.lib.storage.places import Bucket, Folder, place
@@ -69,7 +69,7 @@ def remove_files(there: Folder | Bucket, names: list[str]) -> None:
         say(f"Files of earlier versions of the page were not removed: {error}")
 
 
-def publish(site: Path, options: PublishOptions, scene: str) -> dict[str, Any]:
+def publish(site: Path, options: PublishOptions, scene: str) -> Published:
     """Put every file of `site` (site.zip) below `options.to`; what published.json says.
 
     Of the files of earlier versions those of the last one stay, for visitors whose page still loads them.
@@ -88,12 +88,12 @@ def publish(site: Path, options: PublishOptions, scene: str) -> dict[str, Any]:
         kept = put_members(archive, [*sorted(members), PAGE], there)
     remove_files(there, [name for name in old if name not in members])
     address = f"{options.url.rstrip('/')}/{name}/{PAGE}" if options.url else f"{there}/{PAGE}"
-    return {"scene": scene, "url": address, "place": str(there), "files": kept}
+    return Published(scene=scene, url=address, place=str(there), files=tuple(kept))
 
 
 def put_members(
     archive: zipfile.ZipFile, names: list[str], there: Folder | Bucket
-) -> list[dict[str, Any]]:
+) -> list[PublishedFile]:
     """Put members of a zip there, in this order; an entry of published.json for each."""
     kept = []
     with tempfile.TemporaryDirectory() as folder:
@@ -103,5 +103,5 @@ def put_members(
             path.write_bytes(archive.read(name))
             size = path.stat().st_size
             there.put(name, path, headers)
-            kept.append({"file": name, "bytes": size, "headers": headers})
+            kept.append(PublishedFile(name, size, headers))
     return kept

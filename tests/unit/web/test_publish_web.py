@@ -42,8 +42,8 @@ def test_names_with_a_hash_are_kept_for_ever() -> None:
 def test_to_a_bucket(s3: Any, site: Path) -> None:
     options = PublishOptions("s3://bkt/web", "https://d1.example.org", "yard-1")
     published = publish(site, options, "yard")
-    assert published["url"] == "https://d1.example.org/yard-1/index.html"
-    assert published["files"][-1]["file"] == "index.html"
+    assert published.url == "https://d1.example.org/yard-1/index.html"
+    assert published.files[-1].file == "index.html"
     listed = s3.list_objects_v2(Bucket="bkt")["Contents"]
     keys = {item["Key"] for item in listed}
     assert f"web/yard-1/{hashed_name('scene.sog', HASH)}" in keys
