@@ -50,7 +50,7 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
         {"name": f"IMG_{i:04d}.jpg", "psnr": 27.0 + i / 8, "ssim": 0.9} for i in range(0, photos, 8)
     ]
     return {
-        "photos": {"photos": listed},
+        "photos": {"source": "in", "kept": photos, "dropped": 0, "photos": listed},
         "pairs": {
             "strategy": "exhaustive",
             "reason": "24 photos are few enough to compare all",
@@ -63,6 +63,10 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
             "photos": photos,
             "registered": photos,
             "models": [photos],
+            "mapper": "incremental",
+            "triangulation_angle_deg": 9.5,
+            "parallax": dict.fromkeys(("model_px", "turned_px", "claimed_px", "ratio"), 9.0)
+            | {"tracks": 300},
             "reprojection_error_px": 0.71,
             "unregistered": [],
             "attempts": [],
@@ -87,7 +91,7 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
             "steps": 1000,
             "seconds": 38.4,
             "gaussians": 30000,
-            "peak_memory_mb": 812.0,
+            "peak_memory_mb": 812,
             "seed": 7,
             "resumed_from": None,
             "options": {"steps": 1000, "cap": 30000, "origin": [48.123456, 11.654321]},
@@ -99,28 +103,49 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
         "eval": {"psnr": 28.0, "ssim": 0.9, "views": views, "held_out": True, "resolution": 480},
         "codecs": {
             "formats": {
-                "ply": {
-                    "file": "splat.ply",
-                    "bytes": 7_080_000,
-                    "psnr": 28.0,
-                    "ssim": 0.9,
-                    "delta_psnr": 0.0,
-                },
-                "sog": {"bytes": 612_000, "psnr": 27.8, "ssim": 0.9, "delta_psnr": -0.2},
-                "spz": {"bytes": 910_000, "psnr": 27.9, "ssim": 0.9, "delta_psnr": -0.1},
-                "compressed_ply": {
-                    "bytes": 2_100_000,
-                    "psnr": 26.6,
-                    "ssim": 0.88,
-                    "delta_psnr": -1.4,
-                },
-            }
+                "ply": shipped("splat.ply", 7_080_000, 28.0, 0.0),
+                "sog": shipped("splat.sog", 612_000, 27.8, -0.2),
+                "spz": shipped("splat.spz", 910_000, 27.9, -0.1),
+                "compressed_ply": shipped("splat.compressed.ply", 2_100_000, 26.6, -1.4),
+            },
+            "max_loss_db": 0.5,
+            "max_mobile_loss_db": 1.0,
+            "passed": True,
+            "held_out": True,
+            "views": [view["name"] for view in views],
+            "resolution": 480,
         },
         "manifest": {
+            "scene": "yard",
             "title": "Old yard",
+            "created": "2031-05-05T08:00:00Z",
             "versions": {"splatmake": "0.1.0", "pycolmap": "4.2.1"},
+            "git_commit": "0123abc",
+            "images": {},
+            "machine": {},
             "options": {"background": "#101214", "place": {"latitude": 48.123456}},
+            "photos": {"given": photos, "kept": photos, "files": []},
+            **{part: {} for part in ("sfm", "georef", "train", "eval", "pairs", "clean")},
+            **{part: {} for part in ("codecs", "start_view", "stages", "files")},
+            "decoded": {"gaussians": 1, "sh_degree": 0, "low": [0, 0, 0], "high": [1, 1, 1]},
+            "manifest_sha256": "0" * 64,
         },
+    }
+
+
+def shipped(file: str, size: int, psnr: float, delta: float) -> dict[str, Any]:
+    """What codecs.json says of a file."""
+    return {
+        "file": file,
+        "bytes": size,
+        "gaussians": 30000,
+        "sh_degree": 2,
+        "psnr": psnr,
+        "ssim": 0.9,
+        "flip": 0.1,
+        "psnr_to_ply": 40.0,
+        "delta_psnr": delta,
+        "worst_view": {"name": "IMG_0000.jpg", "psnr": psnr - 1, "ssim": 0.88},
     }
 
 

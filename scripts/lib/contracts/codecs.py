@@ -66,7 +66,7 @@ class Codecs(Measured):
     held_out: bool  # False when training has seen the views, or may have
     split_counts: SplitCounts | None = None
     views: tuple[str, ...]
-    flip_views: int | None = None  # of `views`, spread over them, FLIP is the mean of
+    flip_views: int | None = optional()  # of `views`, spread over them, FLIP is the mean of
     resolution: int  # pixels of the longer side
     device: str = ""
     device_reason: str = ""

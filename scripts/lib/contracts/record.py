@@ -182,7 +182,9 @@ def is_required(item: dataclasses.Field[Any]) -> bool:
 @cache
 def hints_of(kind: Any) -> Mapping[str, Any]:
     """The types of a dataclass's fields by name."""
-    return typing.get_type_hints(kind, include_extras=True)
+    # What the text of `Json` names, for modules that do not import it.
+    names = {"Json": Json, "Mapping": Mapping, "Sequence": Sequence}
+    return typing.get_type_hints(kind, localns=names, include_extras=True)
 
 
 @cache

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from scripts.lib.contracts.georef import Georef
+from scripts.lib.contracts.sfm import Sfm
 from scripts.lib.core.quantities import length_text
-from scripts.lib.report.values import DASH, names, number, numbers, objects, text
+from scripts.lib.report.values import DASH
 from scripts.lib.report.verdicts import NOT_MEASURED, Level, Verdict
 
 # Share of the capture's extent by which the middle camera may be off. At a thousandth, what is as far away as
@@ -21,42 +20,38 @@ KINDS = {
 }
 
 
-def lens(sfm: Mapping[str, Any]) -> tuple[str, Verdict]:
+def lens(sfm: Sfm) -> tuple[str, Verdict]:
     """The lens of the camera that took most, and what the calibration made of the lenses."""
-    cameras = objects(_mapping(sfm.get("calibration")).get("cameras"))
-    if not cameras:
-        known = objects(sfm.get("cameras"))
-        return (text(known[0].get("model")) or DASH) if known else DASH, NOT_MEASURED
-    changed = [camera for camera in cameras if camera.get("changed") is True]
+    cameras = sfm.calibration.cameras if sfm.calibration else ()
+    if not sfm.calibration or not cameras:
+        return sfm.cameras[0].model if sfm.cameras else DASH, NOT_MEASURED
+    changed = [camera for camera in cameras if camera.changed]
     if not changed:
-        reason = text(_mapping(sfm.get("calibration")).get("reason")).rstrip(".")
-        return text(_mapping(cameras[0].get("after")).get("model")), Verdict(
-            Level.GOOD, f"The plain lens stays: {reason}."
-        )
+        reason = sfm.calibration.reason.rstrip(".")
+        return cameras[0].after.model, Verdict(Level.GOOD, f"The plain lens stays: {reason}.")
     first = changed[0]
-    model = text(_mapping(first.get("after")).get("model"))
+    model = first.after.model
     said = f"Calibrated from these photos: {KINDS.get(model, model)}"
-    off, sigma = numbers(first.get("off_centre_px")), _mapping(first.get("sigma"))
-    if first.get("principal_point") is True and len(off) == 2:
+    off, error = first.off_centre_px, (first.sigma or {}).get("cx")
+    if first.principal_point:
         said += (
             f"; its optical axis meets the picture {_side(off[0], 'right of', 'left of')} and "
             f"{_side(off[1], 'below', 'above')} the middle"
         )
-        error = number(sigma.get("cx"))
         said += f" (± {WIDE * error:.1f} px)" if error is not None else ""
-    gain = number(first.get("held_out_gain"))
+    gain = first.held_out_gain
     if gain is not None:
         said += f"; points kept out of the calibration fit {100 * gain:.1f} % better"
     more = f" So for {len(changed)} of {len(cameras)} cameras." if len(cameras) > 1 else ""
     return model, Verdict(Level.GOOD, f"{said}.{more}")
 
 
-def certainty(sfm: Mapping[str, Any], metres: bool) -> tuple[str, Verdict]:
+def certainty(sfm: Sfm, metres: bool) -> tuple[str, Verdict]:
     """Where the middle camera stands, plus or minus per axis (95 %), and whether that is exact enough."""
-    told = _mapping(sfm.get("certainty"))
-    sigma, extent = numbers(told.get("sigma_median")), number(told.get("extent"))
-    if len(sigma) != 3 or not extent:
+    told = sfm.certainty
+    if told is None or not told.extent:
         return DASH, NOT_MEASURED
+    sigma, extent = told.sigma_median, told.extent
     share = max(sigma) / extent
     names = ("east", "north", "up") if metres else ("x", "y", "z")
     if metres:
@@ -79,14 +74,13 @@ def certainty(sfm: Mapping[str, Any], metres: bool) -> tuple[str, Verdict]:
     )
 
 
-def place(georef: Mapping[str, Any]) -> str:
+def place(georef: Georef | None) -> str:
     """How certain the scene's place and lengths are (95 %), as a sentence; empty where that is not known."""
-    told = _mapping(georef.get("certainty"))
-    across = numbers(told.get("within_95_m"))
-    scale = number(told.get("scale_within_95_percent"))
-    if len(across) != 3 or scale is None:
+    told = georef.certainty if georef else None
+    if told is None:
         return ""
-    east, north, up = (length_text(value) for value in across)
+    scale = told.scale_within_95_percent
+    east, north, up = (length_text(value) for value in told.within_95_m)
     return (
         f" The whole scene is placed to ± {east} east, ± {north} north and ± {up} up, and lengths are "
         f"right to ± {scale:.2g} % (95 %; an error that all positions share cannot be seen)."
@@ -97,15 +91,10 @@ def _side(pixels: float, positive: str, negative: str) -> str:
     return f"{abs(pixels):.0f} px {positive if pixels > 0 else negative}"
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def motions(sfm: Mapping[str, Any]) -> tuple[str, bool]:
+def motions(sfm: Sfm) -> tuple[str, bool]:
     """What moved within the photos (rolling shutter, stabiliser, focus), in words, and whether all of it was
     taken into the lenses; empty where nothing was found."""
-    told = _mapping(sfm.get("residuals"))
-    corrected = names(told.get("corrected"))
-    return text(told.get("sentence")), all(
-        name in corrected for name in names(told.get("findings"))
-    )
+    told = sfm.residuals
+    if told is None:
+        return "", True
+    return told.sentence, all(name in told.corrected for name in told.findings)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from scripts.lib.report.inputs import StageFiles
-from scripts.lib.report.values import count, grouped, number
+from scripts.lib.report.values import grouped
 
 # The filters of clean.json, in words.
 CLEANED = {
@@ -17,37 +17,41 @@ CLEANED = {
 }
 
 
-def cleaning(files: StageFiles) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Cleaning:
+    """How many Gaussians were left out of how many, a row for each reason, and what that changed."""
+
+    out: str
+    before: str
+    rows: list[tuple[str, str, str]]  # reason, Gaussians, what was done
+    change: str | None
+
+
+def cleaning(files: StageFiles) -> Cleaning | None:
     """What was left out before encoding, by reason, and what that did to the photos that steer."""
-    before, after = (
-        count(files.clean.get("gaussians_before")),
-        count(files.clean.get("gaussians_after")),
-    )
-    if before is None or after is None:
+    clean = files.clean
+    if clean is None:
         return None
-    filters = files.clean.get("filters")
     rows = []
-    for name, entry in (filters if isinstance(filters, dict) else {}).items():
-        if isinstance(entry, dict) and (found := count(entry.get("count"))):
-            done = "left out" if entry.get("applied") is True else "kept: photos need them"
-            rows.append((CLEANED.get(name, name), grouped(found), done))
-    if cropped := count(files.clean.get("cropped")):
-        rows.append(("outside of the crop", grouped(cropped), "left out"))
+    for name, entry in clean.filters.items():
+        if entry.count:
+            done = "left out" if entry.applied else "kept: photos need them"
+            rows.append((CLEANED.get(name, name), grouped(entry.count), done))
+    if clean.cropped:
+        rows.append(("outside of the crop", grouped(clean.cropped), "left out"))
     change = None
-    first, last = number(files.clean.get("psnr_before")), number(files.clean.get("psnr_after"))
-    if first is not None and last is not None:
-        step = last - first
-        # Results of earlier versions do not say it: there, one set did both.
-        steering = files.clean.get("measured_on") == "steering"
+    if clean.psnr_before is not None and clean.psnr_after is not None:
+        step = clean.psnr_after - clean.psnr_before
+        steering = clean.measured_on == "steering"
         measured = "the photos that steer" if steering else "the photos it was measured on"
         change = (
             f"which changed {measured} by {step:+.2f} dB"
             if abs(step) >= 0.005
             else f"without any change of {measured}"
         )
-    return {
-        "out": grouped(before - after),
-        "before": grouped(before),
-        "rows": rows,
-        "change": change,
-    }
+    return Cleaning(
+        out=grouped(clean.gaussians_before - clean.gaussians_after),
+        before=grouped(clean.gaussians_before),
+        rows=rows,
+        change=change,
+    )

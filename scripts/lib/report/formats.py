@@ -1,11 +1,10 @@
-"""The shipped files of a scene out of codecs.json, in one shape whatever the nesting."""
+"""The shipped files of a scene out of codecs.json, as the table shows them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from scripts.lib.report.values import number, objects, text
+from scripts.lib.contracts.codecs import Codecs, Shipped
 
 # The stages' fixed file names: what the formats table links to.
 FILES = {
@@ -15,7 +14,6 @@ FILES = {
     "lod": "lod.zip",
     "spz": "splat.spz",
     "compressed_ply": "splat.compressed.ply",
-    "compressed.ply": "splat.compressed.ply",
 }
 SPELT = {
     "ply": "PLY",
@@ -24,7 +22,6 @@ SPELT = {
     "lod": "Levels of detail",
     "spz": "SPZ",
     "compressed_ply": "Compressed PLY",
-    "compressed.ply": "Compressed PLY",
 }
 PURPOSE = {
     "ply": "the trained splat itself, for editing and archiving",
@@ -33,7 +30,6 @@ PURPOSE = {
     "lod": "what the page of site.zip streams",
     "spz": "for apps and engines that read SPZ",
     "compressed_ply": "for editors and older viewers",
-    "compressed.ply": "for editors and older viewers",
 }
 
 
@@ -45,75 +41,52 @@ class Format:
     key: str  # as codecs.json writes it
     file: str
     purpose: str
-    bytes: float | None
-    psnr: float | None
-    ssim: float | None
-    loss_db: float | None
-    flip: float | None = None
-    worst: str = ""  # name of the view that came out worst
-    gaussians: float | None = None
-    sh_degree: float | None = None
+    bytes: int
+    psnr: float
+    ssim: float
+    loss_db: float
+    flip: float
+    worst: str  # name of the view that came out worst
+    gaussians: int
+    sh_degree: int
 
 
-def read_formats(codecs: dict[str, Any]) -> list[Format]:
-    """Formats of codecs.json, smallest file first: under `formats`, or at its top level."""
-    found = codecs.get("formats", codecs)
-    if isinstance(found, list):
-        found = {
-            text(item.get("format") or item.get("name")): item
-            for item in found
-            if isinstance(item, dict)
-        }
-    if not isinstance(found, dict):
-        return []
-    formats = [
-        _format(name, item)
-        for name, item in found.items()
-        if isinstance(item, dict) and "bytes" in item
-    ]
-    return sorted(formats, key=lambda item: (item.bytes is None, item.bytes or 0.0, item.name))
+def read_formats(codecs: Codecs) -> list[Format]:
+    """Formats of codecs.json, smallest file first."""
+    formats = [_format(name, item) for name, item in codecs.formats.items()]
+    return sorted(formats, key=lambda item: (item.bytes, item.name))
 
 
-def _format(name: str, item: dict[str, Any]) -> Format:
-    key = name.lower().removeprefix("splat.")
-    file = text(item.get("file"))
-    if "/" in file or ":" in file:  # an address, where only a sibling's name belongs
-        file = ""
-    delta = number(item.get("delta_psnr"))
+def _format(key: str, item: Shipped) -> Format:
     return Format(
-        name=SPELT.get(key, name),
-        key="compressed_ply" if key == "compressed.ply" else key,
-        file=file or FILES.get(key, ""),
+        name=SPELT.get(key, key),
+        key=key,
+        # An address, where only a sibling's name belongs, is none of ours.
+        file=FILES.get(key, "") if "/" in item.file or ":" in item.file else item.file,
         purpose=PURPOSE.get(key, ""),
-        bytes=number(item.get("bytes")),
-        psnr=number(item.get("psnr")),
-        ssim=number(item.get("ssim")),
-        loss_db=None if delta is None else -delta,  # delta is decoded minus PLY
-        flip=number(item.get("flip")),
-        worst=text((item.get("worst_view") or {}).get("name")),
-        gaussians=number(item.get("gaussians")),
-        sh_degree=number(item.get("sh_degree")),
+        bytes=item.bytes,
+        psnr=item.psnr,
+        ssim=item.ssim,
+        loss_db=-item.delta_psnr,  # delta is decoded minus PLY
+        flip=item.flip,
+        worst=item.worst_view.name,
+        gaussians=item.gaussians,
+        sh_degree=item.sh_degree,
     )
 
 
-def read_rate(codecs: dict[str, Any]) -> list[tuple[str, float, float]]:
+def read_rate(codecs: Codecs) -> list[tuple[str, float, float]]:
     """Settings that compress_splat measured, as (name, MB, dB): `SH 2, 75 %`.
 
     It measured other photos than check_codecs, so its losses are taken off the PSNR of the PLY here.
     """
-    whole = next((item.psnr for item in read_formats(codecs) if item.key == "ply"), None)
-
-    def shown(item: dict[str, Any]) -> float | None:
-        delta = number(item.get("delta_psnr"))
-        return number(item.get("psnr")) if whole is None or delta is None else whole + delta
-
+    whole = codecs.formats.get("ply")
     return [
-        (f"SH {degree:.0f}, {100 * keep:.0f} %", size / 1e6, psnr)
-        for item in objects(codecs.get("rate"))
-        if (degree := number(item.get("sh_degree"))) is not None
-        and (keep := number(item.get("keep"))) is not None
-        and (size := number(item.get("bytes")))
-        and (psnr := shown(item)) is not None
-        and number(item.get("effort")) == 1
-        and not number(item.get("rounding"))
+        (
+            f"SH {item.sh_degree}, {100 * item.keep:.0f} %",
+            item.bytes / 1e6,
+            item.psnr if whole is None else whole.psnr + item.delta_psnr,
+        )
+        for item in codecs.rate
+        if item.effort == 1 and not item.rounding
     ]

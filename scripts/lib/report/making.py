@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
+from scripts.lib.contracts.manifest import Manifest
+from scripts.lib.contracts.record import Json, Measured
 from scripts.lib.report import values
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
@@ -23,15 +25,19 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
     """Machine, versions and seed: what is needed to make the same again."""
     rows = [("Device", record.device), ("Seed", text(record.seed))]
     rows += [
-        (f"Device of {rule}", text(made.get("device")))
-        for rule, made in _stages_json(files).items()
-        if made.get("device") and made is not files.train
+        (f"Device of {made.stage}", device)
+        for made in files.measured
+        if made is not files.train and (device := getattr(made, "device", None))
     ]
-    for key in ("git_commit", "created"):
-        rows.append((key.replace("_", " ").capitalize(), text(files.manifest.get(key))))
-    rows += [(MACHINE.get(name, name), value) for name, value in _by_stage(files, "machine")]
-    rows += _by_stage(files, "versions")
-    rows += values.settings(files.manifest.get("images"))
+    page = files.manifest
+    if page is not None:
+        rows += [("Git commit", page.git_commit), ("Created", page.created)]
+    rows += [
+        (MACHINE.get(name, name), value)
+        for name, value in _by_stage({rule: how.machine for rule, how in _runs(files).items()})
+    ]
+    rows += _by_stage({rule: how.versions for rule, how in _runs(files).items()})
+    rows += values.settings(page.images if page else {})
     return [row for row in rows if row[1]]
 
 
@@ -39,16 +45,22 @@ def options(files: StageFiles) -> list[tuple[str, str]]:
     """Settings that the stages recorded, each under the name of its section of the config."""
     return [
         row
-        for rule, made in _stages_json(files).items()
-        for row in values.settings(made.get("options"), f"{rule}.")
+        for rule, how in _runs(files).items()
+        for row in values.settings(how.options, f"{rule}.")
     ]
 
 
-def _by_stage(files: StageFiles, key: str) -> list[tuple[str, str]]:
-    """A dictionary that every stage wrote, as one: (name, value), with the rules where these differ."""
+def _runs(files: StageFiles) -> dict[str, Measured | Manifest]:
+    """How each stage was run, by its name, in the order in which they run."""
+    runs: dict[str, Measured | Manifest] = {made.stage: made for made in files.measured}
+    return runs | ({files.manifest.stage: files.manifest} if files.manifest else {})
+
+
+def _by_stage(told: Mapping[str, Mapping[str, Json]]) -> list[tuple[str, str]]:
+    """What every stage tells, as one: (name, value), with the rules where these differ."""
     found: dict[str, dict[str, list[str]]] = {}
-    for rule, made in _stages_json(files).items():
-        for name, value in values.settings(made.get(key)):
+    for rule, made in told.items():
+        for name, value in values.settings(made):
             found.setdefault(name, {}).setdefault(value, []).append(rule)
     return [
         (
@@ -59,22 +71,3 @@ def _by_stage(files: StageFiles, key: str) -> list[tuple[str, str]]:
         )
         for name, told in found.items()
     ]
-
-
-def _stages_json(files: StageFiles) -> dict[str, dict[str, Any]]:
-    """What each rule wrote of itself, in the order in which they run."""
-    return {
-        "import_photos": files.photos,
-        "extract_features": files.features,
-        "match_photos": files.pairs,
-        "map_scene": files.sfm,
-        "undistort": files.undistort,
-        "train_splat": files.train,
-        "evaluate_splat": files.eval,
-        "clean_splat": files.clean,
-        "compress_splat": files.compress,
-        "check_codecs": files.codecs,
-        "render_poster": files.view,
-        "render_tour": files.tour,
-        "bundle_web": files.manifest,
-    }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scripts.lib.contracts.placing import Placing, placing_of
+from scripts.lib.contracts.placing import Placing, placing
 from scripts.lib.report import cameras, photos_used, verdicts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
-from scripts.lib.report.values import DASH, count, decimals, grouped, number, text
+from scripts.lib.report.values import DASH, decimals, grouped
 from scripts.lib.report.verdicts import Verdict
 
 
@@ -27,16 +27,14 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
     placed = DASH
     if record.registered is not None and record.kept:
         placed = f"{record.registered} of {record.kept}"
-    place = placing_of(files.georef)
+    place = placing(files.georef)
     rmse = DASH
     if record.georeferenced:
         rmse = f"± {decimals(record.rmse_horizontal_m, 2)} m across"
         if record.rmse_vertical_m is not None:
             rmse += f", ± {record.rmse_vertical_m:.2f} m up"
-    points = count(files.sfm.get("points"))
-    verified, compared = number(files.pairs.get("verified")), number(files.pairs.get("photos"))
-    neighbours = 2 * verified / compared if verified is not None and compared else None
-    pixels = count(files.eval.get("resolution"))
+    points, pixels, pairs = files.sfm.points, files.eval.resolution, files.pairs
+    neighbours = 2 * pairs.verified / pairs.photos if pairs and pairs.photos else None
     return [
         Measure(
             "Photos used",
@@ -103,7 +101,7 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
             verdicts.georeferencing(
                 record.georeferenced,
                 record.rmse_horizontal_m,
-                text(files.georef.get("reason")).rstrip("."),
+                files.georef.reason.rstrip(".") if files.georef else "",
                 bool(place and place.survey),
             ),
             _placed_by(place) + cameras.place(files.georef),

@@ -29,7 +29,7 @@ from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.measures import measures
 from scripts.lib.report.photographed import photographed
 from scripts.lib.report.summary import Summary
-from scripts.lib.report.values import DASH, decimals, names, objects, text
+from scripts.lib.report.values import DASH, decimals
 
 FILES = {  # of the scene's folder, beside those that the formats table names
     "web/index.html": "the web page (with its folder: any static host serves it)",
@@ -77,13 +77,13 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
     advices = [
         *advice.advise(photo_facts),
         *([moved] if moved and not corrected else []),
-        *names(files.georef.get("notes")),
+        *(files.georef.notes if files.georef else ()),
     ]
     formats = read_formats(files.codecs)
     return render(
         "report.html.j2",
         scene=files.scene,
-        title=text(files.manifest.get("title")) or files.scene,
+        title=(files.manifest.title if files.manifest else "") or files.scene,
         unseen=record.held_out is not False,
         used=photos_used.sentence(files),
         judged_apart=photos_used.one_set(files) is False,
@@ -120,12 +120,12 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
 
 def _taken(files: StageFiles) -> str:
     """When and with which cameras, as one line; empty when the photos do not say."""
-    kept = [item for item in objects(files.photos.get("photos")) if item.get("kept")]
-    cameras = sorted({text(item.get("camera")) for item in kept} - {""})
+    kept = files.photos.used if files.photos else []
+    cameras = sorted({photo.camera for photo in kept if photo.camera})
     days = []
-    for item in kept:
+    for photo in kept:
         try:
-            days.append(datetime.fromisoformat(text(item.get("time"))).date())
+            days.append(datetime.fromisoformat(photo.time or "").date())
         except ValueError:
             continue
     parts = []

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any
 
+from scripts.lib.contracts.split import SplitCounts
 from scripts.lib.report.inputs import StageFiles
-from scripts.lib.report.values import count, names, text
+from scripts.lib.report.values import text
 
 STEERED = "when to stop, what to clean away, how small the files may be"
 WORDS = {
@@ -17,30 +17,30 @@ WORDS = {
 }
 
 
-def counts(files: StageFiles) -> dict[str, Any]:
-    """How many photos did what, as the stages wrote it; {} in results of earlier versions."""
-    found = files.eval.get("split_counts") or files.train.get("split_counts")
-    return found if isinstance(found, dict) else {}
+def counts(files: StageFiles) -> SplitCounts | None:
+    """How many photos did what, as the stages wrote it; None where nobody says."""
+    return files.eval.split_counts or files.train.split_counts
 
 
 def one_set(files: StageFiles) -> bool | None:
     """Whether the photos that judge steered too; None when nobody says."""
-    found = counts(files).get("one_set")
-    return found if isinstance(found, bool) else None
+    found = counts(files)
+    return None if found is None else found.one_set
 
 
 def sentence(files: StageFiles) -> str:
-    """How many photos were trained on, steered and judge; empty in results of earlier versions."""
-    found = {part: count(counts(files).get(part)) for part in WORDS}
-    trained, steering, judged, left_out = found.values()
-    if trained is None or steering is None or judged is None:
+    """How many photos were trained on, steered and judge; empty where nobody says."""
+    found = counts(files)
+    if found is None:
         return ""
+    trained, steering, judged = found.trained, found.steering, found.judged
+    left_out = found.left_out
     if not judged:
         return (
             f"All {trained} photos were trained on and none was kept to judge by, so the figures are of"
             " photos that the scene was made from."
         )
-    total = trained + judged + (left_out or 0) + (0 if one_set(files) else steering)
+    total = trained + judged + left_out + (0 if one_set(files) else steering)
     start = f"Of {total} photos, {trained} {_be(trained)} trained on"
     if left_out:
         start += f", {left_out} {_be(left_out)} left out because of showing nearly what a judging one shows"
@@ -64,16 +64,16 @@ def uses(files: StageFiles) -> dict[str, str]:
 
     Names that are missing were trained on, as far as anyone says.
     """
-    split = files.train.get("split")
+    split = files.train.split
     found: dict[str, str] = {}
-    if isinstance(split, dict):
+    if split is not None:
         for part, word in WORDS.items():
-            found |= dict.fromkeys(names(split.get(part)), word)
+            found |= dict.fromkeys(getattr(split, part), word)
         if one_set(files):
-            found |= dict.fromkeys(names(split.get("judged")), "steers and judges")
-    elif files.eval.get("held_out") is not False:
-        found = dict.fromkeys(names(files.eval.get("views")), "held out")
-        found |= dict.fromkeys(names(files.train.get("left_out")), WORDS["left_out"])
+            found |= dict.fromkeys(split.judged, "steers and judges")
+    elif files.eval.held_out:
+        found = dict.fromkeys((view.name for view in files.eval.views), "held out")
+        found |= dict.fromkeys(files.train.left_out, WORDS["left_out"])
     return found | {_stem(name): word for name, word in found.items()}
 
 

@@ -9,7 +9,6 @@ from scripts.lib.core.files import reading_zip, write_bytes
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.page import Pictures, build_report
 from scripts.lib.report.pictures import file_uri, view_uris
-from scripts.lib.report.values import text
 from scripts.lib.report.views import worst_first
 
 CONTACT_SIDE = 1600  # pixels of the contact sheet's longer side
@@ -38,7 +37,7 @@ def report_scene(
     Raises UserError on a missing or damaged input.
     """
     with reading_zip(renders) as archive:
-        shown = [text(view["name"]) for view in worst_first(files)[: options.max_views]]
+        shown = [view.name for view in worst_first(files)[: options.max_views]]
         views = {name: view_uris(archive, name, options.picture_side) for name in shown}
     sheet = file_uri(contact, CONTACT_SIDE) if contact else ""
     strip = file_uri(stops, CONTACT_SIDE) if stops else ""

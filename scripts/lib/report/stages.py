@@ -7,7 +7,7 @@ from typing import Any
 from scripts.lib.core.console import duration
 from scripts.lib.report import charts
 from scripts.lib.report.inputs import StageFiles
-from scripts.lib.report.values import decimals, dollars, number, objects, text
+from scripts.lib.report.values import decimals, dollars
 
 # What the stages do, in the words of someone who waits for them.
 IN_WORDS = {
@@ -29,7 +29,7 @@ IN_WORDS = {
 
 def rows(files: StageFiles) -> list[dict[str, str]]:
     """Each rule that was timed, in the order in which they run, with its cost as far as it is known."""
-    spent = {text(stage.get("rule")): stage for stage in objects(files.cost.get("stages"))}
+    spent = {stage.rule: stage for stage in (files.cost.stages if files.cost else ())}
     order = list(IN_WORDS)
     found = sorted(
         files.benchmarks,
@@ -41,8 +41,8 @@ def rows(files: StageFiles) -> list[dict[str, str]]:
             "name": IN_WORDS.get(item.rule, item.rule.replace("_", " ")),
             "seconds": duration(item.seconds),
             "memory": decimals(item.memory_mb, 0, "MB"),
-            "cost": dollars(spent.get(item.rule, {}).get("usd")),
-            "machine": text(spent.get(item.rule, {}).get("machine")),
+            "cost": dollars(spent[item.rule].usd if item.rule in spent else None),
+            "machine": (spent[item.rule].machine if item.rule in spent else None) or "",
         }
         for item in found
     ]
@@ -58,15 +58,13 @@ def chart(files: StageFiles) -> Any:
 def cost(files: StageFiles) -> dict[str, str]:
     """What the scene cost and by what it was counted, in words; {} when no price was known."""
     cost = files.cost
-    if all(stage.get("usd") is None for stage in objects(cost.get("stages"))):
+    if cost is None or all(stage.usd is None for stage in cost.stages):
         return {}
-    prices = cost.get("prices") or {}
-    counted = f"by {text(cost.get('basis'))}"
-    if prices:
-        counted += f", prices of {text(prices.get('region'))} as of {text(prices.get('date'))}"
-    kwh = number(cost.get("kwh"))
+    counted = f"by {cost.basis}"
+    if cost.prices:
+        counted += f", prices of {cost.prices.region} as of {cost.prices.date}"
     return {
-        "total": dollars(cost.get("usd")),
+        "total": dollars(cost.usd),
         "counted": counted,
-        "energy": "" if kwh is None else decimals(kwh, 2, "kWh"),
+        "energy": "" if cost.kwh is None else decimals(cost.kwh, 2, "kWh"),
     }

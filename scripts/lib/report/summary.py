@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-from scripts.lib.contracts.placing import placing_of
+from scripts.lib.contracts.placing import placing
 from scripts.lib.report import verdicts
 from scripts.lib.report.formats import read_formats
 from scripts.lib.report.inputs import StageFiles
-from scripts.lib.report.values import count, names, number, objects, text
 from scripts.lib.report.verdicts import Verdict
 
 
@@ -48,60 +46,45 @@ class Summary:
 
 def kept_photos(files: StageFiles) -> list[str]:
     """Names of the photos that were used, sorted as the capture's order."""
-    return sorted(names([item for item in objects(files.photos.get("photos")) if item.get("kept")]))
+    return sorted(photo.file for photo in (files.photos.used if files.photos else ()))
 
 
 def summarise(files: StageFiles) -> Summary:
     """Pull the record out of a scene's stage files."""
-    every = objects(files.photos.get("photos"))
-    kept = len(kept_photos(files)) if every else count(files.sfm.get("photos"))
+    sfm, train, georef = files.sfm, files.train, files.georef
+    every = files.photos.photos if files.photos else ()
     formats = {item.key: item for item in read_formats(files.codecs)}
     sog, ply = formats.get("sog"), formats.get("ply")
-    total = sum(item.seconds for item in files.benchmarks) if files.benchmarks else None
-    registered = count(files.sfm.get("registered"))
-    reprojection = number(files.sfm.get("reprojection_error_px"))
-    tracks = number(files.sfm.get("track_length"))
-    models = count(files.sfm.get("models"))
-    psnr = number(files.eval.get("psnr"))
-    placed = placing_of(files.georef)
+    placed = placing(georef)
     record = Summary(
         scene=files.scene,
         verdict="",
-        photos=len(every) if every else count(files.sfm.get("photos")),
-        kept=kept,
-        registered=registered,
-        models=models,
-        reprojection_error_px=reprojection,
-        track_length=tracks,
-        triangulation_angle_deg=number(files.sfm.get("triangulation_angle_deg")),
-        moved=bool(files.sfm["parallax"]) if registered and "parallax" in files.sfm else None,
-        georeferenced=_flag(files.georef.get("georeferenced")),
-        rmse_horizontal_m=number(placed.horizontal) if placed else None,
-        rmse_vertical_m=number(placed.vertical) if placed else None,
-        psnr=psnr,
-        ssim=number(files.eval.get("ssim")),
-        held_out=_flag(files.eval.get("held_out")),
-        gaussians=count(files.train.get("gaussians")),
-        steps=count(files.train.get("steps")),
-        ply_bytes=_whole(ply.bytes if ply else None),
-        sog_bytes=_whole(sog.bytes if sog else None),
+        photos=len(every) if every else sfm.photos,
+        kept=len(kept_photos(files)) if every else sfm.photos,
+        registered=sfm.registered,
+        models=len(sfm.models),
+        reprojection_error_px=sfm.reprojection_error_px,
+        track_length=sfm.track_length,
+        triangulation_angle_deg=sfm.triangulation_angle_deg,
+        moved=sfm.parallax is not None if sfm.registered else None,
+        georeferenced=georef.georeferenced if georef else None,
+        rmse_horizontal_m=placed.horizontal if placed else None,
+        rmse_vertical_m=placed.vertical if placed else None,
+        psnr=files.eval.psnr,
+        ssim=files.eval.ssim,
+        held_out=files.eval.held_out,
+        gaussians=train.gaussians,
+        steps=train.steps,
+        ply_bytes=ply.bytes if ply else None,
+        sog_bytes=sog.bytes if sog else None,
         sog_loss_db=sog.loss_db if sog else None,
-        train_seconds=number(files.train.get("seconds")),
-        total_seconds=total,
-        cost_usd=number(files.cost.get("usd")),
-        device=text(files.train.get("device")),
-        seed=count(files.train.get("seed")),
+        train_seconds=train.seconds,
+        total_seconds=sum(item.seconds for item in files.benchmarks) if files.benchmarks else None,
+        cost_usd=files.cost.usd if files.cost else None,
+        device=train.device,
+        seed=train.seed,
     )
     return replace(record, verdict=judge(record).level.value)
-
-
-def _flag(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _whole(value: Any) -> int | None:
-    found = number(value)
-    return None if found is None else int(found)
 
 
 def judge(summary: Summary) -> Verdict:

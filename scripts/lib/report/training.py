@@ -8,17 +8,12 @@ from scripts.lib.core.console import duration
 from scripts.lib.report import charts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
-from scripts.lib.report.values import DASH, decimals, grouped, number, objects, text
+from scripts.lib.report.values import DASH, decimals, grouped, text
 
 
 def curve(files: StageFiles) -> Any:
     """The training curve as inline SVG; empty for fewer than two measurements."""
-    points = [
-        (step, psnr)
-        for point in objects(files.train.get("curve"))
-        if (step := number(point.get("step"))) is not None
-        and (psnr := number(point.get("psnr"))) is not None
-    ]
+    points = [(float(point.step), point.psnr) for point in files.train.curve]
     return charts.training_curve(points) if len(points) > 1 else ""
 
 
@@ -29,51 +24,43 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         ("Steps", grouped(record.steps)),
         ("Gaussians (soft dots the scene is made of)", grouped(record.gaussians)),
         ("Time", DASH if record.train_seconds is None else duration(record.train_seconds)),
-        ("Peak memory", decimals(train.get("peak_memory_mb"), 0, "MB")),
+        ("Peak memory", decimals(train.peak_memory_mb, 0, "MB")),
     ]
-    if (resumed := number(train.get("resumed_from"))) is not None and resumed > 0:
-        rows.append(("Continued from a checkpoint at step", grouped(resumed)))
-    planned = number(train.get("planned_steps"))
-    if planned and record.steps and record.steps < planned:
+    if train.resumed_from:
+        rows.append(("Continued from a checkpoint at step", grouped(train.resumed_from)))
+    planned = train.planned_steps
+    if planned and train.steps < planned:
         rows.append(
             ("Stopped early", f"nothing was gained any more; {grouped(planned)} were planned")
         )
-    if sky := number(train.get("sky_photos")):
-        rows.append(("Photos that show the sky, which was put far behind", grouped(sky)))
-    if left_out := train.get("left_out"):
+    if train.sky_photos:
         rows.append(
-            (
-                "Not trained on, being nearly photos that judge",
-                ", ".join(map(text, left_out)),
-            )
+            ("Photos that show the sky, which was put far behind", grouped(train.sky_photos))
         )
-    repeats = train.get("repeats") or {}
-    if (mean := number(repeats.get("psnr_mean"))) is not None:
-        spread = decimals(repeats.get("psnr_spread"), 2, "dB")
-        runs = len(repeats.get("runs", []))
-        rows.append(
-            (
-                f"Mean and spread of {runs} runs, of the photos that judge",
-                f"{mean:.2f} dB, {spread}",
-            )
-        )
+    if train.left_out:
+        rows.append(("Not trained on, being nearly photos that judge", ", ".join(train.left_out)))
+    repeats = train.repeats
+    if repeats and repeats.psnr_mean is not None:
+        spread = decimals(repeats.psnr_spread, 2, "dB")
+        name = f"Mean and spread of {len(repeats.runs)} runs, of the photos that judge"
+        rows.append((name, f"{repeats.psnr_mean:.2f} dB, {spread}"))
     rows += _cameras_refined(files)
-    rows += [("Fitted to the machine", text(sentence)) for sentence in train.get("adapted") or []]
+    rows += [("Fitted to the machine", text(sentence)) for sentence in train.adapted]
     return [(name, value) for name, value in rows if value != DASH]
 
 
 def _cameras_refined(files: StageFiles) -> list[tuple[str, str]]:
     """How far training moved the cameras, and the likeness when each judging photo may move too."""
     rows = []
-    found = files.train.get("cameras") or {}
-    if (moved := number((found.get("moved") or {}).get("rms_px"))) is not None:
-        rows.append(
-            ("Cameras moved while training", f"{moved:.2f} pixels; the scene stayed in place")
-        )
-    if scales := [100 * (s - 1) for v in found.get("focal_scales") or [] if (s := number(v))]:
-        rows.append(("Focal lengths changed", ", ".join(f"{change:+.2f} %" for change in scales)))
-    plain, fitted = (number(files.eval.get(key)) for key in ("psnr", "psnr_pose_refined"))
-    if plain is not None and fitted is not None:
+    found = files.train.cameras
+    if found and found.moved:
+        moved = f"{found.moved.rms_px:.2f} pixels; the scene stayed in place"
+        rows.append(("Cameras moved while training", moved))
+    if found and found.focal_scales:
+        changes = ", ".join(f"{100 * (scale - 1):+.2f} %" for scale in found.focal_scales)
+        rows.append(("Focal lengths changed", changes))
+    plain, fitted = files.eval.psnr, files.eval.psnr_pose_refined
+    if fitted is not None:
         rows.append(
             (
                 "Likeness with each judging photo moved to where it fits best",

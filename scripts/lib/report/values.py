@@ -18,38 +18,9 @@ def number(value: Any) -> float | None:
     return float(value)
 
 
-def count(value: Any) -> int | None:
-    """A number of things: an integer, or the length of a list that names them."""
-    if isinstance(value, list):
-        return len(value)
-    found = number(value)
-    return None if found is None else int(found)
-
-
 def text(value: Any) -> str:
     """`value` as one line of text; empty for None."""
     return "" if value is None else " ".join(str(value).split())
-
-
-def names(value: Any) -> list[str]:
-    """A list of names, given as strings or as objects with a `file` or `name`."""
-    if not isinstance(value, list):
-        return []
-    found = [
-        item.get("file") or item.get("name") if isinstance(item, dict) else item for item in value
-    ]
-    return [text(item) for item in found if item is not None]
-
-
-def numbers(value: Any) -> list[float]:
-    """A list of finite numbers; empty when any of it is something else."""
-    found = [number(item) for item in value] if isinstance(value, list) else []
-    return [item for item in found if item is not None] if None not in found else []
-
-
-def objects(value: Any) -> list[dict[str, Any]]:
-    """The objects in a list, skipping whatever else is in it."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def decimals(value: Any, digits: int, unit: str = "") -> str:

@@ -3,48 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from scripts.lib.contracts.eval import ViewFigures
 from scripts.lib.report import charts, verdicts
 from scripts.lib.report.inputs import StageFiles
-from scripts.lib.report.values import decimals, number, objects, text
+from scripts.lib.report.values import decimals
+from scripts.lib.report.verdicts import Verdict
 
 
-def worst_first(files: StageFiles) -> list[dict[str, Any]]:
-    """Views of eval.json, lowest PSNR first; views without a number last."""
-    views = [view for view in objects(files.eval.get("views")) if text(view.get("name"))]
+@dataclass(frozen=True)
+class Row:
+    """A judged view: its figures in words, and its pictures by their kind."""
 
-    def key(view: dict[str, Any]) -> tuple[bool, float, str]:
-        psnr = number(view.get("psnr"))
-        return (psnr is None, psnr or 0.0, text(view.get("name")))
+    name: str
+    psnr: str
+    ssim: str
+    verdict: Verdict
+    pictures: dict[str, str]
 
-    return sorted(views, key=key)
+
+def worst_first(files: StageFiles) -> list[ViewFigures]:
+    """Views of eval.json, lowest PSNR first."""
+    return sorted(files.eval.views, key=lambda view: (view.psnr, view.name))
 
 
 def rows(
     files: StageFiles, pictures: Mapping[str, dict[str, str]], shown: dict[str, str]
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Judged views, worst first, with their pictures as far as they were asked for."""
-    found = []
-    for view in worst_first(files):
-        name, psnr = text(view.get("name")), number(view.get("psnr"))
-        found.append(
-            {
-                "name": shown.get(name, name),
-                "psnr": decimals(psnr, 1, "dB"),
-                "ssim": decimals(view.get("ssim"), 3),
-                "verdict": verdicts.held_out(psnr),
-                "pictures": pictures.get(name, {}),
-            }
+    return [
+        Row(
+            name=shown.get(view.name, view.name),
+            psnr=decimals(view.psnr, 1, "dB"),
+            ssim=decimals(view.ssim, 3),
+            verdict=verdicts.held_out(view.psnr),
+            pictures=pictures.get(view.name, {}),
         )
-    return found
+        for view in worst_first(files)
+    ]
 
 
 def chart(files: StageFiles) -> Any:
     """The PSNR of each judged view as inline SVG; empty for fewer than two."""
     views = [
-        (text(view.get("name")), psnr, verdicts.held_out(psnr).level.value)
-        for view in sorted(objects(files.eval.get("views")), key=lambda v: text(v.get("name")))
-        if (psnr := number(view.get("psnr"))) is not None
+        (view.name, view.psnr, verdicts.held_out(view.psnr).level.value)
+        for view in sorted(files.eval.views, key=lambda view: view.name)
     ]
-    return charts.view_bars(views, number(files.eval.get("psnr"))) if len(views) > 1 else ""
+    return charts.view_bars(views, files.eval.psnr) if len(views) > 1 else ""

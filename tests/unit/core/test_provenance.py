@@ -83,6 +83,21 @@ def test_the_gpu_is_told_as_its_driver_names_it(
         provenance._from_driver.cache_clear()
 
 
+MADE: dict[str, dict[str, Any]] = {
+    "features": {"photos": 1, "features": {}},
+    "undistort": {"photos": 1},
+    "compress": {
+        "gaussians": 1,
+        "sh_degree": 0,
+        "source_sh_degree": 0,
+        "source_bytes": None,
+        "formats": {},
+        "seconds": 1.0,
+    },
+    "tour": {"frames": 1, "bytes": 1},
+}
+
+
 def stages_that_tell() -> dict[str, Any]:
     """Stage files with what each stage would write of itself."""
     values = stage_values()
@@ -110,7 +125,8 @@ def stages_that_tell() -> dict[str, Any]:
 def test_the_report_holds_settings_and_versions_of_every_stage(tmp_path: Path) -> None:
     values = stages_that_tell()
     for name in ("features", "undistort", "compress", "tour"):
-        values[name] = {"options": {f"of_{name}": 7}, "versions": {"pycolmap": "4.2.0"}}
+        own = {"options": {f"of_{name}": 7}, "versions": {"pycolmap": "4.2.0"}}
+        values[name] = MADE[name] | own
     report_main(write_stage_files(tmp_path, values))
     text = (tmp_path / "yard" / "report.html").read_text()
     for option in (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.lib.contracts.benchmark import read_benchmark
+from scripts.lib.contracts.codecs import Codecs
+from scripts.lib.contracts.compress import Tried
+from scripts.lib.contracts.georef import Georef, PlaceCertainty
+from scripts.lib.contracts.record import from_json
+from scripts.lib.contracts.sfm import Calibrated, Calibration, CameraCertainty, Lens, Sfm
 from scripts.lib.core.console import UserError
 from scripts.lib.report import advice, cameras, charts, summary, values, verdicts
 from scripts.lib.report.formats import read_formats, read_rate
-from scripts.lib.report.inputs import StageFiles
+from scripts.lib.report.inputs import read_stages
 from scripts.lib.report.verdicts import Level
 from scripts.report_scene import main
-from tests.unit.stage_files import stage_values, write_stage_files
+from tests.unit.stage_files import shipped, stage_values, write_stage_files
 
 # Elements that HTML closes by itself.
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -89,7 +94,11 @@ def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:
         sky_photos=7,
         left_out=["IMG_0009.jpg"],
         adapted=["Out of memory: 1 instead of 2 photos at once"],
-        repeats={"runs": [{}, {}, {}], "psnr_mean": 28.123, "psnr_spread": 0.078},
+        repeats={
+            "runs": [{"seed": 1, "seconds": 2.0, "psnr": 28.1}] * 3,
+            "psnr_mean": 28.123,
+            "psnr_spread": 0.078,
+        },
         cameras={"moved": {"rms_px": 0.416, "largest_px": 1.2}, "focal_scales": [1.0012]},
     )
     stages["eval"]["psnr_pose_refined"] = stages["eval"]["psnr"] + 0.62
@@ -158,12 +167,10 @@ def test_each_photo_tells_what_it_did(tmp_path: Path) -> None:
 
 def test_reductions_are_drawn_against_the_photos_that_judge() -> None:
     """The search measured other photos, which may be easier or harder: its losses count, not its PSNR."""
-    rate = [
-        {"sh_degree": 2, "keep": 0.5, "bytes": 2e6, "effort": 1, "psnr": 31.0, "delta_psnr": -0.5}
-    ]
-    judged = {"ply": {"bytes": 9, "psnr": 28.0}}
-    assert read_rate({"formats": judged, "rate": rate}) == [("SH 2, 50 %", 2.0, 27.5)]
-    assert read_rate({"rate": rate}) == [("SH 2, 50 %", 2.0, 31.0)]
+    rate = Tried(2, 0.5, 1.0, 0, 9, 2_000_000, 1.0, 31.0, -0.5, -0.4, 0.5)
+    codecs = from_json(Codecs, stage_values()["codecs"])
+    assert read_rate(replace(codecs, rate=(rate,))) == [("SH 2, 50 %", 2.0, 27.5)]
+    assert read_rate(replace(codecs, rate=(rate,), formats={})) == [("SH 2, 50 %", 2.0, 31.0)]
 
 
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
@@ -236,14 +243,14 @@ def test_everything_a_person_named_is_escaped(tmp_path: Path) -> None:
     stages = stage_values()
     bad = "<script>alert('x')</script>\"&"
     stages["photos"]["photos"][0].update(original=bad, camera=bad)
-    stages["photos"]["photos"].append({"file": bad, "kept": False, "reason": bad})
+    stages["photos"]["photos"].append({"file": bad, "original": bad, "kept": False, "reason": bad})
     stages["sfm"]["unregistered"] = [bad, "IMG_0003.jpg"]
     stages["pairs"].update(strategy=bad, reason=bad)
     stages["georef"].update(georeferenced=False, reason=bad)
     stages["train"].update(device=bad, options={bad: bad})
     stages["eval"]["views"][0]["name"] = "<b>.jpg"
-    stages["codecs"]["formats"][bad] = {"bytes": 5, "psnr": 3.0, "file": "javascript:alert(1)"}
-    stages["manifest"] = {"title": bad, "versions": {bad: bad}}
+    stages["codecs"]["formats"][bad] = shipped("javascript:alert(1)", 5, 3.0, -25.0)
+    stages["manifest"].update(title=bad, versions={bad: bad})
     text = report(tmp_path, stages)
     assert "<script" not in text and "<b>.jpg" not in text
     assert "&lt;script&gt;" in text
@@ -254,37 +261,28 @@ def test_a_report_repeats_byte_for_byte(tmp_path: Path) -> None:
     assert report(tmp_path, stage_values()) == report(tmp_path, stage_values())
 
 
-OPTIONAL = [
-    ("photos", {"photos": []}),
-    ("photos", {}),
-    ("pairs", {}),
-    ("sfm", {}),
-    ("georef", {}),
-    ("train", {}),
-    ("train", {"curve": [{"step": 1}, {"step": 2, "psnr": None}]}),
-    ("eval", {}),
-    ("eval", {"psnr": None, "views": [{"name": "a"}, {"psnr": 3.0}, "b"]}),
-    ("codecs", {}),
-    ("codecs", {"formats": None}),
-    ("manifest", {}),
-]
-
-
-@pytest.mark.parametrize(("stage", "value"), OPTIONAL)
-def test_missing_keys_are_dashes_not_failures(
-    tmp_path: Path, stage: str, value: dict[str, Any]
+@pytest.mark.parametrize(
+    ("stage", "program"),
+    [
+        ("photos", "import_photos"),
+        ("pairs", "match_photos"),
+        ("sfm", "map_scene"),
+        ("georef", "map_scene"),
+        ("train", "train_splat"),
+        ("eval", "evaluate_splat"),
+        ("codecs", "check_codecs"),
+        ("manifest", "bundle_web"),
+    ],
+)
+def test_a_file_without_its_keys_is_refused_with_what_to_run_again(
+    tmp_path: Path, stage: str, program: str
 ) -> None:
-    stages = stage_values()
-    arguments = write_stage_files(tmp_path, stages)
-    (tmp_path / "yard" / f"{stage}.json").write_text(json.dumps(value))
-    main(arguments)
-    Page((tmp_path / "yard" / "report.html").read_text())
-
-
-def test_a_run_that_left_no_figures_still_reports(tmp_path: Path) -> None:
-    text = report(tmp_path, {stage: {} for stage in stage_values()})
-    assert "Capture not judged: the stages left no figures." in text
-    Page(text)
+    arguments = write_stage_files(tmp_path, stage_values())
+    path = tmp_path / "yard" / f"{stage}.json"
+    path.write_text('{"written_by": "splatmake 0.0.1"}')
+    words = rf"{stage}\.json: '\w+' is missing \(written by splatmake 0\.0\.1\);"
+    with pytest.raises(UserError, match=rf"{words} delete it and run {program} again$"):
+        main(arguments)
 
 
 @pytest.mark.parametrize("stage", ["photos", "sfm", "train", "eval", "codecs"])
@@ -497,8 +495,7 @@ def test_long_lists_are_cut() -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists))
 def test_values_never_raise(value: Any) -> None:
-    for function in (values.number, values.count, values.names, values.objects, values.grouped):
-        function(value)
+    values.number(value), values.grouped(value)
     values.size(value), values.decimals(value, 2), values.text(value), values.settings(value)
 
 
@@ -511,13 +508,10 @@ def test_values_for_people() -> None:
     assert values.settings({"a": {"b": [1, 2], "latitude": 3}}) == [("a.b", "1, 2")]
 
 
-def test_formats_are_read_from_either_nesting() -> None:
-    numbers = {"bytes": 10, "psnr": 20.0, "ssim": 0.5, "delta_psnr": -0.25}
-    (nested,) = read_formats({"formats": {"sog": numbers}, "max_loss_db": 0.5})
-    (flat,) = read_formats({"sog": numbers, "views": ["a"], "passed": True})
-    assert nested == flat
-    assert nested.loss_db == pytest.approx(0.25)
-    assert nested.file == "splat.sog"
+def test_formats_come_smallest_first() -> None:
+    formats = read_formats(from_json(Codecs, stage_values()["codecs"]))
+    assert [item.key for item in formats] == ["sog", "spz", "compressed_ply", "ply"]
+    assert formats[0].loss_db == pytest.approx(0.2) and formats[0].file == "splat.sog"
 
 
 def test_benchmarks_average_runs_and_refuse_other_files(tmp_path: Path) -> None:
@@ -541,10 +535,11 @@ def test_charts_carry_no_fixed_colour_or_namespace() -> None:
     assert "&lt;&amp;" in str(odd)
 
 
-def test_the_record_is_the_same_for_report_and_index() -> None:
+def test_the_record_is_the_same_for_report_and_index(tmp_path: Path) -> None:
     stages = stage_values()
-    files = StageFiles(scene="yard", **{key: stages[key] for key in stages})
-    record = summary.summarise(files)
+    write_stage_files(tmp_path, stages)
+    paths = {stage: tmp_path / "yard" / f"{stage}.json" for stage in stages}
+    record = summary.summarise(read_stages("yard", paths))
     assert (record.kept, record.registered, record.models) == (24, 24, 1)
     assert record.verdict == Level.GOOD
     assert record.sog_loss_db == pytest.approx(0.2)
@@ -555,49 +550,60 @@ def test_files_that_were_left_out_are_counted_by_what_they_are(tmp_path: Path) -
     stages = stage_values()
     film = {
         "file": "IMG_1.MOV",
+        "original": "IMG_1.MOV",
         "kept": False,
         "reason": "the moving part",
         "cause": "films of Live Photos",
     }
-    soft = {"file": "IMG_2.JPG", "kept": False, "reason": "blurred: 3 %", "cause": "blurred photos"}
+    soft = film | {"file": "IMG_2.JPG", "original": "IMG_2.JPG"}
+    soft |= {"reason": "blurred: 3 %", "cause": "blurred photos"}
     stages["photos"]["photos"] += [film, soft]
     stages["photos"]["left_out"] = {"films of Live Photos": 1, "blurred photos": 1}
     told = report(tmp_path, stages)
     assert "left out: films of Live Photos (1), blurred photos (1)" in told
     assert told.index("blurred: 3 %") < told.index("Files beside the photos that are none: 1")
     assert told.index("Files beside the photos that are none") < told.index("the moving part")
-    stages["photos"]["left_out"] = ["rubbish"]
-    assert "the moving part" in report(tmp_path, stages)
+
+
+def sfm(**told: Any) -> Sfm:
+    return replace(from_json(Sfm, stage_values()["sfm"]), **told)
 
 
 def test_the_lens_and_its_calibration_are_told_in_a_sentence() -> None:
-    camera = {
-        "changed": True,
-        "principal_point": True,
-        "after": {"model": "OPENCV"},
-        "off_centre_px": [6.2, -5.7],
-        "sigma": {"cx": 0.4},
-        "held_out_gain": 0.083,
-    }
-    value, verdict = cameras.lens({"calibration": {"changed": True, "cameras": [camera]}})
+    camera = Calibrated(
+        camera=1,
+        width=640,
+        height=480,
+        before=Lens("SIMPLE_RADIAL", {}),
+        after=Lens("OPENCV", {}),
+        principal_point=True,
+        off_centre_px=(6.2, -5.7),
+        changed=True,
+        held_out_gain=0.083,
+        own_held_out_gain=None,
+        tried=(),
+        sigma={"cx": 0.4},
+    )
+    value, verdict = cameras.lens(sfm(calibration=Calibration(True, "", (camera,))))
     assert value == "OPENCV"
     assert "6 px right of and 6 px above the middle" in verdict.text
     assert "± 0.8 px" in verdict.text and "8.3 % better" in verdict.text
-    plain = {"changed": False, "after": {"model": "SIMPLE_RADIAL"}}
-    content = {"calibration": {"reason": "4 photos are too few", "cameras": [plain]}}
-    assert "4 photos are too few" in cameras.lens(content)[1].text
-    assert cameras.lens({}) == ("–", verdicts.NOT_MEASURED)
+    plain = replace(camera, changed=False, after=camera.before)
+    told = Calibration(False, "4 photos are too few", (plain,))
+    assert "4 photos are too few" in cameras.lens(sfm(calibration=told))[1].text
+    assert cameras.lens(sfm()) == ("–", verdicts.NOT_MEASURED)
 
 
 def test_certainty_is_told_per_axis() -> None:
-    told = {"sigma_median": [0.004, 0.005, 0.02], "extent": 30.0}
-    value, verdict = cameras.certainty({"certainty": told}, metres=True)
+    sigma = (0.004, 0.005, 0.02)
+    told = CameraCertainty(0.3, "photos", 30.0, sigma, sigma, {})
+    value, verdict = cameras.certainty(sfm(certainty=told), metres=True)
     assert value == "± 7.8 mm east, ± 9.8 mm north, ± 3.9 cm up"
     assert verdict.level is Level.GOOD
-    value, verdict = cameras.certainty({"certainty": {**told, "extent": 0.5}}, metres=False)
+    value, verdict = cameras.certainty(sfm(certainty=replace(told, extent=0.5)), metres=False)
     assert "± 1.568 % x" in value and verdict.level is Level.WEAK
-    assert cameras.certainty({"certainty": None}, metres=True)[0] == "–"
-    place = {"within_95_m": [0.12, 0.13, 0.4], "scale_within_95_percent": 0.021}
-    assert "± 12.0 cm east" in cameras.place({"certainty": place})
-    assert "± 0.021 %" in cameras.place({"certainty": place})
-    assert cameras.place({"certainty": None}) == ""
+    assert cameras.certainty(sfm(certainty=None), metres=True)[0] == "–"
+    place = PlaceCertainty(sigma, (0.12, 0.13, 0.4), sigma, 0.021, None, ())
+    georef = replace(from_json(Georef, stage_values()["georef"]), certainty=place)
+    assert "± 12.0 cm east" in cameras.place(georef) and "± 0.021 %" in cameras.place(georef)
+    assert cameras.place(replace(georef, certainty=None)) == ""

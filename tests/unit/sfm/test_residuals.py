@@ -12,6 +12,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from scripts.lib.contracts.georef import Georef
+from scripts.lib.contracts.record import from_json
+from scripts.lib.contracts.sfm import Residuals, Sfm
 from scripts.lib.report import cameras
 from scripts.lib.sfm.adjust import Prior, free_adjustment
 from scripts.lib.sfm.frame import Placed
@@ -19,6 +21,7 @@ from scripts.lib.sfm.own_lenses import correct_lenses, with_own_cameras
 from scripts.lib.sfm.residuals import look_into_residuals
 from tests.photo_lines import line
 from tests.unit.sfm_scene import FOCAL, SIZE, centres, looking, position_errors
+from tests.unit.stage_files import stage_values
 
 MIDDLE = np.array(SIZE) / 2
 BEND = -0.05  # of the lens, COLMAP's k
@@ -218,8 +221,15 @@ def test_few_photos_are_not_judged() -> None:
 
 
 def test_what_was_found_reaches_the_report() -> None:
-    told = {"sentence": "Rows.", "findings": ["rolling_shutter"], "corrected": []}
-    assert cameras.motions({"residuals": told}) == ("Rows.", False)
-    told = {"sentence": "Focus.", "findings": ["breathing"], "corrected": ["breathing"]}
-    assert cameras.motions({"residuals": told}) == ("Focus.", True)
-    assert cameras.motions({})[0] == ""
+    report = from_json(Sfm, stage_values()["sfm"])
+    told = Residuals(judged=True, finding=None, findings=("rolling_shutter",), sentence="Rows.")
+    assert cameras.motions(replace(report, residuals=told)) == ("Rows.", False)
+    told = Residuals(
+        judged=True,
+        finding=None,
+        findings=("breathing",),
+        sentence="Focus.",
+        corrected=("breathing",),
+    )
+    assert cameras.motions(replace(report, residuals=told)) == ("Focus.", True)
+    assert cameras.motions(report)[0] == ""
