@@ -15,6 +15,8 @@ FOR_ALL = {"core", "contracts"}
 LARGE = {"torch", "triton", "gsplat", "pycolmap", "boto3", "botocore", "numba", "snakemake"}
 FILES = sorted(path for path in LIB.rglob("*.py") if path.parent != LIB)
 PROGRAMS = sorted((ROOT / "scripts").glob("*.py"))
+CODE = {".py", ".smk", ".js", ".css", ".html", ".j2"}
+LINES = 350  # of a file at most: more is more than one subject
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,14 @@ def test_programs_use_the_library_alone(path: Path) -> None:
 def test_programs_are_doors(path: Path) -> None:
     """They parse, call a room and write; what is longer does a room's work."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_no_file_is_long() -> None:
+    folders = [ROOT / name for name in ("scripts", "rules", "envs", "containers")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in CODE]
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in (ROOT / "Snakefile", *files)
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > LINES
+    }
+    assert len(files) > 300 and not long

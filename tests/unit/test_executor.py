@@ -18,10 +18,10 @@ from snakemake_executor_plugin_splatmake_batch.definition import (
     parse_tags,
     requirements,
 )
+from snakemake_executor_plugin_splatmake_batch.ledger import ledger_entry
 from snakemake_executor_plugin_splatmake_batch.outcome import (
     Move,
     failure_message,
-    ledger_entry,
     next_move,
     ran_out_of_memory,
 )

@@ -9,69 +9,37 @@ on failure, jobs of a submitter that died are taken over instead of run twice, s
 an end to polling when AWS stays unreachable, no pip in workers, and a ledger of what each job used.
 """
 
-import json
-import os
 import time
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Optional
+from dataclasses import dataclass, replace
+from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from snakemake_executor_plugin_aws_batch import Executor as ReleasedExecutor
-from snakemake_executor_plugin_aws_batch import common_settings as released_settings
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
-from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
 
 from .definition import Request, image_name, job_definition, job_name, parse_tags, requirements
+from .ledger import LEDGER, instance_type, keep, ledger_entry
 from .outcome import (
     TERMINATED,
     Move,
     failure_message,
-    ledger_entry,
     next_move,
     ran_out_of_memory,
 )
+from .settings import ExecutorSettings, common_settings
+
+# What Snakemake looks for in an executor plugin.
+__all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
 ACTIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 DESCRIBED_AT_ONCE = 100  # by describe_jobs
-LOG_GROUP = "/aws/batch/job"
 LOG_LINES = 40
 MORE_MEMORY_TRIES = 2
 POLLS_WITHOUT_ANSWER = 20
-LEDGER = Path(".snakemake/ledger")
-
-
-def _setting(help_text: str, default: Any = None, **metadata: Any) -> Any:
-    return field(default=default, metadata={"help": help_text, **metadata})
-
-
-@dataclass
-class ExecutorSettings(ExecutorSettingsBase):
-    """Options on the command line and in profiles, `--splatmake-batch-...`.
-
-    Snakemake makes argparse types of the annotations and knows `Optional[str]`, not `str | None`.
-    """
-
-    region: Optional[str] = _setting("AWS region")
-    job_queue: Optional[str] = _setting("Queue of jobs without a GPU, spot", required=True)
-    gpu_queue: Optional[str] = _setting("Queue of jobs with a GPU, spot; default: job_queue")
-    on_demand_queue: Optional[str] = _setting("Queue for CPU jobs interrupted twice on spot")
-    gpu_on_demand_queue: Optional[str] = _setting("Queue for GPU jobs interrupted twice on spot")
-    job_role: Optional[str] = _setting(
-        "Role of jobs: its ARN, or its name in this account", required=True
-    )
-    tags: Optional[str] = _setting("Tags of all jobs: KEY=VALUE,KEY=VALUE")
-    task_timeout: Optional[int] = _setting("Seconds after which Batch ends a job", 3600)
-    log_group: Optional[str] = _setting("CloudWatch log group of the jobs", LOG_GROUP)
-    poll_seconds: Optional[int] = _setting("Seconds between two looks at the jobs", 10)
-
-
-# Workers have the storage plugin in their image, in the submitter's version: nothing is installed there.
-common_settings = replace(released_settings, auto_deploy_default_storage_provider=False)
 
 
 @dataclass
@@ -284,7 +252,7 @@ class Executor(ReleasedExecutor):
         log = self._last_lines(job) if move is Move.FAIL else []
         if submitted.grown < MORE_MEMORY_TRIES and ran_out_of_memory(log):
             move = Move.MORE_MEMORY
-        self._note(info, job)
+        self._bill(info, job)
         info.aux["job_definition_arn"] = submitted.definition or job.get("jobDefinition")
         self._deregister_job(info)
         if move is Move.DONE:
@@ -319,42 +287,16 @@ class Executor(ReleasedExecutor):
             return [f"(CloudWatch gives no log: {error})"]
         return [event["message"].rstrip() for event in events]
 
-    # -- the bill ----------------------------------------------------------------------------------------
-
-    def _note(self, info: SubmittedJobInfo, job: dict[str, Any]) -> None:
+    def _bill(self, info: SubmittedJobInfo, job: dict[str, Any]) -> None:
         """Leave what a finished job used in .snakemake/ledger; never a reason to fail."""
         single = next(iter(info.job.jobs)) if info.job.is_group() else info.job
         scene = str(getattr(single.wildcards, "scene", ""))
         run = self.workflow.storage_settings.default_storage_prefix
-        request = info.aux["submitted"].request
-        entry = ledger_entry(job, request, run, single.rule.name, scene, self._instance_type(job))
-        path = LEDGER / f"{job['jobId']}.json"
+        request, machine = info.aux["submitted"].request, instance_type(self._ecs, job)
         try:
-            LEDGER.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(f".{os.getpid()}.part")
-            with temporary.open("w", encoding="utf-8") as handle:
-                json.dump(entry, handle)
-                handle.flush()
-                os.fsync(
-                    handle.fileno()
-                )  # before the name, so that no power failure leaves it empty
-            temporary.replace(path)
+            keep(job["jobId"], ledger_entry(job, request, run, single.rule.name, scene, machine))
         except OSError as error:
-            self.logger.warning(f"{path} could not be written: {error}")
-
-    def _instance_type(self, job: dict[str, Any]) -> str:
-        """The kind of machine that a job ran on; empty when ECS has forgotten it."""
-        arn = job.get("container", {}).get("containerInstanceArn") or ""
-        if not arn.startswith("arn:") or arn.count("/") < 2:
-            return ""
-        try:
-            (machine,) = self._ecs.describe_container_instances(
-                cluster=arn.split("/")[1], containerInstances=[arn]
-            )["containerInstances"]
-        except (BotoCoreError, ClientError, ValueError):
-            return ""
-        values = {item["name"]: item.get("value", "") for item in machine["attributes"]}
-        return values.get("ecs.instance-type", "")
+            self.logger.warning(f"{LEDGER}/{job['jobId']}.json could not be written: {error}")
 
     # -- the end -----------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-from .definition import OUT_OF_MEMORY, RECLAIMED, Request
+from .definition import OUT_OF_MEMORY, RECLAIMED
 
 TERMINATED = "terminated by snakemake"
 KILLED = re.compile(r"line \d+: +\d+ Killed\b")  # bash of a program that got SIGKILL
@@ -75,29 +75,3 @@ def failure_message(job: dict[str, Any], log: Sequence[str]) -> str:
     if log:
         lines += ["Last lines of its log:", *(f"    {line}" for line in log)]
     return "\n".join(lines)
-
-
-def ledger_entry(
-    job: dict[str, Any], request: Request, run: str, rule: str, scene: str, instance_type: str
-) -> dict[str, Any]:
-    """What one Batch job used, for the bill: every attempt counts, also those that were taken away."""
-    attempts = job.get("attempts") or [job]
-    seconds = [
-        max(0.0, (attempt["stoppedAt"] - attempt["startedAt"]) / 1000)
-        for attempt in attempts
-        if attempt.get("startedAt") and attempt.get("stoppedAt")
-    ]
-    return {
-        "run": run,
-        "rule": rule,
-        "scene": scene,
-        "job": job.get("jobId"),
-        "queue": str(job.get("jobQueue", "")).rpartition("/")[2],
-        "status": job.get("status"),
-        "instance_type": instance_type,
-        "attempts": len(seconds),
-        "seconds": round(sum(seconds), 1),
-        "vcpus": request.vcpus,
-        "memory_mib": request.memory,
-        "gpus": request.gpus,
-    }
