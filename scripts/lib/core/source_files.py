@@ -48,51 +48,9 @@ def hidden(name: str) -> bool:
 
 def list_folder(folder: Path) -> Listing:
     """Every file below `folder` that counts. Linked folders are read once and never around in a circle."""
-    found = Listing()
-    names: dict[str, Path] = {}
-    folders = {_identity(folder)}
-    waiting, links = [(Path(folder), "")], list[tuple[Path, str]]()
-    while waiting or links:
-        if not waiting:
-            path, name = links.pop(0)
-            if _identity(path) in folders:
-                continue
-            if _leads_up(path):
-                found.left_out.append(f"{name}: a link to a folder that it lies in")
-                continue
-            folders.add(_identity(path))
-            waiting.append((path, name))
-        path, name = waiting.pop()
-        try:
-            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-        except OSError as error:
-            if is_broken_device(error):
-                raise
-            found.left_out.append(f"{name or path}: {error.strerror}")
-            continue
-        for entry in entries:
-            inner = f"{name}/{entry.name}" if name else entry.name
-            here = path / entry.name
-            if hidden(entry.name):
-                found.hidden[inner] = here
-                continue
-            try:
-                is_folder, is_file = here.is_dir(), here.is_file()
-            except OSError as error:
-                if is_broken_device(error):
-                    raise
-                found.left_out.append(f"{inner}: {error.strerror}")
-                continue
-            if is_folder and entry.is_symlink():
-                links.append((here, inner))
-            elif is_folder and _identity(here) not in folders:
-                folders.add(_identity(here))
-                waiting.append((here, inner))
-                names[f"{inner}/"] = here
-            elif is_file:
-                names[inner] = here
-            elif entry.is_symlink():
-                found.left_out.append(f"{inner}: a link to a file that is not there")
+    walk = _Walk(Path(folder))
+    walk.read_all()
+    found, names = walk.found, walk.names
     own = own_results(names)
     found.left_out += [OWN.format(folder) for folder in own]
     found.hidden = {name: path for name, path in found.hidden.items() if not is_below(name, own)}
@@ -102,6 +60,71 @@ def list_folder(folder: Path) -> Listing:
         if not name.endswith("/") and not is_below(name, own)
     }
     return found
+
+
+class _Walk:
+    """A walk through a folder: real folders first, then what links lead to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.found = Listing()
+        self.names: dict[str, Path] = {}  # files, and folders with a slash at their end
+        self._known = {_identity(folder)}
+        self._folders, self._links = [(folder, "")], list[tuple[Path, str]]()
+
+    def read_all(self) -> None:
+        """Read every folder once."""
+        while self._folders or self._links:
+            if self._folders:
+                self._read(*self._folders.pop())
+            else:
+                self._follow(*self._links.pop(0))
+
+    def _follow(self, path: Path, name: str) -> None:
+        """Note the folder that a link leads to, unless it is known or holds the link itself."""
+        if _identity(path) in self._known:
+            return
+        if _leads_up(path):
+            self.found.left_out.append(f"{name}: a link to a folder that it lies in")
+        else:
+            self._known.add(_identity(path))
+            self._folders.append((path, name))
+
+    def _read(self, path: Path, name: str) -> None:
+        """Look at everything in one folder."""
+        try:
+            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        except OSError as error:
+            self._leave_out(name or str(path), error)
+            return
+        for entry in entries:
+            inner, here = f"{name}/{entry.name}" if name else entry.name, path / entry.name
+            if hidden(entry.name):
+                self.found.hidden[inner] = here
+                continue
+            try:
+                self._note(entry.is_symlink(), here, inner)
+            except OSError as error:
+                self._leave_out(inner, error)
+
+    def _note(self, link: bool, path: Path, name: str) -> None:
+        """Keep a file, or a folder to read later. Raises OSError when it cannot be asked what it is."""
+        is_folder, is_file = path.is_dir(), path.is_file()
+        if is_folder and link:
+            self._links.append((path, name))
+        elif is_folder and _identity(path) not in self._known:
+            self._known.add(_identity(path))
+            self._folders.append((path, name))
+            self.names[f"{name}/"] = path
+        elif is_file:
+            self.names[name] = path
+        elif link:
+            self.found.left_out.append(f"{name}: a link to a file that is not there")
+
+    def _leave_out(self, name: str, error: OSError) -> None:
+        """Tell what could not be read. Raises the error when the device is broken."""
+        if is_broken_device(error):
+            raise error
+        self.found.left_out.append(f"{name}: {error.strerror}")
 
 
 def _identity(path: Path) -> tuple[int, int]:

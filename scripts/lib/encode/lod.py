@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,83 +189,79 @@ def _leaves_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _leaves_of(child)
 
 
-def files(gaussians: Gaussians, options: sog.SogOptions) -> Iterator[tuple[str, bytes]]:
+Files = Iterator[tuple[str, bytes]]  # name and content
+
+
+def files(gaussians: Gaussians, options: sog.SogOptions) -> Files:
     """Name and bytes of every file, lod-meta.json last: parts are named before they are described."""
-    names: list[str] = []
-    counts = [0] * len(MERGES)
-    order: list[dict[str, Any]] = []
-    waiting: list[list[Gaussians]] = [[] for _ in MERGES]
-    parts = [0] * len(MERGES)
-
-    def full(level: int) -> bool:
-        return sum(map(len, waiting[level])) >= PART
-
-    def flush(level: int) -> Iterator[tuple[str, bytes]]:
-        if not waiting[level]:
-            return
-        folder = f"{level}_{parts[level]}"
-        parts[level] += 1
-        names.append(f"{folder}/meta.json")
-        stacked = joined(waiting[level])
-        waiting[level].clear()
-        for name, data in sog.members(stacked, options)[0].items():
-            yield f"{folder}/{name}", data
-
-    def describe(tree: Any) -> Iterator[tuple[str, bytes] | dict[str, Any]]:
-        """Files as they fill up, and last the node of this tree."""
-        if isinstance(tree, Leaf):
-            inside = gaussians.take(tree.rows)
-            node: dict[str, Any] = {"bound": box_of(inside), "lods": {}}
-            for level, run in enumerate(MERGES):
-                some = merged(inside, run, harmonics=level + 1 < len(MERGES))
-                if full(level):
-                    yield from flush(level)
-                entry = {
-                    "level": level,
-                    "part": parts[level],
-                    "offset": sum(map(len, waiting[level])),
-                    "count": len(some),
-                }
-                waiting[level].append(some)
-                counts[level] += len(some)
-                node["lods"][str(level)] = entry
-                order.append(entry)
-            yield node
-            return
-        children = []
-        for half in tree:
-            for item in describe(half):
-                if isinstance(item, dict):
-                    children.append(item)
-                else:
-                    yield item
-        yield {
-            "bound": {
-                "min": np.min([child["bound"]["min"] for child in children], axis=0).tolist(),
-                "max": np.max([child["bound"]["max"] for child in children], axis=0).tolist(),
-            },
-            "children": children,
-        }
-
-    root: dict[str, Any] = {}
-    for item in describe(leaves(gaussians.means)):
-        if isinstance(item, dict):
-            root = item
-        else:
-            yield item
+    parts = _Parts(options)
+    root = yield from _node(gaussians, leaves(gaussians.means), parts)
     for level in range(len(MERGES)):
-        yield from flush(level)
-    place = {name: index for index, name in enumerate(names)}
-    for entry in order:
-        entry["file"] = place[f"{entry.pop('level')}_{entry.pop('part')}/meta.json"]
+        yield from parts.flush(level)
     meta = {
         "version": 1,
         "asset": {"generator": "splatmake"},
-        "count": sum(counts),
-        "counts": counts,
+        "count": sum(parts.counts),
+        "counts": parts.counts,
         "lodLevels": len(MERGES),
         "lodErrors": False,
-        "filenames": names,
+        "filenames": parts.names,
         "tree": root,
     }
     yield "lod-meta.json", json.dumps(meta, separators=(",", ":")).encode()
+
+
+class _Parts:
+    """Files of each level as they fill up: Gaussians wait until there are PART of them."""
+
+    def __init__(self, options: sog.SogOptions) -> None:
+        self.options = options
+        self.names: list[str] = []  # of the files that are written
+        self.counts = [0] * len(MERGES)
+        self._waiting: list[list[Gaussians]] = [[] for _ in MERGES]
+        self._entries: list[list[dict[str, Any]]] = [[] for _ in MERGES]  # of those that wait
+        self._written = [0] * len(MERGES)
+
+    def add(self, level: int, some: Gaussians, entry: dict[str, Any]) -> Files:
+        """Let `some` wait, and fill `entry`, which tells where they lie once they are written."""
+        if sum(map(len, self._waiting[level])) >= PART:
+            yield from self.flush(level)
+        entry |= {"offset": sum(map(len, self._waiting[level])), "count": len(some)}
+        self._waiting[level].append(some)
+        self._entries[level].append(entry)
+        self.counts[level] += len(some)
+
+    def flush(self, level: int) -> Files:
+        """Write what waits."""
+        if not self._waiting[level]:
+            return
+        folder = f"{level}_{self._written[level]}"
+        self._written[level] += 1
+        for entry in self._entries[level]:
+            entry["file"] = len(self.names)
+        self.names.append(f"{folder}/meta.json")
+        stacked = joined(self._waiting[level])
+        self._waiting[level].clear()
+        self._entries[level].clear()
+        for name, data in sog.members(stacked, self.options)[0].items():
+            yield f"{folder}/{name}", data
+
+
+def _node(
+    gaussians: Gaussians, tree: Any, parts: _Parts
+) -> Generator[tuple[str, bytes], None, dict[str, Any]]:
+    """Files as they fill up; returns the description of this part of the tree."""
+    if isinstance(tree, Leaf):
+        inside = gaussians.take(tree.rows)
+        node: dict[str, Any] = {"bound": box_of(inside), "lods": {}}
+        for level, run in enumerate(MERGES):
+            some = merged(inside, run, harmonics=level + 1 < len(MERGES))
+            node["lods"][str(level)] = {}
+            yield from parts.add(level, some, node["lods"][str(level)])
+        return node
+    children = []
+    for half in tree:
+        children.append((yield from _node(gaussians, half, parts)))
+    low = np.min([child["bound"]["min"] for child in children], axis=0)
+    high = np.max([child["bound"]["max"] for child in children], axis=0)
+    return {"bound": {"min": low.tolist(), "max": high.tolist()}, "children": children}

@@ -169,48 +169,19 @@ def pack_harmonics(shN: Array, sh1_bits: int, sh_rest_bits: int) -> npt.NDArray[
 
 def decode(path: Path) -> Gaussians:
     """Read an SPZ file of version 2, 3 or 4. Raises UserError when it is not one or is damaged."""
-    data = Path(path).read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UserError(
-                f"{path} is a damaged SPZ file ({error}); download or export it again"
-            ) from None
-        compressed = True
-    else:
-        compressed = False
+    data, compressed = inflated(path)
     if len(data) < HEADER.size:
         raise UserError(f"{path} is too short to be an SPZ file; export it again")
     magic, version, count, degree, bits, flags, streams = HEADER.unpack_from(data)
     if magic != MAGIC:
         raise UserError(f"{path} is not an SPZ file; give a splat exported as SPZ")
-    if version not in ROTATION_BYTES:
-        raise UserError(f"{path} is SPZ version {version}; only 2, 3 and 4 are read: convert it")
-    if degree not in SH_COEFFICIENTS:
-        raise UserError(f"{path} has SH degree {degree}, more than the 3 supported; reduce it")
-    if bits > 30 or count > MOST_POINTS:
-        raise UserError(f"{path} has an impossible header ({count} points, {bits} fraction bits)")
-    if version < 4 and not compressed:
-        raise UserError(
-            f"{path} is an SPZ version {version} without its gzip layer, which no viewer opens;"
-            " compress it with gzip or export it again"
-        )
+    check_header(path, version, count, degree, bits, compressed)
     sizes = [9, 1, 3, 3, ROTATION_BYTES[version], 3 * SH_COEFFICIENTS[degree]]
     lengths = [count * size for size in sizes]
     if version == 4:
         parts = read_streams(path, data, streams, lengths, degree)
     else:
-        if len(data) < HEADER.size + sum(lengths):
-            raise UserError(
-                f"{path} ends early: {len(data)} of {HEADER.size + sum(lengths)} bytes;"
-                " download or export it again"
-            )
-        ends = np.cumsum([HEADER.size, *lengths])
-        parts = [
-            np.frombuffer(data, np.uint8, length, int(start))
-            for start, length in zip(ends, lengths, strict=False)
-        ]
+        parts = read_parts(path, data, lengths)
     positions, alphas, colours, scales, rotations, harmonics = parts
     coefficients = harmonics.reshape(count, SH_COEFFICIENTS[degree], 3)
     wide = np.zeros((count, 3, 4), np.uint8)
@@ -225,6 +196,50 @@ def decode(path: Path) -> Gaussians:
         shN=((coefficients.astype(np.float64) - 128) / 128).astype(np.float32),
         antialiased=bool(flags & ANTIALIASED),
     )
+
+
+def inflated(path: Path) -> tuple[bytes, bool]:
+    """A file's bytes without their gzip layer, and whether they had one. Raises UserError on damage."""
+    data = Path(path).read_bytes()
+    if data[:2] != b"\x1f\x8b":
+        return data, False
+    try:
+        return gzip.decompress(data), True
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            f"{path} is a damaged SPZ file ({error}); download or export it again"
+        ) from None
+
+
+def check_header(
+    path: Path, version: int, count: int, degree: int, bits: int, compressed: bool
+) -> None:
+    """Raises UserError when the header's values are none that are read."""
+    if version not in ROTATION_BYTES:
+        raise UserError(f"{path} is SPZ version {version}; only 2, 3 and 4 are read: convert it")
+    if degree not in SH_COEFFICIENTS:
+        raise UserError(f"{path} has SH degree {degree}, more than the 3 supported; reduce it")
+    if bits > 30 or count > MOST_POINTS:
+        raise UserError(f"{path} has an impossible header ({count} points, {bits} fraction bits)")
+    if version < 4 and not compressed:
+        raise UserError(
+            f"{path} is an SPZ version {version} without its gzip layer, which no viewer opens;"
+            " compress it with gzip or export it again"
+        )
+
+
+def read_parts(path: Path, data: bytes, lengths: list[int]) -> list[npt.NDArray[np.uint8]]:
+    """The attributes of a version 2 or 3 file, one after the other. Raises UserError when it is short."""
+    if len(data) < HEADER.size + sum(lengths):
+        raise UserError(
+            f"{path} ends early: {len(data)} of {HEADER.size + sum(lengths)} bytes;"
+            " download or export it again"
+        )
+    ends = np.cumsum([HEADER.size, *lengths])
+    return [
+        np.frombuffer(data, np.uint8, length, int(start))
+        for start, length in zip(ends, lengths, strict=False)
+    ]
 
 
 def read_streams(
