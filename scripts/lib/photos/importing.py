@@ -19,7 +19,7 @@ from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.decode import decode
 from scripts.lib.photos.film_facts import film_facts
-from scripts.lib.photos.judge import Look, badly_exposed, blurred, duplicates
+from scripts.lib.photos.judge import ImageStats, badly_exposed, blurred, duplicates
 from scripts.lib.photos.mask_use import judge_masks, mask_lines, sentences
 from scripts.lib.photos.naming import name_items
 from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
@@ -94,42 +94,59 @@ def _tell(photos: Sequence[Photo]) -> None:
 def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
     """Leave out duplicates, badly exposed and blurred photos, each with the numbers that say so."""
     judged = list(items)
-
-    def leave_out(index: int, reason: str, cause: Cause, twin: str | None = None) -> None:
-        photo = drop(judged[index].photo, reason, cause, twin)
-        judged[index] = replace(judged[index], photo=photo)
-
     if options.drop_duplicates:
-        same_file: dict[str, int] = {}
-        # Of equal files the one with the plainest name stays: not "a copy.jpg" or "a (1).jpg".
-        for i in sorted(_kept(judged), key=lambda i: len(judged[i].photo.original)):
-            digest = judged[i].photo.source_sha256
-            first = same_file.setdefault(digest, i) if digest else i
-            if first != i:
-                name = judged[first].photo.original
-                leave_out(i, f"the same file as {name}", Cause.COPY, twin=name)
-        index = _kept(judged)
-        better = [_worth(judged[i]) for i in index]
-        films = [_film(judged[i].photo) for i in index]
-        for a, b in duplicates([_look(judged[i]) for i in index], better, films).items():
-            name = judged[index[b]].photo.original
-            reason = f"the same picture as {name}, saved again or not moved"
-            leave_out(index[a], reason, Cause.COPY, twin=name)
+        _drop_copies(judged)
+        _drop_repetitions(judged)
     if options.drop_overexposed:
-        index = _kept(judged)
-        for a, (kind, share, usual) in badly_exposed([_look(judged[i]) for i in index]).items():
-            leave_out(
-                index[a],
-                f"{kind}: {100 * share:.0f} % of it has no detail, {100 * usual:.0f} % is usual here",
-                Cause.EXPOSURE,
-            )
+        _drop_badly_exposed(judged)
     if options.drop_blurred:
-        for index in _captures(judged):
-            for a, share in blurred([_look(judged[i]) for i in index]).items():
-                percent = f"{100 * share:.0f} %" if share >= 0.01 else "less than 1 %"
-                reason = f"blurred: {percent} of the sharpness of the photos around it"
-                leave_out(index[a], reason, Cause.BLURRED)
+        _drop_blurred(judged)
     return judged
+
+
+def _leave_out(
+    items: list[Item], index: int, reason: str, cause: Cause, twin: str | None = None
+) -> None:
+    items[index] = replace(items[index], photo=drop(items[index].photo, reason, cause, twin))
+
+
+def _drop_copies(items: list[Item]) -> None:
+    """Of equal files the one with the plainest name stays: not "a copy.jpg" or "a (1).jpg"."""
+    same_file: dict[str, int] = {}
+    for i in sorted(_kept(items), key=lambda i: len(items[i].photo.original)):
+        digest = items[i].photo.source_sha256
+        first = same_file.setdefault(digest, i) if digest else i
+        if first != i:
+            name = items[first].photo.original
+            _leave_out(items, i, f"the same file as {name}", Cause.COPY, twin=name)
+
+
+def _drop_repetitions(items: list[Item]) -> None:
+    """Of photos that show the same picture one stays."""
+    index = _kept(items)
+    better = [_worth(items[i]) for i in index]
+    films = [_film(items[i].photo) for i in index]
+    for a, b in duplicates([_stats(items[i]) for i in index], better, films).items():
+        name = items[index[b]].photo.original
+        reason = f"the same picture as {name}, saved again or not moved"
+        _leave_out(items, index[a], reason, Cause.COPY, twin=name)
+
+
+def _drop_badly_exposed(items: list[Item]) -> None:
+    index = _kept(items)
+    for a, (kind, share, usual) in badly_exposed([_stats(items[i]) for i in index]).items():
+        reason = (
+            f"{kind}: {100 * share:.0f} % of it has no detail, {100 * usual:.0f} % is usual here"
+        )
+        _leave_out(items, index[a], reason, Cause.EXPOSURE)
+
+
+def _drop_blurred(items: list[Item]) -> None:
+    for index in _captures(items):
+        for a, share in blurred([_stats(items[i]) for i in index]).items():
+            percent = f"{100 * share:.0f} %" if share >= 0.01 else "less than 1 %"
+            reason = f"blurred: {percent} of the sharpness of the photos around it"
+            _leave_out(items, index[a], reason, Cause.BLURRED)
 
 
 def _film(photo: Photo) -> str | None:
@@ -141,9 +158,9 @@ def _kept(items: Sequence[Item]) -> list[int]:
     return [i for i, item in enumerate(items) if item.photo.kept]
 
 
-def _look(item: Item) -> Look:
-    assert item.look is not None  # every kept item was looked at
-    return item.look
+def _stats(item: Item) -> ImageStats:
+    assert item.stats is not None  # every kept item was measured
+    return item.stats
 
 
 def _worth(item: Item) -> float:

@@ -33,13 +33,13 @@ EXPOSURE_ABOVE_SET = 0.35
 
 
 @dataclass(frozen=True)
-class Look:
-    """How one photo looks: what is compared between photos.
+class ImageStats:
+    """What is measured of a photo to compare it with others.
 
     sharpness: variance of the Laplacian; blur: 0 crisp to 1, hardly depends on the subject;
     clipped, dark: shares of white and black pixels; thumb: (48, 64) grey, mean 0, deviation 1;
-    wobble: RMS change of `thumb` when it moves by DUPLICATE_SHIFT pixels; bars: shares of the width that
-    are black at each side, and of the height above and below.
+    shift_tolerance: RMS change of `thumb` when it moves by DUPLICATE_SHIFT pixels; bars: shares of the width
+    that are black at each side, and of the height above and below.
     """
 
     sharpness: float
@@ -47,11 +47,11 @@ class Look:
     clipped: float
     dark: float
     thumb: Array
-    wobble: float
+    shift_tolerance: float
     bars: tuple[float, float] = (0.0, 0.0)
 
 
-def look_at(image: Image.Image) -> Look:
+def measure(image: Image.Image) -> ImageStats:
     """Measure a photo on a copy of at most 1024 pixels."""
     small = image.convert("RGB")
     small.thumbnail((SHARPNESS_SIDE, SHARPNESS_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
@@ -63,13 +63,13 @@ def look_at(image: Image.Image) -> Look:
     thumb = np.asarray(small.convert("L").resize(THUMB, Image.Resampling.BOX), np.float32)
     deviation = float(thumb.std())
     thumb = (thumb - thumb.mean()) / max(deviation, 1.0)
-    return Look(
+    return ImageStats(
         sharpness=sharpness(grey),
         blur=blur(grey),
         clipped=float((darkest >= WHITE).mean()),
         dark=float((brightest <= BLACK).mean()),
         thumb=thumb,
-        wobble=_wobble(thumb),
+        shift_tolerance=_shift_tolerance(thumb),
         bars=_bars(brightest),
     )
 
@@ -106,25 +106,25 @@ def blur(grey: Array) -> float:
     return worst
 
 
-def _wobble(thumb: Array) -> float:
+def _shift_tolerance(thumb: Array) -> float:
     """RMS change of the thumbnail when it moves DUPLICATE_SHIFT pixels sideways or up, the larger."""
     steps = [np.diff(thumb, axis=axis) for axis in (0, 1)]
     return DUPLICATE_SHIFT * max(float(np.sqrt((step**2).mean())) for step in steps)
 
 
-def blurred(looks: Sequence[Look]) -> dict[int, float]:
+def blurred(stats: Sequence[ImageStats]) -> dict[int, float]:
     """Photos that are blurred against their neighbours: index -> share of the neighbours' sharpness.
 
-    The order of `looks` is the order of the capture. Blurred is a photo that is (1) below
+    The order of `stats` is the order of the capture. Blurred is a photo that is (1) below
     BLUR_SHARE of the median sharpness of the photos around it, (2) more than BLUR_DEVIATIONS robust
     deviations below the set, and (3) also blurred by the measure that hardly depends on the
     subject, beyond the set's median. Empty for fewer than five photos, and when so many stand out
     that the set is simply like that.
     """
-    if len(looks) < 5:
+    if len(stats) < 5:
         return {}
-    logs = np.log(np.maximum([look.sharpness for look in looks], 1e-6))
-    blurs = np.array([look.blur for look in looks])
+    logs = np.log(np.maximum([one.sharpness for one in stats], 1e-6))
+    blurs = np.array([one.blur for one in stats])
     deviation = max(1.4826 * float(np.median(np.abs(logs - np.median(logs)))), 0.1)
     found = {}
     for i, value in enumerate(logs):
@@ -133,25 +133,25 @@ def blurred(looks: Sequence[Look]) -> dict[int, float]:
         low = (np.median(logs) - value) / deviation > BLUR_DEVIATIONS
         if share < BLUR_SHARE and low and blurs[i] > np.median(blurs) + BLUR_MARGIN:
             found[i] = share
-    return found if len(found) <= MOST_BLURRED * len(looks) else {}
+    return found if len(found) <= MOST_BLURRED * len(stats) else {}
 
 
-def badly_exposed(looks: Sequence[Look]) -> dict[int, tuple[str, float, float]]:
+def badly_exposed(stats: Sequence[ImageStats]) -> dict[int, tuple[str, float, float]]:
     """Photos that are mostly white or black while the set is not: index -> (which, share, set's share)."""
     found = {}
     for kind, values in (
-        ("over-exposed", [look.clipped for look in looks]),
-        ("black", [look.dark for look in looks]),
+        ("over-exposed", [one.clipped for one in stats]),
+        ("black", [one.dark for one in stats]),
     ):
         usual = float(np.median(values)) if values else 0.0
         for i, value in enumerate(values):
             if value > EXPOSURE_SHARE and value > usual + EXPOSURE_ABOVE_SET:
                 found[i] = (kind, float(value), usual)
-    return found if len(found) <= MOST_BLURRED * len(looks) else {}
+    return found if len(found) <= MOST_BLURRED * len(stats) else {}
 
 
 def duplicates(
-    looks: Sequence[Look], better: Sequence[float], films: Sequence[str | None] | None = None
+    stats: Sequence[ImageStats], better: Sequence[float], films: Sequence[str | None] | None = None
 ) -> dict[int, int]:
     """Photos that show the same picture as another: index -> the index of the one to keep.
 
@@ -162,18 +162,18 @@ def duplicates(
     thumbnail's pixel (1/320 of the width): a re-encoded copy, or a second shot without moving. The
     one with the highest `better` stays. Blocks bound the memory for thousands of photos.
     """
-    count = len(looks)
+    count = len(stats)
     if count < 2:
         return {}
-    flat = np.stack([look.thumb.ravel() for look in looks])
-    wobble = np.array([look.wobble for look in looks])
+    flat = np.stack([one.thumb.ravel() for one in stats])
+    shift_tolerance = np.array([one.shift_tolerance for one in stats])
     squares = (flat.astype(np.float64) ** 2).mean(axis=1)
     close: list[tuple[int, int]] = []
     for begin in range(0, count, 512):
         rows = slice(begin, min(begin + 512, count))
         dots = flat[rows].astype(np.float64) @ flat.T / flat.shape[1]
         distance = np.sqrt(np.maximum(squares[rows, None] + squares - 2 * dots, 0))
-        limit = np.minimum(wobble[rows, None], wobble)
+        limit = np.minimum(shift_tolerance[rows, None], shift_tolerance)
         found = np.argwhere(distance < limit).tolist()
         close += [(a + begin, b) for a, b in found if a + begin < b]
     if films is not None:

@@ -25,7 +25,7 @@ def mask_bars(items: Sequence[Item]) -> tuple[list[Item], str | None]:
     """The items with the bars masked that all photos of one folder and size share, and a sentence on them."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, item in enumerate(items):
-        if item.photo.kept and item.look is not None:
+        if item.photo.kept and item.stats is not None:
             folder = PurePosixPath(item.photo.original).parent.as_posix()
             groups.setdefault((folder, item.photo.width, item.photo.height), []).append(i)
     judged, count, share = list(items), 0, 0.0
@@ -43,8 +43,8 @@ def mask_bars(items: Sequence[Item]) -> tuple[list[Item], str | None]:
 
 
 def _bars(item: Item) -> tuple[float, float]:
-    assert item.look is not None  # asked of kept photos only
-    return item.look.bars
+    assert item.stats is not None  # asked of kept photos only
+    return item.stats.bars
 
 
 def _masked(item: Item, sides: float, ends: float) -> Item:

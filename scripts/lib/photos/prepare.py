@@ -16,7 +16,7 @@ from scripts.lib.photos import panorama
 from scripts.lib.photos.contact import thumbnail
 from scripts.lib.photos.decode import Picture, decode, decoding_bytes, encode, guarded
 from scripts.lib.photos.exif import read_metadata
-from scripts.lib.photos.judge import Look, look_at
+from scripts.lib.photos.judge import ImageStats, measure
 from scripts.lib.photos.masks import (
     HIDES_ALL,
     combine,
@@ -53,7 +53,7 @@ class Item:
     photo: Photo
     jpeg: Path | None = None
     mask: bytes | None = None
-    look: Look | None = None
+    stats: ImageStats | None = None
     thumb: bytes | None = None
     film: str | None = None  # the video it is a frame of
     frame: int = 0  # its number there
@@ -118,7 +118,7 @@ def finish(
     Its name in the archive is given at the end, when it is known which pictures stay. Raises
     RejectedError when the picture cannot be looked at.
     """
-    look, thumb = guarded(lambda: (look_at(picture.image), thumbnail(picture.image, hidden)))
+    stats, thumb = guarded(lambda: (measure(picture.image), thumbnail(picture.image, hidden)))
     with NamedTemporaryFile("wb", suffix=".jpg", dir=context.folder, delete=False) as out:
         out.write(jpeg)
     photo = replace(
@@ -130,16 +130,16 @@ def finish(
         width=picture.image.width,
         height=picture.image.height,
         changed=", ".join(picture.changes) or None,
-        sharpness=round(look.sharpness, 3),
-        blur=round(look.blur, 4),
-        clipped=round(look.clipped, 4),
-        dark=round(look.dark, 4),
+        sharpness=round(stats.sharpness, 3),
+        blur=round(stats.blur, 4),
+        clipped=round(stats.clipped, 4),
+        dark=round(stats.dark, 4),
     )
     return Item(
         photo=photo,
         jpeg=Path(out.name),
         mask=encode_mask(hidden) if hidden is not None else None,
-        look=look,
+        stats=stats,
         thumb=thumb,
         stored_size=picture.stored_size,
         turn=picture.turn,

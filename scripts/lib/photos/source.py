@@ -176,34 +176,36 @@ def _inside(info: zipfile.ZipInfo) -> str:
     return "/".join(part for part in parts if part not in ("..", "/", "."))
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> SourceFile:
-    def blocks() -> Iterator[bytes]:
-        if info.flag_bits & 1:
-            raise RejectedError("encrypted; make the zip without a password")
-        packed = max(info.compress_size, 1024)
-        if info.file_size > max(MAX_RATIO * packed, MAX_FLAT_BYTES):
-            raise RejectedError("unpacks to more than a hundred times its size: not a photo")
-        try:
-            with archive.open(info) as member:
-                seen = 0
-                while block := member.read(BLOCK):
-                    seen += len(block)
-                    if seen > info.file_size:
-                        raise RejectedError("unpacks to more than it claims: damaged or hostile")
-                    yield block
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, *READ_ERRORS) as error:
-            if is_broken_device(error):
-                raise
-            raise RejectedError(f"unreadable ({error})") from None
+def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """A member's bytes, piece by piece. Raises RejectedError when it is not what it claims to be."""
+    if info.flag_bits & 1:
+        raise RejectedError("encrypted; make the zip without a password")
+    packed = max(info.compress_size, 1024)
+    if info.file_size > max(MAX_RATIO * packed, MAX_FLAT_BYTES):
+        raise RejectedError("unpacks to more than a hundred times its size: not a photo")
+    try:
+        with archive.open(info) as member:
+            seen = 0
+            while block := member.read(BLOCK):
+                seen += len(block)
+                if seen > info.file_size:
+                    raise RejectedError("unpacks to more than it claims: damaged or hostile")
+                yield block
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, *READ_ERRORS) as error:
+        if is_broken_device(error):
+            raise
+        raise RejectedError(f"unreadable ({error})") from None
 
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> SourceFile:
     def copy(target: Path) -> None:
         with target.open("wb") as out:
-            for block in blocks():
+            for block in _blocks(archive, info):
                 out.write(block)
 
     def read() -> bytes:
         held = io.BytesIO()  # what it hands over is no second copy
-        for block in blocks():
+        for block in _blocks(archive, info):
             held.write(block)
         return held.getvalue()
 

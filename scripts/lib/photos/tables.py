@@ -169,52 +169,67 @@ def _row(
 ) -> Row:
     """One row of a table whose name is that of a photo."""
     name = header.cell(cells, "file")
-
-    def wrong(text: str, kind: str) -> Row:
-        why = f"({name}): {text!r} is no {kind}; correct it, or leave the cell empty"
-        return Row(number, name, match, fault=why)
-
     if any(cells[len(header.cells) :]):
-        return Row(
-            number,
-            name,
-            match,
-            fault="has more cells than there are columns; put decimal commas in quotes",
-        )
-    ground = header.ground(cells)
-    if all(is_unknown(cell) for cell in ground):
+        fault = "has more cells than there are columns; put decimal commas in quotes"
+        return Row(number, name, match, fault=fault)
+    if all(is_unknown(cell) for cell in header.ground(cells)):
         return Row(number, name, match)  # a photo without a fix
+    try:
+        place = _place(header, cells, system, signs["ground"])
+        altitude, horizontal, vertical = (
+            _length(header, cells, key, system, signs[key]) for key in LENGTHS
+        )
+    except _NoValueError as error:
+        why = f"({name}): {error}; correct it, or leave the cell empty"
+        return Row(number, name, match, fault=why)
+    if altitude is not None:
+        altitude = _signed(altitude, header.cell(cells, "altitude_ref"), "1b")
+    return located_row(number, name, match, place, altitude, (horizontal, vertical))
+
+
+class _NoValueError(Exception):
+    """A cell that says nothing that its column may say."""
+
+    def __init__(self, text: str, kind: str) -> None:
+        super().__init__(f"{text!r} is no {kind}")
+
+
+def _place(
+    header: Header, cells: Sequence[str], system: CoordinateSystem | None, sign: str
+) -> tuple[float, float]:
+    """Latitude and longitude in degrees. Raises _NoValueError when the cells tell none."""
+    ground = header.ground(cells)
     if system is None:
         values = [parse_angle(ground[0], "NS"), parse_angle(ground[1], "EW")]
     else:
-        values = [parse_number(cell, signs["ground"]) for cell in ground]
+        values = [parse_number(cell, sign) for cell in ground]
     for value, cell, kind in zip(values, ground, ("latitude", "longitude"), strict=True):
         if value is None:
-            return wrong(cell, kind if system is None else f"number for {system.name[:40]}")
+            raise _NoValueError(cell, kind if system is None else f"number for {system.name[:40]}")
     north, east = values[0] or 0.0, values[1] or 0.0
     if system is None:
-        place: tuple[float, float] | None = (
+        return (
             _signed(north, header.cell(cells, "latitude_ref"), "s"),
             _signed(east, header.cell(cells, "longitude_ref"), "w"),
         )
-    else:
-        place = system.place(east, north)
+    place = system.place(east, north)
     if place is None:
-        return wrong(f"{ground[1]} {ground[0]}", f"place on Earth in {system and system.name[:40]}")
-    lengths: dict[str, float | None] = {}
-    for key in LENGTHS:
-        cell = header.cell(cells, key)
-        usual = system.height_m if system is not None and key == "altitude" else 1.0
-        unit = header.unit(key) or usual
-        lengths[key] = None if is_unknown(cell) else parse_length(cell, unit, signs[key])
-        if lengths[key] is None and not is_unknown(cell):
-            return wrong(cell, "height" if key == "altitude" else "accuracy")
-    altitude = lengths["altitude"]
-    if altitude is not None:
-        altitude = _signed(altitude, header.cell(cells, "altitude_ref"), "1b")
-    return located_row(
-        number, name, match, place, altitude, (lengths["horizontal"], lengths["vertical"])
-    )
+        raise _NoValueError(f"{ground[1]} {ground[0]}", f"place on Earth in {system.name[:40]}")
+    return place
+
+
+def _length(
+    header: Header, cells: Sequence[str], key: str, system: CoordinateSystem | None, sign: str
+) -> float | None:
+    """Metres of one of LENGTHS; None where unknown. Raises _NoValueError when the cell tells no length."""
+    cell = header.cell(cells, key)
+    if is_unknown(cell):
+        return None
+    usual = system.height_m if system is not None and key == "altitude" else 1.0
+    found = parse_length(cell, header.unit(key) or usual, sign)
+    if found is None:
+        raise _NoValueError(cell, "height" if key == "altitude" else "accuracy")
+    return found
 
 
 def _signed(value: float, reference: str, negative: str) -> float:

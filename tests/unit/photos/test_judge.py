@@ -12,13 +12,13 @@ from PIL import Image, ImageEnhance
 
 from scripts import import_photos
 from scripts.lib.photos.contact import CELL, Thumb, contact_sheet, thumbnail
-from scripts.lib.photos.judge import Look, badly_exposed, blurred, duplicates, look_at
+from scripts.lib.photos.judge import ImageStats, badly_exposed, blurred, duplicates, measure
 from tests.unit.photo_files import arguments, encoded, exif, imported, picture, soft, write_photos
 from tests.unit.room import Shot, arc, photo
 
 
-def looks(count: int = 10) -> list[Look]:
-    return [look_at(photo(shot)) for shot in arc(count, 60.0)]
+def looks(count: int = 10) -> list[ImageStats]:
+    return [measure(photo(shot)) for shot in arc(count, 60.0)]
 
 
 def test_one_blurred_photo_among_sharp_ones(tmp_path: Path) -> None:
@@ -83,13 +83,13 @@ def test_the_larger_copy_stays(tmp_path: Path) -> None:
 def test_a_brighter_copy_is_a_duplicate() -> None:
     one = photo(arc(3)[0])
     two = ImageEnhance.Brightness(one).enhance(0.8)
-    assert duplicates([look_at(one), look_at(two)], [1.0, 0.0]) == {1: 0}
+    assert duplicates([measure(one), measure(two)], [1.0, 0.0]) == {1: 0}
 
 
 def test_a_small_step_is_no_duplicate() -> None:
     """Five centimetres in a room of six metres: little, but what depth is made of."""
     a, b = (photo(Shot((2.0, y, 1.3), (-0.5, y, 1.2))) for y in (0.0, 0.05))
-    assert duplicates([look_at(a), look_at(b)], [1.0, 0.0]) == {}
+    assert duplicates([measure(a), measure(b)], [1.0, 0.0]) == {}
     assert duplicates(looks(), [0.0] * 10) == {}
 
 
