@@ -204,9 +204,8 @@ def _retried(job: Any, attempt: int, reason: str, why: str) -> bool:
     return False
 
 
-def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, str, str]:
-    """One attempt of a job: (succeeded, the container's reason, the job's status reason)."""
-    # Compiled kernels stay on a machine: to compile them for each job would take most of the time.
+def _empty_but_kernels(folder: Path) -> None:
+    """Empty a machine's folder but for compiled kernels: compiling them takes most of a job's time."""
     kernels, kept = folder / KERNELS, folder.parent / f"{folder.name}-kernels"
     if kernels.is_dir():
         shutil.rmtree(kept, ignore_errors=True)
@@ -216,6 +215,11 @@ def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, 
     if kept.is_dir():
         kernels.parent.mkdir(parents=True)
         kept.rename(kernels)
+
+
+def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, str, str]:
+    """One attempt of a job: (succeeded, the container's reason, the job's status reason)."""
+    _empty_but_kernels(folder)
     properties = job.job_definition.container_properties
     overrides = job.container_overrides
     home = folder.parent / f"{folder.name}-home"

@@ -69,8 +69,8 @@ def refined(
     total = np.zeros(6)
     for _ in range(STEPS):
         render = torch.as_tensor(best.picture, device=renderer.device)
-        hessian, slope = _normal(render, whole, counts, depth, K, units)
-        step = _solved(hessian, slope, damping)
+        hessian, gradient = _normal(render, whole, counts, depth, K, units)
+        step = _solved(hessian, gradient, damping)
         if np.abs(step).max() < SETTLED:
             break
         pose = rigid(torch.tensor((step * units)[None]))[0].numpy() @ best.world_to_camera
@@ -134,23 +134,23 @@ def _normal(
 ) -> tuple[Float, Float]:
     """The normal equations (6, 6) and (6,) of the motion, in `units`, that makes `render` like `photo`."""
     down, across = torch.gradient((render + photo) / 2, dim=(0, 1))
-    hessian, slope = np.zeros((6, 6)), np.zeros(6)
+    hessian, gradient = np.zeros((6, 6)), np.zeros(6)
     for rows in _strips(depth):
         counted = counts[rows]
-        slopes = torch.stack([across[rows], down[rows]], dim=-1)[counted]  # (P, 3, 2)
+        gradients = torch.stack([across[rows], down[rows]], dim=-1)[counted]  # (P, 3, 2)
         # What is seen moves along the flow, so the colour at a pixel changes the other way.
         flow = _flow(depth, counts, K, rows)
-        design = (slopes @ flow).reshape(-1, 6)
+        design = (gradients @ flow).reshape(-1, 6)
         rest = (render[rows] - photo[rows])[counted].reshape(-1)
         hessian += (design.T @ design).double().cpu().numpy()
-        slope += (design.T @ rest).double().cpu().numpy()
-    return hessian * np.outer(units, units), slope * units
+        gradient += (design.T @ rest).double().cpu().numpy()
+    return hessian * np.outer(units, units), gradient * units
 
 
-def _solved(hessian: Float, slope: Float, damping: float) -> Float:
+def _solved(hessian: Float, gradient: Float, damping: float) -> Float:
     """The step (6,), damped alike for all six motions; nothing where no picture has a gradient."""
     mean = np.trace(hessian) / 6
     if not np.isfinite(mean) or mean <= 0:
         return np.zeros(6)
-    step: Float = np.linalg.solve(hessian + damping * mean * np.eye(6), slope)
+    step: Float = np.linalg.solve(hessian + damping * mean * np.eye(6), gradient)
     return step

@@ -223,98 +223,128 @@ declare i32 @llvm.vector.reduce.smax.v{L}i32({V})
 """
 
 
+class _Writer:
+    """Writes the parts of the kernel that repeat for every row and vector of its registers."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape, self.lines = shape, list[str]()
+        self.whole = f"<{shape.lanes} x i32>"
+
+    def add(self, *lines: str) -> None:
+        """Instructions as they are."""
+        self.lines += [f"  {line}" for line in lines]
+
+    def address(self, name: str, kind: str, base: str, index: str, plus: int) -> None:
+        """Name = &base[index + plus]."""
+        self.add(f"%{name}_i = add i64 {index}, {plus}")
+        self.add(f"%{name} = getelementptr {kind}, ptr {base}, i64 %{name}_i")
+
+    def splat(self, name: str, value: str) -> None:
+        """Name = `value` in every lane."""
+        zeros = f"<{self.shape.lanes} x i32> zeroinitializer"
+        self.add(f"%{name}_one = insertelement {self.whole} poison, i32 {value}, i64 0")
+        self.add(f"%{name} = shufflevector {self.whole} %{name}_one, {self.whole} poison, {zeros}")
+
+    def larger(self, name: str, function: str, one: str, two: str) -> None:
+        """Name = the larger (smax) or smaller (smin) of each pair of lanes."""
+        call = f"call {self.whole} @llvm.{function}.v{self.shape.lanes}i32"
+        self.add(f"%{name} = {call}({self.whole} {one}, {self.whole} {two})")
+
+    def text(self) -> str:
+        """All instructions."""
+        return "\n".join(self.lines)
+
+
+def _begin(shape: Shape) -> str:
+    """What the sums of a tile begin with."""
+    to = _Writer(shape)
+    for r in range(shape.rows):
+        to.address(f"sum_at{r}", "i32", "%sums", "%first", r)
+        to.add(f"%sum{r} = load i32, ptr %sum_at{r}, align 4")
+        to.splat(f"start{r}", f"%sum{r}")
+    return to.text()
+
+
+def _sums(shape: Shape) -> str:
+    """The sums, one vector each."""
+    to = _Writer(shape)
+    for r in range(shape.rows):
+        for v in range(shape.vectors):
+            to.add(f"%s{r}_{v} = phi {to.whole} [%start{r}, %tile], [%t{r}_{v}, %step]")
+    return to.text()
+
+
+def _products(shape: Shape, name: str, kind: str) -> str:
+    """One step: four bytes of every row times four of every column, added to the sums."""
+    to = _Writer(shape)
+    to.add("%k_a = mul i64 %k, 4", f"%k_b = mul i64 %k, {4 * shape.columns}")
+    for v in range(shape.vectors):
+        to.address(f"b_at{v}", "i8", "%b", "%k_b", 4 * shape.lanes * v)
+        to.add(f"%b{v} = load {kind}, ptr %b_at{v}, align 4")
+    for r in range(shape.rows):
+        to.address(f"a_at{r}", "i8", "%a", "%k_a", LENGTH * r)
+        to.add(f"%a{r} = load i32, ptr %a_at{r}, align 4")
+        to.splat(f"aw{r}", f"%a{r}")
+        to.add(f"%av{r} = bitcast {to.whole} %aw{r} to {kind}")
+        for v in range(shape.vectors):
+            given = f"{to.whole} %s{r}_{v}, {kind} %av{r}, {kind} %b{v}"
+            to.add(f"%t{r}_{v} = call {to.whole} @{name}({given})")
+    return to.text()
+
+
+def _largest(shape: Shape) -> str:
+    """The largest two products so far of every row, by lane, and of every column, with its row."""
+    to, lanes, vectors = _Writer(shape), shape.lanes, shape.vectors
+    of_column = [(v, what) for v in range(vectors) for what in ("best", "second", "row")]
+    for v, what in of_column:
+        to.address(f"c{what}_at{v}", "i32", f"%col_{what}", "%column", lanes * v)
+        to.add(f"%c{what}0_{v} = load {to.whole}, ptr %c{what}_at{v}, align 4")
+    to.add(f"%lane_of = mul i64 %first, {lanes}", "%first_row = trunc i64 %first to i32")
+    for r in range(shape.rows):
+        for what in ("best", "second"):
+            to.address(f"l{what}_at{r}", "i32", f"%lane_{what}", "%lane_of", lanes * r)
+            to.add(f"%l{what}{r}_0 = load {to.whole}, ptr %l{what}_at{r}, align 4")
+        to.add(f"%row{r} = add i32 %first_row, {r}")
+        to.splat(f"rowv{r}", f"%row{r}")
+        for v in range(vectors):
+            _larger_of(to, r, v)
+        for what in ("best", "second"):
+            to.add(f"store {to.whole} %l{what}{r}_{vectors}, ptr %l{what}_at{r}, align 4")
+    for v, what in of_column:
+        to.add(f"store {to.whole} %c{what}{shape.rows}_{v}, ptr %c{what}_at{v}, align 4")
+    return to.text()
+
+
+def _larger_of(to: _Writer, r: int, v: int) -> None:
+    """Compare the products of row r and vector v with the largest so far, of the row and the columns."""
+    product = f"%t{r}_{v}"
+    for side, old, new in (("l", f"{r}_{v}", f"{r}_{v + 1}"), ("c", f"{r}_{v}", f"{r + 1}_{v}")):
+        to.larger(f"{side}min{r}_{v}", "smin", f"%{side}best{old}", product)
+        to.larger(f"{side}second{new}", "smax", f"%{side}second{old}", f"%{side}min{r}_{v}")
+        to.larger(f"{side}best{new}", "smax", f"%{side}best{old}", product)
+    to.add(f"%new{r}_{v} = icmp sgt {to.whole} {product}, %cbest{r}_{v}")
+    choice = f"<{to.shape.lanes} x i1> %new{r}_{v}, {to.whole} %rowv{r}, {to.whole} %crow{r}_{v}"
+    to.add(f"%crow{r + 1}_{v} = select {choice}")
+
+
 def _assembly(shape: Shape, version: int) -> str:
     """The kernel in the language of this version of LLVM."""
-    lanes, rows, vectors = shape.lanes, shape.rows, shape.vectors
-    whole = f"<{lanes} x i32>"
-    begin: list[str] = []
-    phis: list[str] = []
-    products: list[str] = []
-    largest: list[str] = []
-    cells = [(r, v) for r in range(rows) for v in range(vectors)]
-
-    def address(into: list[str], name: str, kind: str, base: str, index: str, plus: int) -> None:
-        """Name = &base[index + plus]."""
-        into.append(f"  %{name}_i = add i64 {index}, {plus}")
-        into.append(f"  %{name} = getelementptr {kind}, ptr {base}, i64 %{name}_i")
-
-    def splat(into: list[str], name: str, value: str) -> None:
-        into.append(f"  %{name}_one = insertelement {whole} poison, i32 {value}, i64 0")
-        zeros = f"<{lanes} x i32> zeroinitializer"
-        into.append(f"  %{name} = shufflevector {whole} %{name}_one, {whole} poison, {zeros}")
-
-    for r in range(rows):
-        address(begin, f"sum_at{r}", "i32", "%sums", "%first", r)
-        begin.append(f"  %sum{r} = load i32, ptr %sum_at{r}, align 4")
-        splat(begin, f"start{r}", f"%sum{r}")
-    for r, v in cells:
-        phis.append(f"  %s{r}_{v} = phi {whole} [%start{r}, %tile], [%t{r}_{v}, %step]")
-
+    whole = f"<{shape.lanes} x i32>"
     # The instruction takes unsigned rows and signed columns. Columns are less 128, and the sums begin
     # with what that takes away.
-    name, kind = f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", f"<{4 * lanes} x i8>"
-    if version < 22:
-        kind = whole
-    products.append(f"  %k_a = mul i64 %k, 4\n  %k_b = mul i64 %k, {4 * shape.columns}")
-    for v in range(vectors):
-        address(products, f"b_at{v}", "i8", "%b", "%k_b", 4 * lanes * v)
-        products.append(f"  %b{v} = load {kind}, ptr %b_at{v}, align 4")
-    for r in range(rows):
-        address(products, f"a_at{r}", "i8", "%a", "%k_a", LENGTH * r)
-        products.append(f"  %a{r} = load i32, ptr %a_at{r}, align 4")
-        splat(products, f"aw{r}", f"%a{r}")
-        products.append(f"  %av{r} = bitcast {whole} %aw{r} to {kind}")
-        products += [
-            f"  %t{r}_{v} = call {whole} @{name}({whole} %s{r}_{v}, {kind} %av{r}, {kind} %b{v})"
-            for v in range(vectors)
-        ]
-
-    def larger(name: str, function: str, one: str, two: str) -> None:
-        call = f"call {whole} @llvm.{function}.v{lanes}i32"
-        largest.append(f"  %{name} = {call}({whole} {one}, {whole} {two})")
-
-    for v in range(vectors):
-        for what in ("best", "second", "row"):
-            address(largest, f"c{what}_at{v}", "i32", f"%col_{what}", "%column", lanes * v)
-            largest.append(f"  %c{what}0_{v} = load {whole}, ptr %c{what}_at{v}, align 4")
-    largest += [f"  %lane_of = mul i64 %first, {lanes}", "  %first_row = trunc i64 %first to i32"]
-    for r in range(rows):
-        for what in ("best", "second"):
-            address(largest, f"l{what}_at{r}", "i32", f"%lane_{what}", "%lane_of", lanes * r)
-            largest.append(f"  %l{what}{r}_0 = load {whole}, ptr %l{what}_at{r}, align 4")
-        largest.append(f"  %row{r} = add i32 %first_row, {r}")
-        splat(largest, f"rowv{r}", f"%row{r}")
-        for v in range(vectors):
-            product = f"%t{r}_{v}"
-            for side, old, new in (
-                ("l", f"{r}_{v}", f"{r}_{v + 1}"),
-                ("c", f"{r}_{v}", f"{r + 1}_{v}"),
-            ):
-                larger(f"{side}min{r}_{v}", "smin", f"%{side}best{old}", product)
-                larger(f"{side}second{new}", "smax", f"%{side}second{old}", f"%{side}min{r}_{v}")
-                larger(f"{side}best{new}", "smax", f"%{side}best{old}", product)
-            largest += [
-                f"  %new{r}_{v} = icmp sgt {whole} {product}, %cbest{r}_{v}",
-                f"  %crow{r + 1}_{v} = select <{lanes} x i1> %new{r}_{v}, {whole} %rowv{r},"
-                f" {whole} %crow{r}_{v}",
-            ]
-        for what in ("best", "second"):
-            largest.append(f"  store {whole} %l{what}{r}_{vectors}, ptr %l{what}_at{r}, align 4")
-    for v in range(vectors):
-        for what in ("best", "second", "row"):
-            largest.append(f"  store {whole} %c{what}{rows}_{v}, ptr %c{what}_at{v}, align 4")
-
+    name = f"llvm.x86.avx512.vpdpbusd.{32 * shape.lanes}"
+    kind = whole if version < 22 else f"<{4 * shape.lanes} x i8>"
     body = FRAME.format(
-        R=rows,
+        R=shape.rows,
         C=shape.columns,
-        L=lanes,
+        L=shape.lanes,
         V=whole,
         STEPS=STEPS,
-        A_BYTES=rows * LENGTH,
+        A_BYTES=shape.rows * LENGTH,
         B_BYTES=shape.columns * LENGTH,
-        begin="\n".join(begin),
-        sums_phi="\n".join(phis),
-        products="\n".join(products),
-        largest="\n".join(largest),
+        begin=_begin(shape),
+        sums_phi=_sums(shape),
+        products=_products(shape, name, kind),
+        largest=_largest(shape),
     )
     return f"{body}declare {whole} @{name}({whole}, {kind}, {kind})\n"

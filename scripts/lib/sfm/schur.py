@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.lib.core.jit import compiled
+from scripts.lib.core.jit import compiled, inlined
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -35,6 +35,17 @@ def eliminated(jacobian: Floats, columns: Rows, whitened: Floats, point: Rows, s
     )
     # Only the half on one side of the diagonal of each point's rows is there, and half of the diagonal.
     return information + information.T
+
+
+@inlined
+def _subtract(rows: int, used: Rows, cross: Floats, information: Floats) -> None:
+    """Take away what the point may explain by itself: half of the squares of `cross`."""
+    for i in range(rows):
+        column = used[i]
+        x, y, z = cross[i, 0], cross[i, 1], cross[i, 2]
+        for j in range(i):
+            information[column, used[j]] -= x * cross[j, 0] + y * cross[j, 1] + z * cross[j, 2]
+        information[column, column] -= 0.5 * (x * x + y * y + z * z)
 
 
 @compiled
@@ -78,10 +89,6 @@ def _eliminate(
                     rows += 1
                 for axis in range(3):
                     cross[row, axis] += up * whitened[k, 0, axis] + down * whitened[k, 1, axis]
+        _subtract(rows, used, cross, information)
         for i in range(rows):
-            column = used[i]
-            x, y, z = cross[i, 0], cross[i, 1], cross[i, 2]
-            for j in range(i):
-                information[column, used[j]] -= x * cross[j, 0] + y * cross[j, 1] + z * cross[j, 2]
-            information[column, column] -= 0.5 * (x * x + y * y + z * z)
-            place[column] = -1
+            place[used[i]] = -1

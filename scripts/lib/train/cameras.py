@@ -23,7 +23,7 @@ EXPOSURE_RATE = 2e-3  # of the logarithm of the gain, and of the offset where wh
 POSE_RATE = 0.1  # pixels a step at most
 POSE_SIGMA = 1.0  # pixels that structure from motion may be off
 POSE_BOUND = 3 * POSE_SIGMA
-POSE_PULL = 0.1  # back, for each sigma, of a step that all slopes agree on
+POSE_DECAY = 0.1  # back, for each sigma, of a step that all gradients agree on
 FEWEST_PHOTOS = 12  # with fewer the splat bends to whatever the poses are, and nothing holds them
 REFINED = (0.5, 0.95)  # of a run: the splat must have shape before, and the time to follow after
 WARM = 0.05  # of a run, in which the rate grows from nothing
@@ -32,7 +32,7 @@ WARM = 0.05  # of a run, in which the rate grows from nothing
 class Corrections:
     """V rows of numbers that start at zero and follow their gradients."""
 
-    pull = 0.0  # back to zero, for each unit, against a step that all gradients agree on
+    decay = 0.0  # back to zero, for each unit, against a step that all gradients agree on
 
     def __init__(self, rows: int, columns: int, device: torch.device) -> None:
         self.values = torch.zeros(rows, columns, device=device)
@@ -53,7 +53,7 @@ class Corrections:
         mean = first / (1 - ADAM["beta1"] ** steps)
         spread = (second / (1 - ADAM["beta2"] ** steps)).sqrt()
         push = mean / (spread + ADAM["epsilon"])
-        moved = -rate * (push + self.pull * self.values[numbers])
+        moved = -rate * (push + self.decay * self.values[numbers])
         self.values[numbers] += moved
 
     def state(self) -> dict[str, Tensor]:
@@ -101,7 +101,7 @@ class Poses(Corrections):
     whole, is taken out of every step: photos cannot tell it, GPS has.
     """
 
-    pull = POSE_PULL / POSE_SIGMA
+    decay = POSE_DECAY / POSE_SIGMA
 
     def __init__(self, start: Tensor, focal: Tensor, depth: Tensor, device: torch.device) -> None:
         super().__init__(len(start), 6, device)
@@ -135,9 +135,9 @@ class Poses(Corrections):
         """The cameras (M, 4, 4) `numbers` where they stand now, from where they stood at the start."""
         return rigid(self.motions[numbers]) @ world_to_camera
 
-    def learn(self, numbers: Tensor, slopes: Tensor, rate: float) -> None:
-        """One step of the cameras `numbers` along `slopes` (M, 6) by radians and units."""
-        self.move(numbers, _finite(slopes) * self.units[numbers], rate * POSE_RATE)
+    def learn(self, numbers: Tensor, gradients: Tensor, rate: float) -> None:
+        """One step of the cameras `numbers` along `gradients` (M, 6) by radians and units."""
+        self.move(numbers, _finite(gradients) * self.units[numbers], rate * POSE_RATE)
         self.values.clamp_(-POSE_BOUND, POSE_BOUND)
         self.settle()
 
@@ -165,31 +165,31 @@ class Poses(Corrections):
     def by_gaussians(
         means: Tensor, quats: Tensor, v_means: Tensor, v_quats: Tensor, world_to_camera: Tensor
     ) -> Tensor:
-        """Slope (6,) by a turn and a shift of one camera (4, 4), from the slopes of what it sees (N, ...).
+        """Gradient (6,) by a turn and a shift of one camera (4, 4), from those of what it sees (N, ...).
 
         Moving a camera is moving everything it sees the other way. Colours that change with the direction
         would have to be turned along; that small part is left out.
         """
         R = world_to_camera[:3, :3]
-        seen, pulls = means @ R.T + world_to_camera[:3, 3], v_means @ R.T
+        seen, v_seen = means @ R.T + world_to_camera[:3, 3], v_means @ R.T
         w, v = quats[:, :1], quats[:, 1:]
         # A small turn p of the world makes the quaternion q + (0, p) q / 2.
         by_turn = v_quats[:, 1:] * w - v_quats[:, :1] * v + torch.linalg.cross(v, v_quats[:, 1:])
-        turn = torch.linalg.cross(seen, pulls) + by_turn @ R.T / 2
-        return torch.cat([turn.sum(dim=0), pulls.sum(dim=0)])
+        turn = torch.linalg.cross(seen, v_seen) + by_turn @ R.T / 2
+        return torch.cat([turn.sum(dim=0), v_seen.sum(dim=0)])
 
     @staticmethod
     def gradient(world_to_camera: Tensor, v_world_to_camera: Tensor) -> Tensor:
-        """Slope (M, 6) by a turn and a shift at the left of world_to_camera (M, 4, 4), from its own slope."""
+        """Gradient (M, 6) by a turn and a shift at the left of world_to_camera (M, 4, 4), from that by it."""
         turn = v_world_to_camera[:, :3] @ world_to_camera[:, :3].mT
         axes = (turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0])
         last = turn[:, 1, 0] - turn[:, 0, 1]
         return torch.cat([torch.stack([*axes, last], dim=1), v_world_to_camera[:, :3, 3]], dim=1)
 
 
-def _finite(slopes: Tensor) -> Tensor:
-    """Slopes without those of a step in which some Gaussian had broken; training mends it soon."""
-    return torch.nan_to_num(slopes, nan=0.0, posinf=0.0, neginf=0.0)
+def _finite(gradients: Tensor) -> Tensor:
+    """Gradients without those of a step in which some Gaussian had broken; training mends it soon."""
+    return torch.nan_to_num(gradients, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _cross(vectors: Tensor) -> Tensor:
@@ -225,7 +225,7 @@ class Focals(Corrections):
     reach (L,): that half side in pixels. photos (L,): how many photos each lens took; with few it stays.
     """
 
-    pull = POSE_PULL / POSE_SIGMA
+    decay = POSE_DECAY / POSE_SIGMA
 
     def __init__(self, reach: Tensor, photos: Tensor, device: torch.device) -> None:
         super().__init__(len(reach), 1, device)
@@ -245,17 +245,17 @@ class Focals(Corrections):
         factors[:, :2, :2] = self.scales[lenses][:, None, None]
         return K * factors
 
-    def learn(self, lenses: Tensor, slopes: Tensor, rate: float) -> None:
-        """One step along the `slopes` (M,) of photos, by the logarithms of their lenses' lengths."""
+    def learn(self, lenses: Tensor, gradients: Tensor, rate: float) -> None:
+        """One step along the `gradients` (M,) of photos, by the logarithms of their lenses' lengths."""
         # One after the other: photos of one step may share a lens.
-        for row, slope in zip(lenses.split(1), slopes.split(1), strict=True):
-            by_pixel = _finite(slope[:, None]) * self.units[row]
+        for row, gradient in zip(lenses.split(1), gradients.split(1), strict=True):
+            by_pixel = _finite(gradient[:, None]) * self.units[row]
             self.move(row, by_pixel, rate * POSE_RATE * self.eager[row])
         self.values.clamp_(-POSE_BOUND, POSE_BOUND)
 
     @staticmethod
-    def slope(colour: Tensor, v_colour: Tensor, K: Tensor) -> Tensor:
-        """Slope () by the logarithm of the focal length, from a render (H, W, 3) and the slope by it.
+    def gradient(colour: Tensor, v_colour: Tensor, K: Tensor) -> Tensor:
+        """Gradient () by the logarithm of the focal length, from a render (H, W, 3) and the gradient by it.
 
         A longer lens moves what is seen at p away from the principal point c, by p - c for each unit of the
         logarithm, so the colour at p changes by -(gradient of the colour) . (p - c).

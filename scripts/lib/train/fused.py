@@ -25,7 +25,7 @@ GEOMETRY = ("means", "quats", "scales", "opacities")
 
 
 @dataclass(frozen=True)
-class _Slopes:
+class _Gradients:
     """What some of a step's views say: seen and gradients by view, (V, N, ...), and summed over them."""
 
     radii: Tensor  # (V, N, 2) int32, 0 where not drawn
@@ -41,7 +41,7 @@ class _Slopes:
     v_focals: Tensor  # (V,), likewise
 
     @staticmethod
-    def joined(parts: list[_Slopes]) -> _Slopes:
+    def joined(parts: list[_Gradients]) -> _Gradients:
         """Of all views together."""
         if len(parts) == 1:
             return parts[0]
@@ -53,7 +53,7 @@ class _Slopes:
         def sum_of(name: str) -> Tensor:
             return torch.stack([getattr(part, name) for part in parts]).sum(dim=0)
 
-        return _Slopes(
+        return _Gradients(
             radii=all_of("radii"),
             made=all_of("made"),
             dimmed=torch.cat(dims) if dims else None,
@@ -99,7 +99,7 @@ class FusedStep:
         adjust = adjust.now(plan)
         while True:
             try:
-                slopes = self._slopes(parameters, views, plan, adjust)
+                gradients = self._gradients(parameters, views, plan, adjust)
                 break
             except torch.cuda.OutOfMemoryError:
                 if self._together(views) == 1:
@@ -114,10 +114,10 @@ class FusedStep:
             parameters["sh"],
             parameters.moments("sh"),
             views.world_to_camera,
-            slopes.radii,
-            slopes.made,
-            slopes.v_made,
-            slopes.v_means,
+            gradients.radii,
+            gradients.made,
+            gradients.v_made,
+            gradients.v_means,
             plan.degree,
             plan.rates["sh"],
             SH_REST,
@@ -125,19 +125,19 @@ class FusedStep:
             **ADAM,
         )
         if adjust.exposures:
-            adjust.exposures.learn(views.numbers, slopes.v_exposures)
+            adjust.exposures.learn(views.numbers, gradients.v_exposures)
         if adjust.poses:
-            by_pose = adjust.poses.gradient(views.world_to_camera, slopes.v_cameras)
+            by_pose = adjust.poses.gradient(views.world_to_camera, gradients.v_cameras)
             adjust.poses.learn(views.numbers, by_pose, plan.camera_rate)
         if adjust.focals:
-            adjust.focals.learn(views.lenses, slopes.v_focals, plan.camera_rate)
+            adjust.focals.learn(views.lenses, gradients.v_focals, plan.camera_rate)
         first, second = zip(*(parameters.moments(name) for name in GEOMETRY), strict=True)
         step_geometry(
             tuple(parameters[name] for name in GEOMETRY),
             first,
             second,
-            (slopes.v_means, slopes.v_quats, slopes.v_scales, slopes.v_shown),
-            slopes.dimmed,
+            (gradients.v_means, gradients.v_quats, gradients.v_scales, gradients.v_shown),
+            gradients.dimmed,
             tuple(plan.rates[name] for name in GEOMETRY),
             parameters.steps,
             position_gradients=norms,
@@ -150,9 +150,9 @@ class FusedStep:
         )
         return norms
 
-    def _slopes(
+    def _gradients(
         self, parameters: Parameters, views: Stack, plan: StepPlan, adjust: Adjustments
-    ) -> _Slopes:
+    ) -> _Gradients:
         raw_scales, raw_opacities = parameters["scales"], parameters["opacities"]
         active = activate(raw_scales, raw_opacities, plan.seed, plan.drop)
         parts = []
@@ -160,7 +160,7 @@ class FusedStep:
         for begin in range(0, len(views), together):
             part = views.part(begin, begin + together)
             parts.append(self._some(parameters, *active, part, len(views), plan, adjust))
-        return _Slopes.joined(parts)
+        return _Gradients.joined(parts)
 
     def _some(
         self,
@@ -171,7 +171,7 @@ class FusedStep:
         total: int,
         plan: StepPlan,
         adjust: Adjustments,
-    ) -> _Slopes:
+    ) -> _Gradients:
         """Gradients of the mean loss over `total` photos, of which `views` are some."""
         kernels, (width, height), count = self.kernels, views.size, len(views)
         means, quats, sh = (parameters[name] for name in ("means", "quats", "sh"))
@@ -193,21 +193,21 @@ class FusedStep:
         shown = shown if dimmed is None else shown * dimmed
         drawn = (means2d, conics, made, shown, None, None, width, height, TILE, offsets, order)
         image, alpha, last = kernels.rasterize_to_pixels_3dgs_fwd(*drawn)
-        light, stretches = [], []
+        by_exposure, by_focal = [], []
         for number in range(count):  # one by one: the loss needs a hundred bytes a pixel
             compared, gain = image[number], None
             if adjust.exposures:
                 gain, offset = adjust.exposures.of(views.numbers[number : number + 1])
                 compared = compared * gain + offset
             photo, mask = views.photo(number), views.mask(number)
-            slope = loss_and_gradient(compared, photo, plan.ssim_weight, mask)[1] / total
+            gradient = loss_and_gradient(compared, photo, plan.ssim_weight, mask)[1] / total
             if gain is not None:
-                by_gain = (slope * image[number]).sum(dim=(0, 1)) * gain
-                light.append(torch.cat([by_gain, slope.sum(dim=(0, 1))]))
-                slope *= gain
+                by_gain = (gradient * image[number]).sum(dim=(0, 1)) * gain
+                by_exposure.append(torch.cat([by_gain, gradient.sum(dim=(0, 1))]))
+                gradient *= gain
             if adjust.focals:
-                stretches.append(adjust.focals.slope(image[number], slope, K[number]))
-            image[number] = slope
+                by_focal.append(adjust.focals.gradient(image[number], gradient, K[number]))
+            image[number] = gradient
         v_image = image
         back = kernels.rasterize_to_pixels_3dgs_bwd(
             *drawn, alpha, last, v_image, torch.zeros_like(alpha), False
@@ -226,7 +226,7 @@ class FusedStep:
             None if dimmed is None else v_shown * opacities,
             adjust.poses is not None,
         )
-        return _Slopes(
+        return _Gradients(
             radii,
             made,
             dimmed,
@@ -235,7 +235,7 @@ class FusedStep:
             v_means,
             v_quats,
             v_scales,
-            torch.stack(light) if light else means[:0],
+            torch.stack(by_exposure) if by_exposure else means[:0],
             v_cameras if adjust.poses else means[:0],
-            torch.stack(stretches) if stretches else means[:0],
+            torch.stack(by_focal) if by_focal else means[:0],
         )

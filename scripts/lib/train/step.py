@@ -112,58 +112,71 @@ class AutogradStep:
         kept: Tensor | float = 1.0
         if plan.drop:
             device = leaves["opacities"].device
-            draw = torch.rand(len(parameters), generator=generator, device=device)
-            kept = (draw >= plan.drop) / (1 - plan.drop)
+            drawn = torch.rand(len(parameters), generator=generator, device=device)
+            kept = (drawn >= plan.drop) / (1 - plan.drop)
         adjust = adjust.now(plan)
-        light = None
+        exposures = None
         if adjust.exposures:
-            light = adjust.exposures.values[views.numbers].clone().requires_grad_()
-        pulls, stretches, before = (
-            [],
-            [],
-            [torch.zeros_like(leaves[name]) for name in ("means", "quats")],
-        )
-        for number in range(len(views)):
-            rendered = render(leaves, views.one(number), plan.degree, plan.antialiased, kept)[0]
-            if adjust.focals:
-                rendered.retain_grad()
-            colour = rendered
-            if light is not None:
-                colour = colour * torch.exp(light[number, :3]) + light[number, 3:]
-            loss = photo_loss(colour, views.photo(number), plan.ssim_weight, views.mask(number))
-            (loss / len(views)).backward()
-            if adjust.focals:
-                slope = adjust.focals.slope(rendered.detach(), _slope(rendered), views.K[number])
-                stretches.append(slope)
-            if adjust.poses:
-                summed = [_slope(leaves[name]).clone() for name in ("means", "quats")]
-                pulls.append(
-                    adjust.poses.by_gaussians(
-                        leaves["means"].detach(),
-                        leaves["quats"].detach(),
-                        summed[0] - before[0],
-                        summed[1] - before[1],
-                        views.world_to_camera[number],
-                    )
-                )
-                before = summed
+            exposures = adjust.exposures.values[views.numbers].clone().requires_grad_()
+        by_pose, by_focal = _backward(leaves, views, plan, kept, exposures, adjust)
         costs = plan.opacity_cost * torch.sigmoid(leaves["opacities"]).mean()
         costs = costs + plan.scale_cost * torch.exp(leaves["scales"]).mean()
         costs.backward()
-        gradients = {name: _slope(leaf) for name, leaf in leaves.items()}
+        gradients = {name: _gradient(leaf) for name, leaf in leaves.items()}
         width = torch.exp(leaves["scales"].detach().amax(dim=1))
         norms = torch.linalg.vector_norm(gradients["means"], dim=1) * width
         # From here on things change, Adam's count first: whoever runs out of memory later can tell.
         parameters.adam(gradients, plan.rates)
         if adjust.poses:
-            adjust.poses.learn(views.numbers, torch.stack(pulls), plan.camera_rate)
+            adjust.poses.learn(views.numbers, torch.stack(by_pose), plan.camera_rate)
         if adjust.focals:
-            adjust.focals.learn(views.lenses, torch.stack(stretches), plan.camera_rate)
-        if adjust.exposures and light is not None and light.grad is not None:
-            adjust.exposures.learn(views.numbers, light.grad)
+            adjust.focals.learn(views.lenses, torch.stack(by_focal), plan.camera_rate)
+        if adjust.exposures and exposures is not None and exposures.grad is not None:
+            adjust.exposures.learn(views.numbers, exposures.grad)
         add_noise(parameters, plan.noise, generator)
         return norms
 
 
-def _slope(leaf: Tensor) -> Tensor:
+def _backward(
+    leaves: dict[str, Tensor],
+    views: Stack,
+    plan: StepPlan,
+    kept: Tensor | float,
+    exposures: Tensor | None,
+    adjust: Adjustments,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Add the photos' gradients to `leaves` and `exposures` (V, 6).
+
+    Returns those by each photo's pose (6,) and focal length (), as far as they are learned.
+    """
+    by_pose, by_focal = [], []
+    before = [torch.zeros_like(leaves[name]) for name in ("means", "quats")]
+    for number in range(len(views)):
+        rendered = render(leaves, views.one(number), plan.degree, plan.antialiased, kept)[0]
+        if adjust.focals:
+            rendered.retain_grad()
+        colour = rendered
+        if exposures is not None:
+            colour = colour * torch.exp(exposures[number, :3]) + exposures[number, 3:]
+        loss = photo_loss(colour, views.photo(number), plan.ssim_weight, views.mask(number))
+        (loss / len(views)).backward()
+        if adjust.focals:
+            by_colour = _gradient(rendered)
+            by_focal.append(adjust.focals.gradient(rendered.detach(), by_colour, views.K[number]))
+        if adjust.poses:
+            summed = [_gradient(leaves[name]).clone() for name in ("means", "quats")]
+            by_pose.append(
+                adjust.poses.by_gaussians(
+                    leaves["means"].detach(),
+                    leaves["quats"].detach(),
+                    summed[0] - before[0],
+                    summed[1] - before[1],
+                    views.world_to_camera[number],
+                )
+            )
+            before = summed
+    return by_pose, by_focal
+
+
+def _gradient(leaf: Tensor) -> Tensor:
     return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

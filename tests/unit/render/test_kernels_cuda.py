@@ -80,8 +80,8 @@ def test_harmonics(degree: int, bands: int, tmp_path: Path, root: Path) -> None:
     assert torch.allclose(made[seen], wanted[seen], atol=2e-5)
 
     moments = (torch.zeros_like(sh), torch.zeros_like(sh))
-    slope = torch.full((COUNT, 3), 0.25)
-    rates, place = (0.01, 0.1, 5), (views, radii, made, upstream, slope, degree)
+    gradient = torch.full((COUNT, 3), 0.25)
+    rates, place = (0.01, 0.1, 5), (views, radii, made, upstream, gradient, degree)
     answer = call(
         root, tmp_path, module, "step_harmonics", *start[:2], moments, *place, *rates, ADAM
     )

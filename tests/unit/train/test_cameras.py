@@ -112,7 +112,7 @@ def test_cameras_move_late_and_come_to_rest() -> None:
 
 @pytest.mark.parametrize("line", [False, True])
 def test_what_cameras_do_together_is_taken_out(scene: Scene, line: bool) -> None:
-    """Slopes that pull all cameras one way leave their mean place and scale as they were, to 1e-6."""
+    """Gradients that pull all cameras one way leave their mean place and scale as they were, to 1e-6."""
     cameras = scene.world_to_camera.copy()
     if line:  # where no place tells a turn about the line
         cameras[:, :3, 3] = -cameras[:, :3, :3] @ np.array([0.1, 0, 0]) * np.arange(16)[:, None]
@@ -122,8 +122,8 @@ def test_what_cameras_do_together_is_taken_out(scene: Scene, line: bool) -> None
     common = torch.randn(1, 6, generator=random)
     for step in range(60):
         rows = torch.randperm(count, generator=random)[:3]
-        slopes = common + 0.5 * torch.randn(3, 6, generator=random)
-        poses.learn(rows, torch.full_like(slopes, torch.nan) if step == 30 else slopes, 1.0)
+        gradients = common + 0.5 * torch.randn(3, 6, generator=random)
+        poses.learn(rows, torch.full_like(gradients, torch.nan) if step == 30 else gradients, 1.0)
     assert poses.values.abs().mean() > 0.1 and poses.values.abs().max() < POSE_BOUND + 0.2
     assert common_motion(poses, start).abs().max() < 1e-6
     kept = poses.values.clone()
@@ -166,7 +166,7 @@ def test_slope_of_a_focal_length(scene: Scene) -> None:
 
     y, x = torch.meshgrid(torch.arange(view.height), torch.arange(view.width), indexing="ij")
     weights = (torch.sin(x / 9) + torch.cos(y / 7))[..., None].expand(-1, -1, 3)
-    found = float(Focals.slope(colour(1.0), weights, torch.tensor(view.K)))
+    found = float(Focals.gradient(colour(1.0), weights, torch.tensor(view.K)))
     numeric = [float((colour(factor) * weights).double().sum()) for factor in (1.002, 0.998)]
     assert found == pytest.approx((numeric[0] - numeric[1]) / 0.004, rel=0.1)
 
@@ -213,10 +213,10 @@ def test_a_focal_length_is_found_and_kept(scene: Scene, tmp_path: Path) -> None:
         index, lens = step % 16, torch.tensor([0])
         now = focals.of(lens, torch.tensor(K[index][None], dtype=torch.float32))
         render = renderer.picture(scene.world_to_camera[index], now[0], scene.sizes[index])
-        slope = focals.slope(
+        gradient = focals.gradient(
             torch.tensor(render), torch.tensor(np.sign(render - photos[index])), now[0]
         )
-        focals.learn(lens, slope[None], 1 - step / 240)
+        focals.learn(lens, gradient[None], 1 - step / 240)
     scale, other = focals.scales.tolist()
     assert scale == pytest.approx(1 / 1.02, abs=0.002) and other == 1
     focals.learn(torch.tensor([1]), torch.tensor([1.0]), 1.0)

@@ -256,7 +256,7 @@ def test_slopes_of_cameras_follow_from_those_of_gaussians() -> None:
     camera = torch.tensor(view.world_to_camera)
     means, quats = (value.clone().requires_grad_() for value in values)
     total(camera, means, quats).backward()
-    slope = Poses.by_gaussians(*values, means.grad, quats.grad, camera.float())
+    gradient = Poses.by_gaussians(*values, means.grad, quats.grad, camera.float())
     step, numeric = 2e-3, []
     for column in range(6):
         pair = []
@@ -271,11 +271,11 @@ def test_slopes_of_cameras_follow_from_those_of_gaussians() -> None:
         numeric.append((pair[0] - pair[1]) / (2 * step))
     wanted = torch.stack(numeric).float()
     # Gaussians that come and go at the least visible alpha are in the differences alone.
-    assert torch.allclose(slope, wanted, rtol=0.05, atol=0.03 * float(wanted.abs().max()))
+    assert torch.allclose(gradient, wanted, rtol=0.05, atol=0.03 * float(wanted.abs().max()))
 
 
-def test_camera_slopes() -> None:
-    """The slope by a small turn and shift of a camera is that of the numbers of its matrix."""
+def test_camera_gradients() -> None:
+    """The gradient by a small turn and shift of a camera is that of the numbers of its matrix."""
     torch.manual_seed(0)
     pose = torch.eye(4, dtype=torch.float64).repeat(3, 1, 1)
     pose[:, :3, :3] = torch.linalg.qr(torch.randn(3, 3, 3, dtype=torch.float64))[0]

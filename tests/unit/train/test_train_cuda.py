@@ -42,7 +42,7 @@ def test_steps_agree(photos: int, antialiased: bool, tmp_path: Path) -> None:
         trainer.advance()
     assert torch.allclose(first.position_gradients, second.position_gradients, rtol=2e-2, atol=1e-9)
     for name in NAMES:
-        # Adam's first step moves every number by its rate, whatever the slope's size: the moments tell more.
+        # Adam's first step moves every number by its rate, whatever its gradient: the moments tell more.
         for a, b in zip(
             first.parameters.moments(name), second.parameters.moments(name), strict=True
         ):

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import torch
 
-from scripts.lib.core.jit import LOCK, compiled, parallel, take_next, threads
+from scripts.lib.core.jit import LOCK, compiled, inlined, parallel, take_next, threads
 from scripts.lib.core.lanes import WIDTH, load, magnitude, select, spread, store, total
 from scripts.lib.render.losses.reference import C1, C2, SIGMA, WINDOW
 
@@ -73,7 +73,7 @@ def _filter_rows(counter, render, photo, mask, stride, planes, maps, sums):  # t
 
 
 @compiled
-def _compare_rows(counter, height, stride, valid, maps, slopes, sums):  # type: ignore[no-untyped-def]
+def _compare_rows(counter, height, stride, valid, maps, by_window, sums):  # type: ignore[no-untyped-def]
     """The vertical pass, SSIM of every window, and what it owes to the means of x, xx and xy."""
     while True:
         begin = take_next(counter, CHUNK)
@@ -104,17 +104,44 @@ def _compare_rows(counter, height, stride, valid, maps, slopes, sums):  # type: 
                     inside = load(valid, column)
                     value = a1 * a2 * both * inside
                     alike += total(value)
-                    slope = f32(2) * my * (a2 - a1) * both * inside
-                    slope += f32(2) * mx * value * (over2 - over1)
-                    store(slopes[0, channel], place, slope)
-                    store(slopes[1, channel], place, f32(0) - value * over2)
-                    store(slopes[2, channel], place, f32(2) * a1 * both * inside)
+                    by_mean = f32(2) * my * (a2 - a1) * both * inside
+                    by_mean += f32(2) * mx * value * (over2 - over1)
+                    store(by_window[0, channel], place, by_mean)
+                    store(by_window[1, channel], place, f32(0) - value * over2)
+                    store(by_window[2, channel], place, f32(2) * a1 * both * inside)
             sums[row, 1] = alike
+
+
+@inlined
+def _gather_down(source, row, first, last, stride, line):  # type: ignore[no-untyped-def]
+    """Fill `line` with what the windows of rows `row - last` to `row - first` give to this row."""
+    for column in range(0, stride - EDGE, WIDTH):
+        value = spread(f32(0))
+        for k in range(first, last + 1):
+            value += load(source, (row - k) * stride + column) * TAPS[k]
+        store(line, REACH + column, value)
+
+
+@inlined
+def _gather_across(lines, x, y, row, stride, l1_share, ssim_share, mixed):  # type: ignore[no-untyped-def]
+    """Fill `mixed` with the gradient by each pixel of the row, before its mask."""
+    for column in range(0, stride - EDGE, WIDTH):
+        one, two, three = spread(f32(0)), spread(f32(0)), spread(f32(0))
+        for k in range(WINDOW):
+            one += load(lines[0], REACH + column - k) * TAPS[k]
+            two += load(lines[1], REACH + column - k) * TAPS[k]
+            three += load(lines[2], REACH + column - k) * TAPS[k]
+        a, b = load(x, row * stride + column), load(y, row * stride + column)
+        value = (one + f32(2) * a * two + b * three) * ssim_share
+        step = a - b
+        sign = select(step > 0, spread(l1_share), spread(f32(0) - l1_share))
+        sign = select(magnitude(step) > 0, sign, f32(0))
+        store(mixed, column, value + sign)
 
 
 @compiled
 def _gather_rows(  # type: ignore[no-untyped-def]
-    counter, shape, stride, planes, slopes, mask, l1_share, ssim_share, gradient
+    counter, shape, stride, planes, by_window, mask, l1_share, ssim_share, gradient
 ):
     """The adjoint: every pixel collects from the windows it lies in, and from its own L1 term."""
     height, width = shape
@@ -129,25 +156,9 @@ def _gather_rows(  # type: ignore[no-untyped-def]
             first, last = max(0, row - (height - 1 - REACH)), min(REACH, row)
             for channel in range(3):
                 for part in range(3):
-                    source, line = slopes[part, channel], lines[part]
-                    for column in range(0, stride - EDGE, WIDTH):
-                        value = spread(f32(0))
-                        for k in range(first, last + 1):
-                            value += load(source, (row - k) * stride + column) * TAPS[k]
-                        store(line, REACH + column, value)
+                    _gather_down(by_window[part, channel], row, first, last, stride, lines[part])
                 x, y = planes[X, channel], planes[Y, channel]
-                for column in range(0, stride - EDGE, WIDTH):
-                    one, two, three = spread(f32(0)), spread(f32(0)), spread(f32(0))
-                    for k in range(WINDOW):
-                        one += load(lines[0], REACH + column - k) * TAPS[k]
-                        two += load(lines[1], REACH + column - k) * TAPS[k]
-                        three += load(lines[2], REACH + column - k) * TAPS[k]
-                    a, b = load(x, row * stride + column), load(y, row * stride + column)
-                    value = (one + f32(2) * a * two + b * three) * ssim_share
-                    step = a - b
-                    sign = select(step > 0, spread(l1_share), spread(f32(0) - l1_share))
-                    sign = select(magnitude(step) > 0, sign, f32(0))
-                    store(mixed, column, value + sign)
+                _gather_across(lines, x, y, row, stride, l1_share, ssim_share, mixed)
                 for column in range(width):
                     value = mixed[column]
                     if masked:
@@ -156,20 +167,22 @@ def _gather_rows(  # type: ignore[no-untyped-def]
 
 
 @parallel
-def _forward(workers, render, photo, mask, stride, valid, planes, maps, slopes, sums):  # type: ignore[no-untyped-def]
+def _forward(workers, render, photo, mask, stride, valid, planes, maps, by_window, sums):  # type: ignore[no-untyped-def]
     counter = np.zeros(2, np.int64)
     for _ in numba.prange(workers):
         _filter_rows(counter[:1], render, photo, mask, stride, planes, maps, sums)
-    if slopes.shape[0]:
+    if by_window.shape[0]:
         for _ in numba.prange(workers):
-            _compare_rows(counter[1:], render.shape[0], stride, valid, maps, slopes, sums)
+            _compare_rows(counter[1:], render.shape[0], stride, valid, maps, by_window, sums)
 
 
 @parallel
-def _backward(workers, shape, stride, planes, slopes, mask, l1_share, ssim_share, gradient):  # type: ignore[no-untyped-def]
+def _backward(workers, shape, stride, planes, by_window, mask, l1_share, ssim_share, gradient):  # type: ignore[no-untyped-def]
     counter = np.zeros(1, np.int64)
     for _ in numba.prange(workers):
-        _gather_rows(counter, shape, stride, planes, slopes, mask, l1_share, ssim_share, gradient)
+        _gather_rows(
+            counter, shape, stride, planes, by_window, mask, l1_share, ssim_share, gradient
+        )
 
 
 def loss_and_gradient(
@@ -184,7 +197,7 @@ def loss_and_gradient(
     stride = _stride(width)
     size = height * stride + EDGE
     planes, maps = np.zeros((2, 3, size), np.float32), np.empty((MAPS, 3, size), np.float32)
-    slopes = np.empty((3, 3, size), np.float32)
+    by_window = np.empty((3, 3, size), np.float32)
     valid = np.zeros(stride, np.float32)
     valid[: max(0, width - REACH)] = 1
     sums = np.zeros((height, 2), np.float32)
@@ -195,7 +208,7 @@ def loss_and_gradient(
     windows = 3 * (height - REACH) * (width - REACH)
     with LOCK:
         workers = threads()
-        _forward(workers, pixels, wanted, cover, stride, valid, planes, maps, slopes, sums)
+        _forward(workers, pixels, wanted, cover, stride, valid, planes, maps, by_window, sums)
         l1_share = f32((1 - ssim_weight) / pixels.size / seen)
         ssim_share = f32(-ssim_weight / windows / seen)
         _backward(
@@ -203,7 +216,7 @@ def loss_and_gradient(
             (height, width),
             stride,
             planes,
-            slopes,
+            by_window,
             cover,
             l1_share,
             ssim_share,

@@ -63,7 +63,7 @@ def _across(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _down(  # type: ignore[no-untyped-def]
-    taps, maps, slopes, sums, height, width, c1, c2, TAPS: tl.constexpr, BLOCK: tl.constexpr
+    taps, maps, by_window, sums, height, width, c1, c2, TAPS: tl.constexpr, BLOCK: tl.constexpr
 ):
     channel, area = tl.program_id(1), height * width
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -83,9 +83,9 @@ def _down(  # type: ignore[no-untyped-def]
     b1, b2 = mx * mx + my * my + c1, xx - mx * mx + yy - my * my + c2
     both = 1 / (b1 * b2)
     value = a1 * a2 * both
-    slope = 2 * my * (a2 - a1) * both + 2 * mx * value * (1 / b2 - 1 / b1)
-    out = slopes + channel * 3 * area + place
-    tl.store(out, slope, mask=inside)
+    by_mean = 2 * my * (a2 - a1) * both + 2 * mx * value * (1 / b2 - 1 / b1)
+    out = by_window + channel * 3 * area + place
+    tl.store(out, by_mean, mask=inside)
     tl.store(out + area, -value / b2, mask=inside)
     tl.store(out + 2 * area, 2 * a1 * both, mask=inside)
     alike = tl.sum(tl.where(inside, value, 0.0), axis=0)
@@ -94,7 +94,7 @@ def _down(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _up(  # type: ignore[no-untyped-def]
-    taps, slopes, gathered, height, width, TAPS: tl.constexpr, BLOCK: tl.constexpr
+    taps, by_window, gathered, height, width, TAPS: tl.constexpr, BLOCK: tl.constexpr
 ):
     plane, area = tl.program_id(1), height * width
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -103,7 +103,7 @@ def _up(  # type: ignore[no-untyped-def]
     total = tl.zeros([BLOCK], tl.float32)
     for k in tl.static_range(TAPS):
         there = inside & (row >= k) & (row - k < height - (TAPS - 1))
-        value = tl.load(slopes + plane * area + place - k * width, mask=there, other=0.0)
+        value = tl.load(by_window + plane * area + place - k * width, mask=there, other=0.0)
         total += tl.load(taps + k) * value
     tl.store(gathered + plane * area + place, total, mask=inside)
 
@@ -171,7 +171,7 @@ def loss_and_gradient(
     area, device = height * width, render.device
     blocks, masked = triton.cdiv(area, BLOCK), mask is not None
     maps = torch.empty(15 * area, device=device)
-    slopes = torch.empty(9 * area, device=device)
+    by_window = torch.empty(9 * area, device=device)
     gradient = torch.empty_like(render)
     sums = torch.empty((2, 3 * blocks), device=device)
     taps = _taps(device)
@@ -180,8 +180,8 @@ def loss_and_gradient(
     sizes = {"TAPS": WINDOW, "BLOCK": BLOCK}
     windows = 3 * (height - REACH) * (width - REACH)
     _across[(blocks, 3)](render, photo, cover, taps, maps, height, width, MASKED=masked, **sizes)
-    _down[(blocks, 3)](taps, maps, slopes, sums[0], height, width, C1, C2, **sizes)
-    _up[(blocks, 9)](taps, slopes, maps, height, width, **sizes)  # the maps are free again
+    _down[(blocks, 3)](taps, maps, by_window, sums[0], height, width, C1, C2, **sizes)
+    _up[(blocks, 9)](taps, by_window, maps, height, width, **sizes)  # the maps are free again
     _back[(blocks, 3)](
         render,
         photo,

@@ -26,7 +26,7 @@ class _Frame:
     starts: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int32]
     slots: int
-    lights: npt.NDArray[np.float32]
+    transmittances: npt.NDArray[np.float32]
     stops: npt.NDArray[np.float32]
     ends: npt.NDArray[np.int64]
 
@@ -47,9 +47,11 @@ def _forward(
     number = len(lists) - 1
     colour = np.empty((height, width, 3), np.float32)
     alpha = np.empty((height, width, 1), np.float32)
-    lights = np.empty((number, tiles.PIXELS), np.float32)
-    stops, ends = np.empty_like(lights), np.empty(number, np.int64)
-    tiles.draw(workers, width, height, records, lists, entries, colour, alpha, lights, stops, ends)
+    transmittances = np.empty((number, tiles.PIXELS), np.float32)
+    stops, ends = np.empty_like(transmittances), np.empty(number, np.int64)
+    tiles.draw(
+        workers, width, height, records, lists, entries, colour, alpha, transmittances, stops, ends
+    )
     frame = _Frame(
         size,
         antialiased,
@@ -60,7 +62,7 @@ def _forward(
         starts,
         counts,
         slots,
-        lights,
+        transmittances,
         stops,
         ends,
     )
@@ -82,7 +84,7 @@ def _backward(
         frame.records,
         frame.tiles,
         frame.entries,
-        frame.lights,
+        frame.transmittances,
         frame.stops,
         frame.ends,
         d_colour,

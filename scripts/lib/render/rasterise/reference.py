@@ -93,10 +93,10 @@ def render(
     power = 0.5 * (c * dx * dx - 2 * b * dx * dy + a * dy * dy) / area
     alphas = (opacities * torch.exp(-power)).clamp_max(ALPHA_MAX)
     alphas = torch.where(alphas >= ALPHA_MIN, alphas, 0)
-    # The Gaussian that would take the light below STOP is not drawn, nor any behind it.
+    # The Gaussian that would take the transmittance below STOP is not drawn, nor any behind it.
     alphas = torch.where(torch.cumprod(1 - alphas, 1) > STOP, alphas, 0)
-    light = torch.cumprod(1 - alphas, 1)
-    before = torch.cat([torch.ones_like(light[:, :1]), light[:, :-1]], 1)
+    transmittance = torch.cumprod(1 - alphas, 1)
+    before = torch.cat([torch.ones_like(transmittance[:, :1]), transmittance[:, :-1]], 1)
     weights = alphas * before
     colour = (weights @ colours).reshape(height, width, 3)
     return colour, weights.sum(1).reshape(height, width, 1)

@@ -117,6 +117,67 @@ def _gradient(patch: Plane, at: int, row: int):  # type: ignore[no-untyped-def]
     return root(gx * gx + gy * gy), r * np.float32(0.15915494)
 
 
+@inlined
+def _drop_outside(strength, i, middle, count, x, y, ux, uy, height, width):  # type: ignore[no-untyped-def]
+    """Set to 0 what row i of a square of samples around (x, y) has outside of the picture.
+
+    Samples of a row are (ux, uy) apart, rows (-uy, ux), and number `middle` of both is at the point.
+    """
+    v = np.float32(i) - np.float32(middle)
+    for j in range(count):
+        u = np.float32(j) - np.float32(middle)
+        px, py = x + u * ux - v * uy, y + u * uy + v * ux
+        if px < 0 or py < 0 or px > width - 1 or py > height - 1:
+            strength[j] = 0
+
+
+@inlined
+def _smoothed(histogram, smooth):  # type: ignore[no-untyped-def]
+    """The histogram after SMOOTHED means of three bins, around in a circle, and the other array."""
+    third = np.float32(1 / 3)
+    histogram[1] += histogram[BINS + 1]
+    histogram[BINS] += histogram[0]
+    for _ in range(SMOOTHED):
+        histogram[0], histogram[BINS + 1] = histogram[BINS], histogram[1]
+        for b in range(1, BINS + 1):
+            smooth[b] = (histogram[b - 1] + histogram[b] + histogram[b + 1]) * third
+        histogram, smooth = smooth, histogram
+    histogram[0], histogram[BINS + 1] = histogram[BINS], histogram[1]
+    return histogram, smooth
+
+
+@inlined
+def _highest_peak(histogram, taken, count: int, enough):  # type: ignore[no-untyped-def]
+    """The highest bin above `enough` and its neighbours, and its height; 0 for none that is not `taken`."""
+    best, top = 0, enough
+    for b in range(1, BINS + 1):
+        value = histogram[b]
+        if value > top and value > histogram[b - 1] and value >= histogram[b + 1]:
+            fresh = True
+            for k in range(count):
+                fresh = fresh and taken[k] != b
+            if fresh:
+                best, top = b, value
+    return best, top
+
+
+@inlined
+def _peaks(histogram, taken, angles):  # type: ignore[no-untyped-def]
+    """Fill `angles` (M,) with the directions of peaks, strongest first; returns how many there are."""
+    enough = np.float32(0)
+    for rank in range(len(angles)):
+        best, top = _highest_peak(histogram, taken, rank, enough)
+        if best == 0:
+            return rank
+        taken[rank] = best
+        if rank == 0:
+            enough = np.float32(SECOND) * top
+        before, after = histogram[best - 1], histogram[best + 1]
+        shift = 0.5 * (before - after) / (before + after - 2 * top)
+        angles[rank] = 2 * np.pi * (best - 0.5 + shift) / BINS
+    return len(angles)
+
+
 @compiled
 def main_directions(
     levels: Plane, height: int, width: int, points: Plane, angles: Plane
@@ -131,7 +192,6 @@ def main_directions(
     row = strength.size  # no constant to numba, which would compile what is inlined once for each
     histogram, smooth = np.zeros(BINS + 2, np.float32), np.zeros(BINS + 2, np.float32)
     counts = np.zeros(len(points), np.int64)
-    third = np.float32(1 / 3)
     for n in range(len(points)):
         x, y, spacing = points[n, 0], points[n, 1], np.float32(SPACING) * points[n, 2]
         start = int(points[n, 3]) * height * width
@@ -145,46 +205,58 @@ def main_directions(
                 store(strength, j, length * load(AROUND_WEIGHTS, i * AROUND_ROW + j))
                 store(turn, j, direction * np.float32(BINS) + np.float32(0.5))
             if not inside:
-                v = y + np.float32(i - AROUND) * spacing
-                for j in range(side - 2):
-                    u = x + np.float32(j - AROUND) * spacing
-                    if u < 0 or u > width - 1 or v < 0 or v > height - 1:
-                        strength[j] = 0
+                _drop_outside(
+                    strength, i, AROUND, side - 2, x, y, spacing, np.float32(0), height, width
+                )
             for j in range(side - 2):
                 low = int(turn[j])
                 part = turn[j] - np.float32(low)
                 # Bin b of the histogram stands at b + 1, and is repeated at either end below.
                 histogram[low] += (np.float32(1) - part) * strength[j]
                 histogram[low + 1] += part * strength[j]
-        histogram[1] += histogram[BINS + 1]
-        histogram[BINS] += histogram[0]
-        for _ in range(SMOOTHED):
-            histogram[0], histogram[BINS + 1] = histogram[BINS], histogram[1]
-            for b in range(1, BINS + 1):
-                smooth[b] = (histogram[b - 1] + histogram[b] + histogram[b + 1]) * third
-            histogram, smooth = smooth, histogram
-        histogram[0], histogram[BINS + 1] = histogram[BINS], histogram[1]
-        enough = np.float32(0)
-        for rank in range(angles.shape[1]):
-            best, top = 0, enough
-            for b in range(1, BINS + 1):
-                value = histogram[b]
-                if value > top and value > histogram[b - 1] and value >= histogram[b + 1]:
-                    fresh = True
-                    for k in range(rank):
-                        fresh = fresh and smooth[k] != b
-                    if fresh:
-                        best, top = b, value
-            if best == 0:
-                break
-            smooth[rank] = best
-            if rank == 0:
-                enough = np.float32(SECOND) * top
-            before, after = histogram[best - 1], histogram[best + 1]
-            shift = 0.5 * (before - after) / (before + after - 2 * top)
-            angles[n, rank] = 2 * np.pi * (best - 0.5 + shift) / BINS
-            counts[n] = rank + 1
+        histogram, smooth = _smoothed(histogram, smooth)
+        counts[n] = _peaks(histogram, smooth, angles[n])
     return counts
+
+
+@inlined
+def _add_row(strength, turn, i, vector):  # type: ignore[no-untyped-def]
+    """Share out row i of the samples to the cells and directions of a descriptor."""
+    eight, one, none = np.float32(DIRECTIONS), np.float32(1), np.float32(0)
+    a, b, c, d = spread(none), spread(none), spread(none), spread(none)
+    for j in range(SAMPLES):
+        off = magnitude(steps() - turn[j])
+        off = least(off, eight - off)
+        part = most(one - off, none) * strength[j]
+        a += part * CELL_WEIGHTS[j, 0]
+        b += part * CELL_WEIGHTS[j, 1]
+        c += part * CELL_WEIGHTS[j, 2]
+        d += part * CELL_WEIGHTS[j, 3]
+    for cell in range(CELLS):
+        weight = CELL_WEIGHTS[i, cell]
+        if weight > 0:
+            at = cell * CELLS * DIRECTIONS
+            store(vector, at, load(vector, at) + a * weight)
+            store(vector, at + 8, load(vector, at + 8) + b * weight)
+            store(vector, at + 16, load(vector, at + 16) + c * weight)
+            store(vector, at + 24, load(vector, at + 24) + d * weight)
+
+
+@inlined
+def _normalise(vector):  # type: ignore[no-untyped-def]
+    """Turn sums into square roots of shares, after no direction has more than MOST_OF_ONE of the length."""
+    norm = spread(np.float32(0))
+    for k in range(0, LENGTH, 8):
+        norm += load(vector, k) * load(vector, k)
+    top = np.float32(MOST_OF_ONE) * np.sqrt(total(norm))
+    whole = spread(np.float32(0))
+    for k in range(0, LENGTH, 8):
+        cut = least(load(vector, k), top)
+        store(vector, k, cut)
+        whole += cut
+    unit = np.float32(512 * 512) / (total(whole) + np.float32(1e-20))
+    for k in range(0, LENGTH, 8):
+        store(vector, k, least(root(load(vector, k) * unit) + np.float32(0.5), np.float32(255)))
 
 
 @compiled
@@ -203,8 +275,7 @@ def descriptors(
     patch = np.zeros(side * ROW + 16, np.float32)
     strength, turn = np.zeros(ROW, np.float32), np.zeros(ROW, np.float32)
     row = strength.size
-    vector = np.zeros(LENGTH, np.float32)
-    eight, one, none = np.float32(DIRECTIONS), np.float32(1), np.float32(0)
+    vector, eight = np.zeros(LENGTH, np.float32), np.float32(DIRECTIONS)
     for n in range(len(points)):
         spacing = np.float32(SPACING) * points[n, 2]
         ux, uy = spacing * np.float32(np.cos(angles[n])), spacing * np.float32(np.sin(angles[n]))
@@ -217,40 +288,9 @@ def descriptors(
                 store(strength, j, length)
                 store(turn, j, eight - direction * eight)
             if not inside:
-                v = np.float32(i) - np.float32(0.5 * (SAMPLES - 1))
-                for j in range(SAMPLES):
-                    u = np.float32(j) - np.float32(0.5 * (SAMPLES - 1))
-                    px, py = x + u * ux - v * uy, y + u * uy + v * ux
-                    if px < 0 or py < 0 or px > width - 1 or py > height - 1:
-                        strength[j] = 0
-            a, b, c, d = spread(none), spread(none), spread(none), spread(none)
-            for j in range(SAMPLES):
-                off = magnitude(steps() - turn[j])
-                off = least(off, eight - off)
-                part = most(one - off, none) * strength[j]
-                a += part * CELL_WEIGHTS[j, 0]
-                b += part * CELL_WEIGHTS[j, 1]
-                c += part * CELL_WEIGHTS[j, 2]
-                d += part * CELL_WEIGHTS[j, 3]
-            for cell in range(CELLS):
-                weight = CELL_WEIGHTS[i, cell]
-                if weight > 0:
-                    at = cell * CELLS * DIRECTIONS
-                    store(vector, at, load(vector, at) + a * weight)
-                    store(vector, at + 8, load(vector, at + 8) + b * weight)
-                    store(vector, at + 16, load(vector, at + 16) + c * weight)
-                    store(vector, at + 24, load(vector, at + 24) + d * weight)
-        norm = spread(none)
-        for k in range(0, LENGTH, 8):
-            norm += load(vector, k) * load(vector, k)
-        top = np.float32(MOST_OF_ONE) * np.sqrt(total(norm))
-        whole = spread(none)
-        for k in range(0, LENGTH, 8):
-            cut = least(load(vector, k), top)
-            store(vector, k, cut)
-            whole += cut
-        unit = np.float32(512 * 512) / (total(whole) + np.float32(1e-20))
-        for k in range(0, LENGTH, 8):
-            store(vector, k, least(root(load(vector, k) * unit) + np.float32(0.5), np.float32(255)))
+                middle = 0.5 * (SAMPLES - 1)
+                _drop_outside(strength, i, middle, SAMPLES, x, y, ux, uy, height, width)
+            _add_row(strength, turn, i, vector)
+        _normalise(vector)
         for k in range(LENGTH):
             out[n, k] = np.uint8(vector[k])

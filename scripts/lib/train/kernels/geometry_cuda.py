@@ -54,6 +54,21 @@ def activate(
     return scales, opacities
 
 
+@triton.jit
+def _over_views(  # type: ignore[no-untyped-def]
+    v_opacities, dimmed, row, count, views, inside, DIMMED: tl.constexpr, BLOCK: tl.constexpr
+):
+    """Gradient by the opacities, summed over the views, whose antialiasing dimmed them."""
+    gradient = tl.zeros([BLOCK], tl.float32)
+    for view in range(views):
+        there = tl.cast(view, tl.int64) * count + row
+        part = tl.load(v_opacities + there, mask=inside, other=0.0)
+        if DIMMED:
+            part *= tl.load(dimmed + there, mask=inside, other=0.0)
+        gradient += part
+    return gradient
+
+
 @triton.jit(do_not_specialize=["count", "views", "seed"])
 def _geometry(  # type: ignore[no-untyped-def]
     means,
@@ -97,19 +112,13 @@ def _geometry(  # type: ignore[no-untyped-def]
     # Opacity.
     raw = tl.load(opacities + row, mask=inside, other=0.0)
     opacity = 1 / (1 + tl.exp(-raw))
-    slope = tl.zeros([BLOCK], tl.float32)
-    for view in range(views):
-        there = tl.cast(view, tl.int64) * count + row
-        part = tl.load(v_opacities + there, mask=inside, other=0.0)
-        if DIMMED:
-            part *= tl.load(dimmed + there, mask=inside, other=0.0)
-        slope += part
+    gradient = _over_views(v_opacities, dimmed, row, count, views, inside, DIMMED, BLOCK)
     kept = _kept(seed, row, drop)
-    slope = tl.where(opacity * kept < 0.9999, slope * kept, 0.0)
-    slope = (slope + opacity_cost) * opacity * (1 - opacity)
+    gradient = tl.where(opacity * kept < 0.9999, gradient * kept, 0.0)
+    gradient = (gradient + opacity_cost) * opacity * (1 - opacity)
     first, second = opacities1 + row, opacities2 + row
     raw = adam_update(
-        raw, slope, first, second, inside, opacities_rate, beta1, beta2, root, epsilon
+        raw, gradient, first, second, inside, opacities_rate, beta1, beta2, root, epsilon
     )
     tl.store(opacities + row, raw, mask=inside)
     gate = 1 / (1 + tl.exp(100 * (1 / (1 + tl.exp(-raw)) - 0.005)))
@@ -121,10 +130,10 @@ def _geometry(  # type: ignore[no-untyped-def]
         raw = tl.load(scales + at, mask=inside, other=0.0)
         scale = tl.exp(raw)
         widest = tl.maximum(widest, scale)
-        slope = (tl.load(v_scales + at, mask=inside, other=0.0) + scale_cost) * scale
+        gradient = (tl.load(v_scales + at, mask=inside, other=0.0) + scale_cost) * scale
         first, second = scales1 + at, scales2 + at
         raw = adam_update(
-            raw, slope, first, second, inside, scales_rate, beta1, beta2, root, epsilon
+            raw, gradient, first, second, inside, scales_rate, beta1, beta2, root, epsilon
         )
         tl.store(scales + at, raw, mask=inside)
         square = tl.exp(2 * raw)
@@ -139,9 +148,9 @@ def _geometry(  # type: ignore[no-untyped-def]
     for axis in tl.static_range(4):
         at = 4 * row + axis
         q = tl.load(quats + at, mask=inside, other=0.0)
-        slope = tl.load(v_quats + at, mask=inside, other=0.0)
+        gradient = tl.load(v_quats + at, mask=inside, other=0.0)
         first, second = quats1 + at, quats2 + at
-        q = adam_update(q, slope, first, second, inside, quats_rate, beta1, beta2, root, epsilon)
+        q = adam_update(q, gradient, first, second, inside, quats_rate, beta1, beta2, root, epsilon)
         tl.store(quats + at, q, mask=inside)
         if axis == 0:
             w = q
@@ -169,11 +178,11 @@ def _geometry(  # type: ignore[no-untyped-def]
     for axis in tl.static_range(3):
         at = 3 * row + axis
         value = tl.load(means + at, mask=inside, other=0.0)
-        slope = tl.load(v_means + at, mask=inside, other=0.0)
-        total += slope * slope
+        gradient = tl.load(v_means + at, mask=inside, other=0.0)
+        total += gradient * gradient
         first, second = means1 + at, means2 + at
         value = adam_update(
-            value, slope, first, second, inside, means_rate, beta1, beta2, root, epsilon
+            value, gradient, first, second, inside, means_rate, beta1, beta2, root, epsilon
         )
         value += a if axis == 0 else (b if axis == 1 else c)
         tl.store(means + at, value, mask=inside)
@@ -204,7 +213,7 @@ def step_geometry(
     values, first, second, gradients, rates: in that order. The gradients are by the means (N, 3), the quats
     (N, 4), the scales (N, 3) after exp, and the opacities (V, N) that went into each view, of which
     `dimmed` (V, N) was a factor (antialiasing). `seed` and `drop` as for `activate`. opacity_cost and
-    scale_cost: slope added for every opacity and every scale. Returns (N,): slope of the mean times the
+    scale_cost: gradient added for every opacity and every scale. Returns (N,): gradient of the mean times the
     widest scale, in `position_gradients` (N,) where that is given, so that nothing needs memory any more.
     """
     count = len(values[0])

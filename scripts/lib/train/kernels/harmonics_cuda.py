@@ -61,7 +61,7 @@ def _basis(k, x, y, z, DEGREE: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _slopes(k, x, y, z, DEGREE: tl.constexpr):  # type: ignore[no-untyped-def]
+def _basis_gradient(k, x, y, z, DEGREE: tl.constexpr):  # type: ignore[no-untyped-def]
     """Derivatives (BLOCK, K) of `_basis` by x, y and z."""
     zero = 0.0 * x + 0.0 * k
     bx, by, bz = zero, zero, zero
@@ -189,7 +189,7 @@ def _harmonics(  # type: ignore[no-untyped-def]
     use = inside[:, None] & (k < (DEGREE + 1) * (DEGREE + 1))
     at = row.to(tl.int64)[:, None] * (3 * STRIDE) + column
     value = tl.load(sh + at, mask=use, other=0.0)
-    slope = 0.0 * value
+    gradient = 0.0 * value
     v_x = tl.zeros([BLOCK], tl.float32)
     v_y, v_z = v_x, v_x
     for view in range(views):
@@ -199,14 +199,14 @@ def _harmonics(  # type: ignore[no-untyped-def]
         r = tl.load(v_colours + 3 * there, mask=seen, other=0.0)
         g = tl.load(v_colours + 3 * there + 1, mask=seen, other=0.0)
         b = tl.load(v_colours + 3 * there + 2, mask=seen, other=0.0)
-        # A colour that was clamped at 0 has no slope.
+        # A colour that was clamped at 0 has no gradient.
         r = tl.where(tl.load(colours + 3 * there, mask=seen, other=0.0) > 0, r, 0.0)[:, None]
         g = tl.where(tl.load(colours + 3 * there + 1, mask=seen, other=0.0) > 0, g, 0.0)[:, None]
         b = tl.where(tl.load(colours + 3 * there + 2, mask=seen, other=0.0) > 0, b, 0.0)[:, None]
         v_colour = tl.where(channel == 0, r, tl.where(channel == 1, g, b))
-        slope += _basis(k, x[:, None], y[:, None], z[:, None], DEGREE) * v_colour
+        gradient += _basis(k, x[:, None], y[:, None], z[:, None], DEGREE) * v_colour
         if DEGREE >= 1:
-            bx, by, bz = _slopes(k, x[:, None], y[:, None], z[:, None], DEGREE)
+            bx, by, bz = _basis_gradient(k, x[:, None], y[:, None], z[:, None], DEGREE)
             ux = tl.sum(bx * value * v_colour, axis=1)
             uy = tl.sum(by * value * v_colour, axis=1)
             uz = tl.sum(bz * value * v_colour, axis=1)
@@ -221,7 +221,7 @@ def _harmonics(  # type: ignore[no-untyped-def]
         tl.store(to + 2, tl.load(to + 2, mask=inside, other=0.0) + v_z, mask=inside)
     rates = tl.where(k == 0, rate, rest_rate)
     value = adam_update(
-        value, slope, first + at, second + at, use, rates, beta1, beta2, root, epsilon
+        value, gradient, first + at, second + at, use, rates, beta1, beta2, root, epsilon
     )
     tl.store(sh + at, value, mask=use)
 
