@@ -1,7 +1,8 @@
 """The pixel loops: alpha compositing of each tile's ellipses, front to back, and its gradients.
 
 A tile of 16 x 16 pixels is two columns of 8, so that one row of a column is one vector. What a tile
-accumulates lies in small arrays of its own, column by column, row by row.
+accumulates lies in small arrays of its own, column by column, row by row. Each kernel is one function: the
+way back took half as much time again once it was cut into parts that get arrays.
 """
 
 from __future__ import annotations
@@ -73,38 +74,8 @@ def _any_open(transmittance):  # type: ignore[no-untyped-def]
     return False
 
 
-@inlined
-def _blend_column(record, rows, part, x0, y0, position, transmittance, stopped, red, green, blue):  # type: ignore[no-untyped-def]
-    """Blend one ellipse into one column of the tile, row by row."""
-    first, last = (rows >> (10 * part)) & 31, (rows >> (10 * part + 5)) & 31
-    if first >= last:
-        return
-    a, b, c, top = record[A], record[B], record[C], record[LOG]
-    dx = steps() + (f32(x0 + part * WIDTH) + f32(0.5) - record[X])
-    dy = f32(y0 + first) + f32(0.5) - record[Y]
-    straight, cross = top - a * dx * dx, b * dx
-    for row in range(first, last):
-        place = (part * TILE + row) * WIDTH
-        power = straight - dy * (cross + c * dy)
-        dy += f32(1)
-        before = load(transmittance, place)
-        alpha = select(power >= FAINT, least(exp2(power), ALPHA_MAX), f32(0))
-        weight = alpha * before
-        after = before - weight
-        over = after <= STOP
-        weight = select(over, f32(0), weight)
-        if some(over):
-            after = select(over, f32(0) - magnitude(before), after)
-            mark = load(stopped, place)
-            store(stopped, place, select(over, least(mark, position), mark))
-        store(transmittance, place, after)
-        store(red, place, load(red, place) + weight * record[RED])
-        store(green, place, load(green, place) + weight * record[GREEN])
-        store(blue, place, load(blue, place) + weight * record[BLUE])
-
-
 @compiled
-def _draw_some(  # type: ignore[no-untyped-def]
+def _draw_some(  # type: ignore[no-untyped-def]  # noqa: C901
     counter,
     width,
     height,
@@ -131,22 +102,35 @@ def _draw_some(  # type: ignore[no-untyped-def]
             transmittance[place], stopped[place] = f32(1), NEVER
             red[place], green[place], blue[place] = f32(0), f32(0), f32(0)
         for entry in range(begin, end):
-            record, rows, position = records[entries[entry, 0]], entries[entry, 2], entry - begin
+            record, rows = records[entries[entry, 0]], entries[entry, 2]
+            a, b, c, top = record[A], record[B], record[C], record[LOG]
+            r, g, bl = record[RED], record[GREEN], record[BLUE]
             for part in range(2):
-                _blend_column(
-                    record,
-                    rows,
-                    part,
-                    x0,
-                    y0,
-                    f32(position),
-                    transmittance,
-                    stopped,
-                    red,
-                    green,
-                    blue,
-                )
-            if position % LOOK == LOOK - 1 and not _any_open(transmittance):
+                first, last = (rows >> (10 * part)) & 31, (rows >> (10 * part + 5)) & 31
+                if first >= last:
+                    continue
+                dx = steps() + (f32(x0 + part * WIDTH) + f32(0.5) - record[X])
+                dy = f32(y0 + first) + f32(0.5) - record[Y]
+                straight, cross = top - a * dx * dx, b * dx
+                for row in range(first, last):
+                    place = (part * TILE + row) * WIDTH
+                    power = straight - dy * (cross + c * dy)
+                    dy += f32(1)
+                    before = load(transmittance, place)
+                    share = select(power >= FAINT, least(exp2(power), ALPHA_MAX), f32(0))
+                    weight = share * before
+                    after = before - weight
+                    over = after <= STOP
+                    weight = select(over, f32(0), weight)
+                    if some(over):
+                        after = select(over, f32(0) - magnitude(before), after)
+                        mark = load(stopped, place)
+                        store(stopped, place, select(over, least(mark, f32(entry - begin)), mark))
+                    store(transmittance, place, after)
+                    store(red, place, load(red, place) + weight * r)
+                    store(green, place, load(green, place) + weight * g)
+                    store(blue, place, load(blue, place) + weight * bl)
+            if (entry - begin) % LOOK == LOOK - 1 and not _any_open(transmittance):
                 end = entry + 1
                 break
         ends[tile] = end
@@ -187,63 +171,8 @@ def draw(  # type: ignore[no-untyped-def]
         )
 
 
-@inlined
-def _column_backward(  # type: ignore[no-untyped-def]
-    record, rows, part, x0, y0, position, out, stopped, transmittance, behind, red, green, blue
-):
-    """Add the gradients of one ellipse in one column of the tile to `out` (GRADIENTS,).
-
-    `transmittance` and `behind`, what each pixel shows behind the ellipse, go one ellipse back.
-    """
-    first, last = (rows >> (10 * part)) & 31, (rows >> (10 * part + 5)) & 31
-    if first >= last:
-        return
-    a, b, c, top = record[A], record[B], record[C], record[LOG]
-    r, g, bl = record[RED], record[GREEN], record[BLUE]
-    dx = steps() + (f32(x0 + part * WIDTH) + f32(0.5) - record[X])
-    dy = f32(y0 + first) + f32(0.5) - record[Y]
-    straight, cross = top - a * dx * dx, b * dx
-    # Columns are summed over the rows first; dx is the same in all of them.
-    t_red, t_green, t_blue = spread(f32(0)), spread(f32(0)), spread(f32(0))
-    t_1, t_y, t_yy = spread(f32(0)), spread(f32(0)), spread(f32(0))
-    for row in range(first, last):
-        place = (part * TILE + row) * WIDTH
-        power = straight - dy * (cross + c * dy)
-        raw = exp2(power)
-        alpha = select(power >= FAINT, least(raw, ALPHA_MAX), f32(0))
-        alpha = select(load(stopped, place) > position, alpha, f32(0))
-        v_red, v_green, v_blue = load(red, place), load(green, place), load(blue, place)
-        rest = load(behind, place)
-        inverse = f32(1) / (f32(1) - alpha)
-        before = load(transmittance, place) * inverse
-        weight = alpha * before
-        worth = v_red * r + v_green * g + v_blue * bl
-        gradient = alpha * (before * worth - rest * inverse)
-        gradient = select(raw <= ALPHA_MAX, gradient, f32(0))
-        store(transmittance, place, before)
-        store(behind, place, rest + weight * worth)
-        t_red += weight * v_red
-        t_green += weight * v_green
-        t_blue += weight * v_blue
-        t_1 += gradient
-        gradient = gradient * dy
-        t_y += gradient
-        t_yy += gradient * dy
-        dy += f32(1)
-    out[G_RED] += total(t_red)
-    out[G_GREEN] += total(t_green)
-    out[G_BLUE] += total(t_blue)
-    out[G] += total(t_1)
-    out[G_Y] += total(t_y)
-    out[G_YY] += total(t_yy)
-    t_1 = t_1 * dx
-    out[G_X] += total(t_1)
-    out[G_XX] += total(t_1 * dx)
-    out[G_XY] += total(t_y * dx)
-
-
 @compiled
-def _draw_backward_some(  # type: ignore[no-untyped-def]
+def _draw_backward_some(  # type: ignore[no-untyped-def]  # noqa: C901
     counter,
     width,
     height,
@@ -278,17 +207,65 @@ def _draw_backward_some(  # type: ignore[no-untyped-def]
                 green[place] = d_colour[y0 + y, x0 + x, 1]
                 blue[place] = d_colour[y0 + y, x0 + x, 2]
                 behind[place] = -d_alpha[y0 + y, x0 + x, 0] * transmittance[place]
-        # Also of those that no pixel looked at.
-        for entry in range(begin, tiles[tile + 1]):
-            partial[entries[entry, 1], :] = f32(0)
+        # What no pixel looked at gets no gradient.
+        for entry in range(end, tiles[tile + 1]):
+            for k in range(partial.shape[1]):
+                partial[entries[entry, 1], k] = f32(0)
         for entry in range(end - 1, begin - 1, -1):
             record, rows = records[entries[entry, 0]], entries[entry, 2]
-            out = partial[entries[entry, 1]]
+            a, b, c, top = record[A], record[B], record[C], record[LOG]
+            r, g, bl = record[RED], record[GREEN], record[BLUE]
+            position = f32(entry - begin)
+            s_red, s_green, s_blue = f32(0), f32(0), f32(0)
+            s_1, s_x, s_y, s_xx, s_xy, s_yy = f32(0), f32(0), f32(0), f32(0), f32(0), f32(0)
             for part in range(2):
-                _column_backward(
-                    *(record, rows, part, x0, y0, f32(entry - begin), out),
-                    *(stopped, transmittance, behind, red, green, blue),
-                )
+                first, last = (rows >> (10 * part)) & 31, (rows >> (10 * part + 5)) & 31
+                if first >= last:
+                    continue
+                dx = steps() + (f32(x0 + part * WIDTH) + f32(0.5) - record[X])
+                dy = f32(y0 + first) + f32(0.5) - record[Y]
+                straight, cross = top - a * dx * dx, b * dx
+                # Columns are summed over the rows first; dx is the same in all of them.
+                t_red, t_green, t_blue = spread(f32(0)), spread(f32(0)), spread(f32(0))
+                t_1, t_y, t_yy = spread(f32(0)), spread(f32(0)), spread(f32(0))
+                for row in range(first, last):
+                    place = (part * TILE + row) * WIDTH
+                    power = straight - dy * (cross + c * dy)
+                    raw = exp2(power)
+                    share = select(power >= FAINT, least(raw, ALPHA_MAX), f32(0))
+                    share = select(load(stopped, place) > position, share, f32(0))
+                    v_red, v_green, v_blue = load(red, place), load(green, place), load(blue, place)
+                    rest = load(behind, place)
+                    inverse = f32(1) / (f32(1) - share)
+                    before = load(transmittance, place) * inverse
+                    weight = share * before
+                    worth = v_red * r + v_green * g + v_blue * bl
+                    gradient = share * (before * worth - rest * inverse)
+                    gradient = select(raw <= ALPHA_MAX, gradient, f32(0))
+                    store(transmittance, place, before)
+                    store(behind, place, rest + weight * worth)
+                    t_red += weight * v_red
+                    t_green += weight * v_green
+                    t_blue += weight * v_blue
+                    t_1 += gradient
+                    gradient = gradient * dy
+                    t_y += gradient
+                    t_yy += gradient * dy
+                    dy += f32(1)
+                s_red += total(t_red)
+                s_green += total(t_green)
+                s_blue += total(t_blue)
+                s_1 += total(t_1)
+                s_y += total(t_y)
+                s_yy += total(t_yy)
+                t_1 = t_1 * dx
+                s_x += total(t_1)
+                s_xx += total(t_1 * dx)
+                s_xy += total(t_y * dx)
+            out = partial[entries[entry, 1]]
+            out[G_RED], out[G_GREEN], out[G_BLUE] = s_red, s_green, s_blue
+            out[G], out[G_X], out[G_Y] = s_1, s_x, s_y
+            out[G_XX], out[G_XY], out[G_YY] = s_xx, s_xy, s_yy
 
 
 @parallel
