@@ -15,6 +15,7 @@ import pycolmap
 from PIL import Image
 
 from scripts.lib.core.threads import threads
+from scripts.lib.sfm.tables import tables
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -24,29 +25,21 @@ def colour_points(model: pycolmap.Reconstruction, folder: Path) -> None:
 
     Raises OSError when a photo is missing or cannot be decoded.
     """
-    numbers = sorted(model.points3D)
-    row = {number: i for i, number in enumerate(numbers)}
-    sums, seen = np.zeros((len(numbers), 3)), np.zeros(len(numbers))
-    files, observed = [], []
-    for number in sorted(model.reg_image_ids()):
-        image = model.image(number)
-        points = image.get_observation_points2D()
-        if points:
-            files.append(folder / image.name)
-            observed.append(
-                (
-                    np.array([row[point.point3D_id] for point in points]),
-                    np.array([point.xy for point in points]),
-                )
-            )
+    found = tables(model)
+    count = len(found.points)
+    sums, seen = np.zeros((count, 3)), np.zeros(count)
+    shown = [number for number in sorted(model.reg_image_ids()) if len(found.seen[number])]
+    files = [folder / model.image(number).name for number in shown]
+    rows = [np.searchsorted(found.points, found.seen[number]) for number in shown]
     with ThreadPoolExecutor(threads()) as pool:  # Pillow decodes without the interpreter's lock
-        sampled = pool.map(_sampled, files, [places for _, places in observed])
-        for (rows, _), colours in zip(observed, sampled, strict=True):
-            np.add.at(sums, rows, colours)
-            np.add.at(seen, rows, 1)
+        sampled = pool.map(_sampled, files, [found.pixels[number] for number in shown])
+        for mine, colours in zip(rows, sampled, strict=True):
+            seen += np.bincount(mine, minlength=count)
+            for channel, values in enumerate(colours.T):
+                sums[:, channel] += np.bincount(mine, values, count)
     means = np.rint(sums / np.maximum(seen, 1)[:, None]).astype(np.uint8)
-    for number, colour in zip(numbers, means, strict=True):
-        model.points3D[number].color = colour
+    for number, colour in zip(found.points.tolist(), means, strict=True):
+        model.point3D(number).color = colour
 
 
 def _sampled(file: Path, places: npt.NDArray[np.float64]) -> Bytes:

@@ -13,6 +13,7 @@ from scripts.lib.sfm.covariance import certainty
 from scripts.lib.sfm.lenses import Lens, as_fisheye, free_parameters, ladder, parameters, set_lens
 from scripts.lib.sfm.projection import Seen, seen_by
 from scripts.lib.sfm.robust import in_noise, noise_of
+from scripts.lib.sfm.tables import tables
 
 HELD_OUT = 0.1  # of the tracks
 MIN_TRACK = (
@@ -45,8 +46,8 @@ class Trial:
 
 def hold_out(model: pycolmap.Reconstruction, seed: int) -> tuple[set[int], pycolmap.Reconstruction]:
     """The points to judge by, and a copy of the model without them and with no more than is needed."""
-    numbers = np.array(sorted(model.point3D_ids()))
-    lengths = np.array([model.point3D(int(number)).track.length() for number in numbers])
+    found = tables(model)
+    numbers, lengths = found.points, found.lengths
     order = np.random.default_rng(seed).permutation(len(numbers))
     long = order[lengths[order] >= MIN_TRACK]
     held = long[: round(HELD_OUT * len(order))]

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pycolmap
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from scripts.lib.core.geo import Array
+from scripts.lib.sfm.thinning import join
 
 SEEN = 60  # tracks wanted in each photo: three unknowns of a rotation need far fewer
 FEWEST_TRACKS = 10
@@ -50,7 +49,8 @@ def sampled_tracks(
     """A sample of the tracks that the matches make; None when there are too few."""
     numbers = sorted(model.reg_image_ids())
     lens_of = {number: i for i, number in enumerate(sorted(model.cameras))}
-    photo, feature, track = _linked(model, numbers, matches)
+    joined = join({number: model.image(number).num_points2D() for number in numbers}, matches)
+    photo, feature, track = joined.photo, joined.feature, joined.track
     rows = _sample(photo, track, len(numbers))
     photo, feature, track = photo[rows], feature[rows], track[rows]
     undistorted, pinhole = np.zeros((len(rows), 2)), np.zeros((len(rows), 2))
@@ -80,34 +80,6 @@ def sampled_tracks(
     low, high = np.array(bounds).transpose(1, 0, 2)
     observed = (photo[good], track, lens[good], undistorted[good], pinhole[good], focal[good])
     return Tracks(*observed, len(numbers), len(kept), low, high)
-
-
-def _linked(
-    model: pycolmap.Reconstruction, numbers: list[int], matches: Mapping[tuple[int, int], Index]
-) -> tuple[Index, Index, Index]:
-    """Photo, feature and track (N,) of what the matches join; tracks with a photo twice are left out."""
-    photo_of = {number: i for i, number in enumerate(numbers)}
-    counts = [model.image(number).num_points2D() for number in numbers]
-    first = np.concatenate([[0], np.cumsum(counts)])
-    joined = [
-        pairs + [first[photo_of[a]], first[photo_of[b]]]
-        for (a, b), pairs in matches.items()
-        if a in photo_of and b in photo_of and len(pairs)
-    ]
-    if not joined:
-        return (np.zeros(0, int),) * 3
-    edges = np.concatenate(joined).astype(int)
-    graph = sparse.coo_matrix((np.ones(len(edges)), edges.T), shape=(first[-1], first[-1]))
-    _, label = connected_components(graph, directed=False)
-    nodes = np.unique(edges)
-    photo = np.searchsorted(first, nodes, side="right") - 1
-    _, track = np.unique(label[nodes], return_inverse=True)
-    _, where, times = np.unique(
-        track * len(numbers) + photo, return_inverse=True, return_counts=True
-    )
-    good = np.bincount(track, times[where] > 1)[track] == 0
-    _, track = np.unique(track[good], return_inverse=True)
-    return photo[good], nodes[good] - first[photo[good]], track
 
 
 def _sample(photo: Index, track: Index, photos: int) -> Index:

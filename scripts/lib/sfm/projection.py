@@ -12,9 +12,9 @@ import pycolmap
 from scipy import sparse
 
 from scripts.lib.core.geo import Array
+from scripts.lib.sfm.tables import Rows, tables
 
 Flags = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.int64]
 
 STEP = 1e-6  # of numeric derivatives, relative
 
@@ -66,17 +66,21 @@ def seen_by(model: pycolmap.Reconstruction, points: frozenset[int] | None = None
     """All sightings of the registered photos, photo by photo; with `points`, of those points alone."""
     images = sorted(model.reg_image_ids())
     cameras = sorted({model.image(number).camera_id for number in images})
-    photo, point, pixel = [], [], []
-    for row, number in enumerate(images):
-        for sighting in model.image(number).get_observation_points2D():
-            if points is None or sighting.point3D_id in points:
-                photo.append(row)
-                point.append(sighting.point3D_id)
-                pixel.append(sighting.xy)
-    rows = np.array(photo, np.int64)
-    numbers, where = np.unique(np.array(point, np.int64), return_inverse=True)
-    places = np.array([model.point3D(int(number)).xyz for number in numbers]).reshape(-1, 3)
-    world = places[where]
+    found = tables(model)
+    rows = np.repeat(np.arange(len(images)), [len(found.seen[number]) for number in images])
+    none = np.zeros(0, np.int64)
+    point = np.concatenate([none, *(found.seen[number] for number in images)])
+    xy = np.concatenate([np.zeros((0, 2)), *(found.pixels[number] for number in images)])
+    wanted = found.lengths > 0
+    if points is not None:
+        wanted &= np.isin(found.points, np.array(sorted(points), np.int64))
+    at = np.searchsorted(found.points, point)
+    kept = wanted[at]
+    rows, xy = rows[kept], xy[kept]
+    # Rows of the points that are seen, which are nearly all: counted, not sorted.
+    used = np.bincount(at[kept], minlength=len(wanted)) > 0
+    numbers, where = found.points[used], (np.cumsum(used) - 1)[at[kept]]
+    world = found.places[used][where]
     local, projected = np.empty((len(rows), 3)), np.empty((len(rows), 2))
     ends = np.searchsorted(rows, np.arange(len(images) + 1))
     camera = np.empty(len(rows), np.int64)
@@ -86,7 +90,6 @@ def seen_by(model: pycolmap.Reconstruction, points: frozenset[int] | None = None
         local[mine] = world[mine] @ _rotation(image).T + image.cam_from_world().translation
         camera[mine] = cameras.index(image.camera_id)
         projected[mine] = projection(model.cameras[image.camera_id], local[mine])
-    xy = np.array(pixel, float).reshape(-1, 2)
     return Seen(images, cameras, numbers, rows, camera, where, xy, local, projected)
 
 

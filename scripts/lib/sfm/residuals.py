@@ -27,6 +27,7 @@ from scripts.lib.sfm.linearised import (
     solve_step,
 )
 from scripts.lib.sfm.robust import CAUCHY, in_noise
+from scripts.lib.sfm.tables import tables
 
 MIN_PHOTOS, MIN_SIGHTINGS = 5, 60  # sightings of a photo, on the mean
 # Enough to judge by; more costs time.
@@ -218,8 +219,8 @@ def _is_video(photos: Sequence[Photo]) -> bool:
 
 def _enough(model: pycolmap.Reconstruction, random: np.random.Generator) -> frozenset[int] | None:
     """Points whose sightings are enough to judge by, drawn by chance; None for all of them."""
-    numbers = np.array(sorted(model.point3D_ids()))
-    lengths = np.array([model.point3D(int(n)).track.length() for n in numbers])
+    found = tables(model)
+    numbers, lengths = found.points, found.lengths
     wanted = max(ENOUGH, ENOUGH_OF_A_PHOTO * int(model.num_reg_images()))
     if lengths.sum() <= wanted:
         return None

@@ -72,17 +72,24 @@ def join(counts: Mapping[int, int], matches: Matches) -> Joined:
     edges = np.concatenate(joined).astype(np.int64)
     graph = sparse.coo_matrix((np.ones(len(edges), np.int8), edges.T), shape=(first[-1], first[-1]))
     _, label = connected_components(graph, directed=False)
-    nodes = np.unique(edges)
+    joins = np.zeros(first[-1], bool)
+    joins[edges] = True
+    nodes = np.flatnonzero(joins)
     photo = np.searchsorted(first, nodes, side="right") - 1
-    _, track = np.unique(label[nodes], return_inverse=True)
-    _, where, times = np.unique(
-        track * len(numbers) + photo, return_inverse=True, return_counts=True
-    )
-    good = np.bincount(track, times[where] > 1)[track] == 0
-    _, track = np.unique(track[good], return_inverse=True)
+    track = _renumbered(label[nodes])
+    observed = np.sort(track * len(numbers) + photo)
+    twice = observed[1:][observed[1:] == observed[:-1]] // len(numbers)
+    good = np.bincount(twice, minlength=int(track.max()) + 1)[track] == 0
+    track = _renumbered(track[good])
     nodes, photo = nodes[good], photo[good]
     node_track[nodes] = track
     return Joined(numbers, first, photo, nodes - first[photo], track, node_track)
+
+
+def _renumbered(labels: Index) -> Index:
+    """Labels counted from 0 without gaps, in their order."""
+    used = np.bincount(labels) > 0
+    return (np.cumsum(used) - 1)[labels]
 
 
 def thinned(

@@ -1,0 +1,37 @@
+"""Sightings and points read from COLMAP's files are those that its bindings hand out one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from scripts.lib.sfm.tables import tables
+from tests.unit.sfm_scene import synthetic
+
+
+def test_tables_hold_what_the_model_does(tmp_path: Path) -> None:
+    model, _ = synthetic(tmp_path / "m.db", frames=6, points=120)
+    for number in sorted(model.point3D_ids())[::7]:
+        model.delete_point3D(number)  # leaves features without a point, and gaps between numbers
+    model.deregister_frame(model.image(3).frame_id)
+    found = tables(model)
+    assert set(found.seen) == set(model.reg_image_ids()) and 3 not in found.seen
+    for number in model.reg_image_ids():
+        image = model.image(number)
+        rows = image.get_observation_point2D_idxs()
+        assert found.features[number].tolist() == list(rows) and len(rows)
+        for at, row in enumerate(rows):
+            assert found.seen[number][at] == image.points2D[row].point3D_id
+            assert np.array_equal(found.pixels[number][at], image.points2D[row].xy)
+    assert found.points.tolist() == sorted(model.point3D_ids())
+    for row, number in enumerate(found.points.tolist()):
+        point = model.point3D(number)
+        assert np.array_equal(found.places[row], point.xyz)
+        assert found.lengths[row] == point.track.length()
+
+
+def test_a_model_without_anything_has_empty_tables() -> None:
+    found = tables(pycolmap.Reconstruction())
+    assert not found.seen and not len(found.points) and found.places.shape == (0, 3)
