@@ -11,12 +11,13 @@ from pathlib import Path
 
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.files import write_bytes
-from scripts.tools.locks import requirements
+from scripts.tools.locks import COMMAND, requirements
 
-STAGES = ("sfm", "train", "web", "runner")
+# Conda environments by their locks: what the page needs, its image has only while it is built.
+STAGES = {"sfm": ("sfm",), "train": ("train",), "web": ("web", "node")}
 
 HEAD = """\
-# Generated from {stage}.txt by envs/lock.sh; edit {stage}.in and run that.
+# Generated from {stage}.in by `{command}`; edit that and run this.
 channels:
   - conda-forge
   - nodefaults
@@ -29,9 +30,9 @@ dependencies:
 
 def conda_env(envs: Path, stage: str) -> str:
     """The text of envs/<stage>.yaml."""
-    pins = requirements(envs / f"{stage}.txt")
+    pins = [pin for lock in STAGES[stage] for pin in requirements(envs / f"{lock}.txt")]
     lines = [f'      - "{str(pin).replace(chr(34), chr(39))}"' for pin in pins]
-    return HEAD.format(stage=stage) + "\n".join(lines) + "\n"
+    return HEAD.format(stage=stage, command=COMMAND) + "\n".join(lines) + "\n"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -18,6 +18,7 @@ from scripts.lib.core.digest import code_files
 from scripts.lib.core.files import add_to_zip, sha256, writing_zip
 from scripts.lib.storage.places import Bucket
 from scripts.lib.workflow.container_images import read_lock
+from scripts.tools.locks import requirements
 
 API = "lib/cloud/handlers"  # below scripts/
 API_PACKAGES = ("jsonschema", "PyYAML")  # boto3 is Lambda's own
@@ -54,11 +55,16 @@ def write_zip(target: Path, files: Iterable[Path], packages: Path | None = None)
 
 
 def install_packages(folder: Path) -> None:
-    """Install what the API needs for Lambda's Python on x86, in the versions of envs/local.txt."""
+    """Install what the API needs for Lambda's Python on x86, in the versions of envs/cloud.txt."""
     command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder)]
     command += ["--platform", "manylinux2014_x86_64", "--python-version", "3.13"]
-    command += ["--only-binary=:all:", "-c", str(ROOT / "envs" / "local.txt"), *API_PACKAGES]
-    result = subprocess.run(command, text=True, capture_output=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        # Without the hashes: pip would ask for one of each package that it is told by name.
+        limits = Path(scratch, "limits.txt")
+        pinned = requirements(ROOT / "envs" / "cloud.txt")
+        limits.write_text("".join(f"{pin}\n" for pin in pinned), encoding="utf-8")
+        command += ["--only-binary=:all:", "-c", str(limits), *API_PACKAGES]
+        result = subprocess.run(command, text=True, capture_output=True)
     if result.returncode:
         last = (result.stderr.splitlines() or ["no message"])[-1]
         raise UserError(f"pip could not fetch {', '.join(API_PACKAGES)} for the API: {last}")

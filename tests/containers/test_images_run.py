@@ -99,7 +99,7 @@ def test_runs_without_root(machine: Machine, built: dict[str, Built], name: str)
         "id -u && pwd && touch here /input/x /output/x ~/x && snakemake --version"
         " && ! touch /opt/x 2>/dev/null",
     )
-    version = versions(ROOT / "envs" / "runner.txt")["snakemake"]
+    version = versions(ROOT / "envs" / "cloud.txt")["snakemake"]
     assert printed.split() == ["1000", "/work", version]
 
 

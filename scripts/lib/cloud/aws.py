@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from scripts.lib.storage import library
+
 ACTIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 QUEUES = ("cpu-spot", "cpu-on-demand", "gpu-spot", "gpu-on-demand")
 # It waits for hours and costs little; it should not be taken away.
@@ -29,9 +31,7 @@ class Account:
     def client(self, service: str) -> Any:
         """A boto3 client, made when it is first needed."""
         if service not in self._clients:
-            import boto3
-
-            self._clients[service] = boto3.client(service)
+            self._clients[service] = library.boto3().client(service)
         return self._clients[service]
 
     def read(self, key: str) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import replacing
+from scripts.lib.storage import library
 
 SCHEME = "s3://"
 
@@ -105,11 +106,9 @@ class Bucket:
     def client(self) -> Any:
         """S3 through the environment's credentials; patient, because throttling passes."""
         if self._client is None:
-            import boto3
-            from botocore.config import Config
-
-            patient = Config(retries={"mode": "standard", "max_attempts": 10})
-            self._client = boto3.client("s3", config=patient)
+            retries = {"mode": "standard", "max_attempts": 10}
+            patient = library.boto3("botocore.config").Config(retries=retries)
+            self._client = library.boto3().client("s3", config=patient)
         return self._client
 
     def names(self) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from scripts.lib.core.console import UserError
+from scripts.lib.storage.library import check_plugin
 
 CREDENTIALS = "AWS_PROFILE, AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, or `aws configure`"
 
@@ -34,7 +35,7 @@ class StoredObject(Protocol):
 
 
 def check_uri(uri: str) -> None:
-    """Raise UserError when a source with `://` in it is not `s3://bucket/key`."""
+    """Raise UserError when a source with `://` in it is not `s3://bucket/key`, or cannot be fetched here."""
     scheme, _, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme.lower() != "s3":
@@ -46,6 +47,7 @@ def check_uri(uri: str) -> None:
             f"{uri} names a whole bucket; give a prefix or an object in it, such as "
             f"s3://{bucket or 'BUCKET'}/photos"
         )
+    check_plugin(uri)
 
 
 def remote_digest(stored: StoredObject) -> str:

