@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from snakemake import __version__ as snakemake_version
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -96,7 +97,8 @@ onerror:
 # Jobs run `python -m scripts.x` from the working directory, which need not be the checkout. OpenMP threads
 # that spin while they wait cost 2.5 to 3.4 times the CPU on a busy machine.
 shell.prefix(
-    f"export PYTHONPATH={shlex.quote(str(ROOT))} PYTHONUNBUFFERED=1 OMP_WAIT_POLICY=PASSIVE;"
+    f"export PYTHONPATH={shlex.quote(str(ROOT))} PYTHONUNBUFFERED=1 OMP_WAIT_POLICY=PASSIVE"
+    f" SPLATMAKE_ENGINE={shlex.quote(snakemake_version)};"
     " set -euo pipefail; "
 )
 

@@ -4,21 +4,7 @@ Needs  every stage's JSON, renders.zip, the page's manifest
 Leaves <results>/{scene}/cost.json, report.html, <results>/summary.tsv, <results>/index.html
 """
 
-TIMED = [
-    "import_photos",
-    "extract_features",
-    "match_photos",
-    "map_scene",
-    "undistort",
-    "train_splat",
-    "evaluate_splat",
-    "clean_splat",
-    "compress_splat",
-    "check_codecs",
-    "render_poster",
-    "render_tour",
-    "bundle_web",
-]
+TIMED = [*BEFORE_PAGE, "render_tour", "bundle_web"]
 
 
 rule cost_scene:

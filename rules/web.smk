@@ -5,10 +5,26 @@ Leaves <results>/{scene}/web/index.html and the other files of the bundle,
        splat.html (all in one file), site.zip (for hosts: names that carry a hash, levels of detail)
 """
 
+from scripts.lib.contracts.step import steps_to_json
 from scripts.lib.web.bundle import FILES as BUNDLE_FILES
+from scripts.lib.workflow.steps import steps_to
 
 # Files beside the bundle whose hashes its manifest keeps.
 SHIPPED = ["splat.ply", "splat.clean.ply", "splat.spz", "splat.compressed.ply"]
+# Rules that lead to the page: its RO-Crate tells what each took.
+BEFORE_PAGE = [
+    "import_photos",
+    "extract_features",
+    "match_photos",
+    "map_scene",
+    "undistort",
+    "train_splat",
+    "evaluate_splat",
+    "clean_splat",
+    "compress_splat",
+    "check_codecs",
+    "render_poster",
+]
 
 
 rule bundle_web:
@@ -31,6 +47,7 @@ rule bundle_web:
         compress="<results>/{scene}/compress.json",
         codecs="<results>/{scene}/codecs.json",
         shipped=collect("<results>/{{scene}}/{file}", file=SHIPPED),
+        benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=BEFORE_PAGE),
     output:
         collect("<results>/{{scene}}/web/{file}", file=BUNDLE_FILES),
         single="<results>/{scene}/splat.html",
@@ -50,7 +67,8 @@ rule bundle_web:
         options=options("bundle_web"),
         images=lambda wildcards: json.dumps(IMAGES, sort_keys=True),
         folder=subpath(output[0], parent=True),
-        code=code("bundle_web", "scripts/viewer/**/*"),
+        steps=lambda wildcards: steps_to_json(steps_to(workflow.rules, "bundle_web", RESULTS)),
+        code=code("bundle_web", "scripts/viewer/**/*", "Snakefile", "rules/*.smk"),
     shell:
         "python -m scripts.bundle_web --scene {wildcards.scene:q} --sog {input.sog:q}"
         " --mobile {input.mobile:q} --poster {input.poster:q} --view {input.view:q} --photos {input.photos:q} --sfm {input.sfm:q}"
@@ -58,5 +76,6 @@ rule bundle_web:
         " --features {input.features:q} --pairs {input.pairs:q} --undistort {input.undistort:q}"
         " --compress {input.compress:q} --clean {input.clean:q} --shipped {input.shipped:q} --images {params.images:q}"
         " --codecs {input.codecs:q} --options {params.options:q} --output-dir {params.folder:q}"
+        " --steps {params.steps:q} --benchmarks {input.benchmarks:q}"
         " --lod {input.lod:q} --single {output.single:q} --site {output.site:q}"
         " 2>&1 | tee {log:q}"

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.contracts.step import steps_from_json
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.options import parse_options
 from scripts.lib.web.assemble import OPTIONAL, STAGES, Inputs, write_bundle
@@ -36,20 +37,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--site", type=Path, help="the page as a zip for hosts, to write")
     add("--shipped", type=Path, nargs="*", default=[], help="files to hash, beside it")
     add("--images", default="{}", help="JSON object: pinned containers by stage")
+    add("--steps", default="[]", help="JSON list: the rules that led to the page")
+    add("--benchmarks", type=Path, nargs="*", default=[], help="what Snakemake measured of them")
     add("--single", type=Path, help="the page as one HTML file, to write")
     given = parser.parse_args(argv)
     inputs = Inputs(
-        scene=given.scene,
-        sog=given.sog,
-        mobile=given.mobile,
-        poster=given.poster,
-        view=given.view,
-        stage_files={n: getattr(given, n) for n in (*STAGES, *OPTIONAL) if getattr(given, n)},
-        options=parse_options(WebOptions, given.options),
-        modules=node_modules(),
-        lod=given.lod,
-        shipped=given.shipped,
+        *(given.scene, given.sog, given.poster, given.view),
+        {name: getattr(given, name) for name in (*STAGES, *OPTIONAL) if getattr(given, name)},
+        parse_options(WebOptions, given.options),
+        node_modules(),
+        *(given.mobile, given.lod, given.shipped),
         images=json.loads(given.images),
+        steps=steps_from_json(given.steps),
+        benchmarks=given.benchmarks,
     )
     files = write_bundle(inputs, given.output_dir, given.single, given.site)["files"].values()
     size = f"{len(files) + 1} files, {sum(file['bytes'] for file in files) / 1e6:.1f} MB"

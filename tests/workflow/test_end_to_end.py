@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import platform
 import shutil
 import subprocess
 import time
@@ -16,6 +17,7 @@ from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import read_ply
 from scripts.lib.web.verify import problems
 from tests.truth import align, read_truth
+from tests.unit.web.crate_validator import found_in
 from tests.workflow.conftest import (
     CUT_DOWN_FILES,
     CUT_DOWN_PHOTOS,
@@ -24,6 +26,9 @@ from tests.workflow.conftest import (
     copy_checkout,
 )
 
+BEFORE_PAGE = {"import_photos", "extract_features", "match_photos", "map_scene", "undistort"}
+BEFORE_PAGE |= {"train_splat", "evaluate_splat", "clean_splat", "compress_splat", "check_codecs"}
+BEFORE_PAGE |= {"render_poster", "bundle_web"}
 AFTER_COMPRESSION = {"compress_splat", "check_codecs", "bundle_web", "cost_scene"}
 AFTER_COMPRESSION |= {"report_scene", "summarise"}
 AFTER_CLEANING = AFTER_COMPRESSION | {"render_poster", "render_tour"}
@@ -109,6 +114,26 @@ def test_every_stage_tells_how_it_ran_and_manifest_and_report_pass_it_on(
     assert set(stage_json(finished, "codecs")["views"]) == set(split["judged"])
     assert set(stage_json(finished, "clean")["views"]) == set(split["steering"])
     assert "trained on" in report and f"Of {CUT_DOWN_PHOTOS} photos" in report
+
+
+def test_the_crate_of_the_page_tells_every_step(finished: Checkout, tmp_path: Path) -> None:
+    """What is required and what is recommended, but that the workflow inside has an absolute address."""
+    web = finished.path / "results" / "cut" / "web"
+    assert found_in(web, tmp_path) == {"The SoftwareApplication id SHOULD be an absolute URI"}
+    graph = json.loads((web / "ro-crate-metadata.json").read_text())["@graph"]
+    entities = {entity["@id"]: entity for entity in graph}
+    ran = [item for item in entities if item.startswith("#control/")]
+    assert set(ran) == {f"#control/{rule}" for rule in BEFORE_PAGE}
+    moments = [entities[f"#run/{rule}"] for rule in BEFORE_PAGE]
+    assert all(moment["startTime"] <= moment["endTime"] for moment in moments)
+    for before, after in (("import_photos", "map_scene"), ("train_splat", "bundle_web")):
+        assert entities[f"#run/{before}"]["endTime"] <= entities[f"#run/{after}"]["startTime"]
+    options = stage_json(finished, "train")["options"]
+    assert entities["#train_splat/option/steps/value"]["value"] == options["steps"]
+    assert "#run/train_splat/max_rss" in entities, "from its benchmark"
+    assert "ContainerImage" not in {entity["@type"] for entity in graph if "@type" in entity}
+    text = (web / "ro-crate-metadata.json").read_text()
+    assert str(finished.path) not in text and f'"{platform.node()}"' not in text
 
 
 def test_nothing_to_be_done_afterwards(finished: Checkout) -> None:

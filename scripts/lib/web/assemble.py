@@ -12,25 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.contracts.record import to_json
+from scripts.lib.contracts.step import Step
 from scripts.lib.contracts.view import read_view
+from scripts.lib.core import provenance
 from scripts.lib.core.checkout import ROOT, VIEWER
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import (
-    add_to_zip,
     read_json,
-    reading_zip,
     replacing,
-    sha256,
     write_bytes,
     write_json,
-    writing_zip,
 )
 from scripts.lib.encode.codecs import sog as sog_codec
 from scripts.lib.web import bundle, hosting, manifest, viewer
 from scripts.lib.web import page as web_page
+from scripts.lib.web.crate import README, WORKFLOW, About, Crate, workflow_source
+from scripts.lib.web.crate_inputs import CRATE, alone, run_of
 from scripts.lib.web.measuring import accuracy, measuring
 from scripts.lib.web.notes import placed_notes
 from scripts.lib.web.settings import viewer_settings
+from scripts.lib.web.site import Entries, Page, site_members, write_site
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")  # whose JSON a bundle needs
 OPTIONAL = ("features", "pairs", "undistort", "clean", "compress")
@@ -45,8 +46,6 @@ LOADED = (
     "viewer.js.gz",
 )
 INLINE = ("scene.sog", "settings.json", "viewer.js.gz", "poster.jpg")  # of the one-file page
-Entries = dict[str, dict[str, Any]]  # of the manifest, by the file's name
-Members = list[tuple[str, bytes]]  # of a zip: name and content
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,8 @@ class Inputs:
 
     `stage_files` maps names of STAGES and OPTIONAL to their JSON; `modules` is node_modules with the viewer;
     `mobile` is the smaller splat for phones (None: there is no other); `lod` the streamed form, a zip, maybe
-    empty; `shipped` are files beside the bundle whose hashes it keeps; `images` the pinned containers.
+    empty; `shipped` are files beside the bundle whose hashes it keeps; `images` the pinned containers;
+    `steps` the rules that led here, `benchmarks` what Snakemake measured of them (none: made by hand).
     """
 
     scene: str
@@ -69,21 +69,14 @@ class Inputs:
     lod: Path | None = None
     shipped: Sequence[Path] = ()
     images: Mapping[str, str] = field(default_factory=dict)
+    steps: Sequence[Step] = ()
+    benchmarks: Sequence[Path] = ()
 
-
-@dataclass(frozen=True)
-class Page:
-    """What every form of the page is made from: hosted, in one file, in a zip for hosts."""
-
-    template: str
-    texts: dict[str, str]
-    config: dict[str, Any]
-    url: str
-
-    def hosted(self, addresses: Mapping[str, str], nearby: str = "") -> bytes:
-        """index.html that loads the files at `addresses`; `nearby`: the one-file form's own address."""
-        text = web_page.hosted(self.template, self.texts, self.config, self.url, addresses, nearby)
-        return text.encode()
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that the bundle is made of."""
+        given = (self.sog, self.mobile, self.lod, self.poster, self.view)
+        return [*filter(None, given), *self.stage_files.values(), *self.shipped]
 
 
 def write_bundle(
@@ -112,17 +105,24 @@ def write_bundle(
     entries["index.html"] = manifest.entry(output / "index.html")
     if single is not None:
         write_bytes(single, one_file(page, output))
-    options, texts = inputs.options, page.texts
-    crate = manifest.ro_crate(
-        texts["title"], texts["description"], options.licence, options.credit, entries
-    )
-    write_json(output / "ro-crate-metadata.json", crate)
-    entries["ro-crate-metadata.json"] = manifest.entry(output / "ro-crate-metadata.json")
-    members = [] if site is None else site_members(output, page, entries, inputs.lod)
+    write_bytes(output / WORKFLOW, workflow_source(ROOT).encode())
+    readme = bundle.readme(page.texts["title"], page.texts["description"])
+    write_bytes(output / README, readme.encode())
+    entries |= {name: manifest.entry(output / name) for name in (WORKFLOW, README)}
+    options = inputs.options
+    own = provenance.provenance(options) | {"versions": {bundle.PACKAGE: viewer_version}}
+    commit = manifest.git_commit()
+    steps = inputs.steps or alone(inputs.paths)
+    run = run_of(steps, {**stages, "view": view}, own, inputs.benchmarks, inputs.images, commit)
+    crate = Crate(about(page, options, own["ran"]["ended"]), run, known_files(inputs, entries))
+    hosted = {name: name for name in bundle.FILES if name != CRATE}
+    write_bytes(output / CRATE, crate.of(hosted, {}))
+    entries[CRATE] = manifest.entry(output / CRATE)
+    members = [] if site is None else site_members(output, page, entries, inputs.lod, crate)
     beside = (*inputs.shipped, *([single] if single else []))
     made = manifest.build_manifest(
         scene=inputs.scene,
-        title=texts["title"],
+        title=page.texts["title"],
         options=dataclasses.asdict(options),
         stages=stages,
         stage_files=inputs.stage_files,
@@ -138,6 +138,21 @@ def write_bundle(
     if site is not None:
         write_site(site, [*members, ("manifest.json", (output / "manifest.json").read_bytes())])
     return made
+
+
+def about(page: Page, options: bundle.WebOptions, made: str) -> About:
+    """What the publisher says of the page."""
+    texts = page.texts
+    return About(
+        texts["title"], texts["description"], options.licence.strip(), options.credit.strip(),
+        options.url, made,
+    )  # fmt: skip
+
+
+def known_files(inputs: Inputs, entries: Entries) -> Entries:
+    """Size and hash of files by their names in the scene's folder."""
+    given = {path.name: manifest.entry(path) for path in inputs.paths}
+    return given | {f"web/{name}": entry for name, entry in entries.items()}
 
 
 def check_inputs(splats: Sequence[Path], poster: Path) -> None:
@@ -265,43 +280,6 @@ def one_file(page: Page, folder: Path) -> bytes:
     return web_page.one_file(
         page.template, page.texts, page.config, inline, style, script, licences
     ).encode()
-
-
-def site_members(folder: Path, page: Page, entries: Entries, lod: Path | None) -> Members:
-    """Files of a zip to unpack on a host: names carry their file's hash, so that caches keep them for ever.
-
-    A large scene's levels of detail come along, in a folder whose name is a hash too. The manifest is
-    missing: it keeps the hashes of these.
-    """
-    hashed = {
-        name: hosting.hashed_name(name, entry["sha256"])
-        for name, entry in entries.items()
-        if name in page.config["loads"]
-    }
-    config, kept = page.config, list(hashed.values())
-    streamed: Members = []
-    if lod is not None:
-        stream = f"lod.{sha256(lod)[:12]}"
-        with reading_zip(lod) as parts:
-            streamed = [(f"{stream}/{name}", parts.read(name)) for name in parts.namelist()]
-        if streamed:
-            config = config | {"stream": f"{stream}/lod-meta.json"}
-            kept.append(f"{stream}/*")
-    # Link previews ask for the poster by its plain name.
-    plain = [(name, name) for name in ("poster.jpg", "licences.txt", "ro-crate-metadata.json")]
-    return [
-        *streamed,
-        ("index.html", dataclasses.replace(page, config=config).hosted(hashed)),
-        *((address, (folder / name).read_bytes()) for name, address in (*hashed.items(), *plain)),
-        ("_headers", hosting.headers_file(kept).encode()),
-    ]
-
-
-def write_site(path: Path, members: Members) -> None:
-    """Write the zip for hosts."""
-    with writing_zip(path) as archive:
-        for name, data in members:
-            add_to_zip(archive, name, data)
 
 
 def decoded(sog: Path) -> dict[str, Any]:

@@ -30,6 +30,8 @@ FILES = (
     "poster.jpg",
     "licences.txt",
     "_headers",
+    "workflow.smk",
+    "README.md",
     "ro-crate-metadata.json",
     "manifest.json",
 )
@@ -115,6 +117,22 @@ def without_places(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_places(item) for item in value]
     return value
+
+
+def readme(title: str, description: str) -> str:
+    """README.md of the folder: for whoever finds it without the page."""
+    return f"""# {title}
+
+{description}
+
+This folder is a web page: any static host serves it as it is, and `index.html` is its start. It was made from
+photos with splatmake, a Snakemake workflow.
+
+- `scene.sog` is the scene as 3D Gaussians, `scene.mobile.sog` a smaller one for phones.
+- `manifest.json` says how the scene was made and how good it is, and has a hash of every file.
+- `ro-crate-metadata.json` says the same for machines, step by step (RO-Crate, Provenance Run Crate 0.5).
+- `workflow.smk` is the workflow that was run, `licences.txt` has the licences of the page's code.
+"""
 
 
 def licences(package: Path, splatmake: str, engine: str) -> str:

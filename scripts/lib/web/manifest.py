@@ -1,4 +1,4 @@
-"""manifest.json and the RO-Crate: what a page was made from, how, how good it is, and every file's hash.
+"""manifest.json: what a page was made from, how, how good it is, and every file's hash.
 
 Only the standard library is imported here.
 """
@@ -187,65 +187,3 @@ def is_whole(data: bytes) -> bool:
         return False
     blank = start + key + BLANK.encode() + end[64:]
     return hashlib.sha256(blank).hexdigest().encode() == end[:64]
-
-
-KINDS = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".gz": "application/gzip",
-    ".json": "application/json",
-    ".jpg": "image/jpeg",
-    ".txt": "text/plain",
-    ".sog": "application/zip",
-}
-
-
-def ro_crate(
-    title: str, description: str, licence: str, credit: str, files: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The bundle as a Research Object Crate (RO-Crate 1.1): https://w3id.org/ro/crate/1.1."""
-    parts = [
-        {
-            "@id": name,
-            "@type": "File",
-            "contentSize": str(entry["bytes"]),
-            "sha256": entry["sha256"],
-            "encodingFormat": KINDS.get(Path(name).suffix, "application/octet-stream"),
-        }
-        for name, entry in files.items()
-    ]
-    root: dict[str, Any] = {
-        "@id": "./",
-        "@type": "Dataset",
-        "name": title,
-        "description": description,
-        "datePublished": created()[:10],
-        "license": licence or "not stated",
-        "hasPart": [{"@id": part["@id"]} for part in parts],
-    }
-    if credit:
-        root["creditText"] = credit
-    software = {
-        "@id": "#splatmake",
-        "@type": "SoftwareApplication",
-        "name": "splatmake",
-        "softwareVersion": provenance.project_version(),
-    }
-    action = {
-        "@id": "#made",
-        "@type": "CreateAction",
-        "instrument": {"@id": "#splatmake"},
-        "result": {"@id": "./"},
-        "endTime": created(),
-    }
-    about = {
-        "@id": "ro-crate-metadata.json",
-        "@type": "CreativeWork",
-        "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
-        "about": {"@id": "./"},
-    }
-    return {
-        "@context": "https://w3id.org/ro/crate/1.1/context",
-        "@graph": [about, root, *parts, software, action],
-    }

@@ -18,7 +18,12 @@ FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 PAGE = "index.html"
 MANIFEST = "manifest.json"
-TYPES = {".sog": "application/octet-stream", ".js": "text/javascript", ".webp": "image/webp"}
+TYPES = {
+    ".sog": "application/octet-stream",
+    ".js": "text/javascript",
+    ".webp": "image/webp",
+    ".smk": "text/plain",
+}
 
 
 @dataclass(frozen=True)

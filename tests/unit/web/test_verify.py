@@ -228,9 +228,10 @@ def test_the_manifest_says_how_it_was_made(made: Path) -> None:
     assert "latitude" not in json.dumps(found)
     crate = json.loads((made / "web" / "ro-crate-metadata.json").read_text())
     root = next(item for item in crate["@graph"] if item["@id"] == "./")
-    parts = {item["@id"]: item for item in crate["@graph"] if item["@type"] == "File"}
-    assert root["license"] == "CC BY 4.0" and {p["@id"] for p in root["hasPart"]} == set(parts)
-    assert parts["scene.sog"]["sha256"] == found["files"]["scene.sog"]["sha256"]
+    described = {entity["@id"]: entity for entity in crate["@graph"]}
+    assert described[root["license"]["@id"]]["name"] == "CC BY 4.0"
+    assert {p["@id"] for p in root["hasPart"]} == set(bundle.FILES) - {"ro-crate-metadata.json"}
+    assert described["scene.sog"]["sha256"] == found["files"]["scene.sog"]["sha256"]
 
 
 def test_nothing_that_is_published_tells_a_photos_name(made: Path) -> None:

@@ -1,0 +1,83 @@
+"""The page as hosts have it: HTML with the addresses of what it loads, and the zip to unpack on a host."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.lib.core.files import add_to_zip, reading_zip, sha256, writing_zip
+from scripts.lib.web import hosting, manifest
+from scripts.lib.web import page as web_page
+from scripts.lib.web.crate import README, WORKFLOW, Crate
+from scripts.lib.web.crate_inputs import CRATE
+
+Entries = dict[str, dict[str, Any]]  # of the manifest, by the file's name
+Members = list[tuple[str, bytes]]  # of a zip: name and content
+
+
+@dataclass(frozen=True)
+class Page:
+    """What every form of the page is made from: hosted, in one file, in a zip for hosts."""
+
+    template: str
+    texts: dict[str, str]
+    config: dict[str, Any]
+    url: str
+
+    def hosted(self, addresses: Mapping[str, str], nearby: str = "") -> bytes:
+        """index.html that loads the files at `addresses`; `nearby`: the one-file form's own address."""
+        text = web_page.hosted(self.template, self.texts, self.config, self.url, addresses, nearby)
+        return text.encode()
+
+
+def site_members(
+    folder: Path, page: Page, entries: Entries, lod: Path | None, crate: Crate
+) -> Members:
+    """Files of a zip to unpack on a host: names carry their file's hash, so that caches keep them for ever.
+
+    A large scene's levels of detail come along, in a folder whose name is a hash too. The manifest is
+    missing: it keeps the hashes of these.
+    """
+    hashed = {
+        name: hosting.hashed_name(name, entry["sha256"])
+        for name, entry in entries.items()
+        if name in page.config["loads"]
+    }
+    config, kept = page.config, list(hashed.values())
+    streamed: Members = []
+    if lod is not None:
+        stream = f"lod.{sha256(lod)[:12]}"
+        with reading_zip(lod) as parts:
+            streamed = [(f"{stream}/{name}", parts.read(name)) for name in parts.namelist()]
+        if streamed:
+            config = config | {"stream": f"{stream}/lod-meta.json"}
+            kept.append(f"{stream}/*")
+    poster = ("poster.jpg", (folder / "poster.jpg").read_bytes())  # link previews ask for this name
+    same = [(name, (folder / name).read_bytes()) for name in ("licences.txt", WORKFLOW, README)]
+    own = [
+        ("index.html", dataclasses.replace(page, config=config).hosted(hashed)),
+        ("_headers", hosting.headers_file(kept).encode()),
+    ]
+    others = {name: manifest.entry_of(data) for name, data in (*streamed, poster)}
+    changed = {f"web/{name}": manifest.entry_of(data) for name, data in own}
+    # publish_web leaves out the rules for other hosts, so the crate does not count on them.
+    plain = (*(name for name, _ in same), "index.html", "manifest.json")
+    address = hashed | {name: name for name in plain}
+    of_site = dataclasses.replace(crate, known={**crate.known, **changed})
+    return [
+        *streamed,
+        own[0],
+        *((address, (folder / name).read_bytes()) for name, address in hashed.items()),
+        *(poster, *same, (CRATE, of_site.of(address, others))),
+        own[1],
+    ]
+
+
+def write_site(path: Path, members: Members) -> None:
+    """Write the zip for hosts."""
+    with writing_zip(path) as archive:
+        for name, data in members:
+            add_to_zip(archive, name, data)
