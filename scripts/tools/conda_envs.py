@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.files import write_bytes
-from scripts.tools.locks import COMMAND, requirements
+from scripts.tools.locks import COMMAND, CUDA, requirements
 
 # Conda environments by their locks: what the page needs, its image has only while it is built.
 STAGES = {"sfm": ("sfm",), "train": ("train",), "web": ("web", "node")}
@@ -30,7 +30,9 @@ dependencies:
 
 def conda_env(envs: Path, stage: str) -> str:
     """The text of envs/<stage>.yaml."""
-    pins = [pin for lock in STAGES[stage] for pin in requirements(envs / f"{lock}.txt")]
+    # Torch's CUDA packages are left to pip, as it takes them: on some machines its torch comes without.
+    locked = [pin for lock in STAGES[stage] for pin in requirements(envs / f"{lock}.txt")]
+    pins = [pin for pin in locked if not CUDA.fullmatch(pin.name)]
     lines = [f'      - "{str(pin).replace(chr(34), chr(39))}"' for pin in pins]
     return HEAD.format(stage=stage, command=COMMAND) + "\n".join(lines) + "\n"
 

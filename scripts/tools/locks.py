@@ -6,7 +6,7 @@
 The *.in files are the only place where a package is named. This writes
 
     envs/<set>.txt            for pip: any machine, Python 3.11 or newer
-    envs/cuda.txt             what torch's build on PyPI needs besides on Linux: gigabytes of CUDA
+    envs/local-cpu.txt        local.txt for a torch without CUDA, which on Linux is not on PyPI
     envs/images/<image>.txt   for the images: linux/amd64, Python 3.11
     envs/<stage>.yaml         the conda twins of <stage>.txt
     containers/images.yaml    the tags of the images
@@ -47,10 +47,13 @@ IMAGE_MACHINE = {
     "platform_system": "Linux",
     "os_name": "posix",
 }
-# Sets that people install with pip, the first of which constrains the others.
-SETS = ("dev", "local-cpu", "cloud", "sfm", "train", "web", "node", "worker")
-# What only torch's CUDA build needs. Apart from the sets, because pip would force it on machines whose torch
-# comes without.
+# Sets that people install with pip, the first of which constrains the others; local-cpu is made from local.
+SETS = ("dev", "local", "cloud", "sfm", "train", "web", "node", "worker")
+WITH_CUDA = (
+    "local",
+    "train",
+)  # the others that hold torch are for machines whose torch comes without CUDA
+# What only torch's CUDA build needs.
 CUDA = re.compile(r"(nvidia-|cuda-).+|triton")
 CPU_BUILD = "train-cpu"  # the image whose lock knows torch's builds without CUDA
 # Sets whose image has another name, and images that hold more than one set.
@@ -70,15 +73,10 @@ IMAGE = ("--python-platform", "x86_64-manylinux_2_36", "--python-version", "3.11
 
 @dataclass(frozen=True)
 class Pin:
-    """One package of a lock: what is required, and the lines that say so with the file's hashes."""
+    """One package of a lock: what is required, and the hashes of the files that may be installed."""
 
     requirement: Requirement
-    lines: tuple[str, ...]
-
-    @property
-    def hashes(self) -> tuple[str, ...]:
-        """The hashes of the files that may be installed."""
-        return tuple(found for line in self.lines for found in re.findall(r"sha256:\w+", line))
+    hashes: tuple[str, ...]
 
 
 def pins(text: str) -> list[Pin]:
@@ -86,11 +84,10 @@ def pins(text: str) -> list[Pin]:
     blocks: list[list[str]] = []
     for line in text.splitlines():
         if re.match(r"[A-Za-z0-9]", line):
-            blocks.append([line])
+            blocks.append([re.sub(r"\s*\\$", "", line)])
         elif blocks and line.startswith(" "):
-            blocks[-1].append(line)
-    heads = [re.sub(r"\s*\\$", "", block[0]) for block in blocks]
-    return [Pin(Requirement(head), tuple(block)) for head, block in zip(heads, blocks, strict=True)]
+            blocks[-1] += re.findall(r"sha256:\w+", line)
+    return [Pin(Requirement(head), tuple(hashes)) for head, *hashes in blocks]
 
 
 def requirements(lock: Path) -> list[Requirement]:
@@ -168,9 +165,12 @@ def disagreements(envs: Path) -> list[str]:
         lock = envs / "images" / f"{image}.txt"
         held = {BUILT_WITH_CUDA.get(package, package) for package in versions(lock)}
         for part in (envs / f"{name}.txt" for name in held_sets if name in SETS):
+            wanted = [
+                name for name in versions(part) if image != CPU_BUILD or not CUDA.fullmatch(name)
+            ]
             problems += [
                 f"{package} is in envs/{part.name} but not in envs/images/{lock.name}; run `{COMMAND}`"
-                for package in sorted(set(versions(part)) - held)
+                for package in sorted(set(wanted) - held)
             ]
     return problems
 
@@ -180,9 +180,32 @@ def is_cuda(pin: Pin) -> bool:
     return CUDA.fullmatch(pin.requirement.name) is not None
 
 
-def rendered(pin: Pin, more: Iterable[str] = ()) -> str:
-    """A package as a lock has it; `more` are hashes of further files that may be installed."""
-    hashes = sorted({*pin.hashes, *more})
+def is_torch(pin: Pin) -> bool:
+    """Whether it is PyTorch itself."""
+    return pin.requirement.name == "torch"
+
+
+def without_cuda(found: Iterable[Pin], cpu: Sequence[str]) -> list[Pin]:
+    """A set for machines whose torch comes without CUDA; `cpu` are the hashes of such builds for Linux.
+
+    PyPI has one for every other system. On Linux none of its files may be allowed beside them: pip prefers a
+    file whose hash it knows before it downloads, and that would be the one with CUDA.
+    """
+    kept: list[Pin] = []
+    for pin in found:
+        if is_torch(pin):
+            for sign, hashes in (("==", tuple(cpu)), ("!=", pin.hashes)):
+                kept.append(
+                    Pin(Requirement(f"{pin.requirement}; sys_platform {sign} 'linux'"), hashes)
+                )
+        elif not is_cuda(pin):
+            kept.append(pin)
+    return kept
+
+
+def rendered(pin: Pin) -> str:
+    """A package as a lock has it."""
+    hashes = sorted(set(pin.hashes))
     return " \\\n".join([str(pin.requirement), *(f"    --hash={value}" for value in hashes)]) + "\n"
 
 
@@ -207,25 +230,15 @@ class Locker:
 
     def write(self) -> None:
         """Write every lock. Raises UserError as `compiled`."""
-        made = {"dev": self.compiled(["dev.in"], ("dev.txt", "cuda.txt"), UNIVERSAL)}
+        made = {"dev": self.compiled(["dev.in"], ("dev.txt", "local.txt"), UNIVERSAL)}
         images = {name: self.image(name, sets, made["dev"]) for name, sets in IMAGES.items()}
         for name in SETS[1:]:
-            kept = (f"{name}.txt", "cuda.txt")
-            made[name] = self.compiled([f"{name}.in"], kept, UNIVERSAL, made["dev"])
-        # pip may find a torch without CUDA, whose files have other hashes than those on PyPI.
-        cpu = [
-            value
-            for pin in images[CPU_BUILD]
-            if pin.requirement.name == "torch"
-            for value in pin.hashes
-        ]
+            made[name] = self.compiled([f"{name}.in"], (f"{name}.txt",), UNIVERSAL, made["dev"])
+        made["local-cpu"] = made["local"]
+        cpu = [value for pin in images[CPU_BUILD] if is_torch(pin) for value in pin.hashes]
         for name, found in made.items():
-            own = [pin for pin in found if not is_cuda(pin)]
-            texts = [rendered(pin, cpu if pin.requirement.name == "torch" else ()) for pin in own]
-            self._write(f"{name}.txt", [f"{name}.in"], "".join(texts))
-        cuda = [pin for pin in made["local-cpu"] if is_cuda(pin)]
-        self._write("cuda.txt", ["local-cpu.in"], "".join(map(rendered, cuda)))
-        self._write("local.txt", ["local-cpu.in"], "-r local-cpu.txt\n-r cuda.txt\n")
+            text = "".join(map(rendered, found if name in WITH_CUDA else without_cuda(found, cpu)))
+            self._write(f"{name}.txt", [f"{name}.in"], text)
         for name, found in images.items():
             inputs = [f"{part}.in" for part in IMAGES[name]]
             self._write(f"images/{name}.txt", inputs, "".join(map(rendered, found)))
@@ -266,9 +279,9 @@ class Locker:
             wanted = re.sub(r"(?m)^pycolmap==", "pycolmap-cuda12==", wanted)
         # Torch's own CUDA packages, which it pins exactly, must not bind other users of CUDA.
         others = [f"{pin.requirement}" for pin in limits if not is_cuda(pin)]
-        before = [
-            line for name in kept if (self.envs / name).is_file() for line in self._lines(name)
-        ]
+        # Versions only: uv would keep their hashes too, and not ask which files there are now.
+        known = [self.envs / name for name in kept if (self.envs / name).is_file()]
+        before = [str(requirement) for path in known for requirement in requirements(path)]
         with tempfile.TemporaryDirectory() as scratch:
             constraints, output = Path(scratch, "limits.txt"), Path(scratch, "lock.txt")
             constraints.write_text("\n".join(others), encoding="utf-8")

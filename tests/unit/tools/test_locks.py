@@ -15,8 +15,11 @@ from scripts.tools.conda_envs import STAGES, conda_env
 from scripts.tools.locks import (
     IMAGES,
     SETS,
+    WITH_CUDA,
     Locker,
+    Pin,
     is_cuda,
+    is_torch,
     pins,
     rendered,
     requirements,
@@ -24,7 +27,7 @@ from scripts.tools.locks import (
     versions,
 )
 
-FULL = [*SETS, "cuda", *(f"images/{image}" for image in IMAGES)]
+FULL = [*SETS, "local-cpu", *(f"images/{image}" for image in IMAGES)]
 # What stands in for uv: it locks what it is asked for, in version 1, and torch with what torch pulls in.
 UV = """#!{python}
 import re, sys
@@ -56,9 +59,7 @@ def test_a_lock_with_hashes_and_markers(tmp_path: Path) -> None:
     assert versions(lock) == {"numpy": "2.4.6", "torch": "2.13.0"}
     found = pins(lock.read_text())
     assert [pin.hashes for pin in found] == [("sha256:aa", "sha256:bb"), (), (), ("sha256:cc",)]
-    assert rendered(found[3], ["sha256:bb"]) == (
-        "torch==2.13.0+cpu \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\n"
-    )
+    assert rendered(found[3]) == "torch==2.13.0+cpu \\\n    --hash=sha256:cc\n"
     assert pins("".join(map(rendered, found)))[0].hashes == found[0].hashes
 
 
@@ -76,24 +77,30 @@ def test_no_lock_names_a_registry(root: Path) -> None:
 
 
 def test_a_machine_without_an_nvidia_card_gets_no_cuda(root: Path) -> None:
-    """Only local.txt does, by a file of its own; torch may be the build without CUDA."""
-    envs = root / "envs"
-    for name in SETS:
-        assert not [pin for pin in pins((envs / f"{name}.txt").read_text()) if is_cuda(pin)], name
-    assert all(is_cuda(pin) for pin in pins((envs / "cuda.txt").read_text()))
-    assert (envs / "local.txt").read_text().splitlines()[1:] == ["-r local-cpu.txt", "-r cuda.txt"]
-    (cpu,) = [
-        pin
-        for pin in pins((envs / "images" / "train-cpu.txt").read_text())
-        if pin.requirement.name == "torch"
-    ]
-    for name in ("dev", "local-cpu", "train"):
-        (torch,) = [
-            pin
-            for pin in pins((envs / f"{name}.txt").read_text())
-            if pin.requirement.name == "torch"
-        ]
-        assert set(cpu.hashes) < set(torch.hashes), name
+    """Only local.txt and train.txt bring it; on Linux the others allow no torch but one without CUDA."""
+
+    def read(name: str) -> list[Pin]:
+        return pins((root / "envs" / f"{name}.txt").read_text())
+
+    (cpu,) = [pin for pin in read("images/train-cpu") if is_torch(pin)]
+    (pypi,) = [pin for pin in read("local") if is_torch(pin)]
+    assert not set(cpu.hashes) & set(pypi.hashes)
+    for name in (*SETS, "local-cpu"):
+        if name in WITH_CUDA:
+            assert [pin for pin in read(name) if is_cuda(pin)], name
+        else:
+            assert not [pin for pin in read(name) if is_cuda(pin)], name
+    for name in ("dev", "local-cpu"):
+        allowed = {str(pin.requirement.marker): pin.hashes for pin in read(name) if is_torch(pin)}
+        assert allowed == {
+            'sys_platform == "linux"': cpu.hashes,
+            'sys_platform != "linux"': pypi.hashes,
+        }, name
+
+
+def test_the_readme_names_the_torch_that_is_locked(root: Path) -> None:
+    named = re.findall(r"torch==([0-9.]+)", (root / "README.md").read_text())
+    assert named and set(named) == {versions(root / "envs" / "local.txt")["torch"]}
 
 
 def test_what_only_some_need_is_apart(root: Path) -> None:
@@ -112,8 +119,10 @@ def test_conda_twins_are_up_to_date(root: Path, stage: str) -> None:
     written = (root / "envs" / f"{stage}.yaml").read_text()
     assert written == conda_env(root / "envs", stage)
     pip = yaml.safe_load(written)["dependencies"][-1]["pip"]
-    wanted = [pin for lock in STAGES[stage] for pin in requirements(root / "envs" / f"{lock}.txt")]
-    assert pip == [str(pin).replace('"', "'") for pin in wanted]
+    wanted = [
+        pin for lock in STAGES[stage] for pin in pins((root / "envs" / f"{lock}.txt").read_text())
+    ]
+    assert pip == [str(pin.requirement).replace('"', "'") for pin in wanted if not is_cuda(pin)]
 
 
 @pytest.fixture
@@ -121,8 +130,9 @@ def envs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small envs/ with a stand-in for uv on PATH."""
     for name in {part for sets in IMAGES.values() for part in sets} | set(SETS):
         (tmp_path / f"{name}.in").write_text(f"# What {name} needs.\nfor-{name}\n")
-    for name in ("train", "local-cpu", "dev"):
+    for name in ("train", "local", "dev"):
         (tmp_path / f"{name}.in").write_text("torch\nnumpy\n")
+    (tmp_path / "local-cpu.in").write_text("-r local.in\n")
     (tmp_path / "cloud.in").write_text("-r worker.in\nslurm\n")
     (tmp_path / "images").mkdir()
     (tmp_path / "bin").mkdir()
@@ -137,12 +147,10 @@ def envs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_lock_is_made_and_fits_what_it_was_made_from(envs: Path) -> None:
     Locker(envs).write()
     assert stale(envs) == []
-    assert list(versions(envs / "cuda.txt")) == ["nvidia-cudnn-cu13", "triton"]
+    assert list(versions(envs / "local.txt")) == ["numpy", "nvidia-cudnn-cu13", "torch", "triton"]
     assert list(versions(envs / "local-cpu.txt")) == ["numpy", "torch"]
-    (torch,) = [
-        pin for pin in pins((envs / "dev.txt").read_text()) if pin.requirement.name == "torch"
-    ]
-    assert torch.hashes == ("sha256:" + "a" * 64, "sha256:" + "c" * 64), "PyPI's, and without CUDA"
+    hashes = [pin.hashes for pin in pins((envs / "dev.txt").read_text()) if is_torch(pin)]
+    assert hashes == [("sha256:" + "c" * 64,), ("sha256:" + "a" * 64,)], "on Linux without CUDA"
     assert list(versions(envs / "cloud.txt")) == ["for-worker", "slurm"]
     assert "triton" in versions(envs / "images" / "train.txt")
     assert "triton" not in versions(envs / "images" / "train-cpu.txt")
