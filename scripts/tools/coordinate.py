@@ -19,6 +19,8 @@ from typing import Any
 
 from scripts.lib.cloud.aws import Account, run_folder
 from scripts.lib.cloud.outcome import Outcome, letter, outcome_of
+from scripts.lib.contracts.cost import Cost
+from scripts.lib.contracts.published import Published
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import write_bytes, write_json
 
@@ -109,8 +111,8 @@ def coordinate(environment: Mapping[str, str], arguments: list[str]) -> int:
         code,
         lines,
         manifest=account.read(f"{results}/web/manifest.json"),
-        published=account.read(f"{results}/published.json"),
-        cost=account.read(f"{results}/cost.json"),
+        published=account.read_file(Published, f"{results}/published.json"),
+        cost=account.read_file(Cost, f"{results}/cost.json"),
         stopped=account.read(f"{folder}/stop.json") is not None,
     )
     trouble = tell(account, request, outcome, environment)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from scripts.lib.contracts.record import File, from_file
+from scripts.lib.core.json_type import Json
 from scripts.lib.storage import library
 
 ACTIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
@@ -34,7 +37,7 @@ class Account:
             self._clients[service] = library.boto3().client(service)
         return self._clients[service]
 
-    def read(self, key: str) -> dict[str, Any] | None:
+    def read(self, key: str) -> dict[str, Json] | None:
         """A JSON object of the bucket; None when there is none of that name."""
         from botocore.exceptions import ClientError
 
@@ -48,16 +51,24 @@ class Account:
         value = json.loads(body)
         return value if isinstance(value, dict) else None
 
-    def write(self, key: str, value: Mapping[str, Any]) -> None:
+    def read_file(self, kind: type[File], key: str) -> File | None:
+        """A file that a stage of a run left in the bucket; None when there is none of that name.
+
+        Raises UserError when it is another version's.
+        """
+        found = self.read(key)
+        return None if found is None else from_file(kind, found, Path(key))
+
+    def write(self, key: str, value: Mapping[str, Json]) -> None:
         """Put a JSON object into the bucket."""
         body = json.dumps(value, indent=2).encode()
         self.client("s3").put_object(
             Bucket=self.bucket, Key=key, Body=body, ContentType="application/json"
         )
 
-    def upload_form(self, key: str, most_bytes: int) -> dict[str, Any]:
+    def upload_form(self, key: str, most_bytes: int) -> dict[str, Json]:
         """Address and form fields with which a browser may upload one file, of at most `most_bytes`."""
-        form: dict[str, Any] = self.client("s3").generate_presigned_post(
+        form: dict[str, Json] = self.client("s3").generate_presigned_post(
             self.bucket,
             key,
             Conditions=[["content-length-range", 1, most_bytes]],
@@ -103,7 +114,7 @@ class Account:
         )
         return str(answer["jobId"])
 
-    def describe(self, batch_job: str) -> dict[str, Any]:
+    def describe(self, batch_job: str) -> dict[str, Json]:
         """A Batch job's description; {} when Batch has forgotten it."""
         jobs = self.client("batch").describe_jobs(jobs=[batch_job])["jobs"]
         return dict(jobs[0]) if jobs else {}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from scripts.lib.contracts.cost import Cost
+from scripts.lib.contracts.published import Published
+from scripts.lib.core.json_type import Json
 
 CAUSE = "Cause: "  # as the executor plugin begins the line
 SHOWN = 25  # lines of the log in a letter
@@ -21,7 +24,7 @@ class Outcome:
     usd: float | None = None
     trouble: tuple[str, ...] = ()
 
-    def as_json(self, more_trouble: Sequence[str] = ()) -> dict[str, Any]:
+    def as_json(self, more_trouble: Sequence[str] = ()) -> dict[str, Json]:
         """outcome.json."""
         return {
             "state": self.state,
@@ -49,17 +52,17 @@ def outcome_of(
     code: int,
     lines: Sequence[str],
     *,
-    manifest: Mapping[str, Any] | None,
-    published: Mapping[str, Any] | None,
-    cost: Mapping[str, Any] | None,
+    manifest: Mapping[str, Json] | None,
+    published: Published | None,
+    cost: Cost | None,
     stopped: bool,
 ) -> Outcome:
     """What became of a run whose Snakemake ended with `code` and left these files (None: not there).
 
     With the page's manifest in the bucket the run is done: a report or a publication that failed is trouble.
     """
-    usd = (cost or {}).get("usd")
-    url = str((published or {}).get("url", ""))
+    usd = cost.usd if cost else None
+    url = published.url if published else ""
     tail = tuple(lines[-SHOWN:])
     if code == 0:
         return Outcome("done", url=url, usd=usd)

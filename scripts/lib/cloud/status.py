@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from scripts.lib.contracts.progress import Progress
+from scripts.lib.core.json_type import Json
 
 WAITING = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING")
 
 
-def run_state(batch: Mapping[str, Any], outcome: Mapping[str, Any] | None, stopped: bool) -> str:
+def run_state(batch: Mapping[str, Json], outcome: Mapping[str, Json] | None, stopped: bool) -> str:
     """queued, running, done, failed or stopped."""
     if outcome:
         return str(outcome["state"])
@@ -26,25 +28,25 @@ def run_state(batch: Mapping[str, Any], outcome: Mapping[str, Any] | None, stopp
 def describe_run(
     job: str,
     scene: str,
-    batch: Mapping[str, Any],
-    progress: Mapping[str, Any] | None,
-    outcome: Mapping[str, Any] | None,
+    batch: Mapping[str, Json],
+    progress: Progress | None,
+    outcome: Mapping[str, Json] | None,
     stopped: bool,
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """The answer to `GET /jobs/{id}`, without its links.
 
     Stage, percent and seconds left are those that the run itself computes; null before its first word.
     """
     state = run_state(batch, outcome, stopped)
-    stages = ((progress or {}).get("scenes", {}).get(scene, {}) or {}).get("stages", [])
-    running = [stage["rule"] for stage in stages if stage["state"] == "running"]
-    answer: dict[str, Any] = {
+    own = progress.scenes.get(scene) if progress else None
+    running = [stage.rule for stage in (own.stages if own else ()) if stage.state == "running"]
+    answer: dict[str, Json] = {
         "id": job,
         "scene": scene,
         "state": state,
         "stage": ", ".join(running) or None,
-        "percent": (progress or {}).get("percent"),
-        "eta_seconds": (progress or {}).get("eta_seconds") if state == "running" else None,
+        "percent": progress.percent if progress else None,
+        "eta_seconds": progress.eta_seconds if progress and state == "running" else None,
     }
     if state == "failed":
         answer["cause"] = (outcome or {}).get("cause") or batch.get("statusReason") or "unknown"

@@ -21,12 +21,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, 
 from scripts.lib.core import provenance
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json, write_json
+from scripts.lib.core.json_type import OPEN, Json
 
-OPEN = "any JSON"
-Json = Annotated[
-    "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]",
-    OPEN,
-]
 FORMAT, WRITER = "format", "written_by"  # the first two keys of every file
 FIRST = 1  # format of files from before they had these keys
 WORDS = {

@@ -19,9 +19,10 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any
+from typing import Any, TypedDict
 
 from scripts.lib.core.checkout import ROOT
+from scripts.lib.core.json_type import Json
 
 KEYS = ("options", "versions", "machine", "ran")
 STARTED = time.time()  # of this program: every stage imports this module before its work begins
@@ -33,7 +34,16 @@ TRAINING = ("torch", "triton", "gsplat", "numba", "numpy", "scipy")
 WAIT = 20  # seconds for nvidia-smi
 
 
-def provenance(options: Any, *packages: str) -> dict[str, Any]:
+class Provenance(TypedDict):
+    """How a stage was run."""
+
+    options: Mapping[str, Json]
+    versions: Mapping[str, str]
+    machine: Mapping[str, str | int | None]
+    ran: Mapping[str, str]
+
+
+def provenance(options: Any, *packages: str) -> Provenance:
     """The four keys for a stage's JSON.
 
     options: a frozen dataclass or a mapping, as they took effect; packages: names as pip knows them.
@@ -58,12 +68,12 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(int(epoch or seconds), UTC).isoformat()
 
 
-def of(stage: Mapping[str, Any]) -> dict[str, Any]:
+def of(stage: Mapping[str, Json]) -> dict[str, Json]:
     """What a stage's JSON tells of how it was run; {} from versions that did not write it."""
     return {key: stage[key] for key in KEYS if isinstance(stage.get(key), Mapping)}
 
 
-def without(stage: Mapping[str, Any]) -> dict[str, Any]:
+def without(stage: Mapping[str, Json]) -> dict[str, Json]:
     """A stage's JSON without how it was run."""
     return {key: value for key, value in stage.items() if key not in KEYS}
 
@@ -89,7 +99,7 @@ def project_version() -> str:
         return "unknown"
 
 
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, str | int | None]:
     """This machine: no names of it, only what explains timings and roundings."""
     return {
         "system": platform.system(),

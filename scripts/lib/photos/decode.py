@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pillow_heif
@@ -118,7 +118,7 @@ def encode(picture: Picture, data: bytes, quality: int, keep_metadata: bool) -> 
     """
     if picture.unchanged:
         return data if keep_metadata else strip_metadata(data)
-    extra: dict[str, Any] = {}
+    extra: dict[str, bytes] = {}
     if keep_metadata:
         picture.exif.pop(ORIENTATION, None)
         try:

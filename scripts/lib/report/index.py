@@ -61,18 +61,31 @@ def build_index(rows: Sequence[Row]) -> str:
     )
 
 
-def _shown(row: Row) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Shown:
+    """A row of the page, in words where the page shows words."""
+
+    record: Summary
+    folder: str
+    thumbnail: str
+    verdict: verdicts.Verdict
+    time: str | None
+    whole_time: bool  # from photos to page, else of training
+    cost: str
+
+
+def _shown(row: Row) -> Shown:
     record = row.record
     seconds = record.total_seconds or record.train_seconds
-    return {
-        "record": record,
-        "folder": row.folder,
-        "thumbnail": row.thumbnail,
-        "verdict": summary.judge(record),
-        "time": None if seconds is None else duration(seconds),
-        "whole_time": record.total_seconds is not None,
-        "cost": dollars(record.cost_usd),
-    }
+    return Shown(
+        record=record,
+        folder=row.folder,
+        thumbnail=row.thumbnail,
+        verdict=summary.judge(record),
+        time=None if seconds is None else duration(seconds),
+        whole_time=record.total_seconds is not None,
+        cost=dollars(record.cost_usd),
+    )
 
 
 def _charts(rows: Sequence[Row]) -> list[Any]:

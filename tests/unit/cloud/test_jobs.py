@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from scripts.lib.cloud.outcome import Outcome, cause_of, letter, outcome_of
 from scripts.lib.cloud.request import RefusedError, RunRequest, parse_request, parse_upload
 from scripts.lib.cloud.status import describe_run
+from scripts.lib.contracts.cost import Cost
+from scripts.lib.contracts.progress import Progress, SceneProgress, StageProgress
+from scripts.lib.contracts.published import Published
 from tests.conftest import ROOT
 
 KEYS = st.sampled_from(["source", "scene", "email", "options", "name", "bytes", "train_splat"])
@@ -55,6 +58,7 @@ LINES = [
     "AWS Batch job x failed",
     "Exiting",
 ]
+RUNNING = (("import_photos", "done"), ("train_splat", "running"))
 NOTHING: dict[str, Any] = {"manifest": None, "published": None, "cost": None, "stopped": False}
 
 
@@ -81,7 +85,9 @@ def test_a_failure_is_told_with_cause_and_lines() -> None:
 
 
 def test_a_success_has_its_page_and_price() -> None:
-    given_files = NOTHING | {"published": {"url": "https://x/yard"}, "cost": {"usd": 0.314}}
+    published = Published(scene="yard", url="https://x/yard", place="s3://b/yard", files=())
+    cost = Cost(scene="yard", basis="b", seconds=1.0, usd=0.314, kwh=None, stages=())
+    given_files = NOTHING | {"published": published, "cost": cost}
     _, text = letter("j1", "yard", outcome_of(0, LINES, **given_files))
     assert "The page: https://x/yard" in text and "$0.31" in text and "Cause" not in text
 
@@ -95,6 +101,22 @@ def test_causes_without_the_executor() -> None:
 def test_status_of_a_run_that_has_said_nothing_yet() -> None:
     answer = describe_run("j", "yard", {"status": "RUNNABLE"}, None, None, False)
     assert answer["state"] == "queued" and answer["stage"] is None
+    stages = tuple(StageProgress(rule, state, None) for rule, state in RUNNING)
+    far = Progress(
+        state="running",
+        updated="2031-05-04T10:00:00Z",
+        seconds=9.0,
+        eta_seconds=60.0,
+        percent=40.0,
+        jobs={"running": 1},
+        scenes={"yard": SceneProgress(40.0, stages)},
+    )
+    answer = describe_run("j", "yard", {"status": "RUNNING"}, far, None, False)
+    assert (answer["stage"], answer["percent"], answer["eta_seconds"]) == (
+        "train_splat",
+        40.0,
+        60.0,
+    )
     stopped = describe_run("j", "yard", {"status": "FAILED"}, None, None, True)
     assert stopped["state"] == "stopped" and "cause" not in stopped
     ended = Outcome("done", trouble=("no mail",)).as_json()

@@ -1,0 +1,12 @@
+"""What any JSON is made of, for content that is another's: options of a stage, answers of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+OPEN = "any JSON"  # tells it from other unions, where types are read at run time
+Json = Annotated[
+    "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]",
+    OPEN,
+]
