@@ -7,24 +7,14 @@ Leaves cost.json: seconds, dollars and kWh, by stage and together
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.contracts.benchmark import read_benchmark
 from scripts.lib.contracts.record import stamped, write
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.options import parse_options
-from scripts.lib.workflow.cost import PRICES, cloud_cost, local_cost, read_prices
+from scripts.lib.workflow.cost import PRICES, CostOptions, cloud_cost, local_cost, read_prices
 from scripts.lib.workflow.records import read_ledger
-
-
-@dataclass(frozen=True)
-class CostOptions:
-    """Config section `cost_scene`; on AWS the price list counts instead."""
-
-    price_per_hour: float = 0.0  # of the machine, in dollars; 0 leaves money out
-    watts: float = 0.0  # what the machine draws at work; 0 leaves energy out
-    price_per_kwh: float = 0.0  # dollars
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -18,8 +18,9 @@ from scripts.lib.core.files import replacing
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import SFM
 from scripts.lib.core.threads import use_threads
-from scripts.lib.sfm.features import FeatureOptions, extract_features
+from scripts.lib.sfm.features import extract_features
 from scripts.lib.sfm.gpu import device_name
+from scripts.lib.sfm.options import FeatureOptions
 from scripts.lib.sfm.unpack import unpacked
 
 

@@ -13,10 +13,8 @@ from pathlib import Path
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.threads import use_threads
-from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.sfm.map import MapFiles, map_photos, summary
-from scripts.lib.sfm.mapping import MapOptions
-from scripts.lib.sfm.matching import MatchOptions
+from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,7 +15,8 @@ from scripts.lib.core.console import run_main, say
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import SFM
 from scripts.lib.core.threads import use_threads
-from scripts.lib.sfm.undistort import UndistortOptions, undistort
+from scripts.lib.sfm.options import UndistortOptions
+from scripts.lib.sfm.undistort import undistort
 
 
 def main(argv: Sequence[str] | None = None) -> None:

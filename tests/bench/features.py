@@ -26,7 +26,8 @@ from PIL import Image
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from scripts.lib.sfm.features import FeatureOptions, first_octave
+from scripts.lib.sfm.features import first_octave
+from scripts.lib.sfm.options import FeatureOptions
 from scripts.lib.sfm.sift import Settings, Workspace, sift
 from tests.conftest import ROOT
 from tests.photo_lines import line

@@ -29,8 +29,12 @@ import pycolmap  # noqa: E402
 
 from scripts.lib.core.threads import threads  # noqa: E402
 from scripts.lib.sfm import gpu, matching  # noqa: E402
-from scripts.lib.sfm.features import FeatureOptions, write_images  # noqa: E402
-from scripts.lib.sfm.matching import MatchOptions, match_pairs, verified_matches  # noqa: E402
+from scripts.lib.sfm.features import write_images  # noqa: E402
+from scripts.lib.sfm.matching import match_pairs, verified_matches  # noqa: E402
+from scripts.lib.sfm.options import (
+    FeatureOptions,  # noqa: E402
+    MatchOptions,  # noqa: E402
+)
 from tests.bench.sfm_world import HEIGHT, WIDTH, _flight, _views  # noqa: E402
 from tests.photo_lines import line
 

@@ -169,7 +169,8 @@ def bench_photos(source: Path, truth: Path | None, default_from: Path | None) ->
 
 def bench_synthetic(cameras: int, layout: str, seed: int) -> dict[str, Any]:
     """Mapping alone, both mappers, on a made-up capture in which every camera sees what is near it."""
-    from scripts.lib.sfm.mapping import MapOptions, run_mapper
+    from scripts.lib.sfm.mapping import run_mapper
+    from scripts.lib.sfm.options import MapOptions
     from tests.bench.sfm_world import world
     from tests.unit.sfm_scene import centres, residuals
 

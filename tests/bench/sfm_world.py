@@ -15,7 +15,8 @@ import numpy as np
 import pycolmap
 from scipy.spatial import cKDTree
 
-from scripts.lib.sfm.features import FeatureOptions, write_images
+from scripts.lib.sfm.features import write_images
+from scripts.lib.sfm.options import FeatureOptions
 from tests.photo_lines import line
 
 WIDTH, HEIGHT, FOCAL, RADIAL = 1600, 1200, 1300.0, -0.03

@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -36,7 +36,14 @@ from scripts.lib.scene.split import split_scene
 from scripts.lib.splat.gaussians import Gaussians, write_ply
 from scripts.lib.train.initialise import frame_of, initial_tensors
 from scripts.lib.train.loop import train
-from scripts.lib.train.options import Capture, Settings, TrainOptions, resolution_for, resolve
+from scripts.lib.train.options import (
+    Capture,
+    PresetName,
+    Settings,
+    TrainOptions,
+    resolution_for,
+    resolve,
+)
 from scripts.lib.train.parameters import export
 from scripts.lib.train.views import load_stacks
 
@@ -238,7 +245,7 @@ def warm_up(scene: Scene, with_reference: bool) -> None:
 
 
 def _settings(scene: Scene, preset: str, seed: int) -> Settings:
-    options = TrainOptions(preset=preset, holdout=HOLDOUT, seed=seed)
+    options = TrainOptions(preset=cast(PresetName, preset), holdout=HOLDOUT, seed=seed)
     sizes = scene.at_most(resolution_for(options, "cuda")).sizes
     return resolve(options, "cuda", Capture.of(sizes[split_scene(scene, HOLDOUT).trained]))
 

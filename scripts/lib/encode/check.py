@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from scripts.lib.contracts.codecs import Codecs, Level, Shipped, WorstView
 from scripts.lib.contracts.compress import Compress
 from scripts.lib.contracts.record import read, stamped, write
 from scripts.lib.core.console import Progress, UserError
+from scripts.lib.core.options import Options, option
 from scripts.lib.core.provenance import TRAINING
 from scripts.lib.encode import lod
 from scripts.lib.encode.codecs import decode
@@ -27,13 +28,27 @@ FLIP_VIEWS = 12
 
 
 @dataclass(frozen=True)
-class CheckOptions:
-    """The `check_codecs` section of the configuration; "auto" takes what training used."""
+class CheckOptions(Options):
+    """Quality of the files that ship, after decoding; "auto" takes what training used."""
 
-    # Of the web page's file (SOG), and of its streamed form, against the PLY, before the run fails.
-    max_loss_db: float = 0.5
-    max_mobile_loss_db: float = 1.0  # the same for the file that phones load
-    resolution: int | str = "auto"  # long side in pixels; 0: the photos' own size
+    max_loss_db: float = option(
+        0.5,
+        """PSNR that the page's file (SOG), and its streamed form, may lose against the PLY on the photos
+        that judge before the run fails.""",
+        0,
+        100,
+        unit="dB",
+    )
+    max_mobile_loss_db: float = option(
+        1.0, "The same for the file that phones load.", 0, 100, unit="dB"
+    )
+    resolution: Literal["auto", 0] | int = option(
+        "auto",
+        "Longer side of the views compared, 0 for the photos' own size.",
+        32,
+        65_500,
+        unit="pixels",
+    )
 
 
 # Which option limits the loss of a format; the others are only measured.

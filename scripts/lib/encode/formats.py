@@ -14,6 +14,7 @@ from scripts.lib.contracts import compress as told
 from scripts.lib.contracts.compress import Levels
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import add_to_zip, replacing, writing_zip
+from scripts.lib.core.options import Options, option
 from scripts.lib.encode import codecs, lod
 from scripts.lib.encode.codecs import compare, compressed_ply, sog, sog_palette, spz
 from scripts.lib.encode.codecs.encoded import Encoded
@@ -21,51 +22,45 @@ from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Gaussians
 
 
 @dataclass(frozen=True)
-class CompressOptions:
-    """The config section `compress_splat`.
+class CompressOptions(Options):
+    """The files for the web, each as light as its limit on the loss allows."""
 
-    sh_degree: highest spherical-harmonics degree kept, 0 to 3.
-    palette: SH palette entries of a SOG, up to 65536; 0 takes the power of two below the count.
-    sh_iterations: k-means passes for that palette. seed: its start.
-    webp_effort: 0 (fast) to 6 (small). spz_version: 2 or 3.
-    spz_sh1_bits, spz_sh_rest_bits: bits kept of SPZ's SH bytes, for degree 1 and above, 1 to 8.
-    desktop_loss_db, mobile_loss_db: what the page's files may lose on the views that steer.
-    rate_points: files measured for the curve of bytes against dB. stream_from: Gaussians from which the
-    splat is also cut into levels of detail for streaming, 0 never.
-    """
-
-    sh_degree: int = 3
-    palette: int = 0
-    sh_iterations: int = 10
-    seed: int = 0
-    webp_effort: int = 4
-    spz_version: int = 3
-    spz_sh1_bits: int = 5
-    spz_sh_rest_bits: int = 4
-    desktop_loss_db: float = 0.3
-    mobile_loss_db: float = 0.6
-    rate_points: int = 5
-    stream_from: int = 300_000
-
-    def __post_init__(self) -> None:
-        bounds = {
-            "sh_degree": (0, 3),
-            "palette": (0, 65536),
-            "sh_iterations": (1, 1000),
-            "seed": (0, 2**32 - 1),
-            "webp_effort": (0, 6),
-            "spz_version": (2, 3),
-            "spz_sh1_bits": (1, 8),
-            "spz_sh_rest_bits": (1, 8),
-            "rate_points": (0, 20),
-            "stream_from": (0, 2**31),
-        }
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise UserError(
-                    f"compress option {name} is {value!r}; give a whole number from {low} to {high}"
-                )
+    sh_degree: int = option(3, "Highest degree of spherical harmonics kept.", 0, 3)
+    palette: int = option(
+        0,
+        "Entries of a SOG's palette of harmonics; 0 takes the power of two below the count.",
+        0,
+        65_536,
+    )
+    sh_iterations: int = option(10, "k-means passes for that palette.", 1, 1000)
+    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1)
+    webp_effort: int = option(
+        4, "How hard WebP looks for a smaller file, from 0 (fast) to 6 (small).", 0, 6
+    )
+    spz_version: int = option(3, "Version of the SPZ file; 2 for older readers.", 2, 3)
+    spz_sh1_bits: int = option(5, "Bits kept of SPZ's harmonics of degree 1.", 1, 8)
+    spz_sh_rest_bits: int = option(4, "Bits kept of SPZ's harmonics above degree 1.", 1, 8)
+    desktop_loss_db: float = option(
+        0.3,
+        """PSNR that the page's file may lose on the steering photos, or on some trained ones, through fewer
+        Gaussians, fewer bands and rounding; the lightest such file is taken.""",
+        0,
+        100,
+        unit="dB",
+    )
+    mobile_loss_db: float = option(
+        0.6, "The same for the file that phones load.", 0, 100, unit="dB"
+    )
+    rate_points: int = option(
+        5, "Files that are encoded and measured for the curve of bytes against dB.", 0, 20
+    )
+    stream_from: int = option(
+        300_000,
+        """Gaussians from which site.zip also carries the splat in levels of detail, which a page streams; 0
+        never.""",
+        0,
+        100_000_000,
+    )
 
 
 @dataclass(frozen=True)

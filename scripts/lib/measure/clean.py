@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from scripts.lib.core.activations import sigmoid
 from scripts.lib.core.console import UserError
 from scripts.lib.core.crop import parse_crop
 from scripts.lib.core.files import replacing
+from scripts.lib.core.options import Options, option
 from scripts.lib.scene.start_view import core_of
 from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.train.note import read_note
@@ -38,19 +39,34 @@ SHEET_WIDTH = 0.5  # middle axis, as a share of the reach, of a wall of fog
 
 
 @dataclass(frozen=True)
-class CleanOptions:
-    """Config section `clean_splat`."""
+class CleanOptions(Options):
+    """Floaters and haze that no camera really saw are left out; each filter only where the steering photos
+    do not suffer.
+    """
 
-    enabled: bool = True
-    min_opacity: float = 0.01  # below it a Gaussian is near-transparent
-    min_views: int = 2  # a Gaussian that fewer training views saw is a guess
-    far: float = 4.0  # times the capture's reach, beyond which only haze is expected
-    max_drop_db: float = (
-        0.02  # PSNR that a filter may cost on the steering views; more, and it is left out
+    enabled: bool = option(True, "Whether filters are tried at all; a crop is made in any case.")
+    min_opacity: float = option(0.01, "Transparent: Gaussians below this opacity.", 0, 1)
+    min_views: int = option(
+        2, "Unseen: Gaussians with weight in fewer training views than this.", 0, 100_000
     )
-    crop: dict[str, Any] = field(
-        default_factory=dict
-    )  # {"box": [[x,y,z],[x,y,z]]} or {"sphere": ...}
+    far: float = option(
+        4.0,
+        "Far: Gaussians beyond this many times the capture's reach from its middle.",
+        most=1_000_000,
+        above=0,
+    )
+    max_drop_db: float = option(
+        0.02,
+        "PSNR on the steering photos that a filter may cost; one that costs more is not applied.",
+        0,
+        100,
+        unit="dB",
+    )
+    crop: dict[str, Any] = option(
+        {},
+        """Only this part is kept, in the scene's units: {box: [[x, y, z], [x, y, z]]} or {sphere: [x, y, z,
+        radius]}. In the sheet as JSON; the page with ?edit tells positions.""",
+    )
 
 
 def reach_of(centres: Float, points: Float) -> tuple[Float, float]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from scripts.lib.contracts.eval import Eval, ViewFigures
 from scripts.lib.contracts.record import stamped, write
 from scripts.lib.core.console import Progress
 from scripts.lib.core.files import add_to_zip, writing_zip
+from scripts.lib.core.options import Options, option
 from scripts.lib.core.provenance import TRAINING
 from scripts.lib.core.threads import threads
 from scripts.lib.splat.gaussians import read_ply
@@ -28,11 +29,21 @@ VIEWS_HELD = 16  # in memory at once, some 100 MB each of 2 megapixels
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
-    """The `evaluate_splat` section of the configuration; "auto" takes what training used."""
+class EvaluateOptions(Options):
+    """The splat against the photos that judge it; "auto" takes what training used."""
 
-    resolution: int | str = "auto"  # long side in pixels; 0: the photos' own size
-    refine_poses: bool = True  # measure once more from the poses that fit each photo best
+    resolution: Literal["auto", 0] | int = option(
+        "auto",
+        "Longer side of the views compared, 0 for the photos' own size.",
+        32,
+        65_500,
+        unit="pixels",
+    )
+    refine_poses: bool = option(
+        True,
+        """Measure once more from where each judging photo fits the finished scene best (psnr_pose_refined),
+        beside the main figure: the difference is what small errors of the photos' poses cost.""",
+    )
 
 
 def evaluate_splat(

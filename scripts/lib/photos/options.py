@@ -4,27 +4,87 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
+
+from scripts.lib.core.options import Options, option
 
 
 @dataclass(frozen=True)
-class ImportOptions:
-    """Config section `import_photos`."""
+class ImportOptions(Options):
+    """Which photos are taken in, and how large."""
 
-    max_side: int = 3200  # pixels; larger photos are reduced, 0 keeps every size
-    min_side: int = 200  # pixels; smaller ones are thumbnails
-    min_photos: int = 3
-    jpeg_quality: int = 95
-    drop_blurred: bool = True
-    drop_duplicates: bool = True
-    drop_overexposed: bool = True
-    keep_metadata: bool = False  # GPS and serial numbers stay in the archived photos
-    video_frames: int = 200  # frames taken from one video at most
-    video_per_second: float = 3.0  # the sharpest frame of each 1/3 s is a candidate
-    video_motion: float = 0.03  # share of the width that the picture moves between chosen frames
-    video_least: int = 60  # with fewer frames than this the distance is reduced: a slow film
-    positions: str = ""  # name of the geo.txt or table in the source, empty: found by itself
-    position_columns: str = (
-        ""  # its columns: "file=name, latitude=lat, longitude=lon, altitude=alt"
+    max_side: Literal[0] | int = option(
+        3200,
+        "Longer side; larger photos are reduced to it, 0 keeps every size.",
+        64,
+        65_500,
+        unit="pixels",
+    )
+    min_side: int = option(
+        200,
+        "Shorter side under which a file is a thumbnail and left out.",
+        16,
+        65_500,
+        unit="pixels",
+    )
+    min_photos: int = option(
+        3,
+        "Fewer usable photos than this stop the run; two views are the least that have depth.",
+        2,
+        100_000,
+    )
+    jpeg_quality: int = option(
+        95,
+        """Quality of photos that had to be rotated, reduced or converted; others keep their pixels'
+        bytes.""",
+        50,
+        100,
+    )
+    drop_blurred: bool = option(
+        True, "Leave out photos that are far less sharp than those around them and than the set."
+    )
+    drop_duplicates: bool = option(
+        True, "Leave out copies, also re-encoded ones, and second shots from the same spot."
+    )
+    drop_overexposed: bool = option(
+        True, "Leave out photos that are mostly white or black while the set is not."
+    )
+    keep_metadata: bool = option(
+        False,
+        """Keep EXIF (position, serial numbers) inside the archived photos; photos.json has what the stages
+        need.""",
+    )
+    video_frames: int = option(200, "Frames taken from one video at most.", 3, 10_000)
+    video_per_second: float = option(
+        3.0,
+        "The sharpest frame of every such part of a second is a candidate.",
+        most=60,
+        above=0,
+    )
+    video_motion: float = option(
+        0.03,
+        """Share of its width by which the picture must move between two frames taken: a standing camera
+        gives one.""",
+        0,
+        0.5,
+    )
+    video_least: int = option(
+        60,
+        """Where a video gives fewer frames than this, the camera moved slowly: less than video_motion is
+        enough then, down to 1 %, or to 0.2 % where near things move against far ones.""",
+        0,
+        10_000,
+    )
+    positions: str = option(
+        "",
+        """Name of the geo.txt (OpenDroneMap) or table inside the source that tells positions, which must
+        then be of use; empty uses geo.txt and every table that names photos, and leaves other tables aside
+        with a sentence.""",
+    )
+    position_columns: str = option(
+        "",
+        """Columns of the table where their names are unusual, as "file=name, latitude=lat, longitude=lon,
+        altitude=alt".""",
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.core.files import reading_zip, write_bytes
+from scripts.lib.core.options import Options, option
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.page import Pictures, build_report
 from scripts.lib.report.pictures import file_uri, view_uris
@@ -15,11 +16,19 @@ CONTACT_SIDE = 1600  # pixels of the contact sheet's longer side
 
 
 @dataclass(frozen=True)
-class ReportOptions:
-    """Config section `report_scene`."""
+class ReportOptions(Options):
+    """The report of one scene."""
 
-    max_views: int = 12  # judged views shown as pictures, the worst ones; the rest as figures
-    picture_side: int = 640  # pixels of the longer side; three of them stand side by side
+    max_views: int = option(
+        12, "Judged views shown as pictures, the worst ones; the rest are listed.", 0, 10_000
+    )
+    picture_side: int = option(
+        640,
+        "Longer side of each picture; three of them stand side by side.",
+        64,
+        4096,
+        unit="pixels",
+    )
 
 
 def report_scene(

@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from scripts.lib.core.console import Progress, UserError, say
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.gpu import device
 from scripts.lib.sfm.grey import read_grey, read_shown
+from scripts.lib.sfm.options import FeatureOptions
 from scripts.lib.sfm.sift import Features, Settings, Workspace, sift
 from scripts.lib.sfm.unpack import MASKS
 
@@ -28,23 +28,6 @@ DEFAULT_FOCAL_FACTOR = 1.2
 SAME_FOCAL = 0.01
 MOSTLY_HIDDEN = 0.9  # share of a photo under its mask
 DOUBLED_UP_TO = 1200  # pixels of the longer side
-CAMERA_MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV")
-
-
-@dataclass(frozen=True)
-class FeatureOptions:
-    """Config section `extract_features`."""
-
-    max_side: int = 1600  # pixels; SIFT runs on a reduced copy of larger photos, 0 never reduces
-    max_features: int = 4096
-    first_octave: int | str = "auto"  # -1 doubles the photo first (finer features), 0 does not
-    max_orientations: int = (
-        1  # of one point; a second one finds a few more matches for a quarter more time
-    )
-    peak_threshold: float = 0.0067  # lower finds more in flat texture
-    camera_model: str = "SIMPLE_RADIAL"
-    share_intrinsics: bool = True  # photos of one camera, size and focal length share one lens
-    seed: int = 0
 
 
 def camera_groups(photos: Sequence[Photo], share: bool = True) -> dict[tuple[Any, ...], list[str]]:
@@ -88,12 +71,8 @@ def extract_features(
 ) -> dict[str, int]:
     """Fill a new `database` with cameras, images and SIFT features; returns features per photo.
 
-    Raises UserError when the camera model is unknown or when no photo has features.
+    Raises UserError when no photo has features.
     """
-    if options.camera_model not in CAMERA_MODELS:
-        raise UserError(
-            f"camera_model {options.camera_model!r} is unknown; choose from {', '.join(CAMERA_MODELS)}"
-        )
     pycolmap.set_random_seed(options.seed)
     ids = write_images(photos, database, options)
     if device() == pycolmap.Device.cpu:

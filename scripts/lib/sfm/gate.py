@@ -10,7 +10,7 @@ from typing import Literal
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.contracts.sfm import Sfm
 from scripts.lib.core.console import UserError, say
-from scripts.lib.sfm.mapping import MapOptions
+from scripts.lib.sfm.options import MapOptions
 
 NAMES_SHOWN = 8
 # Below this median angle between two views of a point there is no depth to speak of: a step of one

@@ -24,17 +24,12 @@ from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import scratch_folder
 from scripts.lib.core.geo import Sim3, rotation_to_z
-from scripts.lib.sfm.features import FeatureOptions, extract_features
+from scripts.lib.sfm.features import extract_features
 from scripts.lib.sfm.gps import find_located, fit_to_gps
 from scripts.lib.sfm.gravity import up_direction
-from scripts.lib.sfm.mapping import Attempt, MapOptions, mapper_order, run_mapper
-from scripts.lib.sfm.matching import (
-    MatchOptions,
-    match_pairs,
-    not_compared,
-    verified_matches,
-    verified_pairs,
-)
+from scripts.lib.sfm.mapping import Attempt, mapper_order, run_mapper
+from scripts.lib.sfm.matching import match_pairs, not_compared, verified_matches, verified_pairs
+from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.parallax import measure_parallax
 from scripts.lib.sfm.retrieval import count_votes, voted_pairs
 

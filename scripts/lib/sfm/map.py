@@ -21,12 +21,11 @@ from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage
 from scripts.lib.sfm.describe import describe, finished
-from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.sfm.frame import Placed, place_calibrated
 from scripts.lib.sfm.gate import judge_scene, require_scene
 from scripts.lib.sfm.ladder import climbing
-from scripts.lib.sfm.mapping import MapOptions
-from scripts.lib.sfm.matching import MatchOptions, require_photos_in, verified_pairs
+from scripts.lib.sfm.matching import require_photos_in, verified_pairs
+from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.own_lenses import correct_lenses
 from scripts.lib.sfm.uncertainty import Certain, how_certain
 from scripts.lib.sfm.unpack import unpacked

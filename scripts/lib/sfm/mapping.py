@@ -11,15 +11,14 @@ from pathlib import Path
 import pycolmap
 
 from scripts.lib.contracts import sfm as told
-from scripts.lib.core.console import UserError
 from scripts.lib.core.files import scratch_folder
 from scripts.lib.sfm.adjust import free_adjustment
 from scripts.lib.sfm.matching import verified_matches
+from scripts.lib.sfm.options import MapOptions
 from scripts.lib.sfm.parallax import Parallax, measure_parallax
 from scripts.lib.sfm.quiet import heartbeat
 from scripts.lib.sfm.thinning import Matches, thinned, write_thinned
 
-MAPPERS = ("auto", "incremental", "global")
 # COLMAP adjusts everything again whenever the model grew by a tenth, up to five times over, and each time to
 # convergence. While photos are added, once every half and within a thousandth is enough; what the last
 # adjustment leaves is the same (tests/bench/NOTES.md).
@@ -31,30 +30,6 @@ THIN_ENOUGH = (
 )
 MIN_POINTS_SEEN = 10  # by a photo that counts as registered
 MIN_POINTS = 30  # of a model
-
-
-@dataclass(frozen=True)
-class MapOptions:
-    """Config section `map_scene`."""
-
-    mapper: str = "auto"
-    # Photos; `auto` takes the global mapper from here on. Up to 400 the incremental one, tuned as above,
-    # took a half to a quarter of its time for equal errors (tests/bench/NOTES.md).
-    global_from: int = 1000
-    retry_below: float = 0.9  # share of photos registered under which the next rung is tried
-    ladder: bool = True  # wider pairs and more features when too few photos are registered
-    min_registered_fraction: float = 0.6
-    min_photos: int = 3
-    max_reprojection_error: float = 3.0  # pixels
-    min_track_length: float = 2.1
-    force: bool = False  # go on with what there is, whatever the gate says
-    use_gps: bool = True
-    gps_in_adjustment: bool = True  # GPS positions pull the cameras in a last bundle adjustment
-    refine_principal_point: bool = False
-    calibration: str = (
-        "auto"  # lenses, after the last adjustment; off, or the name of a COLMAP model
-    )
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,12 +86,7 @@ class Attempt:
 
 
 def mapper_order(options: MapOptions, photos: int) -> list[str]:
-    """The mapper to begin with, and the other one when `auto` allows it.
-
-    Raises UserError for an unknown mapper.
-    """
-    if options.mapper not in MAPPERS:
-        raise UserError(f"mapper {options.mapper!r} is unknown; choose from {', '.join(MAPPERS)}")
+    """The mapper to begin with, and the other one when `auto` allows it."""
     if options.mapper != "auto":
         return [options.mapper]
     order = ["incremental", "global"]

@@ -20,7 +20,8 @@ from scripts.lib.core.files import scratch_folder
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.descriptors import Comparer, Limits, Matches, comparer
 from scripts.lib.sfm.gpu import comparing, device, device_name
-from scripts.lib.sfm.pairs import STRATEGIES, choose_pairs
+from scripts.lib.sfm.options import MatchOptions
+from scripts.lib.sfm.pairs import choose_pairs
 from scripts.lib.sfm.retrieval import MOST_FEATURES, SCORED, VOTES, coarsest, count_votes
 
 # COLMAP tries at least 100 samples of matches, and as many as it takes if only a quarter of them are right.
@@ -33,20 +34,6 @@ FEWEST_RIGHT, MOST_RIGHT = 0.4, 0.8
 PHOTOS_HELD = 64
 # What the two photos of a verified pair tell of the camera's way between them.
 KINDS = {2: "general", 3: "general", 4: "flat", 5: "turned", 6: "flat_or_turned"}
-
-
-@dataclass(frozen=True)
-class MatchOptions:
-    """Config section `match_photos`."""
-
-    strategy: str = "auto"
-    exhaustive_limit: int = 30  # photos; more are compared by GPS, order or looks
-    neighbours: int = 16  # spatial and retrieval: photos each one is compared with
-    overlap: int = 8  # sequential: next photos each one is compared with
-    max_ratio: float = 0.8  # Lowe's ratio test
-    guided: bool = False  # search again along epipolar lines: more matches, about twice the time
-    min_inliers: int = 15
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,13 +69,8 @@ def match_photos(
 ) -> Pairs:
     """Copy `features` to `database`, match and verify pairs there; returns pairs.json's content.
 
-    Raises UserError when the strategy is unknown, `features` is no database of these photos, or no two
-    photos see the same thing.
+    Raises UserError when `features` is no database of these photos, or no two photos see the same thing.
     """
-    if options.strategy not in STRATEGIES:
-        raise UserError(
-            f"strategy {options.strategy!r} is unknown; choose from {', '.join(STRATEGIES)}"
-        )
     names = [photo.file for photo in photos]
     require_photos_in(features, names, "extract_features")
     chosen = choose_pairs(

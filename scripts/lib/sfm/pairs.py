@@ -12,7 +12,6 @@ from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import enu_from_geodetic
 from scripts.lib.sfm.retrieval import Votes, voted_pairs
 
-STRATEGIES = ("auto", "exhaustive", "spatial", "sequential", "retrieval")
 LOOKS_BESIDE = (
     5  # photos by looks beside neighbours in space or time: wrong GPS, loops, second passes
 )

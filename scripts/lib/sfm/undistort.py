@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pycolmap
@@ -13,18 +12,11 @@ from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import add_to_zip, writing_zip
 from scripts.lib.photos.jpeg import strip_metadata
 from scripts.lib.sfm.masks import undistort_mask
+from scripts.lib.sfm.options import UndistortOptions
 from scripts.lib.sfm.quiet import watching
 from scripts.lib.sfm.unpack import MASKS, unpacked
 
 NEARLY = 0.02  # sizes that differ by less become one
-
-
-@dataclass(frozen=True)
-class UndistortOptions:
-    """Config section `undistort`."""
-
-    max_side: int = 0  # pixels, 0 keeps the photos' size
-    jpeg_quality: int = 95
 
 
 def undistort(

@@ -5,37 +5,94 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from scripts.lib.core.console import UserError
+from scripts.lib.core.options import Options, option
 
-Auto = int | str  # a number, or "auto" for the value of the SIZES table
+PresetName = Literal["draft", "standard", "high"]
+Auto = Literal["auto"] | int  # "auto": what PRESETS says
 
 
 @dataclass(frozen=True)
-class TrainOptions:
-    """The `train` section of the configuration. Keys that may be "auto" follow from PRESETS."""
+class TrainOptions(Options):
+    """Training. What is "auto" follows from the preset, the device and the capture (how many photos, how
+    large): PRESETS in scripts/lib/train/options.py.
+    """
 
-    preset: str = "standard"  # draft, standard, high
-    steps: Auto = "auto"  # optimiser steps
-    cap: Auto = "auto"  # Gaussians at most
-    sh_degree: Auto = "auto"  # spherical harmonics, 0 to 3
-    resolution: Auto = "auto"  # long side in pixels; 0 trains at the photos' own size
-    photos_per_step: Auto = "auto"
-    antialiased: bool = False  # footprints dimmed by what the 0.3 pixel blur added
-    exposure: bool = False  # learn a gain and an offset of each photo's colours
-    refine_poses: bool = False  # let the cameras move a little, in the second half
-    refine_focal: bool = False  # let each lens's focal length change a little, likewise
-    sky: bool = True  # put sky that the photos show far behind, keep the air before it clear
-    ssim_weight: float = 0.2  # of the loss; the rest is L1
-    holdout: int = 8  # every n-th photo by name judges and is not trained on; 0 trains on all
-    held_out: str = ""  # names of the photos that judge instead, separated by commas
-    early_stop: bool = True  # when the curve has been flat for three measurements
-    seed: int = 0
-    repeats: int = 1  # runs with seeds of their own, for the spread; the first is kept
-    checkpoint_every: float = 30.0  # seconds between checkpoints; 0 writes none
+    preset: PresetName = option(
+        "standard", 'Sizes for every "auto" below; the workflow\'s preset sets it.'
+    )
+    steps: Auto = option("auto", "Optimiser steps.", 1, 1_000_000)
+    cap: Auto = option("auto", "Gaussians at most.", 1, 20_000_000)
+    sh_degree: Auto = option(
+        "auto",
+        "Degree of the spherical harmonics, for colour that changes with the view.",
+        0,
+        3,
+    )
+    resolution: Literal["auto", 0] | int = option(
+        "auto",
+        "Longer side of the photos trained on, 0 for their own size.",
+        32,
+        65_500,
+        unit="pixels",
+    )
+    photos_per_step: Auto = option("auto", "Photos rendered in each step.", 1, 64)
+    antialiased: bool = option(
+        False,
+        """Dim every footprint by what the renderer's blur of 0.3 pixels added (Mip-Splatting). The PLY says
+        so (SplatRenderMode), and every later stage renders it so.""",
+    )
+    exposure: bool = option(
+        False,
+        """Learn a gain and an offset for the colours of each photo, zero in the mean, for cameras whose
+        brightness changes from photo to photo. Photos that were not trained on are compared without.""",
+    )
+    refine_poses: bool = option(
+        False,
+        """Let the cameras move a few pixels at most in the second half of training, where photos were
+        matched loosely. What they do together is taken out, so that the scene stays where GPS has put it.
+        With fewer than 12 photos they stay.""",
+    )
+    refine_focal: bool = option(
+        False,
+        """Likewise let the focal length of each lens that took 12 photos or more change a little. Every
+        later stage renders with what was found; undistorted.zip stays as it is.""",
+    )
+    sky: bool = option(
+        True,
+        """Where photos show the sky, put it far behind everything and keep the air before it clear. Found
+        by its looks, by the horizon, and by its looking the same from every camera; nothing happens where
+        there is none.""",
+    )
+    ssim_weight: float = option(0.2, "Share of 1 - SSIM in the loss; the rest is L1.", 0, 1)
+    holdout: int = option(
+        8,
+        """Every n-th photo by sorted name judges the result and is not trained on, 0 trains on all. Photos
+        that nearly repeat one of these are left out of training too. From 32 photos on, one in 16 is kept
+        for steering besides: when to stop, what to clean away, how small the files may be. With fewer,
+        those that judge steer too.""",
+        0,
+        10_000,
+    )
+    held_out: str = option("", "Photos that judge instead, by name, separated by commas.")
+    early_stop: bool = option(
+        True, "Stop in the second half of training once the steering photos gain no more."
+    )
+    repeats: int = option(
+        1,
+        """Runs with seeds one after the other, for their mean and spread in train.json; the first one's
+        splat is kept.""",
+        1,
+        20,
+    )
+    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1)
+    checkpoint_every: float = option(
+        30.0, "Time between checkpoints, 0 writes none.", 0, 86_400, unit="seconds"
+    )
 
 
 @dataclass(frozen=True)
@@ -140,42 +197,30 @@ class Settings(Common):
     seed: int
 
 
-def _number(name: str, value: Auto, automatic: int, lowest: int, highest: int | None = None) -> int:
-    if value == "auto":
-        return automatic
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or int(value) < lowest or (highest is not None and int(value) > highest):
-        bounds = f"from {lowest}" + (f" to {highest}" if highest is not None else " up")
-        raise UserError(f"option {name} is {value!r}; give 'auto' or a whole number {bounds}")
-    return int(value)
+def _number(value: Auto, automatic: int) -> int:
+    return automatic if value == "auto" else value
 
 
 def preset_for(options: TrainOptions, device: str) -> Preset:
-    """The preset of the options on `device`. Raises UserError on an unknown one."""
-    if (options.preset, device) not in PRESETS:
-        known = ", ".join(dict.fromkeys(preset for preset, _ in PRESETS))
-        raise UserError(f"option preset is {options.preset!r}; choose one of {known}")
+    """The preset of the options on `device`, "cpu" or "cuda"."""
     return PRESETS[options.preset, device]
 
 
 def resolution_for(options: TrainOptions, device: str) -> int:
-    """Long side in pixels to train at, 0 for the photos' own size. Raises UserError as `resolve`."""
-    return _number("resolution", options.resolution, preset_for(options, device).resolution, 0)
+    """Long side in pixels to train at, 0 for the photos' own size."""
+    return _number(options.resolution, preset_for(options, device).resolution)
 
 
 def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> Settings:
-    """Fill every "auto" for `device` ("cpu" or "cuda") and what is to be trained on.
-
-    Raises UserError on values out of range.
-    """
+    """Fill every "auto" for `device` ("cpu" or "cuda") and what is to be trained on."""
     preset = preset_for(options, device)
-    photos = _number("photos_per_step", options.photos_per_step, preset.photos_per_step, 1)
+    photos = _number(options.photos_per_step, preset.photos_per_step)
     preset = dataclasses.replace(preset, photos_per_step=photos)
     return Settings(
-        steps=_number("steps", options.steps, preset.steps_for(capture), 1),
-        cap=_number("cap", options.cap, preset.cap_for(capture), 1),
+        steps=_number(options.steps, preset.steps_for(capture)),
+        cap=_number(options.cap, preset.cap_for(capture)),
         drop=drop_for(capture),
-        sh_degree=_number("sh_degree", options.sh_degree, preset.sh_degree, 0, 3),
+        sh_degree=_number(options.sh_degree, preset.sh_degree),
         resolution=resolution_for(options, device),
         photos_per_step=photos,
         learning_rate=preset.learning_rate,

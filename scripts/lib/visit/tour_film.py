@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from scripts.lib.contracts.view import View, read_view
 from scripts.lib.core.console import Progress
 from scripts.lib.core.files import write_bytes
+from scripts.lib.core.options import Options, option
 from scripts.lib.scene import start_view
 from scripts.lib.splat.gaussians import read_ply
 from scripts.lib.visit import tour
@@ -22,12 +24,14 @@ SWAY_SECONDS, SWAY_DEGREES = 8.0, 8.0  # of the film of a scene without a tour
 
 
 @dataclass(frozen=True)
-class TourOptions:
-    """Config section `render_tour`; "auto" takes what the device can do in about a minute."""
+class TourOptions(Options):
+    """The guided tour as a film; "auto" takes what the device can do in about a minute."""
 
-    width: int | str = "auto"
-    fps: int | str = "auto"
-    crf: int = 23
+    width: Literal["auto"] | int = option(
+        "auto", "Width; the picture is 16 to 9.", 64, 3840, unit="pixels"
+    )
+    fps: Literal["auto"] | int = option("auto", "Frames a second.", 1, 60)
+    crf: int = option(23, "Constant quality of x264, from 0 (large) to 51 (ugly).", 0, 51)
 
 
 def sway(view: View) -> tour.Tour:

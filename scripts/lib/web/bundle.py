@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
+from scripts.lib.core.options import Options, option
 
 PACKAGE = "@playcanvas/supersplat-viewer"
 
@@ -43,28 +44,44 @@ PLACE = re.compile(
 
 
 @dataclass(frozen=True)
-class WebOptions:
-    """What the page says and how it looks; texts come from a person, so they are escaped."""
+class WebOptions(Options):
+    """What the page says and how it looks. Best set per scene, as bundle_web.title in the sheet."""
 
-    title: str = ""  # empty: made from the scene's name
-    description: str = ""  # one sentence for search engines, link previews and screen readers
-    credit: str = ""  # who took the photos
-    licence: str = ""  # under which the scene may be used
-    date: str = "auto"  # of the capture; auto takes the photos' own, empty shows none
-    url: str = ""  # where the page will stand, for link previews
-    background: str = "#101214"  # where the splat is empty
-    tour: bool = True
-    map: bool = True
-    coordinates: bool = False  # say where on Earth the place is
-    annotations: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.background):
-            raise UserError(
-                f"background is {self.background!r}, but must be a colour like '#101214'"
-            )
-        if self.url and not re.fullmatch(r"https?://[^\s\"'<>]+", self.url):
-            raise UserError(f"url is {self.url!r}, but must start with https:// or be left empty")
+    title: str = option("", "Title of the page; empty makes one from the scene's name.")
+    description: str = option(
+        "", "One sentence for search engines, link previews and screen readers."
+    )
+    credit: str = option("", "Who took the photos.")
+    licence: str = option(
+        "", "Under which licence the scene may be used, as shown beside the credit."
+    )
+    date: str = option(
+        "auto",
+        "Date of the capture as shown; auto takes the photos' own, empty shows none.",
+    )
+    url: str = option(
+        "",
+        "Where the page will stand, like https://example.org/yard/; link previews need it.",
+        pattern=r"^(https?://[^\s\"'<>]+)?$",
+    )
+    background: str = option(
+        "#101214",
+        "Colour where the splat is empty, like #101214.",
+        pattern="^#[0-9a-fA-F]{6}$",
+    )
+    tour: bool = option(True, "Offer a guided tour past the best capture views.")
+    map: bool = option(
+        True,
+        "Offer a small plan of where the photos were taken, without any position on Earth.",
+    )
+    coordinates: bool = option(
+        False, "Say on the page where on Earth the place is, when the photos' GPS tells."
+    )
+    annotations: list[dict[str, Any]] = option(
+        [],
+        """Notes in the scene, each {title, text, position: [x, y, z], camera: {position, target}}; open the
+        page with ?edit and click a place to get one. In the sheet as JSON.""",
+    )
 
 
 def title_of(scene: str, options: WebOptions) -> str:

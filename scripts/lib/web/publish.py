@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from scripts.lib.contracts.published import Published, PublishedFile
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import inner_path, read_json, reading_zip
+from scripts.lib.core.options import Options, option
 from scripts.lib.storage.places import Bucket, Folder, place
 from scripts.lib.web.hosting import HASHED, HOST_RULES
 
@@ -27,12 +28,23 @@ TYPES = {
 
 
 @dataclass(frozen=True)
-class PublishOptions:
-    """Config section `publish_web`."""
+class PublishOptions(Options):
+    """Where the page is put for visitors."""
 
-    to: str = ""  # s3://BUCKET/PREFIX or a folder; empty publishes nothing
-    url: str = ""  # address under which visitors see `to`
-    name: str = ""  # of the page below it; empty takes the scene's
+    to: str = option(
+        "",
+        """s3://BUCKET/PREFIX, or a folder that a web server shows; empty publishes nothing. The bucket of
+        config/aws/stack.yaml shows what lies under web/.""",
+    )
+    url: str = option(
+        "",
+        "Address under which visitors see that place, such as https://d111.cloudfront.net.",
+    )
+    name: str = option(
+        "",
+        "Name of the page below it: letters, digits, - and _; empty takes the scene's.",
+        pattern="^([A-Za-z0-9][A-Za-z0-9_-]*)?$",
+    )
 
 
 def headers_of(name: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from scripts.lib.contracts.cost import Cost, LedgerEntry, PriceList, StageCost
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError
+from scripts.lib.core.options import Options, option
 from scripts.lib.workflow.settings import read_yaml
 
 PRICES = ROOT / "config" / "aws" / "prices.yaml"
@@ -16,6 +17,21 @@ SECONDS_AN_HOUR = 3600
 JOULES_A_KWH = 3.6e6
 CPU_MACHINE, GPU_MACHINE = "c7i.2xlarge", "g6.xlarge"  # what the queues take first
 ASSUMED_PHOTOS = 200
+
+
+@dataclass(frozen=True)
+class CostOptions(Options):
+    """What a scene cost, on a machine of your own. On AWS Batch the ledger of the jobs and
+    config/aws/prices.yaml count instead.
+    """
+
+    price_per_hour: float = option(
+        0.0, "Price of the machine; 0 leaves it out.", 0, 100_000, unit="dollars"
+    )
+    watts: float = option(
+        0.0, "What the machine draws from the wall at work; 0 leaves energy out.", 0, 1_000_000
+    )
+    price_per_kwh: float = option(0.0, "Price of a kilowatt-hour.", 0, 1000, unit="dollars")
 
 
 @dataclass(frozen=True)

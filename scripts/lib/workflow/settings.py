@@ -19,6 +19,7 @@ from jsonschema.exceptions import ValidationError, relevance
 
 from scripts.lib.core.console import UserError
 from scripts.lib.core.local_paths import expanded, file_in_the_way, local_path
+from scripts.lib.core.options import allowed_values
 from scripts.lib.workflow.option_checks import check_options
 from scripts.lib.workflow.sheet import where_of
 from scripts.lib.workflow.typed_values import not_finite, parse_scalars, whole_numbers
@@ -86,21 +87,6 @@ def fill_defaults(values: Mapping[str, Any], schema: Mapping[str, Any]) -> Setti
         elif key not in filled and "default" in part:
             filled[key] = part["default"]
     return filled
-
-
-def allowed_values(part: Mapping[str, Any]) -> str:
-    """What a schema allows, in words: `auto or integer, at least 1`."""
-    if "anyOf" in part:
-        return " or ".join(allowed_values(choice) for choice in part["anyOf"])
-    if "const" in part:
-        return str(part["const"])
-    if "enum" in part:
-        return ", ".join(map(str, part["enum"]))
-    words = [part["type"]]
-    words += [f"at least {part['minimum']}"] if "minimum" in part else []
-    words += [f"above {part['exclusiveMinimum']}"] if "exclusiveMinimum" in part else []
-    words += [f"at most {part['maximum']}"] if "maximum" in part else []
-    return ", ".join(words)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from scripts import extract_features, match_photos, undistort
 from scripts.lib.contracts.pairs import Pairs
 from scripts.lib.contracts.record import write
 from scripts.lib.core import provenance
-from scripts.lib.sfm.features import FeatureOptions
+from scripts.lib.sfm.options import FeatureOptions
 from scripts.lib.web import manifest
 from scripts.lib.web.bundle import WebOptions
 from scripts.report_scene import main as report_main
@@ -208,7 +208,7 @@ def test_the_stages_before_the_map_write_how_they_ran(
     extract_features.main(
         [
             *(*archive, *lines, "--database", str(tmp_path / "f.db")),
-            *("--metrics", str(tmp_path / "features.json"), "--options", '{"max_features": 77}'),
+            *("--metrics", str(tmp_path / "features.json"), "--options", '{"max_features": 177}'),
         ]
     )
     match_photos.main(
@@ -227,7 +227,7 @@ def test_the_stages_before_the_map_write_how_they_ran(
         name: json.loads((tmp_path / f"{name}.json").read_text())
         for name in ("features", "pairs", "undistort")
     }
-    assert made["features"]["options"]["max_features"] == 77
+    assert made["features"]["options"]["max_features"] == 177
     assert made["features"]["device"] in ("cpu", "cuda") and made["features"]["features"] == {
         "a.jpg": 9
     }

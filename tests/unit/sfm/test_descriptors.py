@@ -26,7 +26,8 @@ from scripts.lib.sfm.dot_kernel import (
     host_kernel,
     usable_shape,
 )
-from scripts.lib.sfm.features import FeatureOptions, extract_features
+from scripts.lib.sfm.features import extract_features
+from scripts.lib.sfm.options import FeatureOptions
 from tests.photo_lines import line
 from tests.unit.descriptor_set import Bytes, described, seen_again
 from tests.unit.room import FOCAL, SIZE, arc, write_room

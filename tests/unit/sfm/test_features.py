@@ -11,7 +11,8 @@ from PIL import Image
 
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError
-from scripts.lib.sfm.features import FeatureOptions, camera_groups, extract_features, first_octave
+from scripts.lib.sfm.features import camera_groups, extract_features, first_octave
+from scripts.lib.sfm.options import FeatureOptions
 from tests.photo_lines import line
 from tests.unit.photo_files import encoded, picture
 from tests.unit.sfm_scene import entry

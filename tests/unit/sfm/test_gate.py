@@ -11,7 +11,7 @@ from scripts.lib.contracts.photos import Photo
 from scripts.lib.contracts.sfm import Component, Parallax, Sfm
 from scripts.lib.core.console import UserError
 from scripts.lib.sfm.gate import judge_scene, require_scene
-from scripts.lib.sfm.mapping import MapOptions
+from scripts.lib.sfm.options import MapOptions
 from tests.photo_lines import line
 
 

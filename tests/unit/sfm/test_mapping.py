@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.sfm.mapping import MapOptions, mapper_order, run_mapper
+from scripts.lib.sfm.mapping import mapper_order, run_mapper
+from scripts.lib.sfm.options import MapOptions
 from tests.bench.sfm_world import world
 from tests.unit.sfm_scene import centres, position_errors, synthetic
 

@@ -11,15 +11,15 @@ import pytest
 
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError
-from scripts.lib.sfm.features import FeatureOptions, extract_features
+from scripts.lib.sfm.features import extract_features
 from scripts.lib.sfm.matching import (
-    MatchOptions,
     match_pairs,
     match_photos,
     not_compared,
     require_photos_in,
     verified_pairs,
 )
+from scripts.lib.sfm.options import FeatureOptions, MatchOptions
 from tests.photo_lines import line
 from tests.unit.photo_files import encoded, picture
 from tests.unit.room import FOCAL, SIZE, arc, write_room

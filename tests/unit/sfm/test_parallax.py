@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.lib.sfm.features import FeatureOptions
 from scripts.lib.sfm.ladder import Climb, _with_gps
-from scripts.lib.sfm.mapping import Attempt, MapOptions, run_mapper
-from scripts.lib.sfm.matching import MatchOptions
+from scripts.lib.sfm.mapping import Attempt, run_mapper
+from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.parallax import measure_parallax
 from tests.unit.sfm_scene import (
     FOCAL,

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
-from scripts.lib.sfm.features import FeatureOptions, extract_features
+from scripts.lib.sfm.features import extract_features
+from scripts.lib.sfm.options import FeatureOptions
 from scripts.lib.sfm.pairs import choose_pairs
 from scripts.lib.sfm.retrieval import count_votes, voted_pairs
 from tests.photo_lines import line

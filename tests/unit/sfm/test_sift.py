@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from scripts.lib.sfm.features import FeatureOptions, affine, extract_features, photo_features
+from scripts.lib.sfm.features import affine, extract_features, photo_features
 from scripts.lib.sfm.grey import read_grey, read_shown
+from scripts.lib.sfm.options import FeatureOptions
 from scripts.lib.sfm.sift import Features, Settings, Workspace, sift
 from scripts.lib.sfm.sift.choose import best_spread
 from tests.photo_lines import line

@@ -11,8 +11,9 @@ from PIL import Image
 
 from scripts.lib.sfm import mapping
 from scripts.lib.sfm.colours import colour_points
-from scripts.lib.sfm.mapping import MapOptions, run_mapper
+from scripts.lib.sfm.mapping import run_mapper
 from scripts.lib.sfm.matching import verified_matches, verified_pairs
+from scripts.lib.sfm.options import MapOptions
 from scripts.lib.sfm.thinning import PER_PAIR, join, thinned, write_thinned
 from tests.unit.sfm_scene import (
     centres,

@@ -21,8 +21,8 @@ from scripts import extract_features, map_scene, match_photos, undistort
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.jpeg import strip_metadata
 from scripts.lib.scene.scene import load_scene
+from scripts.lib.sfm.options import UndistortOptions
 from scripts.lib.sfm.own_lenses import with_own_cameras
-from scripts.lib.sfm.undistort import UndistortOptions
 from scripts.lib.sfm.undistort import undistort as undistort_photos
 from tests.conftest import ROOT
 from tests.unit.photo_files import encoded, exif, imported, jpeg

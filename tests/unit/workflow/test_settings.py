@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
-from scripts.cost_scene import CostOptions
 from scripts.lib.core.console import UserError
-from scripts.lib.encode.check import CheckOptions
-from scripts.lib.encode.formats import CompressOptions
-from scripts.lib.measure.clean import CleanOptions
-from scripts.lib.measure.evaluation import EvaluateOptions
-from scripts.lib.photos.options import ImportOptions
-from scripts.lib.report.scene_report import ReportOptions
-from scripts.lib.sfm.features import FeatureOptions
-from scripts.lib.sfm.mapping import MapOptions
-from scripts.lib.sfm.matching import MatchOptions
-from scripts.lib.sfm.undistort import UndistortOptions
-from scripts.lib.train.options import TrainOptions
-from scripts.lib.visit.tour_film import TourOptions
+from scripts.lib.core.options import Options, parts_of
 from scripts.lib.web.bundle import WebOptions
-from scripts.lib.web.publish import PublishOptions
 from scripts.lib.workflow.option_checks import check_published
+from scripts.lib.workflow.options import SceneRow, WorkflowOptions
 from scripts.lib.workflow.scenes import load_scenes
 from scripts.lib.workflow.settings import (
     fill_defaults,
@@ -34,57 +23,73 @@ from scripts.lib.workflow.settings import (
     merge,
     read_yaml,
     scene_settings,
-    sections,
     workflow_settings,
 )
-from scripts.tools.config_manual import manual
+from scripts.tools import config_manual
+from scripts.tools.config_manual import SECTIONS, files
 from tests.conftest import ROOT
 
 SCHEMA = load_schema(ROOT, "config")
-OPTIONS = {
-    "import_photos": ImportOptions,
-    "extract_features": FeatureOptions,
-    "match_photos": MatchOptions,
-    "map_scene": MapOptions,
-    "undistort": UndistortOptions,
-    "train_splat": TrainOptions,
-    "evaluate_splat": EvaluateOptions,
-    "clean_splat": CleanOptions,
-    "compress_splat": CompressOptions,
-    "check_codecs": CheckOptions,
-    "render_tour": TourOptions,
-    "bundle_web": WebOptions,
-    "publish_web": PublishOptions,
-    "cost_scene": CostOptions,
-    "report_scene": ReportOptions,
-}
+EVERY = [WorkflowOptions, SceneRow, *SECTIONS.values()]
 
 
-@pytest.mark.parametrize("section", sections(SCHEMA))
-def test_section_matches_its_dataclass(section: str) -> None:
-    """Same keys, same defaults: the schema is the manual, the dataclass what runs."""
-    kind: Any = OPTIONS[section]
-    options = kind()
-    fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
-    properties = SCHEMA["properties"][section]["properties"]
-    assert {key: part["default"] for key, part in properties.items()} == fields
-
-
-@pytest.mark.parametrize("section", sections(SCHEMA))
-def test_every_key_is_explained_and_bounded(section: str) -> None:
+@pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
+def test_every_option_is_explained_and_bounded(kind: type[Options]) -> None:
     """On both sides: a typing error such as 10**9 steps would hold a machine until its time limit."""
-    for key, part in SCHEMA["properties"][section]["properties"].items():
+    for key, part in parts_of(kind).items():
         assert len(part["description"]) > 15, key
-        assert "default" in part, key
         for choice in part.get("anyOf", [part]):
             if choice.get("type") in ("integer", "number"):
                 assert "minimum" in choice or "exclusiveMinimum" in choice, key
-                assert "maximum" in choice or "exclusiveMaximum" in choice, key
+                assert "maximum" in choice, key
 
 
-def test_manual_is_up_to_date() -> None:
-    """`python -m scripts.tools.config_manual` writes it."""
-    assert (ROOT / "config" / "README.md").read_text() == manual(ROOT)
+def test_generated_files_are_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config_manual.main(["--check"])
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    copy = {tmp_path / path.relative_to(ROOT): text for path, text in files(ROOT).items()}
+    for path in copy:
+        monkeypatch.setattr(config_manual, "files", lambda _, path=path: {path: "other"})
+        monkeypatch.setattr(config_manual, "ROOT", tmp_path)
+        name = re.escape(str(path.relative_to(tmp_path)))
+        with pytest.raises(
+            UserError, match=f"{name} is not what the types of the options say; run"
+        ):
+            config_manual.main(["--check"])
+
+
+def test_the_schema_and_the_types_refuse_the_same() -> None:
+    """config.yaml is checked against the schema, `--options` by hand against the types."""
+    for name, kind in SECTIONS.items():
+        for key, part in SCHEMA["properties"][name]["properties"].items():
+            for value in tried_values(part):
+                schema = {"type": "object", "properties": {key: part}}
+                allowed = Draft202012Validator(schema).is_valid({key: value})
+                if isinstance(value, float) and value.is_integer():
+                    continue  # JSON schema takes 100.0 for a whole number; the workflow makes it one
+                try:
+                    kind(**{key: value})
+                except UserError as error:
+                    assert not allowed, (name, key, value)
+                    assert str(error).startswith(f"option {key} is {value!r}; allowed: ")
+                else:
+                    assert allowed, (name, key, value)
+
+
+def tried_values(part: Any) -> list[Any]:
+    """Values at, within and beyond every bound of a schema, and some of every other type."""
+    values: list[Any] = ["auto", "x", "", "#12345g", True, -1, 0, 0.5, [], {}]
+    for choice in part.get("anyOf", [part]):
+        for key in ("minimum", "maximum", "exclusiveMinimum"):
+            if key in choice:
+                values += [choice[key], choice[key] - 1, choice[key] + 1]
+        values += choice.get("enum", [])
+    return values
+
+
+def test_an_instance_has_lists_of_its_own() -> None:
+    WebOptions().annotations.append({"title": "x"})
+    assert WebOptions().annotations == []
 
 
 @pytest.mark.parametrize("preset", ["draft", "standard", "high"])
