@@ -27,13 +27,15 @@ rule extract_features:
     threads: 16
     resources:
         mem_mb=grow(8000),
+        # No param: a result is as good without a GPU, so another device runs nothing again.
+        device=device,
     params:
         options=options("extract_features"),
         code=code("extract_features"),
     shell:
         "python -m scripts.extract_features --photos {input.photos:q} --photos-report {input.report:q}"
         " --options {params.options:q} --database {output.database:q} --metrics {output.metrics:q}"
-        " --threads {threads} 2>&1 | tee {log:q}"
+        " --device {resources.device} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule match_photos:
@@ -55,13 +57,14 @@ rule match_photos:
     threads: 8
     resources:
         mem_mb=grow(8000),
+        device=device,
     params:
         options=options("match_photos"),
         code=code("match_photos"),
     shell:
         "python -m scripts.match_photos --database {input.database:q} --photos-report {input.report:q}"
         " --options {params.options:q} --output {output.database:q} --pairs {output.pairs:q}"
-        " --threads {threads} 2>&1 | tee {log:q}"
+        " --device {resources.device} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule map_scene:
@@ -89,6 +92,7 @@ rule map_scene:
     threads: 8
     resources:
         mem_mb=grow(8000),
+        device=device,
     params:
         options=options("map_scene"),
         # The ladder extracts and matches again, in their own settings, when too few photos are registered.
@@ -100,7 +104,8 @@ rule map_scene:
         "python -m scripts.map_scene --database {input.database:q} --photos {input.photos:q}"
         " --photos-report {input.report:q} --options {params.options:q} --features {params.features:q}"
         " --matching {params.matching:q} --sparse {params.sparse:q}"
-        " --metrics {output.metrics:q} --georef {output.georef:q} --threads {threads} 2>&1 | tee {log:q}"
+        " --metrics {output.metrics:q} --georef {output.georef:q}"
+        " --device {resources.device} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule undistort:

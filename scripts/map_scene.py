@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.lib.core.cards import add_device_argument, use_device
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.threads import use_threads
@@ -32,8 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="sfm.json to write")
     parser.add_argument("--georef", type=Path, required=True, help="georef.json to write")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
+    add_device_argument(parser)
     args = parser.parse_args(argv)
     threads = use_threads(args.threads)
+    use_device(args.device)
     options = parse_options(MapOptions, args.options)
     features = parse_options(FeatureOptions, args.features)
     matching = parse_options(MatchOptions, args.matching)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scripts.lib.contracts.photos import Photos
 from scripts.lib.contracts.record import read, stamped, write
+from scripts.lib.core.cards import add_device_argument, use_device
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import replacing
 from scripts.lib.core.options import parse_options
@@ -29,8 +30,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="matches.db to write")
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.json to write")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
+    add_device_argument(parser)
     args = parser.parse_args(argv)
     threads = use_threads(args.threads)
+    use_device(args.device)
     options = parse_options(MatchOptions, args.options)
     photos = read(Photos, args.photos_report).used
     with replacing(args.output) as part:

@@ -23,7 +23,8 @@ from pathlib import Path
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.workflow.container_images import DIGEST, Image, current, out_of_date, write_lock
-from scripts.lib.workflow.settings import load_schema, read_yaml
+from scripts.lib.workflow.options import WorkflowOptions
+from scripts.lib.workflow.settings import read_yaml
 from scripts.tools.engine import (
     ENGINES,
     TRIALS,
@@ -39,10 +40,9 @@ TRIAL_PHOTOS = 14  # of the sample scene: enough to be registered, few enough fo
 
 
 def configured_registry(root: Path) -> str:
-    """`registry` of config/config.yaml, or the schema's default."""
+    """`registry` of config/config.yaml, or the default."""
     config = read_yaml(root / "config" / "config.yaml") or {}
-    default = load_schema(root, "config")["properties"]["registry"]["default"]
-    return str(config.get("registry", default))
+    return str(config.get("registry", WorkflowOptions().registry))
 
 
 def check(root: Path) -> None:

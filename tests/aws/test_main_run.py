@@ -179,7 +179,7 @@ def test_a_fresh_clone_finds_everything_done(finished: Finished, tmp_path: Path)
     assert len(finished.cloud.executions) == before
     assert (tmp_path / "clone" / ".snakemake" / "metadata").is_dir()
     # One changed option, and only what follows from it is planned.
-    plan = again.run("-n", "--config", "compress_splat={seed: 7}").stdout
+    plan = again.run("-n", "--config", "compress_splat={spz_version: 2}").stdout
     table = plan.split("Job stats:")[1].split("total")[0].splitlines()[3:]
     assert {row.split()[0] for row in table if row.strip()} - {"all"} >= AFTER_COMPRESSION
     assert "train_splat" not in plan.split("Job stats:")[1].split("total")[0]

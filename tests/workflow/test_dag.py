@@ -80,6 +80,35 @@ def test_one_target(checkout: Checkout) -> None:
     assert "report_scene" not in plan and plan["bundle_web"] == 1
 
 
+def test_the_device_of_a_scene_reaches_all_its_programs(checkout: Checkout, tmp_path: Path) -> None:
+    """Also those that only use a GPU where one is free, for which it is no reason to run again."""
+    sheet = tmp_path / "scenes.tsv"
+    photos = "tests/data/sample/photos"
+    sheet.write_text(f"scene\tsource\tdevice\none\t{photos}\tcpu\nother\t{photos}\t\n")
+    shown = checkout.snakemake("-n", "-p", "--config", f"scenes={sheet}", "device=cuda").stdout
+    commands = [line for line in shown.splitlines() if line.startswith("Shell command:")]
+    told = {"one": set[str](), "other": set[str]()}
+    for scene, words in told.items():
+        for line in commands:
+            program = line.split("python -m scripts.")[1].split()[0]
+            if f"/{scene}/" in line and program != "summarise" and (word := device_of(line)):
+                words.add(f"{program} {word}")
+    computing = PER_SCENE - {
+        "import_photos",
+        "undistort",
+        "bundle_web",
+        "cost_scene",
+        "report_scene",
+    }
+    assert told["one"] == {f"{program} cpu" for program in computing}
+    assert told["other"] == {f"{program} cuda" for program in computing}
+
+
+def device_of(command: str) -> str:
+    found = re.search(r" --device (\w+)", command)
+    return found[1] if found else ""
+
+
 @pytest.mark.parametrize("preset", ["draft", "standard", "high"])
 def test_presets(checkout: Checkout, preset: str) -> None:
     assert checkout.planned("--config", f"preset={preset}")["train_splat"] == 1

@@ -141,8 +141,19 @@ def test_nothing_to_be_done_afterwards(finished: Checkout) -> None:
 
 
 def test_a_compress_option_reruns_compression_onwards(finished: Checkout) -> None:
-    plan = finished.planned("--config", "compress_splat={seed: 7}")
+    plan = finished.planned("--config", "compress_splat={spz_version: 2}")
     assert set(plan) - {"all"} == AFTER_COMPRESSION
+
+
+def test_another_seed_reruns_what_draws(finished: Checkout) -> None:
+    plan = finished.planned("--config", "seed=7")
+    assert "extract_features" not in plan and {"match_photos", "map_scene"} <= set(plan)
+
+
+def test_another_device_trains_again_and_keeps_sfm(finished: Checkout) -> None:
+    """Which it reaches all the same (test_dag.py): matches are the same with a GPU and without."""
+    plan = finished.planned("--config", "device=cpu")
+    assert set(plan) - {"all"} == AFTER_TRAINING
 
 
 def test_a_crop_reruns_cleaning_onwards(finished: Checkout) -> None:

@@ -33,7 +33,7 @@ class CompressOptions(Options):
         65_536,
     )
     sh_iterations: int = option(10, "k-means passes for that palette.", 1, 1000)
-    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1)
+    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
     webp_effort: int = option(
         4, "How hard WebP looks for a smaller file, from 0 (fast) to 6 (small).", 0, 6
     )

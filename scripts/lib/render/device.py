@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from scripts.lib.core.card_lock import claimed
+from scripts.lib.core.cards import CHOICES
 from scripts.lib.core.console import UserError, say
 
-CHOICES = ("auto", "cuda", "cpu")
 INSTALL = "install the CUDA toolkit (nvcc), or run with --sdm apptainer"
 
 

@@ -73,7 +73,6 @@ def extract_features(
 
     Raises UserError when no photo has features.
     """
-    pycolmap.set_random_seed(options.seed)
     ids = write_images(photos, database, options)
     if device() == pycolmap.Device.cpu:
         _by_us(photos, folder, database, ids, options, threads)

@@ -63,7 +63,6 @@ class FeatureOptions(Options):
         True,
         "Photos of one camera, size and focal length share one lens; false gives each its own.",
     )
-    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1)
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class MatchOptions(Options):
         6,
         1000,
     )
-    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1)
+    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ class MapOptions(Options):
         photos determine, judged by a tenth of the points kept out of it; `off` (YAML reads it as false)
         leaves what mapping found; a name of COLMAP's is for every camera.""",
     )
-    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1)
+    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,7 @@ class TrainOptions(Options):
     large): PRESETS in scripts/lib/train/options.py.
     """
 
-    preset: PresetName = option(
-        "standard", 'Sizes for every "auto" below; the workflow\'s preset sets it.'
-    )
+    preset: PresetName = option("standard", 'Sizes for every "auto" below.', shared=True)
     steps: Auto = option("auto", "Optimiser steps.", 1, 1_000_000)
     cap: Auto = option("auto", "Gaussians at most.", 1, 20_000_000)
     sh_degree: Auto = option(
@@ -89,7 +87,7 @@ class TrainOptions(Options):
         1,
         20,
     )
-    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1)
+    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
     checkpoint_every: float = option(
         30.0, "Time between checkpoints, 0 writes none.", 0, 86_400, unit="seconds"
     )

@@ -25,8 +25,11 @@ class WorkflowOptions(Options):
     device: Literal["auto", "cuda", "cpu"] = option(
         "auto",
         """Where every rule that trains or renders computes: auto takes an NVIDIA GPU that works and else
-        the CPU, and says so; cuda stops where there is none.""",
+        the CPU, and says so; cuda stops where there is none; cpu keeps every rule off GPUs.""",
         per_scene=True,
+    )
+    seed: int = option(
+        0, "Start of every random draw, in every rule that makes one.", 0, 2**31 - 1, per_scene=True
     )
     registry: str = option(
         "ghcr.io/splatmake",

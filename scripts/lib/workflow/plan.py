@@ -11,7 +11,7 @@ from scripts.lib.workflow.container_images import rule_images
 from scripts.lib.workflow.option_checks import check_published
 from scripts.lib.workflow.precheck import check_sources
 from scripts.lib.workflow.scenes import load_scenes
-from scripts.lib.workflow.settings import Settings, scene_device, scene_settings, workflow_settings
+from scripts.lib.workflow.settings import Settings, scene_settings, scene_top, workflow_settings
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def read_plan(config: Mapping[str, Any], root: Path, sources_here: bool) -> Plan
     # Presets, then the configuration, then the sheet's row.
     options = {name: scene_settings(settings, config, row, root) for name, row in scenes.items()}
     check_published(options)
-    devices = {name: scene_device(settings, row, root) for name, row in scenes.items()}
+    devices = {name: scene_top(settings, row, root)["device"] for name, row in scenes.items()}
     images = rule_images(root, settings["registry"], settings["train_image"])
     plan = Plan(settings, scenes, options, devices, images)
     if sources_here:

@@ -7,7 +7,8 @@ from pathlib import Path
 from scripts.lib.core.console import UserError
 from scripts.lib.core.local_paths import expanded
 from scripts.lib.core.source_files import RUN_FOLDERS
-from scripts.lib.workflow.settings import check, load_schema, moved_device, sections, suggestion
+from scripts.lib.workflow.old_keys import advice
+from scripts.lib.workflow.settings import check, load_schema, sections, suggestion
 from scripts.lib.workflow.sheet import Row, read_rows
 
 DEFAULT_SHEET = "config/scenes.tsv"
@@ -71,8 +72,8 @@ def _check_columns(sheet: Path, columns: list[str], root: Path) -> None:
     ]
     known = [*scenes["properties"], *options]
     for column in filter(None, columns):
-        if column not in known and column.endswith(".device"):
-            raise UserError(f"{sheet}: {moved_device(column, 'cuda')}")
+        if column not in known and (old := advice(column)):
+            raise UserError(f"{sheet}: {old}")
         if column not in known:
             # An option without its rule, as people write it who know only one.
             whole = [option for option in options if option.endswith(f".{column}")]

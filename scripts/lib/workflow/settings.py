@@ -20,6 +20,7 @@ from jsonschema.exceptions import ValidationError, relevance
 from scripts.lib.core.console import UserError
 from scripts.lib.core.local_paths import expanded, file_in_the_way, local_path
 from scripts.lib.core.options import allowed_values
+from scripts.lib.workflow.old_keys import advice
 from scripts.lib.workflow.option_checks import check_options
 from scripts.lib.workflow.sheet import where_of
 from scripts.lib.workflow.typed_values import not_finite, parse_scalars, whole_numbers
@@ -28,13 +29,6 @@ Settings = dict[str, Any]
 
 # Snakemake reads these in the names of outputs as wildcards and as variables.
 NOT_IN_RESULTS = "{}<>\n"
-
-# Keys of earlier versions, and what holds instead.
-NO_OPTION_ANY_MORE = dict.fromkeys(
-    ("evaluate_splat.holdout", "check_codecs.holdout"),
-    "remove it: the photos that judge are those that train_splat.holdout or train_splat.held_out kept from"
-    " training",
-)
 
 
 def read_yaml(path: Path) -> Any:
@@ -96,14 +90,6 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(names)}"
 
 
-def moved_device(key: str, value: Any) -> str:
-    """What to tell of an option `device` of one rule, as it was before there was one for all."""
-    return (
-        f"{key!r} is now one key for all rules; write 'device: {value}' at the top of the configuration,"
-        " or give the sheet a column device"
-    )
-
-
 def _sentence(error: ValidationError, where: str) -> str:
     """One sentence for a schema violation: which key, what is wrong, what is allowed."""
     schema: Any = error.schema
@@ -113,10 +99,8 @@ def _sentence(error: ValidationError, where: str) -> str:
         known = schema.get("properties", {})
         word = next(key for key in instance if key not in known)
         full = f"{path}.{word}" if path else str(word)
-        if path and word == "device":
-            return f"{where}: {moved_device(full, instance[word])}"
-        if full in NO_OPTION_ANY_MORE:
-            return f"{where}: {full!r} is no option any more; {NO_OPTION_ANY_MORE[full]}"
+        if old := advice(full, instance[word]):
+            return f"{where}: {old}"
         name, colon, _ = str(word).partition(":")
         if colon and name in known:  # YAML takes `title:x` for a key without a value
             return f"{where}: unknown key {full!r}; write a blank behind the colon"
@@ -185,37 +169,45 @@ def scene_settings(
 ) -> dict[str, Settings]:
     """Every rule's options for one scene: {rule: {option: value}}.
 
-    `row` is the scene's line of the sheet; its columns named `rule.option` override everything.
+    `row` is the scene's line of the sheet; its columns named `rule.option` override everything. What stands
+    at the top for all rules is among the options of those that use it.
     Raises UserError on an unknown key, on a value out of bounds, and on options that contradict each other.
     """
     where = where_of(row)
     schema = load_schema(root, "config")
     names = sections(schema)
+    common = scene_top(settings, row, root)
     presets = read_yaml(root / "config" / "presets.yaml")
-    preset = row.get("preset") or settings["preset"]
-    if preset not in presets:
-        raise UserError(f"{where}: preset {preset!r} is unknown; allowed: {', '.join(presets)}")
     given = parse_scalars({key: config[key] for key in names if config.get(key)}, schema, "config")
     overrides: Settings = {}
     for column, text in row.items():
         section, dot, option = column.partition(".")
         if dot and text != "":
             overrides.setdefault(section, {})[option] = text
-    merged = merge(presets[preset] or {}, given, parse_scalars(overrides, schema, where))
+    merged = merge(presets[common["preset"]], given, parse_scalars(overrides, schema, where))
     check(merged, schema, where)
     filled = whole_numbers(fill_defaults(merged, schema), schema)
     filled["publish_web"]["to"] = expanded("publish_web.to", filled["publish_web"]["to"])
-    options = {name: filled[name] for name in names}
+    options = {name: filled[name] | _shared(schema, name, common) for name in names}
     check_options(options, where)
     return options
 
 
-def scene_device(settings: Mapping[str, Any], row: Mapping[str, str], root: Path) -> str:
-    """Where one scene is trained and rendered: the sheet's column `device`, else the configuration's key.
+def _shared(schema: Mapping[str, Any], rule: str, common: Mapping[str, Any]) -> Settings:
+    """Of what stands at the top, the options that a rule's program reads."""
+    return {key: common[key] for key in schema["properties"][rule].get("x-shared", ())}
 
-    Raises UserError on an unknown name.
+
+def scene_top(settings: Mapping[str, Any], row: Mapping[str, str], root: Path) -> Settings:
+    """What stands at the top of the configuration and may differ by scene: preset, device and seed.
+
+    The sheet's column wins. Raises UserError on a value that is not allowed.
     """
-    device = row.get("device") or settings["device"]
-    part = load_schema(root, "config")["properties"]["device"]
-    check({"device": device}, {"type": "object", "properties": {"device": part}}, where_of(row))
-    return str(device)
+    schema = load_schema(root, "config")
+    parts = {key: part for key, part in schema["properties"].items() if part.get("x-per-scene")}
+    own = {key: row[key] for key in parts if row.get(key)}
+    part = {"type": "object", "properties": parts}
+    values = parse_scalars(own, part, where_of(row))
+    check(values, part, where_of(row))
+    given = {key: settings.get(key, part["default"]) for key, part in parts.items()}
+    return whole_numbers(given | values, part)

@@ -31,7 +31,7 @@ from scripts.lib.render.device import Device, choose_device, on_device, schedule
 from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.train.note import TrainingNote
 from scripts.lib.visit.poster import render
-from scripts.lib.workflow.settings import scene_device, scene_settings, workflow_settings
+from scripts.lib.workflow.settings import scene_top, workflow_settings
 from tests.conftest import ROOT
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
@@ -290,21 +290,11 @@ def test_pictures_do_not_depend_on_where_the_origin_is() -> None:
 def test_the_key_is_one_for_all_rules() -> None:
     settings = workflow_settings({"device": "cpu"}, ROOT)
     row = {"scene": "yard", "source": "photos"}
-    assert scene_device(settings, row, ROOT) == "cpu"
-    assert scene_device(settings, row | {"device": "cuda"}, ROOT) == "cuda"
+    assert scene_top(settings, row, ROOT)["device"] == "cpu"
+    assert scene_top(settings, row | {"device": "cuda"}, ROOT)["device"] == "cuda"
     with pytest.raises(
         UserError, match="scene 'yard': 'device' is 'tpu'; allowed: auto, cuda, cpu"
     ):
-        scene_device(settings, row | {"device": "tpu"}, ROOT)
+        scene_top(settings, row | {"device": "tpu"}, ROOT)
     with pytest.raises(UserError, match="'device' is 'gpu'; allowed: auto, cuda, cpu"):
         workflow_settings({"device": "gpu"}, ROOT)
-
-
-@pytest.mark.parametrize("rule", ["train_splat", "evaluate_splat", "clean_splat", "check_codecs"])
-def test_the_old_keys_name_the_new_one(rule: str) -> None:
-    config = {rule: {"device": "cpu"}}
-    with pytest.raises(UserError, match=f"'{rule}.device' is now one key .* 'device: cpu' at the"):
-        workflow_settings(config, ROOT)
-    row = {"scene": "yard", "source": "photos", f"{rule}.device": "cpu"}
-    with pytest.raises(UserError, match=f"'{rule}.device' is now one key .* column device"):
-        scene_settings(workflow_settings({}, ROOT), {}, row, ROOT)

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from scripts.lib.core.console import UserError
 from scripts.lib.core.options import Options, parts_of
 from scripts.lib.web.bundle import WebOptions
+from scripts.lib.workflow.old_keys import FOR_ALL_RULES, REMOVED, RENAMED
 from scripts.lib.workflow.option_checks import check_published
 from scripts.lib.workflow.options import SceneRow, WorkflowOptions
 from scripts.lib.workflow.scenes import load_scenes
@@ -101,24 +102,64 @@ def test_presets_are_valid(preset: str) -> None:
         assert values.items() <= filled[section].items()
 
 
-@pytest.mark.parametrize("section", ["evaluate_splat", "check_codecs"])
-def test_no_stage_but_training_chooses_who_judges(section: str) -> None:
-    """An option of earlier versions, which let photos that were trained on pass for unseen ones."""
-    said = rf"'{section}\.holdout' is no option any more; remove it: .* train_splat\.holdout"
-    with pytest.raises(UserError, match=said):
-        workflow_settings({section: {"holdout": 3}}, ROOT)
-    row = {"scene": "yard", f"{section}.holdout": "3"}
-    with pytest.raises(UserError, match=f"scene 'yard': {said}"):
-        scene_settings({"preset": "draft"}, {}, row, ROOT)
+OLD = {
+    "train_splat.seed": "is now one key for all rules; write 'seed: 3' at the top of the configuration",
+    "compress_splat.seed": "is now one key for all rules; write 'seed: 3' at the top of the configuration",
+    "evaluate_splat.device": "is now one key for all rules; write 'device: 3' at the top",
+    "train_splat.preset": "is now one key for all rules; write 'preset: 3' at the top",
+    "evaluate_splat.holdout": "is no option any more; remove it: the photos that judge are those that",
+    "check_codecs.holdout": "is no option any more; remove it: the photos that judge are those that",
+}
+
+
+@pytest.mark.parametrize("key", OLD)
+def test_an_old_key_is_refused_with_the_new_one(key: str, tmp_path: Path) -> None:
+    rule, _, option = key.partition(".")
+    said = re.escape(f"{key!r} {OLD[key]}")
+    with pytest.raises(UserError, match=f"^config: {said}"):
+        workflow_settings({rule: {option: 3}} if option else {rule: 3}, ROOT)
+    sheet = tmp_path / "scenes.tsv"
+    sheet.write_text(f"scene\tsource\t{key}\nyard\tphotos\t3\n")
+    with pytest.raises(UserError) as caught:
+        load_scenes(sheet, ROOT)
+    assert f"{key!r} {OLD[key].split(';')[0]}" in str(caught.value)
+
+
+def test_every_old_key_is_old_and_its_new_one_exists() -> None:
+    top = SCHEMA["properties"]
+
+    def exists(key: str) -> bool:
+        rule, dot, option = key.partition(".")
+        return option in top[rule]["properties"] if dot else rule in top
+
+    for key in (*RENAMED, *REMOVED):
+        assert not exists(key), key
+    assert all(exists(key) for key in (*RENAMED.values(), *FOR_ALL_RULES))
+
+
+def test_what_all_rules_share_is_said_once() -> None:
+    """And reaches the options of those programs that read it, so that only these run again."""
+    config = {"seed": 7, "preset": "high"}
+    settings = workflow_settings(config, ROOT)
+    row = {"scene": "a", "source": "b"}
+    filled = scene_settings(settings, config, row, ROOT)
+    seeds = {rule: options["seed"] for rule, options in filled.items() if "seed" in options}
+    assert seeds == dict.fromkeys(("match_photos", "map_scene", "train_splat", "compress_splat"), 7)
+    assert filled["train_splat"]["preset"] == "high"
+    own = scene_settings(settings, config, row | {"seed": "9", "preset": "draft"}, ROOT)
+    assert own["map_scene"]["seed"] == 9 and own["train_splat"]["preset"] == "draft"
+    assert own["extract_features"]["max_side"] == 1200
+    with pytest.raises(UserError, match="scene 'a': 'seed' is -1; the least is 0"):
+        scene_settings(settings, config, row | {"seed": "-1"}, ROOT)
 
 
 def test_later_layers_win(tmp_path: Path) -> None:
-    config: dict[str, Any] = {"train_splat": {"steps": 11, "seed": 3}}
+    config: dict[str, Any] = {"train_splat": {"steps": 11, "ssim_weight": 0.3}}
     settings = workflow_settings(config, ROOT)
     row = {"scene": "a", "source": "b", "train_splat.steps": "22"}
     filled = scene_settings(settings, config, row, ROOT)
     assert filled["train_splat"]["steps"] == 22
-    assert filled["train_splat"]["seed"] == 3
+    assert filled["train_splat"]["ssim_weight"] == 0.3
 
 
 def test_merge_leaves_inputs_alone() -> None:
@@ -145,7 +186,7 @@ def options_of(config: dict[str, Any]) -> dict[str, Any]:
         ("bundle_web: {title: 1984, credit: Me}", "bundle_web", {"title": "1984", "credit": "Me"}),
         ("bundle_web:\n", "bundle_web", {"title": ""}),
         ("clean_splat: {max_drop_db: 5e-3}", "clean_splat", {"max_drop_db": 0.005}),
-        ("train_splat: {steps: 100.0, seed: 7}", "train_splat", {"steps": 100, "seed": 7}),
+        ("{seed: 7, train_splat: {steps: 100.0}}", "train_splat", {"steps": 100, "seed": 7}),
         (
             "bundle_web: {annotations: [{title: 2024-05-01, position: [0, 0, 0]}]}",
             "bundle_web",

@@ -229,7 +229,7 @@ def test_cells_as_options(tmp_path: Path, column: str, cell: str, value: Any) ->
         ("clean_splat.max_drop_db", "0,5", "of type number, with a point: 0.5"),
         ("bundle_web.tour", "perhaps", "of type boolean"),
         ("train_splat.steps", "-5", "'train_splat.steps' is -5; allowed: auto or integer"),
-        ("preset", "best", "preset 'best' is unknown"),
+        ("preset", "best", "'preset' is 'best'; allowed: draft, standard, high"),
         ("publish_web.to", "gs://bucket/x", "give s3://BUCKET/PREFIX or a folder"),
         ("compress_splat.desktop_loss_db", "0.9", "check_codecs.max_loss_db only 0.5"),
         ("import_photos.max_side", "100", "import_photos.min_side is 200 and max_side 100"),
