@@ -30,7 +30,8 @@ STORAGE = workflow.storage_settings
 RUN_PREFIX = run_in_bucket(STORAGE.default_storage_provider, STORAGE.default_storage_prefix)
 IS_JOB = workflow.remote_exec or workflow.subprocess_exec  # of a run that was checked when it started
 PLAN = checked(read_plan, config, ROOT, not IS_JOB and STORAGE.default_storage_provider is None)
-SCENES, SCENE_SETTINGS, IMAGES, RESULTS = PLAN.scenes, PLAN.options, PLAN.images, PLAN.results
+SCENES, SCENE_SETTINGS, RESULTS = PLAN.scenes, PLAN.options, PLAN.results
+IMAGES = PLAN.images | {"train": lambda wildcards: PLAN.train_image(wildcards.scene)}
 
 # Two jobs on one card would both run out of its memory. Clusters and clouds (`nodes`) count their cards
 # themselves. Not by an automatic profile, which would bind them too: it wins over every --profile.

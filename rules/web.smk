@@ -65,7 +65,9 @@ rule bundle_web:
         mem_mb=grow(2000),
     params:
         options=options("bundle_web"),
-        images=lambda wildcards: json.dumps(IMAGES, sort_keys=True),
+        images=lambda wildcards: json.dumps(
+            PLAN.images | {"train": PLAN.train_image(wildcards.scene)}, sort_keys=True
+        ),
         folder=subpath(output[0], parent=True),
         steps=lambda wildcards: steps_to_json(steps_to(workflow.rules, "bundle_web", RESULTS)),
         code=code("bundle_web", "scripts/viewer/**/*", "Snakefile", "rules/*.smk"),

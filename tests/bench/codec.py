@@ -50,14 +50,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     whole = pictures(gaussians, gaussians)
     random = np.random.default_rng(0)
     noise = [random.normal(0, 10 ** (-args.noise_db / 20), image.shape) for image in whole]
-    options = compress.CompressOptions()
+    encoding = compress.Encoding.of(compress.CompressOptions())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x"
         write_ply(path.with_suffix(".ply"), gaussians)
         ply = path.with_suffix(".ply").stat().st_size
         for rounding in range(len(sog.ROUNDINGS)):
             for effort in EFFORTS:
-                more = compress.with_effort(options, effort, len(gaussians))
+                more = compress.with_effort(encoding, effort, len(gaussians))
                 target = path.with_suffix(".sog")
                 size = compress.write("sog", target, gaussians, more, rounding).bytes
                 again = pictures(decode(target), gaussians)

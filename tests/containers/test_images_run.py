@@ -160,7 +160,7 @@ def run_workflow(machine: Machine, folder: Path, photos: list[Path], *options: s
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "all",
         "--configfile", ROOT / "config" / "config.yaml", *options,
-        "--config", "scenes=scenes.tsv", "preset=draft", "train_image=train-cpu",
+        "--config", "scenes=scenes.tsv", "preset=draft", "device=cpu",
     ]  # fmt: skip
     log = folder / "run.log"
     with log.open("w") as handle:

@@ -92,7 +92,7 @@ def test_every_stage_tells_how_it_ran_and_manifest_and_report_pass_it_on(
         ("sfm", "pycolmap", "map_scene.retry_below"),
         ("undistort", "pycolmap", "undistort.max_side"),
         ("train", "torch", "train_splat.ssim_weight"),
-        ("eval", "torch", "evaluate_splat.resolution"),
+        ("eval", "torch", "evaluate_splat.refine_poses"),
         ("clean", "torch", "clean_splat.min_views"),
         ("compress", "numba", "compress_splat.desktop_loss_db"),
         ("codecs", "torch", "check_codecs.max_loss_db"),

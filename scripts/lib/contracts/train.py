@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from scripts.lib.contracts.record import Measured, optional
+from scripts.lib.contracts.record import Measured
 from scripts.lib.contracts.split import SplitCounts, SplitNames
 
 
@@ -34,27 +34,9 @@ class CamerasRefined:
     focal_scales: tuple[float, ...]  # factor of each lens's focal length; none: they stayed
 
 
-@dataclass(frozen=True)
-class Run:
-    """One of several runs that differ in their seed."""
-
-    seed: int
-    seconds: float
-    psnr: float | None  # dB, of the photos that judge; None without such
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """Several runs, their mean, and the spread (standard deviation)."""
-
-    runs: tuple[Run, ...]
-    psnr_mean: float | None
-    psnr_spread: float | None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Train(Measured):
-    """A training, the first run where there are several."""
+    """A training."""
 
     file: ClassVar = "train.json"
     stage: ClassVar = "train_splat"
@@ -81,5 +63,3 @@ class Train(Measured):
     curve: tuple[CurvePoint, ...]
     curve_measured_on: str | None = None
     resolution: int | None = None  # pixels of the photos' longer side
-    judged_psnr: float | None = optional()  # dB, of one of several runs
-    repeats: Repeats | None = optional()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from scripts.lib.contracts.codecs import Codecs, Level, Shipped, WorstView
 from scripts.lib.contracts.compress import Compress
@@ -29,7 +29,7 @@ FLIP_VIEWS = 12
 
 @dataclass(frozen=True)
 class CheckOptions(Options):
-    """Quality of the files that ship, after decoding; "auto" takes what training used."""
+    """Quality of the files that ship, after decoding, at the size that training used."""
 
     max_loss_db: float = option(
         0.5,
@@ -41,13 +41,6 @@ class CheckOptions(Options):
     )
     max_mobile_loss_db: float = option(
         1.0, "The same for the file that phones load.", 0, 100, unit="dB"
-    )
-    resolution: Literal["auto", 0] | int = option(
-        "auto",
-        "Longer side of the views compared, 0 for the photos' own size.",
-        32,
-        65_500,
-        unit="pixels",
     )
 
 
@@ -142,7 +135,7 @@ def check_codecs(
     from scripts.lib.measure import evaluate
 
     made = read(Compress, compressed) if compressed else None
-    views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE, options.resolution)
+    views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE)
     formats = measured(ply, encoded, Judge(ply, views, device.type))
     failed = too_lossy(formats, options)
     result = Codecs(

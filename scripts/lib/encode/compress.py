@@ -40,18 +40,19 @@ def compress_splat(
         formats={},
         seconds=0.0,
     )
+    encoding = formats.Encoding.of(options)
     plain = {"compressed_ply": files.compressed_ply}
     if scene is None:
         plain = {"sog": files.sog, "spz": files.spz} | plain
     else:
         made = fitted(gaussians, ply, scene, files, options, device, gpus, made)
     written = {
-        name: formats.write(name, path, gaussians, options)
+        name: formats.write(name, path, gaussians, encoding)
         for name, path in plain.items()
         if path is not None
     }
     if files.lod is not None and scene is None:
-        made = replace(made, lod=formats.write_lod(files.lod, gaussians, options))
+        made = replace(made, lod=formats.write_lod(files.lod, gaussians, encoding))
     return replace(made, formats=written, seconds=time.monotonic() - began)
 
 

@@ -32,14 +32,8 @@ class CompressOptions(Options):
         0,
         65_536,
     )
-    sh_iterations: int = option(10, "k-means passes for that palette.", 1, 1000)
     seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
-    webp_effort: int = option(
-        4, "How hard WebP looks for a smaller file, from 0 (fast) to 6 (small).", 0, 6
-    )
     spz_version: int = option(3, "Version of the SPZ file; 2 for older readers.", 2, 3)
-    spz_sh1_bits: int = option(5, "Bits kept of SPZ's harmonics of degree 1.", 1, 8)
-    spz_sh_rest_bits: int = option(4, "Bits kept of SPZ's harmonics above degree 1.", 1, 8)
     desktop_loss_db: float = option(
         0.3,
         """PSNR that the page's file may lose on the steering photos, or on some trained ones, through fewer
@@ -51,9 +45,6 @@ class CompressOptions(Options):
     mobile_loss_db: float = option(
         0.6, "The same for the file that phones load.", 0, 100, unit="dB"
     )
-    rate_points: int = option(
-        5, "Files that are encoded and measured for the curve of bytes against dB.", 0, 20
-    )
     stream_from: int = option(
         300_000,
         """Gaussians from which site.zip also carries the splat in levels of detail, which a page streams; 0
@@ -61,6 +52,23 @@ class CompressOptions(Options):
         0,
         100_000_000,
     )
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How files are written: what the options say, and what a search for lighter or better files changes."""
+
+    palette: int  # entries of a SOG's palette of harmonics; 0: the power of two below the count
+    seed: int  # of that palette
+    spz_version: int
+    stream_from: int  # Gaussians from which there are levels of detail; 0: never
+    # Bits of SPZ's harmonics of degree 1, and above it: those of the format's reference encoder.
+    sh_bits: tuple[int, int] = (5, 4)
+
+    @classmethod
+    def of(cls, options: CompressOptions) -> Encoding:
+        """What the options say."""
+        return cls(options.palette, options.seed, options.spz_version, options.stream_from)
 
 
 @dataclass(frozen=True)
@@ -96,66 +104,58 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
     return dataclasses.replace(gaussians, shN=kept)
 
 
-def sog_options(options: CompressOptions, rounding: int = 0) -> sog.SogOptions:
-    """What the SOG encoder needs to know of the section."""
+def sog_options(encoding: Encoding, rounding: int = 0) -> sog.SogOptions:
+    """What the SOG encoder needs to know."""
     return sog.SogOptions(
         rounding=rounding,
-        palette=options.palette,
-        iterations=options.sh_iterations,
-        seed=options.seed,
-        effort=options.webp_effort,
+        palette=encoding.palette,
+        seed=encoding.seed,
     )
 
 
-def write_lod(
-    path: Path, gaussians: Gaussians, options: CompressOptions, rounding: int = 0
-) -> Levels:
+def write_lod(path: Path, gaussians: Gaussians, encoding: Encoding, rounding: int = 0) -> Levels:
     """The streamed form as a stored zip, empty for a scene too small to need one; returns its size."""
-    wanted = options.stream_from and len(gaussians) >= options.stream_from
+    wanted = encoding.stream_from and len(gaussians) >= encoding.stream_from
     count = 0
     with writing_zip(path) as archive:
-        for name, data in lod.files(gaussians, sog_options(options, rounding)) if wanted else ():
+        for name, data in lod.files(gaussians, sog_options(encoding, rounding)) if wanted else ():
             add_to_zip(archive, name, data)
             count += 1
     return Levels(files=count, bytes=path.stat().st_size)
 
 
-def encoder(
-    name: str, options: CompressOptions, rounding: int = 0
-) -> Callable[[Gaussians], Encoded]:
-    """The function that encodes format `name` with these options; `rounding` is a SOG's."""
+def encoder(name: str, encoding: Encoding, rounding: int = 0) -> Callable[[Gaussians], Encoded]:
+    """The function that encodes format `name` so; `rounding` is a SOG's."""
     if name == "sog":
-        return lambda gaussians: sog.encode(gaussians, sog_options(options, rounding))
+        return lambda gaussians: sog.encode(gaussians, sog_options(encoding, rounding))
     if name == "spz":
         return lambda gaussians: spz.encode(
             gaussians,
-            version=options.spz_version,
-            sh1_bits=options.spz_sh1_bits,
-            sh_rest_bits=options.spz_sh_rest_bits,
+            version=encoding.spz_version,
+            sh1_bits=encoding.sh_bits[0],
+            sh_rest_bits=encoding.sh_bits[1],
         )
     return compressed_ply.encode
 
 
-def with_effort(options: CompressOptions, effort: float, count: int) -> CompressOptions:
-    """Options for a SOG of `count` Gaussians with `effort` times the palette.
+def with_effort(encoding: Encoding, effort: float, count: int) -> Encoding:
+    """The encoding for a SOG of `count` Gaussians with `effort` times the palette.
 
     More passes of k-means are no use: twice and four times as many gained 0.2 % of the palette's error.
     """
     if effort == 1:
-        return options
-    palette = options.palette or sog_palette.automatic_size(count)
+        return encoding
+    palette = encoding.palette or sog_palette.automatic_size(count)
     return dataclasses.replace(
-        options, palette=min(sog_palette.MOST_ENTRIES, max(1, round(effort * palette)))
+        encoding, palette=min(sog_palette.MOST_ENTRIES, max(1, round(effort * palette)))
     )
 
 
-def richer_efforts(
-    options: CompressOptions, efforts: Sequence[float], count: int
-) -> tuple[float, ...]:
+def richer_efforts(encoding: Encoding, efforts: Sequence[float], count: int) -> tuple[float, ...]:
     """Those of the ascending `efforts` above 1 with which the palette of `count` Gaussians still grows."""
-    largest, found = with_effort(options, 1 + 1e-9, count).palette, []
+    largest, found = with_effort(encoding, 1 + 1e-9, count).palette, []
     for effort in efforts:
-        palette = min(count, with_effort(options, effort, count).palette)
+        palette = min(count, with_effort(encoding, effort, count).palette)
         if palette > largest:
             largest = palette
             found.append(effort)
@@ -172,7 +172,7 @@ def clip(name: str, gaussians: Gaussians) -> Gaussians:
 
 
 def write(
-    name: str, path: Path, gaussians: Gaussians, options: CompressOptions, rounding: int = 0
+    name: str, path: Path, gaussians: Gaussians, encoding: Encoding, rounding: int = 0
 ) -> told.Encoded:
     """Encode to `path`, decode that file, compare, and only then let it take its name.
 
@@ -180,7 +180,7 @@ def write(
     Raises RuntimeError when the decoded file is further off than its format allows.
     """
     began = time.monotonic()
-    encoded = encoder(name, options, rounding)(gaussians)
+    encoded = encoder(name, encoding, rounding)(gaussians)
     seconds = time.monotonic() - began
     with replacing(path) as temporary:
         temporary.write_bytes(encoded.data)

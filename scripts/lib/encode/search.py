@@ -28,6 +28,7 @@ SPZ_BITS = (
 )  # of harmonics of degree 1 and above, when the usual ones lose too much
 # Factors on the palettes of the levels of detail, and the rounding of their other numbers.
 STREAM_TRIES = ((1 / 16, 1), (1 / 4, 1), (1.0, 0), (2.0, 0), (4.0, 0))
+RATE_POINTS = 5  # files for the curve of bytes against dB, beside those that the search tries
 TOGETHER = 2_000_000  # Gaussians in all that are encoded side by side, some kB of memory each
 
 
@@ -71,9 +72,9 @@ class Attempts:
     """Every SOG tried for a splat, in `folder`; each is encoded and measured only once."""
 
     def __init__(
-        self, gaussians: Gaussians, meter: Meter, options: formats.CompressOptions, folder: Path
+        self, gaussians: Gaussians, meter: Meter, encoding: formats.Encoding, folder: Path
     ) -> None:
-        self.gaussians, self.meter, self.options, self.folder = gaussians, meter, options, folder
+        self.gaussians, self.meter, self.encoding, self.folder = gaussians, meter, encoding, folder
         self.tried: dict[budget.Try, Attempt] = {}
 
     def made(self, one: budget.Try) -> Attempt:
@@ -93,7 +94,7 @@ class Attempts:
     def _write(self, one: budget.Try) -> Written:
         some = budget.reduced(self.gaussians, self.meter.importance, one.item.degree, one.item.keep)
         path = self.folder / f"{one.name}.sog"
-        more = formats.with_effort(self.options, one.effort, len(some))
+        more = formats.with_effort(self.encoding, one.effort, len(some))
         numbers = formats.write("sog", path, some, more, one.rounding)
         return Written(path, len(some), numbers.bytes, numbers.seconds)
 
@@ -138,7 +139,7 @@ class Attempts:
         costs: budget.Costs,
     ) -> Target:
         """Write the lightest file that keeps the limit to `output`; what it is, for compress.json."""
-        richer = formats.richer_efforts(self.options, budget.RICHER, len(self.gaussians))
+        richer = formats.richer_efforts(self.encoding, budget.RICHER, len(self.gaussians))
         budget.search(front, costs, limit_db, lambda one: self.made(one).measured.loss_db, richer)
         best = self.best(limit_db)
         with replacing(output) as temporary:
@@ -178,13 +179,14 @@ def targets(
     Returns `made` with what was chosen, every attempt, and the curve of bytes against dB. The last attempt
     stands even when it is above the limit: check_codecs is the gate, on views that this never looks at.
     """
-    meter = Meter(gaussians, ply, scene_path, device)
+    meter, encoding = Meter(gaussians, ply, scene_path, device), formats.Encoding.of(options)
+    limit = options.desktop_loss_db
     front = budget.explore(gaussians, meter.importance, lambda some: meter.compared(some).loss_db)
     found: dict[str, Target | None] = {}
     with tempfile.TemporaryDirectory() as folder:
-        attempts = Attempts(gaussians, meter, options, Path(folder))
+        attempts = Attempts(gaussians, meter, encoding, Path(folder))
         # Those that are tried whatever comes out, first.
-        known = [budget.Try(item) for item in budget.spread(front, options.rate_points)]
+        known = [budget.Try(item) for item in budget.spread(front, RATE_POINTS)]
         attempts.make([smallest_palette(front), *known] if gaussians.sh_degree else known)
         costs = attempts.costs(front)
         for target, output, limit_db in (
@@ -195,10 +197,12 @@ def targets(
                 found[target] = attempts.fit(target, output, limit_db, front, costs)
     if files.spz is not None:
         found["archive"] = archive(
-            gaussians, files.spz, options, lambda path: meter.loss(decode(path))
+            gaussians, files.spz, encoding, limit, lambda path: meter.loss(decode(path))
         )
     if files.lod is not None:
-        found["stream"] = streamed(gaussians, files.lod, options, meter.loss, costs.rounding)
+        found["stream"] = streamed(
+            gaussians, files.lod, encoding, limit, meter.loss, costs.rounding
+        )
     chosen = {name: entry for name, entry in found.items() if entry}
     return dataclasses.replace(meter.told_to(made), targets=chosen, rate=attempts.rate())
 
@@ -218,17 +222,15 @@ def first_within(tries: Iterable[Target]) -> Target | None:
 def archive(
     gaussians: Gaussians,
     path: Path,
-    options: formats.CompressOptions,
+    encoding: formats.Encoding,
+    limit_db: float,
     loss_of: Callable[[Path], float],
 ) -> Target | None:
     """Write the SPZ: the reference encoder's few bits of harmonics where they do, else more of them."""
-    bits = (options.spz_sh1_bits, options.spz_sh_rest_bits)
-    ladder = [bits] + [more for more in SPZ_BITS if more > bits and gaussians.sh_degree]
-
-    limit = options.desktop_loss_db
+    ladder = [encoding.sh_bits, *(SPZ_BITS if gaussians.sh_degree else ())]
 
     def written(first: int, rest: int) -> Target:
-        more = dataclasses.replace(options, spz_sh1_bits=first, spz_sh_rest_bits=rest)
+        more = dataclasses.replace(encoding, sh_bits=(first, rest))
         size = formats.write("spz", path, gaussians, more).bytes
         loss = loss_of(path)
         return Target(
@@ -237,8 +239,8 @@ def archive(
             sh_degree=gaussians.sh_degree,
             sh_bits=(first, rest),
             loss_db=loss,
-            limit_db=limit,
-            within_limit=loss <= limit,
+            limit_db=limit_db,
+            within_limit=loss <= limit_db,
         )
 
     return first_within(written(*pair) for pair in ladder)
@@ -247,7 +249,8 @@ def archive(
 def streamed(
     gaussians: Gaussians,
     path: Path,
-    options: formats.CompressOptions,
+    encoding: formats.Encoding,
+    limit_db: float,
     loss_of: Callable[[Gaussians], float],
     rounding_db: Sequence[float],
 ) -> Target | None:
@@ -256,19 +259,17 @@ def streamed(
     rounding_db: what each rounding loses by itself. Tries that it alone makes miss the limit are left out.
     """
     part = min(len(gaussians), lod.PART)
-    richer = formats.richer_efforts(options, [effort for effort, _ in STREAM_TRIES], part)
+    richer = formats.richer_efforts(encoding, [effort for effort, _ in STREAM_TRIES], part)
     ladder = [
         (effort, rounding)
         for effort, rounding in STREAM_TRIES
         if (effort <= 1 or effort in richer)
-        and (rounding == 0 or rounding_db[rounding] <= options.desktop_loss_db)
+        and (rounding == 0 or rounding_db[rounding] <= limit_db)
     ]
-
-    limit = options.desktop_loss_db
 
     def tries() -> Iterator[Target]:
         for effort, rounding in ladder:
-            more = formats.with_effort(options, effort, part)
+            more = formats.with_effort(encoding, effort, part)
             numbers = formats.write_lod(path, gaussians, more, rounding)
             levels = lod.read(path)
             if not levels:
@@ -282,8 +283,8 @@ def streamed(
                 effort=effort,
                 rounding=rounding,
                 loss_db=loss,
-                limit_db=limit,
-                within_limit=loss <= limit,
+                limit_db=limit_db,
+                within_limit=loss <= limit_db,
             )
 
     return first_within(tries())

@@ -52,16 +52,15 @@ class Views:
         return [self.scene.names[index] for index in self.indices]
 
 
-def choose_views(ply: Path, scene: Path, purpose: Purpose, resolution: int | str = "auto") -> Views:
-    """The views to measure `ply` on, as its training divided the photos; its PLY tells.
+def choose_views(ply: Path, scene: Path, purpose: Purpose) -> Views:
+    """The views to measure `ply` on, as large and divided as its training had them; its PLY tells.
 
-    resolution: long side in pixels, 0 for the photos' own size; "auto" takes what it was trained with.
     Where training kept no photo, up to 8 of those it has seen are taken, and a sentence says so. Raises
     UserError when the splat was trained on other photos than those of `scene`.
     """
     found = read_note(ply)
     note = found or ELSEWHERE
-    loaded = load_scene(scene, note.resolution if resolution == "auto" else int(resolution))
+    loaded = load_scene(scene, note.resolution)
     if note.focal_scales:
         if len(note.focal_scales) != int(loaded.lenses.max()) + 1:
             raise UserError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,15 +30,8 @@ VIEWS_HELD = 16  # in memory at once, some 100 MB each of 2 megapixels
 
 @dataclass(frozen=True)
 class EvaluateOptions(Options):
-    """The splat against the photos that judge it; "auto" takes what training used."""
+    """The splat against the photos that judge it, at the size that training used."""
 
-    resolution: Literal["auto", 0] | int = option(
-        "auto",
-        "Longer side of the views compared, 0 for the photos' own size.",
-        32,
-        65_500,
-        unit="pixels",
-    )
     refine_poses: bool = option(
         True,
         """Measure once more from where each judging photo fits the finished scene best (psnr_pose_refined),
@@ -60,7 +53,7 @@ def evaluate_splat(
 
     began = time.monotonic()
     gaussians = read_ply(ply)
-    views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE, options.resolution)
+    views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE)
     progress = Progress("evaluate_splat", len(views.indices))
     renderer = Renderer(gaussians, device.type)
     measured: list[ViewFigures] = []

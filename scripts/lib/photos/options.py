@@ -30,7 +30,7 @@ class ImportOptions(Options):
     min_photos: int = option(
         3,
         "Fewer usable photos than this stop the run; two views are the least that have depth.",
-        2,
+        1,
         100_000,
     )
     jpeg_quality: int = option(

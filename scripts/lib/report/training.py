@@ -39,11 +39,6 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         )
     if train.left_out:
         rows.append(("Not trained on, being nearly photos that judge", ", ".join(train.left_out)))
-    repeats = train.repeats
-    if repeats and repeats.psnr_mean is not None:
-        spread = decimals(repeats.psnr_spread, 2, "dB")
-        name = f"Mean and spread of {len(repeats.runs)} runs, of the photos that judge"
-        rows.append((name, f"{repeats.psnr_mean:.2f} dB, {spread}"))
     rows += _cameras_refined(files)
     rows += [("Fitted to the machine", text(sentence)) for sentence in train.adapted]
     return [(name, value) for name, value in rows if value != DASH]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -29,7 +29,14 @@ from scripts.lib.sfm.gps import find_located, fit_to_gps
 from scripts.lib.sfm.gravity import up_direction
 from scripts.lib.sfm.mapping import Attempt, mapper_order, run_mapper
 from scripts.lib.sfm.matching import match_pairs, not_compared, verified_matches, verified_pairs
-from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
+from scripts.lib.sfm.options import (
+    MOST_FEATURES,
+    MOST_PIXELS,
+    FeatureOptions,
+    FinerFeatureOptions,
+    MapOptions,
+    MatchOptions,
+)
 from scripts.lib.sfm.parallax import measure_parallax
 from scripts.lib.sfm.retrieval import count_votes, voted_pairs
 
@@ -197,19 +204,22 @@ def _candidates(database: Path, last: Attempt, climb: Climb) -> list[NamePair]:
     return sorted(pairs)
 
 
+def finer(options: FeatureOptions) -> FeatureOptions:
+    """Options that find finer and fainter features, and more of them."""
+    changed = {
+        "max_side": min(int(LARGER * options.max_side), MOST_PIXELS),
+        "max_features": min(MORE_FEATURES * options.max_features, MOST_FEATURES),
+        "first_octave": -1,
+        "peak_threshold": FAINTER * options.peak_threshold,
+    }
+    return FinerFeatureOptions(**{**asdict(options), **changed})
+
+
 def _more_features(last: Attempt, climb: Climb) -> Path | None:
     """A new database with finer and fainter features, for all pairs that had a chance; None if not finer."""
-    more = replace(
-        climb.features,
-        max_side=int(LARGER * climb.features.max_side),
-        max_features=MORE_FEATURES * climb.features.max_features,
-        first_octave=-1,
-        max_orientations=2,
-        peak_threshold=FAINTER * climb.features.peak_threshold,
-    )
     richer = climb.work / "richer.db"
     try:
-        extract_features(climb.photos, climb.folder, richer, more, climb.threads)
+        extract_features(climb.photos, climb.folder, richer, finer(climb.features), climb.threads)
     except UserError:
         return None
     pairs = {tuple(sorted(pair)) for pair in verified_pairs(last.database)}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from scripts.lib.core.options import Options, option
 
+MOST_PIXELS, MOST_FEATURES = 65_500, 100_000  # of a side, of a photo
 CameraModel = Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
 # `off` is false to YAML.
 Calibration = Literal[
@@ -27,15 +28,17 @@ Calibration = Literal[
 class FeatureOptions(Options):
     """SIFT features of every photo."""
 
+    max_orientations: ClassVar[int] = 1  # descriptors of one point at most
+
     max_side: Literal[0] | int = option(
         1600,
         "Longer side of the copy that features are found on, 0 never reduces.",
         64,
-        65_500,
+        MOST_PIXELS,
         unit="pixels",
     )
     max_features: int = option(
-        4096, "Features a photo at most; the largest ones are kept.", 100, 100_000
+        4096, "Features a photo at most; the largest ones are kept.", 50, MOST_FEATURES
     )
     first_octave: Literal["auto"] | int = option(
         "auto",
@@ -43,12 +46,6 @@ class FeatureOptions(Options):
         of at most 1200 pixels, which have too few features without.""",
         -1,
         3,
-    )
-    max_orientations: int = option(
-        1,
-        "Descriptors of one point at most; 2 finds a few more matches for a quarter more time.",
-        1,
-        4,
     )
     peak_threshold: float = option(
         0.0067,
@@ -63,6 +60,15 @@ class FeatureOptions(Options):
         True,
         "Photos of one camera, size and focal length share one lens; false gives each its own.",
     )
+
+
+@dataclass(frozen=True)
+class FinerFeatureOptions(FeatureOptions):
+    """Of retries, where too few photos were registered: a second descriptor finds a few more matches, for a
+    quarter more time.
+    """
+
+    max_orientations: ClassVar[int] = 2
 
 
 @dataclass(frozen=True)
@@ -172,6 +178,6 @@ class UndistortOptions(Options):
     """Pinhole photos for training."""
 
     max_side: Literal[0] | int = option(
-        0, "Longer side, 0 keeps the photos' size.", 64, 65_500, unit="pixels"
+        0, "Longer side, 0 keeps the photos' size.", 64, MOST_PIXELS, unit="pixels"
     )
     jpeg_quality: int = option(95, "Quality of the undistorted photos.", 50, 100)

@@ -56,13 +56,8 @@ def train(
     settings: Settings,
     checkpoints: Checkpoints | None,
     every: float,
-    *,
-    one_of_several: bool = False,
 ) -> Outcome:
     """Train `scene`; continue from `checkpoints` if they hold this run, saving `every` seconds.
-
-    one_of_several: save the finished run too, from which another call makes the same outcome at once,
-    and measure it on the views that judge (`judged_psnr`), for the spread of the runs.
 
     Raises `StoppedError` after SIGTERM, UserError when no photo is left to train on.
     """
@@ -95,7 +90,7 @@ def train(
                     trainer.step, f"{len(trainer.parameters)} Gaussians, {note}".rstrip(", ")
                 )
             due = bool(every) and time.monotonic() - saved >= every
-            if checkpoints and (one_of_several if last else due or asked[0]):
+            if checkpoints and not last and (due or asked[0]):
                 trainer.seconds = time.monotonic() - began
                 checkpoints.save(trainer.step, trainer.state())
                 saved = time.monotonic()
@@ -130,7 +125,6 @@ def train(
             for point in trainer.curve
         ),
         curve_measured_on="steering" if split.steering else None,
-        judged_psnr=trainer.judge() if one_of_several else None,
     )
     return Outcome(gaussians, metrics)
 

@@ -80,13 +80,6 @@ class TrainOptions(Options):
     early_stop: bool = option(
         True, "Stop in the second half of training once the steering photos gain no more."
     )
-    repeats: int = option(
-        1,
-        """Runs with seeds one after the other, for their mean and spread in train.json; the first one's
-        splat is kept.""",
-        1,
-        20,
-    )
     seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
     checkpoint_every: float = option(
         30.0, "Time between checkpoints, 0 writes none.", 0, 86_400, unit="seconds"

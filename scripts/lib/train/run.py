@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import numpy as np
-
 from scripts.lib.contracts.record import stamped, write
-from scripts.lib.contracts.train import Repeats, Run, Train
+from scripts.lib.contracts.train import Train
 from scripts.lib.core.console import say
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING
@@ -54,51 +52,27 @@ def run(
         f"Training on {len(trained)} of {len(scene)} photos, {device.type}: {settings.steps} steps, at most"
         f" {settings.cap} Gaussians, long side {int(scene.sizes.max())} px"
     )
-    runs = [dataclasses.replace(settings, seed=settings.seed + n) for n in range(options.repeats)]
-    stores = [Checkpoints(checkpoints, run_key(scene_path, as_dict(run))) for run in runs]
-    outcomes = []
-    for run_settings, store in zip(runs, stores, strict=True):
-        kept = store if options.checkpoint_every else None
-        # A finished run of several is kept as its last checkpoint until all are done.
-        with store:
-            outcomes.append(
-                train(
-                    scene,
-                    run_settings,
-                    kept,
-                    options.checkpoint_every,
-                    one_of_several=len(runs) > 1,
-                )
-            )
-    first = outcomes[0]
+    store = Checkpoints(checkpoints, run_key(scene_path, as_dict(settings)))
+    with store:
+        outcome = train(
+            scene,
+            settings,
+            store if options.checkpoint_every else None,
+            options.checkpoint_every,
+        )
     note = TrainingNote(
         int(scene.sizes.max()),
         settings.holdout,
         settings.held_out,
-        first.metrics.sky_from,
+        outcome.metrics.sky_from,
         split.record(scene.names),
-        first.metrics.cameras.focal_scales if first.metrics.cameras else (),
+        outcome.metrics.cameras.focal_scales if outcome.metrics.cameras else (),
     )
-    write_ply(ply, first.gaussians, (note.comment(),))
-    several = repeats([outcome.metrics for outcome in outcomes]) if len(runs) > 1 else None
+    write_ply(ply, outcome.gaussians, (note.comment(),))
     metrics = dataclasses.replace(
-        first.metrics, device_reason=device.reason, resolution=note.resolution, repeats=several
+        outcome.metrics, device_reason=device.reason, resolution=note.resolution
     )
     metrics = stamped(metrics, as_dict(settings), *TRAINING)
     write(metrics_path, metrics)
-    for store in stores:
-        store.clear()
+    store.clear()
     return metrics
-
-
-def repeats(metrics: list[Train]) -> Repeats:
-    """PSNR and seconds of several runs: each, their mean, and the spread (standard deviation).
-
-    The PSNR is that of the views that judge, taken when a run is over; None when there are none.
-    """
-    psnr = [run.judged_psnr for run in metrics if run.judged_psnr is not None]
-    return Repeats(
-        runs=tuple(Run(run.seed, run.seconds, run.judged_psnr) for run in metrics),
-        psnr_mean=float(np.mean(psnr)) if psnr else None,
-        psnr_spread=float(np.std(psnr, ddof=1)) if psnr else None,
-    )

@@ -24,7 +24,7 @@ from scripts.lib.train.repair import repair
 from scripts.lib.train.setup import adjustments, fit_machine, needs, start_tensors
 from scripts.lib.train.sky import Clearing, distance
 from scripts.lib.train.step import AutogradStep, StepPlan
-from scripts.lib.train.views import Stack, load_stacks
+from scripts.lib.train.views import Stack
 
 if TYPE_CHECKING:
     from scripts.lib.train.fused import FusedStep
@@ -286,9 +286,3 @@ class Trainer:
         if self.photos.steering:
             self._repair()
         return self._psnr(one_by_one(self.photos.steering, self.device))
-
-    def judge(self) -> float | None:
-        """The same over the views that judge, for the spread of several runs: once, when all is decided."""
-        each = ([index] for index in self.split.judged)
-        found = (load_stacks(self.scene, self.frame, index, self.device) for index in each)
-        return self._psnr(stack for stacks in found for stack in stacks)

@@ -103,15 +103,6 @@ def out_of_date(root: Path) -> list[str]:
     return sorted(problems)
 
 
-def rule_images(root: Path, registry: str, train_image: str) -> dict[str, str]:
-    """What rules write after `container:`, {stage: docker://...}; `train` is the image of that choice.
-
-    Raises UserError when the lock has no such image.
-    """
-    images = read_lock(root)
-    if train_image not in images:
-        raise UserError(
-            f"{LOCK} has no image {train_image!r}; run `python -m scripts.tools.images`"
-        )
-    images["train"] = images[train_image]
-    return {stage: f"docker://{image.pinned(registry)}" for stage, image in images.items()}
+def rule_images(root: Path, registry: str) -> dict[str, str]:
+    """What rules write after `container:`, {image: docker://...}."""
+    return {name: f"docker://{image.pinned(registry)}" for name, image in read_lock(root).items()}

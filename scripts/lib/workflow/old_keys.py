@@ -7,10 +7,23 @@ from typing import Any
 # Once a key of single rules, now one for all, at the top of the configuration and in the sheet.
 FOR_ALL_RULES = ("seed", "device", "preset")
 RENAMED: dict[str, str] = {}
-REMOVED = dict.fromkeys(
-    ("evaluate_splat.holdout", "check_codecs.holdout"),
-    "the photos that judge are those that train_splat.holdout or train_splat.held_out kept from training",
-)
+JUDGES = "the photos that judge are those that train_splat.holdout or train_splat.held_out kept from training"
+SIZE = "photos are compared at the size that train_splat.resolution chose"
+BITS = "more bits are taken where the usual ones lose too much, see compress_splat.desktop_loss_db"
+REMOVED = {
+    "evaluate_splat.holdout": JUDGES,
+    "check_codecs.holdout": JUDGES,
+    "evaluate_splat.resolution": SIZE,
+    "check_codecs.resolution": SIZE,
+    "extract_features.max_orientations": "a second descriptor is taken where too few photos were registered",
+    "train_splat.repeats": "start one run for each seed",
+    "compress_splat.sh_iterations": "more passes gained nothing that was worth their time",
+    "compress_splat.webp_effort": "another effort saved nothing that was worth its time",
+    "compress_splat.spz_sh1_bits": BITS,
+    "compress_splat.spz_sh_rest_bits": BITS,
+    "compress_splat.rate_points": "the curve shows every file that was tried",
+    "train_image": "the image follows from the device, train-cpu where it is cpu",
+}
 
 
 def advice(key: str, value: Any = None) -> str | None:

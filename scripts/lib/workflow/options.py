@@ -37,11 +37,6 @@ class WorkflowOptions(Options):
         slash. Yours may be an ECR, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/splatmake.""",
         pattern="^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$",
     )
-    train_image: Literal["train", "train-cpu"] = option(
-        "train",
-        """Image of the rules that train and render: train holds CUDA and works without a GPU too, train-cpu
-        is a fifth of its size.""",
-    )
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,10 @@ class Plan:
         """The results folder, with slashes and none at its end."""
         return Path(self.settings["results"]).as_posix()
 
+    def train_image(self, scene: str) -> str:
+        """The image of a scene's rules that train and render; on the CPU the small one without CUDA."""
+        return self.images["train-cpu" if self.devices[scene] == "cpu" else "train"]
+
     def no_scene(self, name: str) -> str:
         """What to tell who asks for a scene that the sheet does not have."""
         return (
@@ -49,7 +53,7 @@ def read_plan(config: Mapping[str, Any], root: Path, sources_here: bool) -> Plan
     options = {name: scene_settings(settings, config, row, root) for name, row in scenes.items()}
     check_published(options)
     devices = {name: scene_top(settings, row, root)["device"] for name, row in scenes.items()}
-    images = rule_images(root, settings["registry"], settings["train_image"])
+    images = rule_images(root, settings["registry"])
     plan = Plan(settings, scenes, options, devices, images)
     if sources_here:
         check_sources(scenes, options, Path(plan.results))

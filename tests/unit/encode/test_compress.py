@@ -19,6 +19,8 @@ from scripts.lib.splat.gaussians import Gaussians, write_ply
 from scripts.lib.train.note import TrainingNote
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
+PLAIN = compress.Encoding.of(compress.CompressOptions())
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -72,7 +74,7 @@ def test_targets_keep_their_limits_and_the_gate_agrees(folder: Path, tmp_path: P
 def test_the_same_input_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        run(folder, tmp_path / name, rate_points=0)
+        run(folder, tmp_path / name)
     for file in ("splat.sog", "splat.mobile.sog", "splat.spz", "splat.compressed.ply"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), (
             file
@@ -82,9 +84,7 @@ def test_the_same_input_gives_the_same_bytes(folder: Path, tmp_path: Path) -> No
 def test_what_cannot_be_reached_is_tried_harder_and_said(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    numbers = run(
-        folder, tmp_path, desktop_loss_db=0.0, mobile_loss_db=3.0, palette=4, rate_points=0
-    )
+    numbers = run(folder, tmp_path, desktop_loss_db=0.0, mobile_loss_db=3.0, palette=4)
     tried = [point["effort"] for point in numbers["rate"] if point["keep"] == 1]
     assert {1, 2, 4} <= set(tried), "it gave up without better settings"
     desktop = numbers["targets"]["desktop"]
@@ -137,12 +137,10 @@ def test_what_no_file_keeps_is_tried_with_more_effort() -> None:
 
 
 def test_effort_means_more_palette() -> None:
-    options = compress.CompressOptions(palette=100, sh_iterations=10)
-    better = compress.with_effort(options, 4, 10_000)
-    assert (better.palette, better.sh_iterations) == (400, 10)
-    assert compress.with_effort(options, 1, 10_000) == options
-    lighter = compress.with_effort(options, 1 / 4, 10_000)
-    assert (lighter.palette, lighter.sh_iterations) == (25, 10)
+    encoding = compress.Encoding.of(compress.CompressOptions(palette=100))
+    assert compress.with_effort(encoding, 4, 10_000).palette == 400
+    assert compress.with_effort(encoding, 1, 10_000) == encoding
+    assert compress.with_effort(encoding, 1 / 4, 10_000).palette == 25
 
 
 @pytest.mark.parametrize(
@@ -157,8 +155,8 @@ def test_effort_means_more_palette() -> None:
 def test_an_effort_without_a_larger_palette_is_none(
     palette: int, count: int, richer: tuple[float, ...]
 ) -> None:
-    options = compress.CompressOptions(palette=palette)
-    assert compress.richer_efforts(options, (2.0, 4.0), count) == richer
+    encoding = compress.Encoding.of(compress.CompressOptions(palette=palette))
+    assert compress.richer_efforts(encoding, (2.0, 4.0), count) == richer
 
 
 def test_levels_of_detail_hold_the_same_place(
@@ -168,7 +166,8 @@ def test_levels_of_detail_hold_the_same_place(
     monkeypatch.setattr(lod, "LEAF", 300)
     monkeypatch.setattr(lod, "PART", 700)
     gaussians = make_gaussians(2000, bands=3)
-    compress.write_lod(tmp_path / "lod.zip", gaussians, compress.CompressOptions(stream_from=2000))
+    encoding = compress.Encoding.of(compress.CompressOptions(stream_from=2000))
+    compress.write_lod(tmp_path / "lod.zip", gaussians, encoding)
     with zipfile.ZipFile(tmp_path / "lod.zip") as archive:
         archive.extractall(tmp_path / "lod")
     meta = json.loads((tmp_path / "lod" / "lod-meta.json").read_text())
@@ -196,7 +195,7 @@ def test_levels_of_detail_hold_the_same_place(
         assert np.allclose(centres[0], centres[1], atol=0.1)
         assert np.allclose(centres[0], centres[2], atol=0.1)
     assert sum(fine) == 2000 and meta["counts"][1] < 600 and meta["counts"][2] < 200
-    compress.write_lod(tmp_path / "none.zip", gaussians, compress.CompressOptions())
+    compress.write_lod(tmp_path / "none.zip", gaussians, PLAIN)
     with zipfile.ZipFile(tmp_path / "none.zip") as archive:
         assert archive.namelist() == [], "a small scene needs no levels"
 
@@ -242,7 +241,7 @@ def test_levels_of_detail_are_measured_like_other_formats(
             archive.writestr(name, json.dumps(meta) if name == "lod-meta.json" else data)
     with pytest.raises(UserError, match="damaged levels of detail"):
         check_codecs.main(check)
-    compress.write_lod(path, make_gaussians(50), compress.CompressOptions())
+    compress.write_lod(path, make_gaussians(50), PLAIN)
     check_codecs.main(check)
     assert set(read_json(tmp_path / "codecs.json")["formats"]) == {"ply"}
 
@@ -269,8 +268,8 @@ def test_bytes_of_ten_levels_and_more_are_told_apart(
 ) -> None:
     """Level 1 is not level 10: parts are counted by the number before the underscore."""
     monkeypatch.setattr(lod, "MERGES", (1,) * 11)
-    options = compress.CompressOptions(stream_from=1, sh_iterations=1)
-    compress.write_lod(tmp_path / "lod.zip", make_gaussians(20), options)
+    encoding = compress.Encoding.of(compress.CompressOptions(stream_from=1))
+    compress.write_lod(tmp_path / "lod.zip", make_gaussians(20), encoding)
     sizes = [level.bytes for level in lod.read(tmp_path / "lod.zip")]
     with zipfile.ZipFile(tmp_path / "lod.zip") as archive:
         parts = sum(i.file_size for i in archive.infolist() if i.filename != "lod-meta.json")

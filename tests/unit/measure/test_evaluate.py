@@ -68,7 +68,7 @@ def test_far_from_the_origin_is_as_sharp(folder: Path, tmp_path: Path) -> None:
     pictures = {}
     for name, gaussians in (("near", truth), ("far", far)):
         views = evaluate.choose_views(
-            tmp_path / "none.ply", tmp_path / f"{name}.zip", evaluate.Purpose.JUDGE, 0
+            tmp_path / "none.ply", tmp_path / f"{name}.zip", evaluate.Purpose.JUDGE
         )
         pictures[name] = next(evaluate.render_views(gaussians, views, "cpu"))
     assert np.abs(pictures["near"] - pictures["far"]).max() < 0.02
@@ -115,7 +115,7 @@ def test_each_stage_reads_the_split_of_the_training(folder: Path, tmp_path: Path
 
     inputs[1] = str(tmp_path / "clean.ply")
     made = ["--sog", str(tmp_path / "x.sog"), "--metrics", str(tmp_path / "compress.json")]
-    compress_splat.main([*inputs, *made, "--options", '{"rate_points": 0}'])
+    compress_splat.main([*inputs, *made])
     result = read_json(tmp_path / "compress.json")
     assert result["views"] == steering and result["measured_on"] == "steering"
     assert not set(result["views_trained"]) & {*steering, *judging, "photo_01.jpg"}

@@ -70,7 +70,7 @@ STAGES: dict[str, Stage] = {
     "compress_splat": (
         compress_splat.main,
         (*PLY, *SCENE, "--spz", "{out}/splat.spz", "--metrics", "{out}/compress.json"),
-        {"rate_points": 0},
+        {},
     ),
     "check_codecs": (
         check_codecs.main,

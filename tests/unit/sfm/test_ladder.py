@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from scripts.lib.core.console import UserError
+from scripts.lib.sfm.ladder import finer
+from scripts.lib.sfm.options import FeatureOptions
 from tests.unit.photo_files import encoded, exif, imported, picture
 from tests.unit.room import FOCAL, FOCAL_35MM, SIZE, Shot, arc, photo, spin, write_room
 from tests.unit.sfm_stages import read, run
@@ -121,3 +123,10 @@ def test_from_heic_to_poses(tmp_path: Path) -> None:
     report = run(tmp_path)
     assert report["registered"] == 7
     assert report["cameras"][0]["prior"] and report["focal_px"] == pytest.approx(FOCAL, rel=0.05)
+
+
+def test_finer_features_stay_within_what_options_allow() -> None:
+    usual, most = FeatureOptions(), FeatureOptions(max_side=65_500, max_features=100_000)
+    assert finer(usual).max_side == 1.5 * usual.max_side and finer(usual).max_orientations == 2
+    assert finer(most).max_side == 65_500 and finer(most).max_features == 100_000
+    assert finer(FeatureOptions(max_side=0)).max_side == 0

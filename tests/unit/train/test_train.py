@@ -119,21 +119,6 @@ def test_what_judges_is_neither_trained_on_nor_looked_at(tmp_path: Path) -> None
     assert to_json(recorded(note.split, names, "").named(names)) == split
 
 
-def test_the_spread_of_several_runs_is_that_of_the_judged_photos(tmp_path: Path) -> None:
-    write_scene(tmp_path / "scene.zip", make_gaussians(40), make_views(36))
-    found = run(tmp_path / "scene.zip", tmp_path, steps=20, repeats=2, seed=3)
-    views = evaluate.choose_views(
-        tmp_path / "splat.ply", tmp_path / "scene.zip", evaluate.Purpose.JUDGE
-    )
-    renders = evaluate.render_views(read_ply(tmp_path / "splat.ply"), views, "cpu")
-    psnr = [
-        evaluate.likeness(render, evaluate.photo_of(views, index))["psnr"]
-        for index, render in zip(views.indices, renders, strict=True)
-    ]
-    assert found["repeats"]["runs"][0]["psnr"] == pytest.approx(np.mean(psnr), abs=0.01)
-    assert found["curve"][-1]["psnr"] != pytest.approx(np.mean(psnr), abs=0.01)
-
-
 def test_same_seed_same_bytes(scene_zip: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run(scene_zip, tmp_path / name, steps=40, seed=seed)
@@ -538,21 +523,6 @@ def test_a_flat_curve_ends_the_run_for_good(scene_zip: Path) -> None:
     trainer.settings = dataclasses.replace(trainer.settings, early_stop=False)
     assert not at(60, 20, 22, 23, 23.01, 23.0, 22.9)
     assert at(100, 20)
-
-
-def test_repeats_tell_mean_and_spread(scene_zip: Path, tmp_path: Path) -> None:
-    """Seeds one after the other; the first one's splat is kept, its numbers stand beside the others'."""
-    alone = run(scene_zip, tmp_path / "alone", steps=60, seed=3)
-    both = run(scene_zip, tmp_path / "both", steps=60, seed=3, repeats=2, checkpoint_every=0.01)
-    ply = "splat.ply"
-    assert (tmp_path / "both" / ply).read_bytes() == (tmp_path / "alone" / ply).read_bytes()
-    found = both["repeats"]
-    assert [one["seed"] for one in found["runs"]] == [3, 4]
-    psnr = [one["psnr"] for one in found["runs"]]
-    assert psnr[0] == alone["curve"][-1]["psnr"] != psnr[1]
-    assert found["psnr_mean"] == pytest.approx(np.mean(psnr))
-    assert found["psnr_spread"] == pytest.approx(abs(psnr[0] - psnr[1]) / np.sqrt(2))
-    assert not (tmp_path / "both" / "checkpoints").exists()
 
 
 def test_chosen_photos_are_kept_from_training(scene_zip: Path, tmp_path: Path) -> None:

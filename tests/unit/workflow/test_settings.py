@@ -108,6 +108,8 @@ OLD = {
     "evaluate_splat.device": "is now one key for all rules; write 'device: 3' at the top",
     "train_splat.preset": "is now one key for all rules; write 'preset: 3' at the top",
     "evaluate_splat.holdout": "is no option any more; remove it: the photos that judge are those that",
+    "train_image": "is no option any more; remove it: the image follows from the device",
+    "compress_splat.spz_sh1_bits": "is no option any more; remove it: more bits are taken where",
     "check_codecs.holdout": "is no option any more; remove it: the photos that judge are those that",
 }
 
