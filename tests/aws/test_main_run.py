@@ -32,7 +32,7 @@ scenes: scenes.tsv
 preset: draft
 device: cpu  # the GPU machines of the small AWS have no GPU, and a job that should have one fails without
 import_photos: {{max_side: 800}}
-train_splat: {{steps: {STEPS}, resolution: 160, cap: 3000, early_stop: false, checkpoint_every: 0.3}}
+train_splat: {{steps: {STEPS}, resolution: 160, max_gaussians: 3000, early_stop: false, checkpoint_every: .3}}
 render_tour: {{width: 160, fps: 4}}
 """
 

@@ -70,7 +70,9 @@ def main() -> None:
     for count in COUNTS:
         with tempfile.TemporaryDirectory() as folder:
             scene = make_scene(Path(folder) / "scene.zip", count, SIZE, VIEWS)
-            options = TrainOptions(steps=100_000, cap=count, sh_degree=2, resolution=0, holdout=0)
+            options = TrainOptions(
+                steps=100_000, max_gaussians=count, sh_degree=2, resolution=0, test_every=0
+            )
             trainer = Trainer(scene, resolve(options, "cpu"))
             trainer.step = 50_000  # past the coarse part, every band in use, densification on
             steps = timed(trainer.advance, args.seconds)
@@ -107,7 +109,7 @@ def curve(scene_path: Path, threads: int) -> dict[str, Any]:
 
     options = TrainOptions(early_stop=False)
     scene = load_scene(scene_path, resolution_for(options, "cpu"))
-    split = split_scene(scene, options.holdout)
+    split = split_scene(scene, options.test_every)
     judges = Views(scene, split.judged, True, split)
     settings = resolve(options, "cpu", Capture.of(scene.sizes[split.trained]))
     rows, per_step = [], 0.0

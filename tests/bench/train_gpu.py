@@ -48,14 +48,14 @@ from scripts.lib.train.parameters import export
 from scripts.lib.train.views import load_stacks
 
 Run = tuple[Gaussians, dict[str, Any]]
-HOLDOUT = 8
+TEST_EVERY = 8
 REFERENCE_STEPS = 30_000
 CURVE_EVERY = 5000  # steps between the reference's held-out figures
 
 
 def compared(scene: Scene, gaussians: Gaussians) -> Iterator[tuple[Picture, Picture]]:
     """Render and photo of each held-out photo at the scene's full size."""
-    split = split_scene(scene, HOLDOUT)
+    split = split_scene(scene, TEST_EVERY)
     views = Views(scene, split.judged, held_out=True, split=split)
     renders = render_views(gaussians, views, "cuda")
     for index, render in zip(views.indices, renders, strict=True):
@@ -69,10 +69,10 @@ def reference(scene: Scene, steps: int, seed: int) -> Run:
     device = torch.device("cuda")
     torch.manual_seed(seed)
     frame = frame_of(scene)  # of radius 1, so gsplat's scene_scale is 1
-    stacks = load_stacks(scene, frame, split_scene(scene, HOLDOUT).trained, device)
+    stacks = load_stacks(scene, frame, split_scene(scene, TEST_EVERY).trained, device)
     views = [stack.one(row) for stack in stacks for row in range(len(stack))]
     start = initial_tensors(
-        scene, frame, cap=10**9, sh_degree=3, seed=seed, device=device, start_share=0.0
+        scene, frame, max_gaussians=10**9, sh_degree=3, seed=seed, device=device, start_share=0.0
     )
     start["sh0"], start["shN"] = start["sh"][:, :1].clone(), start.pop("sh")[:, 1:].clone()
     params = {name: torch.nn.Parameter(value) for name, value in start.items()}
@@ -239,15 +239,15 @@ def main() -> None:
 def warm_up(scene: Scene, with_reference: bool) -> None:
     """Compile and load every kernel, off the clock."""
     settings = _settings(scene, "standard", 0)
-    ours(scene, dataclasses.replace(settings, steps=40, cap=20_000, early_stop=False))
+    ours(scene, dataclasses.replace(settings, steps=40, max_gaussians=20_000, early_stop=False))
     if with_reference:
         reference(scene, 40, 0)
 
 
 def _settings(scene: Scene, preset: str, seed: int) -> Settings:
-    options = TrainOptions(preset=cast(PresetName, preset), holdout=HOLDOUT, seed=seed)
+    options = TrainOptions(preset=cast(PresetName, preset), test_every=TEST_EVERY, seed=seed)
     sizes = scene.at_most(resolution_for(options, "cuda")).sizes
-    return resolve(options, "cuda", Capture.of(sizes[split_scene(scene, HOLDOUT).trained]))
+    return resolve(options, "cuda", Capture.of(sizes[split_scene(scene, TEST_EVERY).trained]))
 
 
 def _run(scene: Scene, recipe: str, seed: int, changes: dict[str, Any]) -> Callable[[], Run]:

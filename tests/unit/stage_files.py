@@ -94,7 +94,7 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
             "peak_memory_mb": 812,
             "seed": 7,
             "resumed_from": None,
-            "options": {"steps": 1000, "cap": 30000, "origin": [48.123456, 11.654321]},
+            "options": {"steps": 1000, "max_gaussians": 30000, "origin": [48.123456, 11.654321]},
             "curve": [
                 {"step": s, "seconds": s / 26, "psnr": 27.9 - 9 * np.exp(-s / 200)}
                 for s in range(100, 1001, 100)

@@ -135,7 +135,7 @@ def make_bundle(folder: Path, gaussians: Gaussians | None = None) -> Path:
     visit = replace(visit, name=VIEW.name, position=position, target=target, fov=VIEW.fov)
     write_ply(folder / "splat.ply", gaussians)
     (folder / "splat.sog").write_bytes(sog.encode(gaussians).data)
-    encoding = compress.Encoding.of(compress.CompressOptions(stream_from=1))
+    encoding = compress.Encoding.of(compress.CompressOptions(stream_min_gaussians=1))
     compress.write_lod(folder / "lod.zip", gaussians, encoding)
     Image.new("RGB", (1200, 630), (70, 90, 80)).save(folder / "poster.jpg")
     stages: dict[str, Any] = {

@@ -73,8 +73,8 @@ def _memory_sentence(error: BaseException) -> str:
     """What to do when memory did not suffice."""
     if type(error).__name__ == "OutOfMemoryError":
         return (
-            "out of GPU memory; close what else uses the GPU, set train_splat.cap or train_splat.resolution"
-            " lower, or set device: cpu"
+            "out of GPU memory; close what else uses the GPU, set train_splat.max_gaussians or"
+            " train_splat.resolution lower, or set device: cpu"
         )
     text = " ".join(str(error).split())
     return (

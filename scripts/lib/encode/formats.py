@@ -45,7 +45,7 @@ class CompressOptions(Options):
     mobile_loss_db: float = option(
         0.6, "The same for the file that phones load.", 0, 100, unit="dB"
     )
-    stream_from: int = option(
+    stream_min_gaussians: int = option(
         300_000,
         """Gaussians from which site.zip also carries the splat in levels of detail, which a page streams; 0
         never.""",
@@ -61,14 +61,14 @@ class Encoding:
     palette: int  # entries of a SOG's palette of harmonics; 0: the power of two below the count
     seed: int  # of that palette
     spz_version: int
-    stream_from: int  # Gaussians from which there are levels of detail; 0: never
+    stream_min_gaussians: int  # Gaussians from which there are levels of detail; 0: never
     # Bits of SPZ's harmonics of degree 1, and above it: those of the format's reference encoder.
     sh_bits: tuple[int, int] = (5, 4)
 
     @classmethod
     def of(cls, options: CompressOptions) -> Encoding:
         """What the options say."""
-        return cls(options.palette, options.seed, options.spz_version, options.stream_from)
+        return cls(options.palette, options.seed, options.spz_version, options.stream_min_gaussians)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def sog_options(encoding: Encoding, rounding: int = 0) -> sog.SogOptions:
 
 def write_lod(path: Path, gaussians: Gaussians, encoding: Encoding, rounding: int = 0) -> Levels:
     """The streamed form as a stored zip, empty for a scene too small to need one; returns its size."""
-    wanted = encoding.stream_from and len(gaussians) >= encoding.stream_from
+    wanted = encoding.stream_min_gaussians and len(gaussians) >= encoding.stream_min_gaussians
     count = 0
     with writing_zip(path) as archive:
         for name, data in lod.files(gaussians, sog_options(encoding, rounding)) if wanted else ():

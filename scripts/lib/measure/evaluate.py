@@ -21,7 +21,9 @@ from scripts.lib.scene.split import Split, recorded, split_in_two
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.train.note import TrainingNote, read_note
 
-ELSEWHERE = TrainingNote(resolution=480, holdout=8)  # of a splat that says nothing of its training
+ELSEWHERE = TrainingNote(
+    resolution=480, test_every=8
+)  # of a splat that says nothing of its training
 PERFECT = 100.0  # dB for equal images: JSON knows no infinity
 MOST_SEEN = 8  # training photos to measure on when no others were kept
 ERROR_GAIN = 4.0  # an error of a quarter of the range is white in the error map
@@ -71,7 +73,7 @@ def choose_views(ply: Path, scene: Path, purpose: Purpose) -> Views:
     if note.split is not None:
         split = recorded(note.split, loaded.names, str(scene))
     else:
-        split = split_in_two(loaded, note.holdout, note.held_out)
+        split = split_in_two(loaded, note.test_every, note.test_photos)
     indices = split.judged if purpose is Purpose.JUDGE else split.steering
     if indices and found:
         return Views(loaded, indices, True, split)

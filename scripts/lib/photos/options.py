@@ -54,7 +54,7 @@ class ImportOptions(Options):
         """Keep EXIF (position, serial numbers) inside the archived photos; photos.json has what the stages
         need.""",
     )
-    video_frames: int = option(200, "Frames taken from one video at most.", 3, 10_000)
+    video_max_frames: int = option(200, "Frames taken from one video at most.", 3, 10_000)
     video_per_second: float = option(
         3.0,
         "The sharpest frame of every such part of a second is a candidate.",
@@ -68,7 +68,7 @@ class ImportOptions(Options):
         0,
         0.5,
     )
-    video_least: int = option(
+    video_min_frames: int = option(
         60,
         """Where a video gives fewer frames than this, the camera moved slowly: less than video_motion is
         enough then, down to 1 %, or to 0.2 % where near things move against far ones.""",

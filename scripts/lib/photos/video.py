@@ -110,7 +110,7 @@ def choose_frames(
 
     The sharpest frame of every 1 / `video_per_second` seconds is a candidate; one is taken when the
     picture moved `video_motion` of its width since those taken before, or less where that would give
-    fewer than `video_least`. When more than `video_frames` are taken, they are thinned evenly. The
+    fewer than `video_min_frames`. When more than `video_max_frames` are taken, they are thinned evenly. The
     pictures are upright, whole (deinterlaced), of square pixels, without black bars, and in sRGB.
     `threads` (0: one for each core) decode within the memory of `room`. Raises RejectedError when nothing
     can be decoded.
@@ -169,17 +169,17 @@ def _take(
     taken.greys.append(candidate.grey)
     taken.turn = quarter_turns(candidate.picture)
     # A long film would fill the disk: twice as many as are wanted stay until its end is known.
-    if len(taken.frames) > 4 * options.video_frames:
-        taken.keep(thin([frame.way for frame in taken.frames], 2 * options.video_frames))
+    if len(taken.frames) > 4 * options.video_max_frames:
+        taken.keep(thin([frame.way for frame in taken.frames], 2 * options.video_max_frames))
 
 
 def _select(taken: _Taken, options: ImportOptions) -> None:
     """Of what was written only the frames that are chosen, without black bars."""
     assert taken.brightest is not None
     box = picture_box(taken.brightest)
-    least = min(options.video_least, options.video_frames)
+    least = min(options.video_min_frames, options.video_max_frames)
     taken.keep(choose(taken.greys, box, options.video_motion, least))
-    taken.keep(thin([frame.way for frame in taken.frames], options.video_frames))
+    taken.keep(thin([frame.way for frame in taken.frames], options.video_max_frames))
     height, width = taken.brightest.shape
     if box == (0, 0, width, height):
         return

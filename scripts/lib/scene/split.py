@@ -133,7 +133,9 @@ def split_in_two(scene: Scene, every: int, chosen: Sequence[str] = ()) -> Split:
     near = set(_repeating(scene, judged, others))
     trained = [index for index in others if index not in near]
     if not trained:
-        raise UserError(f"{scene.path} leaves no photo to train on; set holdout to 0")
+        raise UserError(
+            f"{scene.path} leaves no photo to train on; set train_splat.test_every to 0"
+        )
     return Split(trained, list(judged), judged, sorted(near))
 
 
@@ -156,7 +158,7 @@ def _place(names: Sequence[str], wanted: str) -> int:
     close = difflib.get_close_matches(wanted, names, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"the first is called {names[0]!r}"
     raise UserError(
-        f"held_out names {wanted!r}, which"
+        f"train_splat.test_photos names {wanted!r}, which"
         f" {'fits several photos' if found else 'is no photo of this scene'}; {hint}"
     )
 

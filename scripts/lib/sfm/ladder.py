@@ -94,14 +94,14 @@ def climbing(
 def _attempts(database: Path, climb: Climb) -> list[Attempt]:
     mappers = mapper_order(climb.options, len(climb.photos))
     attempts = [_attempt("as matched", mappers[0], database, climb)]
-    if climb.options.ladder and not _enough(attempts, climb):
+    if climb.options.retries and not _enough(attempts, climb):
         wider = _wider_pairs(database, attempts[-1], climb)
         if wider is not None:
             attempts.append(_attempt("wider pairs", mappers[0], wider, climb))
     for mapper in mappers[1:]:
         if not _enough(attempts, climb):
             attempts.append(_attempt("other mapper", mapper, attempts[-1].database, climb))
-    if climb.options.ladder and not _enough(attempts, climb):
+    if climb.options.retries and not _enough(attempts, climb):
         richer = _more_features(_best(attempts), climb)
         for mapper in mappers:
             if richer is not None and not _enough(attempts, climb):

@@ -90,7 +90,7 @@ def mapper_order(options: MapOptions, photos: int) -> list[str]:
     if options.mapper != "auto":
         return [options.mapper]
     order = ["incremental", "global"]
-    return order[::-1] if photos >= options.global_from else order
+    return order[::-1] if photos >= options.global_mapper_min_photos else order
 
 
 def run_mapper(

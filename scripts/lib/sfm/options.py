@@ -112,7 +112,7 @@ class MapOptions(Options):
     )
     # Up to 400 photos the incremental one, tuned as above, took a half to a quarter of the global one's time
     # for equal errors (tests/bench/NOTES.md).
-    global_from: int = option(
+    global_mapper_min_photos: int = option(
         1000,
         """Photos from which auto takes the global mapper first; below, the incremental one, which was
         faster in every measurement up to 400 photos.""",
@@ -120,9 +120,9 @@ class MapOptions(Options):
         1_000_000,
     )
     retry_below: float = option(
-        0.9, "Share of photos registered under which the ladder's next rung is tried.", 0, 1
+        0.9, "Share of photos registered under which mapping is tried again in another way.", 0, 1
     )
-    ladder: bool = option(
+    retries: bool = option(
         True,
         """When too few photos are registered, compare more pairs, try the other mapper, and find more
         features; false tries the other mapper only.""",

@@ -14,8 +14,8 @@ from scripts.lib.scene.scene import Scene
 from scripts.lib.splat.gaussians import SH_C0, SH_COEFFICIENTS
 
 Float = npt.NDArray[np.float64]
-# A run starts with this share of its cap, by jittered copies where structure from motion found fewer
-# points: Gaussians that are there from the first step end better than late ones.
+# A run starts with this share of its most Gaussians, by jittered copies where structure from motion found
+# fewer points: Gaussians that are there from the first step end better than late ones.
 START_SHARE = 0.9
 OPACITY = 0.1
 # Copies lie about their point by the scene's size over the cube root of its points. Where that is more than
@@ -118,16 +118,16 @@ def initial_tensors(
     scene: Scene,
     frame: Frame,
     *,
-    cap: int,
+    max_gaussians: int,
     sh_degree: int,
     seed: int,
     device: torch.device,
     start_share: float = START_SHARE,
 ) -> dict[str, Tensor]:
-    """Raw parameter tensors by name, at most `cap` rows and at least `start_share` of it, in `frame`."""
+    """Raw parameter tensors by name in `frame`: up to `max_gaussians` rows, at least `start_share` of it."""
     points, colours = frame.points(scene.points), scene.colours / 255.0
-    points, colours = _at_most(cap, points, colours, seed)
-    points, colours = topped_up(points, colours, round(cap * start_share), seed)
+    points, colours = _at_most(max_gaussians, points, colours, seed)
+    points, colours = topped_up(points, colours, round(max_gaussians * start_share), seed)
     width = _spacing(points)
     # Duplicated points must not become infinitely thin, nor a lone one cover the view.
     width = np.clip(width, 1e-5, np.quantile(width, 0.99) + 1e-5)

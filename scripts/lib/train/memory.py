@@ -26,9 +26,9 @@ class Need:
     """Sizes of a run: Gaussians, numbers of harmonics each (K x 3), photos a step, bytes of all photos, and
     pixels of the largest."""
 
-    cap: int
+    max_gaussians: int
     harmonics: int
-    photos_per_step: int
+    batch_size: int
     photo_bytes: int
     pixels: int
 
@@ -49,7 +49,7 @@ class Place(enum.Enum):
 class Fit:
     """What fits: Gaussians, photos rendered together, and where the photos lie."""
 
-    cap: int
+    max_gaussians: int
     at_once: int
     place: Place
 
@@ -62,22 +62,22 @@ def fit(need: Need, free: int, free_beside: int = 0) -> Fit:
     """
     room = int(free * SHARE)
     # Small photos are rendered together, or the GPU waits for launches; large ones keep it busy.
-    most = need.photos_per_step if need.pixels <= LARGE else min(need.photos_per_step, 2)
+    most = need.batch_size if need.pixels <= LARGE else min(need.batch_size, 2)
     elsewhere = Place.MEMORY if need.photo_bytes <= SHARE * free_beside else Place.STREAM
     for place in (Place.DEVICE, elsewhere):
         for at_once in range(most, 0, -1):
             fixed = need.pixels * (PER_PIXEL + PER_PAIR * at_once)
             fixed += need.photo_bytes if place is Place.DEVICE else 0
-            if fixed + need.cap * need.gaussian_bytes(at_once) <= room:
-                return Fit(need.cap, at_once, place)
+            if fixed + need.max_gaussians * need.gaussian_bytes(at_once) <= room:
+                return Fit(need.max_gaussians, at_once, place)
     fixed = need.pixels * (PER_PIXEL + PER_PAIR)
-    cap = (room - fixed) // need.gaussian_bytes(1)
-    if cap < FEWEST:
+    max_gaussians = (room - fixed) // need.gaussian_bytes(1)
+    if max_gaussians < FEWEST:
         raise UserError(
             f"{free / 2**30:.1f} GB of memory are free on the device, too little for photos of"
             f" {need.pixels / 1e6:.1f} megapixels; free some, or set train_splat.resolution lower"
         )
-    return Fit(cap, 1, elsewhere)
+    return Fit(max_gaussians, 1, elsewhere)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -10,6 +10,8 @@ from scripts.lib.contracts.record import from_json
 from scripts.lib.contracts.split import SplitRecord
 
 TAG = "splatmake "
+# Names that splats of earlier versions have in their headers.
+FORMER = {"holdout": "test_every", "held_out": "test_photos"}
 LONGEST = 1 << 20  # bytes of a header line: many photos make a long one
 
 
@@ -21,8 +23,8 @@ class TrainingNote:
     and the factors that training found for the focal lengths of the scene's lenses (none: as they are)."""
 
     resolution: int
-    holdout: int
-    held_out: tuple[str, ...] = ()
+    test_every: int
+    test_photos: tuple[str, ...] = ()
     sky_from: float | None = None
     split: SplitRecord | None = None
     focal_scales: tuple[float, ...] = ()
@@ -40,10 +42,11 @@ def read_note(ply: Path) -> TrainingNote | None:
     with open(ply, "rb") as handle:
         for line in iter(lambda: handle.readline(LONGEST), b""):
             if line.startswith(start):
-                values = json.loads(line[len(start) :])
+                words = json.loads(line[len(start) :])
+                values = {FORMER.get(name, name): value for name, value in words.items()}
                 # A later version may say more, which this one need not know.
                 known = {f.name: values[f.name] for f in fields(TrainingNote) if f.name in values}
-                lists = ("held_out", "focal_scales")
+                lists = ("test_photos", "focal_scales")
                 known |= {name: tuple(known.get(name, ())) for name in lists}
                 if known.get("split"):
                     known["split"] = from_json(SplitRecord, known["split"])

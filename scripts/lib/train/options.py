@@ -24,7 +24,7 @@ class TrainOptions(Options):
 
     preset: PresetName = option("standard", 'Sizes for every "auto" below.', shared=True)
     steps: Auto = option("auto", "Optimiser steps.", 1, 1_000_000)
-    cap: Auto = option("auto", "Gaussians at most.", 1, 20_000_000)
+    max_gaussians: Auto = option("auto", "Gaussians at most.", 1, 20_000_000)
     sh_degree: Auto = option(
         "auto",
         "Degree of the spherical harmonics, for colour that changes with the view.",
@@ -38,7 +38,7 @@ class TrainOptions(Options):
         65_500,
         unit="pixels",
     )
-    photos_per_step: Auto = option("auto", "Photos rendered in each step.", 1, 64)
+    batch_size: Auto = option("auto", "Photos rendered in each step.", 1, 64)
     antialiased: bool = option(
         False,
         """Dim every footprint by what the renderer's blur of 0.3 pixels added (Mip-Splatting). The PLY says
@@ -67,7 +67,7 @@ class TrainOptions(Options):
         there is none.""",
     )
     ssim_weight: float = option(0.2, "Share of 1 - SSIM in the loss; the rest is L1.", 0, 1)
-    holdout: int = option(
+    test_every: int = option(
         8,
         """Every n-th photo by sorted name judges the result and is not trained on, 0 trains on all. Photos
         that nearly repeat one of these are left out of training too. From 32 photos on, one in 16 is kept
@@ -76,7 +76,9 @@ class TrainOptions(Options):
         0,
         10_000,
     )
-    held_out: str = option("", "Photos that judge instead, by name, separated by commas.")
+    test_photos: str = option(
+        "", "Photos that judge instead of every n-th, by name, separated by commas."
+    )
     early_stop: bool = option(
         True, "Stop in the second half of training once the steering photos gain no more."
     )
@@ -108,7 +110,7 @@ class Common:
 
     sh_degree: int
     resolution: int
-    photos_per_step: int
+    batch_size: int
     learning_rate: float  # factor on the learning rates: short runs on few Gaussians take more
     means_rate: float  # the same for the means, which must come as far in fewer steps
     coarse: float  # share of the steps, from the first, trained at half resolution
@@ -118,25 +120,27 @@ class Common:
 class Preset(Common):
     """How much work a preset means on a device, for any capture.
 
-    visits: how often each photo is seen, within `views`, the fewest and the most photos seen in all; cap:
-    Gaussians for 100 megapixels, growing with their square root within `caps`.
+    visits: how often each photo is seen, within `views`, the fewest and the most photos seen in all.
+    max_gaussians: for 100 megapixels, growing with their square root within `max_gaussians_bounds`.
     """
 
     visits: float
     views: tuple[int, int]
-    cap: int
-    caps: tuple[int, int]
+    max_gaussians: int
+    max_gaussians_bounds: tuple[int, int]
 
     def steps_for(self, capture: Capture) -> int:
         """Optimiser steps."""
         fewest, most = self.views
         views = min(max(self.visits * capture.photos, fewest), most)
-        return max(1, round(views / self.photos_per_step))
+        return max(1, round(views / self.batch_size))
 
-    def cap_for(self, capture: Capture) -> int:
+    def max_gaussians_for(self, capture: Capture) -> int:
         """Gaussians at most: detail grows with what the photos show, less what they show again."""
-        fewest, most = self.caps
-        return min(max(round(self.cap * math.sqrt(capture.megapixels / 100)), fewest), most)
+        fewest, most = self.max_gaussians_bounds
+        return min(
+            max(round(self.max_gaussians * math.sqrt(capture.megapixels / 100)), fewest), most
+        )
 
 
 # Without a GPU a step costs by pixels and by Gaussians, so both are small.
@@ -173,7 +177,7 @@ class Settings(Common):
     """Every number of one run, nothing left to choose: options after the capture was looked at."""
 
     steps: int
-    cap: int
+    max_gaussians: int
     drop: float  # share of the Gaussians left out of each step at the end; none at the start
     device: str
     antialiased: bool
@@ -182,8 +186,8 @@ class Settings(Common):
     refine_focal: bool
     sky: bool
     ssim_weight: float
-    holdout: int
-    held_out: tuple[str, ...]
+    test_every: int
+    test_photos: tuple[str, ...]
     early_stop: bool
     seed: int
 
@@ -205,15 +209,15 @@ def resolution_for(options: TrainOptions, device: str) -> int:
 def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> Settings:
     """Fill every "auto" for `device` ("cpu" or "cuda") and what is to be trained on."""
     preset = preset_for(options, device)
-    photos = _number(options.photos_per_step, preset.photos_per_step)
-    preset = dataclasses.replace(preset, photos_per_step=photos)
+    photos = _number(options.batch_size, preset.batch_size)
+    preset = dataclasses.replace(preset, batch_size=photos)
     return Settings(
         steps=_number(options.steps, preset.steps_for(capture)),
-        cap=_number(options.cap, preset.cap_for(capture)),
+        max_gaussians=_number(options.max_gaussians, preset.max_gaussians_for(capture)),
         drop=drop_for(capture),
         sh_degree=_number(options.sh_degree, preset.sh_degree),
         resolution=resolution_for(options, device),
-        photos_per_step=photos,
+        batch_size=photos,
         learning_rate=preset.learning_rate,
         means_rate=preset.means_rate,
         coarse=preset.coarse,
@@ -224,8 +228,8 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         refine_focal=options.refine_focal,
         sky=options.sky,
         ssim_weight=options.ssim_weight,
-        holdout=options.holdout,
-        held_out=chosen_names(options.held_out),
+        test_every=options.test_every,
+        test_photos=chosen_names(options.test_photos),
         early_stop=options.early_stop,
         seed=options.seed,
     )

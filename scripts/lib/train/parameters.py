@@ -1,4 +1,4 @@
-"""The trained tensors with their Adam moments, in buffers that hold the cap from the start."""
+"""The trained tensors with their Adam moments, in buffers that hold max_gaussians rows from the start."""
 
 from __future__ import annotations
 

@@ -42,15 +42,15 @@ def run(
     """
     options = parse_options(TrainOptions, options_text)
     scene = load_scene(scene_path, resolution_for(options, device.type))
-    names = chosen_names(options.held_out)
-    split = split_scene(scene, options.holdout, names)
+    names = chosen_names(options.test_photos)
+    split = split_scene(scene, options.test_every, names)
     trained = split.trained
     # Those that steer are counted as trained on: a few photos less are no reason to work less.
     capture = sorted({*trained, *split.steering} - {*split.judged})
     settings = resolve(options, device.type, Capture.of(scene.sizes[capture]))
     say(
         f"Training on {len(trained)} of {len(scene)} photos, {device.type}: {settings.steps} steps, at most"
-        f" {settings.cap} Gaussians, long side {int(scene.sizes.max())} px"
+        f" {settings.max_gaussians} Gaussians, long side {int(scene.sizes.max())} px"
     )
     store = Checkpoints(checkpoints, run_key(scene_path, as_dict(settings)))
     with store:
@@ -62,8 +62,8 @@ def run(
         )
     note = TrainingNote(
         int(scene.sizes.max()),
-        settings.holdout,
-        settings.held_out,
+        settings.test_every,
+        settings.test_photos,
         outcome.metrics.sky_from,
         split.record(scene.names),
         outcome.metrics.cameras.focal_scales if outcome.metrics.cameras else (),

@@ -28,9 +28,9 @@ def needs(scene: Scene, trained: Sequence[int], settings: Settings) -> Need:
     """How large the run is that `settings` ask for; `trained` are the photos trained on."""
     areas = scene.sizes.prod(axis=1)
     return Need(
-        cap=settings.cap,
+        max_gaussians=settings.max_gaussians,
         harmonics=3 * (1 + SH_COEFFICIENTS[settings.sh_degree]),
-        photos_per_step=settings.photos_per_step,
+        batch_size=settings.batch_size,
         photo_bytes=int(3.75 * areas[trained].sum()),  # 0.75 for halved ones
         pixels=int(areas.max()),
     )
@@ -41,8 +41,10 @@ def fit_machine(need: Need, device: torch.device) -> tuple[Fit, list[str]]:
     beside = free_bytes(torch.device("cpu")) if device.type != "cpu" else 0
     fits = fit(need, free_bytes(device), beside)
     sentences = []
-    if fits.cap < need.cap:
-        sentences.append(f"{need.cap} Gaussians do not fit into memory, at most {fits.cap} do")
+    if fits.max_gaussians < need.max_gaussians:
+        sentences.append(
+            f"{need.max_gaussians} Gaussians do not fit into memory, at most {fits.max_gaussians} do"
+        )
     if fits.place is not Place.DEVICE:
         sentences.append(f"The photos do not fit beside the Gaussians: {PLACES[fits.place]}")
     return fits, sentences
@@ -53,24 +55,24 @@ def start_tensors(
     frame: Frame,
     views: Sequence[SkyView],
     clearing: Clearing | None,
-    cap: int,
+    max_gaussians: int,
     settings: Settings,
     device: torch.device,
 ) -> tuple[dict[str, torch.Tensor], Clearing | None]:
     """The Gaussians to begin with, those of the sky in `views` last; `clearing`, or None without such."""
     sky: dict[str, torch.Tensor] = {}
     if clearing:
-        sky = sky_tensors(views, clearing.away, cap, settings.sh_degree, device)
+        sky = sky_tensors(views, clearing.away, max_gaussians, settings.sh_degree, device)
         count = len(sky["means"])
         if count:
             say(f"{len(views)} photos show sky: {count} Gaussians far behind stand for it")
         else:
-            say(f"{len(views)} photos show sky, which {cap} Gaussians are too few for")
+            say(f"{len(views)} photos show sky, which {max_gaussians} Gaussians are too few for")
             clearing, sky = None, {}
     start = initial_tensors(
         scene,
         frame,
-        cap=cap - (len(sky["means"]) if sky else 0),
+        max_gaussians=max_gaussians - (len(sky["means"]) if sky else 0),
         sh_degree=settings.sh_degree,
         seed=settings.seed,
         device=device,

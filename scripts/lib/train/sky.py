@@ -20,7 +20,7 @@ from scripts.lib.train.initialise import Frame, raw_tensors
 
 FAR = 20.0  # times the cameras' or the points' reach, whichever is farther
 REACH = 0.9  # quantile of the points' distances
-SHARE = 0.05  # of the cap at most
+SHARE = 0.05  # of max_gaussians, at most
 WIDTH = 0.6  # of the spacing between two
 OPACITY = 0.9
 VOTES = 2  # photos that see a Gaussian before the sky
@@ -35,10 +35,10 @@ def distance(scene: Scene, frame: Frame) -> float:
 
 
 def sky_tensors(
-    views: Sequence[SkyView], away: float, cap: int, sh_degree: int, device: torch.device
+    views: Sequence[SkyView], away: float, max_gaussians: int, sh_degree: int, device: torch.device
 ) -> dict[str, Tensor]:
-    """Raw parameters, at most SHARE of `cap` rows, of Gaussians at the distance `away` that show the sky."""
-    directions, colours, spacing = sky_directions(views, int(SHARE * cap))
+    """Raw parameters of Gaussians at a distance `away` that show the sky, up to SHARE of `max_gaussians`."""
+    directions, colours, spacing = sky_directions(views, int(SHARE * max_gaussians))
     width = np.full(len(directions), WIDTH * spacing * away)
     return raw_tensors(directions * away, colours, width, OPACITY, sh_degree, device)
 

@@ -56,20 +56,20 @@ class Trainer:
         self.scene, self.settings = scene, settings
         self.device = torch.device(settings.device)
         self.frame = frame_of(scene)
-        self.split = split_scene(scene, settings.holdout, settings.held_out)
+        self.split = split_scene(scene, settings.test_every, settings.test_photos)
         trained = self.split.trained
         self.adapted: list[str] = []
         need = needs(scene, trained, settings)
         fits, sentences = fit_machine(need, self.device)
         self._adapt(*sentences)
-        self.cap = fits.cap
+        self.max_gaussians = fits.max_gaussians
         self.photos = Photos(
             scene,
             self.frame,
             self.split,
             self.device,
             fits.place,
-            batch=settings.photos_per_step,
+            batch=settings.batch_size,
             seed=settings.seed,
             coarse=settings.coarse > 0,
         )
@@ -80,9 +80,9 @@ class Trainer:
             Clearing(sky, self.frame, distance(scene, self.frame), self.device) if sky else None
         )
         start, self.clearing = start_tensors(
-            scene, self.frame, sky, self.clearing, self.cap, settings, self.device
+            scene, self.frame, sky, self.clearing, self.max_gaussians, settings, self.device
         )
-        self.parameters = Parameters(start, self.cap)
+        self.parameters = Parameters(start, self.max_gaussians)
         self.position_gradients = torch.zeros(len(self.parameters), device=self.device)
         self.adjust, sentences = adjustments(scene, self.frame, trained, settings, self.device)
         self._adapt(*sentences)
@@ -112,7 +112,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "curve": self.curve,
-            "cap": self.cap,
+            "max_gaussians": self.max_gaussians,
             "adapted": self.adapted,
             "parameters": self.parameters.state(),
             "position_gradients": self.position_gradients.cpu(),
@@ -126,8 +126,8 @@ class Trainer:
         """Continue exactly where `state()` was taken."""
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
         self.adapted = list(dict.fromkeys([*state["adapted"], *self.adapted]))
-        self.cap = min(self.cap, state["cap"])
-        self.parameters = Parameters.restored(state["parameters"], self.cap, self.device)
+        self.max_gaussians = min(self.max_gaussians, state["max_gaussians"])
+        self.parameters = Parameters.restored(state["parameters"], self.max_gaussians, self.device)
         self.position_gradients = state["position_gradients"].to(self.device)
         self.generator.set_state(state["generator"])
         if self.adjust.exposures:
@@ -179,8 +179,8 @@ class Trainer:
         except torch.cuda.OutOfMemoryError:
             grown = False
         if not grown:
-            self.cap = len(self.parameters)
-            self._adapt(f"Out of memory at {self.cap} Gaussians: no more are made")
+            self.max_gaussians = len(self.parameters)
+            self._adapt(f"Out of memory at {self.max_gaussians} Gaussians: no more are made")
 
     def _optimised(self, views: Stack, plan: StepPlan) -> torch.Tensor | None:
         """One step, with fewer Gaussians where memory runs out; None when it ran out half way.
@@ -204,18 +204,18 @@ class Trainer:
         Raises UserError when that leaves too few.
         """
         p = self.parameters
-        self.cap = len(p) * 3 // 4
-        if self.cap < FEWEST:
+        self.max_gaussians = len(p) * 3 // 4
+        if self.max_gaussians < FEWEST:
             raise UserError(
                 f"the GPU has no memory left for {len(p)} Gaussians and one photo; free some, or set"
                 " train_splat.resolution lower"
             )
         torch.cuda.empty_cache()
-        kept = torch.argsort(p["opacities"], descending=True)[: self.cap].sort().values
+        kept = torch.argsort(p["opacities"], descending=True)[: self.max_gaussians].sort().values
         self.parameters = p.taken(kept)
         self.position_gradients = self.position_gradients[kept].clone()
         torch.cuda.empty_cache()
-        self._adapt(f"Out of memory at {len(p)} Gaussians: going on with {self.cap}")
+        self._adapt(f"Out of memory at {len(p)} Gaussians: going on with {self.max_gaussians}")
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The raw parameters by name."""
@@ -257,7 +257,7 @@ class Trainer:
         share = self.step / settings.steps
         if 0.03 <= share < GROW_UNTIL and self.step % self._round == 0:
             densify.relocate_dead(p, torch.sigmoid(p["opacities"]), self.generator)
-            target = min(self.cap, int(GROWTH * len(p)) + 1)
+            target = min(self.max_gaussians, int(GROWTH * len(p)) + 1)
             densify.grow(p, target, self.position_gradients.clamp_min(1e-20), self.generator)
             self.position_gradients = torch.zeros(len(p), device=self.device)
 

@@ -6,8 +6,18 @@ from typing import Any
 
 # Once a key of single rules, now one for all, at the top of the configuration and in the sheet.
 FOR_ALL_RULES = ("seed", "device", "preset")
-RENAMED: dict[str, str] = {}
-JUDGES = "the photos that judge are those that train_splat.holdout or train_splat.held_out kept from training"
+RENAMED = {
+    "train_splat.cap": "train_splat.max_gaussians",
+    "train_splat.photos_per_step": "train_splat.batch_size",
+    "train_splat.holdout": "train_splat.test_every",
+    "train_splat.held_out": "train_splat.test_photos",
+    "map_scene.global_from": "map_scene.global_mapper_min_photos",
+    "map_scene.ladder": "map_scene.retries",
+    "import_photos.video_frames": "import_photos.video_max_frames",
+    "import_photos.video_least": "import_photos.video_min_frames",
+    "compress_splat.stream_from": "compress_splat.stream_min_gaussians",
+}
+JUDGES = "the photos that judge are those of train_splat.test_every or train_splat.test_photos"
 SIZE = "photos are compared at the size that train_splat.resolution chose"
 BITS = "more bits are taken where the usual ones lose too much, see compress_splat.desktop_loss_db"
 REMOVED = {

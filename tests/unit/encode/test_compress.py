@@ -166,7 +166,7 @@ def test_levels_of_detail_hold_the_same_place(
     monkeypatch.setattr(lod, "LEAF", 300)
     monkeypatch.setattr(lod, "PART", 700)
     gaussians = make_gaussians(2000, bands=3)
-    encoding = compress.Encoding.of(compress.CompressOptions(stream_from=2000))
+    encoding = compress.Encoding.of(compress.CompressOptions(stream_min_gaussians=2000))
     compress.write_lod(tmp_path / "lod.zip", gaussians, encoding)
     with zipfile.ZipFile(tmp_path / "lod.zip") as archive:
         archive.extractall(tmp_path / "lod")
@@ -210,7 +210,9 @@ def test_levels_of_detail_are_measured_like_other_formats(
     inputs = ["--ply", str(folder / "splat.ply"), "--scene", str(folder / "undistorted.zip")]
     made = [*inputs, "--spz", str(tmp_path / "x.spz"), "--lod", str(path)]
     made += ["--metrics", str(tmp_path / "compress.json")]
-    compress_splat.main([*made, "--options", '{"stream_from": 100, "desktop_loss_db": 0.4}'])
+    compress_splat.main(
+        [*made, "--options", '{"stream_min_gaussians": 100, "desktop_loss_db": 0.4}']
+    )
     chosen = read_json(tmp_path / "compress.json")["targets"]["stream"]
     assert chosen["within_limit"] and chosen["loss_db"] <= 0.4 and chosen["gaussians"] == 250
     check = [*inputs, "--encoded", str(path), "--metrics", str(tmp_path / "codecs.json")]
@@ -268,7 +270,7 @@ def test_bytes_of_ten_levels_and_more_are_told_apart(
 ) -> None:
     """Level 1 is not level 10: parts are counted by the number before the underscore."""
     monkeypatch.setattr(lod, "MERGES", (1,) * 11)
-    encoding = compress.Encoding.of(compress.CompressOptions(stream_from=1))
+    encoding = compress.Encoding.of(compress.CompressOptions(stream_min_gaussians=1))
     compress.write_lod(tmp_path / "lod.zip", make_gaussians(20), encoding)
     sizes = [level.bytes for level in lod.read(tmp_path / "lod.zip")]
     with zipfile.ZipFile(tmp_path / "lod.zip") as archive:

@@ -127,7 +127,7 @@ def test_a_long_film_never_fills_the_disk(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(video, "frame_picture", counted)
     path = write_video(tmp_path / "v.mp4", pan(45))
-    chosen = choose_frames(path, tmp_path, ImportOptions(video_per_second=30, video_frames=4))
+    chosen = choose_frames(path, tmp_path, ImportOptions(video_per_second=30, video_max_frames=4))
     assert len(seen) == 45 and max(seen) <= 16
     assert len(chosen.frames) == 4 == len(list(tmp_path.glob("*.jpg")))
     assert max(np.diff([frame.number for frame in chosen.frames])) <= 18
@@ -187,7 +187,7 @@ def test_the_sharpest_frame_of_a_window_is_taken(tmp_path: Path) -> None:
 
 def test_a_long_video_is_thinned_evenly(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", pan(45))
-    found = numbers(imported(path, tmp_path, video_per_second=10, video_frames=8))
+    found = numbers(imported(path, tmp_path, video_per_second=10, video_max_frames=8))
     assert len(found) == 8 and found[0] <= 1 and found[-1] >= 43
     assert max(np.diff(found)) <= 2 * min(np.diff(found))
 

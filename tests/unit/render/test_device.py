@@ -55,7 +55,7 @@ STAGES: dict[str, Stage] = {
     "train_splat": (
         train_splat.main,
         (*SCENE, "--ply", "{out}/splat.ply", "--metrics", "{out}/train.json"),
-        {"steps": 3, "cap": 100, "resolution": 0, "sky": False},
+        {"steps": 3, "max_gaussians": 100, "resolution": 0, "sky": False},
     ),
     "evaluate_splat": (
         evaluate_splat.main,

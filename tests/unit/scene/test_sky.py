@@ -35,7 +35,7 @@ from tests.unit.street_scene import (
 )
 
 CPU = torch.device("cpu")
-OPTIONS = {"steps": 120, "cap": 3000, "resolution": 0, "early_stop": False}
+OPTIONS = {"steps": 120, "max_gaussians": 3000, "resolution": 0, "early_stop": False}
 
 
 @pytest.fixture(scope="module")
@@ -225,16 +225,16 @@ def test_a_run_under_the_sky_goes_on_exactly(street: Path) -> None:
         assert torch.equal(whole.parameters[name], second.parameters[name])
 
 
-@pytest.mark.parametrize("cap", [1, 19, 20, 39, 40, 79, 400])
-def test_few_gaussians_show_the_sky_or_leave_it(street: Path, cap: int) -> None:
-    options = TrainOptions(**OPTIONS | {"cap": cap, "steps": 2})
+@pytest.mark.parametrize("most", [1, 19, 20, 39, 40, 79, 400])
+def test_few_gaussians_show_the_sky_or_leave_it(street: Path, most: int) -> None:
+    options = TrainOptions(**OPTIONS | {"max_gaussians": most, "steps": 2})
     trainer = Trainer(load_scene(street), resolve(options, "cpu"))
     away = 0 if trainer.clearing is None else trainer.clearing.away
     far = trainer.parameters["means"].norm(dim=1) > 0.99 * away
     shown = int(far.sum()) if away else 0
-    assert (1 <= shown <= max(1, int(SHARE * cap))) if cap >= 20 else shown == 0
-    assert (trainer.sky_from is not None) == (cap >= 20) and trainer.sky_photos == 7 * (cap >= 20)
-    assert 1 <= len(trainer.parameters) <= cap
+    assert (1 <= shown <= max(1, int(SHARE * most))) if most >= 20 else shown == 0
+    assert (trainer.sky_from is not None) == (most >= 20) and trainer.sky_photos == 7 * (most >= 20)
+    assert 1 <= len(trainer.parameters) <= most
     trainer.advance()
 
 

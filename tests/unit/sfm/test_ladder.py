@@ -60,7 +60,7 @@ def test_more_features_help_when_there_were_too_few(tmp_path: Path) -> None:
 def test_two_rooms_are_refused_as_two_groups(tmp_path: Path) -> None:
     two_rooms(tmp_path / "in", 6, 5)
     with pytest.raises(UserError) as stop:
-        run(tmp_path, ladder=False, mapper="incremental")
+        run(tmp_path, retries=False, mapper="incremental")
     assert "2 groups" in str(stop.value) and "two scenes" in str(stop.value)
     parts = read(tmp_path)["components"]
     assert [part["registered"] for part in parts] == [6, 5]
@@ -72,7 +72,7 @@ def test_force_keeps_the_larger_group_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     two_rooms(tmp_path / "in", 6, 5)
-    report = run(tmp_path, ladder=False, mapper="incremental", force=True)
+    report = run(tmp_path, retries=False, mapper="incremental", force=True)
     assert report["registered"] == 6 and report["verdict"] == "forced"
     assert "2 groups" in capsys.readouterr().out
     assert (tmp_path / "sparse" / "images.bin").exists()
@@ -81,7 +81,7 @@ def test_force_keeps_the_larger_group_and_says_so(
 def test_a_camera_that_only_turned_is_refused(tmp_path: Path) -> None:
     write_room(tmp_path / "in", spin(7, 70.0))
     with pytest.raises(UserError) as stop:
-        run(tmp_path, ladder=False)
+        run(tmp_path, retries=False)
     assert "turn of the camera" in str(stop.value) or "one spot" in str(stop.value)
 
 

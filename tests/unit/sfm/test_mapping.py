@@ -60,7 +60,7 @@ def test_the_same_matches_give_the_same_model(tmp_path: Path) -> None:
 
 
 def test_the_mapper_is_chosen_by_size() -> None:
-    options = MapOptions(global_from=100)
+    options = MapOptions(global_mapper_min_photos=100)
     assert mapper_order(options, 20) == ["incremental", "global"]
     assert mapper_order(options, 100) == ["global", "incremental"]
     assert mapper_order(MapOptions(mapper="global"), 20) == ["global"]

@@ -53,7 +53,13 @@ def shaken(scene: Scene, pixels: float) -> Scene:
 
 
 def settings(**options: object) -> Settings:
-    common = {"steps": 240, "cap": 400, "sh_degree": 1, "resolution": 0, "early_stop": False}
+    common = {
+        "steps": 240,
+        "max_gaussians": 400,
+        "sh_degree": 1,
+        "resolution": 0,
+        "early_stop": False,
+    }
     return resolve(TrainOptions(**common | options), "cpu")  # type: ignore[arg-type]
 
 

@@ -30,7 +30,7 @@ from scripts.train_splat import main
 from tests.conftest import ROOT
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
-OPTIONS = {"steps": 120, "cap": 300, "sh_degree": 1, "checkpoint_every": 0.05}
+OPTIONS = {"steps": 120, "max_gaussians": 300, "sh_degree": 1, "checkpoint_every": 0.05}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_killed_run_ends_with_the_same_bytes(
 
 def test_state_continues_exactly(scene_zip: Path, tmp_path: Path) -> None:
     """Also across the growth of the set and the change to full resolution."""
-    settings = resolve(TrainOptions(steps=60, cap=2500, sh_degree=1), "cpu")
+    settings = resolve(TrainOptions(steps=60, max_gaussians=2500, sh_degree=1), "cpu")
     scene = load_scene(scene_zip)
     store = Checkpoints(tmp_path, "0" * 16)
 

@@ -16,21 +16,30 @@ from scripts.lib.train import loop
 from scripts.lib.train.memory import FEWEST, SHARE, Need, Place, fit, free_bytes
 
 GB = 2**30
-NEED = Need(cap=1_000_000, harmonics=48, photos_per_step=4, photo_bytes=2 * GB, pixels=8_000_000)
+NEED = Need(
+    max_gaussians=1_000_000, harmonics=48, batch_size=4, photo_bytes=2 * GB, pixels=8_000_000
+)
 
 
 def test_a_large_gpu_takes_all() -> None:
     found = fit(NEED, 80 * GB)
-    assert (found.cap, found.at_once, found.place) == (NEED.cap, 2, Place.DEVICE)
+    assert (found.max_gaussians, found.at_once, found.place) == (
+        NEED.max_gaussians,
+        2,
+        Place.DEVICE,
+    )
 
 
 @given(free=st.integers(2 * GB, 20 * GB))
 def test_less_memory_never_takes_more(free: int) -> None:
     more, less = fit(NEED, free + GB // 4), fit(NEED, free)
-    assert (less.place is Place.DEVICE, less.cap) <= (more.place is Place.DEVICE, more.cap)
-    assert 1 <= less.at_once <= 2 and FEWEST <= less.cap <= NEED.cap
+    assert (less.place is Place.DEVICE, less.max_gaussians) <= (
+        more.place is Place.DEVICE,
+        more.max_gaussians,
+    )
+    assert 1 <= less.at_once <= 2 and FEWEST <= less.max_gaussians <= NEED.max_gaussians
     held = NEED.photo_bytes if less.place is Place.DEVICE else 0
-    assert held + less.cap * NEED.gaussian_bytes(less.at_once) <= SHARE * free
+    assert held + less.max_gaussians * NEED.gaussian_bytes(less.at_once) <= SHARE * free
 
 
 def test_photos_go_to_main_memory_or_stay_in_the_zip() -> None:

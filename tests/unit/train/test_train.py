@@ -50,7 +50,7 @@ from tests.unit.splat_scene import (
 )
 
 OFFSET = (1000.0, -500.0, 20.0)  # a georeferenced scene lies far from the origin
-OPTIONS = {"steps": 200, "cap": 600, "sh_degree": 1, "resolution": 0}
+OPTIONS = {"steps": 200, "max_gaussians": 600, "sh_degree": 1, "resolution": 0}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_training_learns_the_scene_and_says_how(scene_zip: Path, tmp_path: Path)
     assert len(gaussians) == metrics["gaussians"] <= 600 and gaussians.sh_degree == 1
     assert np.abs(np.median(gaussians.means, axis=0) - OFFSET).max() < 0.5  # the scene's own frame
     note = read_note(tmp_path / "splat.ply")
-    assert note is not None and (note.resolution, note.holdout) == (64, 8)
+    assert note is not None and (note.resolution, note.test_every) == (64, 8)
     assert not (tmp_path / "checkpoints").exists()
     assert metrics["curve_measured_on"] == "steering" and metrics["split_counts"]["one_set"]
     assert set(provenance.KEYS) <= metrics.keys() and "torch" in metrics["versions"]
@@ -161,13 +161,15 @@ def test_the_work_follows_from_the_capture() -> None:
     small, middle, large = (
         resolve(options, "cuda", Capture(photos, 2.0 * photos)) for photos in (10, 80, 5000)
     )
-    assert small.steps < middle.steps < large.steps and small.cap < middle.cap < large.cap
+    assert small.steps < middle.steps < large.steps
+    assert small.max_gaussians < middle.max_gaussians < large.max_gaussians
     assert small.drop > middle.drop > large.drop >= 0
     preset = PRESETS["standard", "cuda"]
-    assert small.steps * small.photos_per_step == preset.views[0]
-    assert large.steps * large.photos_per_step == preset.views[1] and large.cap == preset.caps[1]
-    one = resolve(TrainOptions(photos_per_step=1), "cuda", Capture(80, 160.0))
-    assert one.steps == middle.photos_per_step * middle.steps
+    assert small.steps * small.batch_size == preset.views[0]
+    assert large.steps * large.batch_size == preset.views[1]
+    assert large.max_gaussians == preset.max_gaussians_bounds[1]
+    one = resolve(TrainOptions(batch_size=1), "cuda", Capture(80, 160.0))
+    assert one.steps == middle.batch_size * middle.steps
 
 
 def test_exposures_are_told_from_colours(tmp_path: Path) -> None:
@@ -211,7 +213,7 @@ def test_cameras_move_back_to_where_they_stood(tmp_path: Path) -> None:
     write_scene(path, make_gaussians(), make_views())
     scene = load_scene(path, 0)
     turned = unsteady(scene.world_to_camera)
-    options = {"refine_poses": True, "holdout": 0, "early_stop": False, "steps": 600}
+    options = {"refine_poses": True, "test_every": 0, "early_stop": False, "steps": 600}
     wrong = dataclasses.replace(scene, world_to_camera=turned)
     trainer = Trainer(wrong, resolve(TrainOptions(**OPTIONS | options), "cpu"))
     while trainer.step < trainer.settings.steps:
@@ -289,10 +291,10 @@ def test_photos_left_in_the_zip_train_the_same(
     """Streamed photos give the very same Gaussians as loaded ones, and few are held at a time."""
     monkeypatch.setattr(photos, "COARSE_SIDE", 20)
     scene, ends = load_scene(scene_zip, 0), []
-    options = TrainOptions(**OPTIONS | {"steps": 40, "photos_per_step": 2})
+    options = TrainOptions(**OPTIONS | {"steps": 40, "batch_size": 2})
     settings = dataclasses.replace(resolve(options, "cpu"), coarse=coarse)
     for place in (memory.Place.DEVICE, memory.Place.STREAM):
-        found = memory.Fit(settings.cap, 1, place)
+        found = memory.Fit(settings.max_gaussians, 1, place)
         monkeypatch.setattr(setup, "fit", lambda *_, found=found: found)
         trainer = Trainer(scene, settings)
         while trainer.step < settings.steps:
@@ -320,11 +322,11 @@ def test_frame_moves_cameras_and_points_alike() -> None:
 def test_initial_gaussians_respect_the_cap(scene_zip: Path) -> None:
     scene = load_scene(scene_zip)
     device = torch.device("cpu")
-    for cap in (50, 3000):
+    for max_gaussians in (50, 3000):
         tensors = initial_tensors(
-            scene, frame_of(scene), cap=cap, sh_degree=2, seed=0, device=device
+            scene, frame_of(scene), max_gaussians=max_gaussians, sh_degree=2, seed=0, device=device
         )
-        assert round(cap * START_SHARE) <= len(tensors["means"]) <= cap
+        assert round(max_gaussians * START_SHARE) <= len(tensors["means"]) <= max_gaussians
         assert all(torch.isfinite(values).all() for values in tensors.values())
 
 
@@ -527,17 +529,17 @@ def test_a_flat_curve_ends_the_run_for_good(scene_zip: Path) -> None:
 
 def test_chosen_photos_are_kept_from_training(scene_zip: Path, tmp_path: Path) -> None:
     names = load_scene(scene_zip, 0).names
-    made = run(scene_zip, tmp_path, steps=20, held_out=f"{names[3]}, {names[5]}")
+    made = run(scene_zip, tmp_path, steps=20, test_photos=f"{names[3]}, {names[5]}")
     assert made["trained_on"] == len(names) - 2
     note = read_note(tmp_path / "splat.ply")
-    assert note is not None and note.held_out == (names[3], names[5])
+    assert note is not None and note.test_photos == (names[3], names[5])
     views = evaluate.choose_views(tmp_path / "splat.ply", scene_zip, evaluate.Purpose.JUDGE)
     assert views.indices == [3, 5] and views.held_out
 
 
 def test_a_note_of_a_later_version_is_read(tmp_path: Path) -> None:
     ply = tmp_path / "splat.ply"
-    words = {"resolution": 640, "holdout": 8, "invented_later": [1]}
+    words = {"resolution": 640, "test_every": 8, "invented_later": [1]}
     ply.write_bytes(f"ply\ncomment splatmake {json.dumps(words)}\nend_header\n".encode())
     note = read_note(ply)
-    assert note is not None and (note.resolution, note.held_out) == (640, ())
+    assert note is not None and (note.resolution, note.test_photos) == (640, ())

@@ -26,7 +26,7 @@ def test_steps_agree(photos: int, antialiased: bool, tmp_path: Path) -> None:
     """From one start the two steps end in the same parameters and see the same gradients, noise apart."""
     scene = make_scene(tmp_path / "scene.zip", 3000, (320, 200), 6)
     options = TrainOptions(
-        steps=100, cap=3000, photos_per_step=photos, resolution=0, antialiased=antialiased
+        steps=100, max_gaussians=3000, batch_size=photos, resolution=0, antialiased=antialiased
     )
     settings = replace(resolve(options, "cuda"), means_rate=1.0, drop=0.0)
     first, second = Trainer(scene, settings), Trainer(scene, settings)
@@ -57,7 +57,9 @@ def test_steps_agree(photos: int, antialiased: bool, tmp_path: Path) -> None:
 def test_goes_on_with_less_memory(tmp_path: Path) -> None:
     """Memory that runs out halves what is rendered at once, then the Gaussians; the run says so and ends."""
     scene = make_scene(tmp_path / "scene.zip", 5000, (1600, 1200), 12)
-    settings = resolve(TrainOptions(steps=60, cap=100_000, resolution=0, early_stop=False), "cuda")
+    settings = resolve(
+        TrainOptions(steps=60, max_gaussians=100_000, resolution=0, early_stop=False), "cuda"
+    )
     trainer = Trainer(scene, replace(settings, coarse=0.0))
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
@@ -70,7 +72,7 @@ def test_goes_on_with_less_memory(tmp_path: Path) -> None:
         torch.cuda.set_per_process_memory_fraction(1.0)
     print(trainer.adapted)
     assert trainer.step == settings.steps and trainer.adapted
-    assert trainer.optimise.at_once < settings.photos_per_step
+    assert trainer.optimise.at_once < settings.batch_size
     psnr = trainer.measure()
     assert psnr is not None and psnr > 10
 
@@ -78,7 +80,7 @@ def test_goes_on_with_less_memory(tmp_path: Path) -> None:
 def test_exposures_agree(tmp_path: Path) -> None:
     """Both steps learn the same gains and offsets from the same photos."""
     scene = make_scene(tmp_path / "scene.zip", 3000, (320, 200), 6)
-    options = TrainOptions(steps=100, cap=3000, photos_per_step=2, resolution=0, exposure=True)
+    options = TrainOptions(steps=100, max_gaussians=3000, batch_size=2, resolution=0, exposure=True)
     settings = replace(resolve(options, "cuda"), drop=0.0)
     first, second = Trainer(scene, settings), Trainer(scene, settings)
     second.optimise = AutogradStep()
@@ -96,7 +98,12 @@ def test_cameras_move_back_to_where_they_stood(tmp_path: Path) -> None:
     scene = load_scene(path)
     turned = unsteady(scene.world_to_camera)
     options = TrainOptions(
-        steps=600, cap=600, resolution=0, holdout=0, refine_poses=True, early_stop=False
+        steps=600,
+        max_gaussians=600,
+        resolution=0,
+        test_every=0,
+        refine_poses=True,
+        early_stop=False,
     )
     trainer = Trainer(replace(scene, world_to_camera=turned), resolve(options, "cuda"))
     while trainer.step < trainer.settings.steps:
@@ -112,7 +119,12 @@ def test_camera_slopes_agree(tmp_path: Path) -> None:
     """Both steps feel the same pull on poses and lenses; a checkpoint brings both back as they were."""
     scene = make_scene(tmp_path / "scene.zip", 3000, (320, 200), 16)
     options = TrainOptions(
-        steps=100, cap=3000, photos_per_step=2, resolution=0, refine_poses=True, refine_focal=True
+        steps=100,
+        max_gaussians=3000,
+        batch_size=2,
+        resolution=0,
+        refine_poses=True,
+        refine_focal=True,
     )
     settings = replace(resolve(options, "cuda"), drop=0.0, coarse=0.0)
     first, second = Trainer(scene, settings), Trainer(scene, settings)
@@ -133,7 +145,9 @@ def test_camera_slopes_agree(tmp_path: Path) -> None:
 def test_learns(tmp_path: Path) -> None:
     """Held-out PSNR after a short run is what the step by autograd reaches."""
     scene = make_scene(tmp_path / "scene.zip", 5000, (320, 200), 12)
-    settings = resolve(TrainOptions(steps=300, cap=5000, resolution=0, early_stop=False), "cuda")
+    settings = resolve(
+        TrainOptions(steps=300, max_gaussians=5000, resolution=0, early_stop=False), "cuda"
+    )
     fused = train(scene, settings, None, 0).metrics.curve[-1].psnr
     trainer = Trainer(scene, settings)
     trainer.optimise = AutogradStep()

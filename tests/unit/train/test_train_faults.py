@@ -25,7 +25,9 @@ COUNT = 300
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
     monkeypatch.setattr(trainers, "FEWEST", 10)
     write_scene(tmp_path / "scene.zip", make_gaussians(), make_views(6))
-    options = TrainOptions(steps=100, cap=COUNT, sh_degree=1, resolution=0, early_stop=False)
+    options = TrainOptions(
+        steps=100, max_gaussians=COUNT, sh_degree=1, resolution=0, early_stop=False
+    )
     return Trainer(load_scene(tmp_path / "scene.zip"), resolve(options, "cpu"))
 
 
@@ -74,7 +76,7 @@ def test_recovery_begins_when_the_failed_step_is_gone(
     gone, before = watched(trainer, step, monkeypatch), len(trainer.parameters)
     trainer.advance()
     assert gone == [True, True] and step.calls == 3
-    assert len(trainer.parameters) == trainer.cap == before * 3 // 4 * 3 // 4
+    assert len(trainer.parameters) == trainer.max_gaussians == before * 3 // 4 * 3 // 4
     assert trainer.step == 1 and trainer.parameters.steps == 1 and len(trainer.adapted) == 2
     trainer.advance()
     assert step.calls == 4

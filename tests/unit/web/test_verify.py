@@ -39,7 +39,7 @@ def with_telling_names(values: dict[str, Any]) -> dict[str, Any]:
     values = json.loads(text)
     name = values["eval"]["views"][0]["name"]
     values["eval"]["held_out"] = [view["name"] for view in values["eval"]["views"]]
-    values["train"]["options"]["held_out"] = [name, Path(name).stem]
+    values["train"]["options"]["test_photos"] = [name, Path(name).stem]
     values["codecs"]["formats"]["sog"]["worst"] = {"name": name, "psnr": 20.0}
     values["codecs"]["note"] = f"worst: {name}, then {Path(name).stem}.png"
     values["codecs"]["views"] = {name: 20.0, "psnr": 27.0}
@@ -220,7 +220,7 @@ def test_the_manifest_says_how_it_was_made(made: Path) -> None:
     kept = [f"photo_{n:04d}" for n, photo in enumerate(photos, 1) if photo["kept"]]
     assert [entry["file"] for entry in found["photos"]["files"]] == kept
     assert found["start_view"]["name"] == "photo_0001"
-    assert found["train"]["options"]["held_out"] == ["photo_0001"] * 2
+    assert found["train"]["options"]["test_photos"] == ["photo_0001"] * 2
     assert found["codecs"]["views"] == {"photo_0001": 20.0, "psnr": 27.0}
     assert found["decoded"]["gaussians"] == 60 and found["decoded"]["sh_degree"] == 1
     assert found["train"]["seed"] == 7 and found["machine"]["cpus"] >= 1

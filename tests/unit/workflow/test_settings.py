@@ -107,10 +107,12 @@ OLD = {
     "compress_splat.seed": "is now one key for all rules; write 'seed: 3' at the top of the configuration",
     "evaluate_splat.device": "is now one key for all rules; write 'device: 3' at the top",
     "train_splat.preset": "is now one key for all rules; write 'preset: 3' at the top",
-    "evaluate_splat.holdout": "is no option any more; remove it: the photos that judge are those that",
+    "evaluate_splat.holdout": "is no option any more; remove it: the photos that judge are those of",
+    "train_splat.cap": "is now 'train_splat.max_gaussians'; write that instead",
+    "map_scene.ladder": "is now 'map_scene.retries'; write that instead",
     "train_image": "is no option any more; remove it: the image follows from the device",
     "compress_splat.spz_sh1_bits": "is no option any more; remove it: more bits are taken where",
-    "check_codecs.holdout": "is no option any more; remove it: the photos that judge are those that",
+    "check_codecs.holdout": "is no option any more; remove it: the photos that judge are those of",
 }
 
 
