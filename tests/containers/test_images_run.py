@@ -191,7 +191,7 @@ def test_photos_to_page_in_the_images(
     prefix = machine.folder / "prefix"
     shutil.rmtree(prefix, ignore_errors=True)
     prefix.mkdir()
-    urls = rule_images(ROOT, "ghcr.io/splatmake", "train-cpu")
+    urls = rule_images(ROOT, "ghcr.io/splatmake")
     for name in IMAGES:
         held = prefix / f"{hashlib.md5(urls[name].encode()).hexdigest()}.simg"
         held.symlink_to(built[name].sandbox)

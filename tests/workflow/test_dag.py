@@ -46,6 +46,17 @@ def test_two_scenes_of_an_own_sheet(checkout: Checkout, tmp_path: Path) -> None:
     assert plan == dict.fromkeys(PER_SCENE, 2) | {"summarise": 1, "all": 1}
 
 
+def test_only_one_of_two_scenes(checkout: Checkout, tmp_path: Path) -> None:
+    sheet = tmp_path / "my.tsv"
+    photos = "tests/data/sample/photos"
+    sheet.write_text(f"scene\tsource\nyard\t{photos}\nroof\tnot there yet.zip\n")
+    plan = checkout.planned("--config", f"scenes={sheet}", "only=yard")
+    assert plan == dict.fromkeys(PER_SCENE | {"summarise", "all"}, 1)
+    refused = checkout.snakemake("-n", "--config", f"scenes={sheet}", "only=yrad")
+    assert refused.returncode == 1 and "did you mean 'yard'?" in refused.stdout
+    assert "Traceback" not in refused.stdout
+
+
 @pytest.mark.parametrize("more", [[], ["--config", "scenes=my.tsv"], ["--directory", "deep"]])
 def test_from_another_folder(checkout: Checkout, tmp_path: Path, more: list[str]) -> None:
     """Paths count from there; the sample's sheet, where there is no other, from the checkout."""
@@ -86,7 +97,7 @@ def test_the_device_of_a_scene_reaches_all_its_programs(checkout: Checkout, tmp_
     photos = "tests/data/sample/photos"
     sheet.write_text(f"scene\tsource\tdevice\none\t{photos}\tcpu\nother\t{photos}\t\n")
     shown = checkout.snakemake("-n", "-p", "--config", f"scenes={sheet}", "device=cuda").stdout
-    commands = [line for line in shown.splitlines() if line.startswith("Shell command:")]
+    commands = [line for line in shown.splitlines() if line.startswith("Shell command: python")]
     told = {"one": set[str](), "other": set[str]()}
     for scene, words in told.items():
         for line in commands:

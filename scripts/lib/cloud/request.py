@@ -66,7 +66,7 @@ def parse_request(body: str | None, bucket: str, root: Path) -> RunRequest:
     if ".." in PurePosixPath(value["source"]).parts:
         raise RefusedError(400, "the source must not contain '..'")
     # Where things lie is the service's to choose.
-    for key in ("scenes", "results", "registry", "publish_web"):
+    for key in ("scenes", "only", "results", "registry", "publish_web"):
         if key in options:
             raise RefusedError(400, f"options: {key!r} is set by the service")
     return RunRequest(value["source"], value["scene"], value.get("email", ""), options)

@@ -39,15 +39,16 @@ def option(
     above: float | None = None,
     unit: str = "",
     pattern: str = "",
+    form: str = "",
     shared: bool = False,
     per_scene: bool = False,
 ) -> T:
     """A field of an option type: its default, one sentence on what it means, and what it allows.
 
     least, most: both ends of a number, or of a text's length; above: a number's end that it may not reach.
-    unit: of that number, as the manual says it. pattern: what a text must look like. shared: the
-    configuration has it once at its top and hands it to every stage that has such a field. per_scene: a
-    column of the sheet may say otherwise for a scene.
+    unit: of that number, as the manual says it. pattern: what a text must look like, and form: the same in
+    words. shared: the configuration has it once at its top and hands it to every stage that has such a
+    field. per_scene: a column of the sheet may say otherwise for a scene.
     """
     about = {
         "meaning": " ".join(meaning.split()),
@@ -56,6 +57,7 @@ def option(
         "above": above,
         "unit": unit,
         "pattern": pattern,
+        "form": form,
         "shared": shared,
         "per_scene": per_scene,
     }
@@ -128,7 +130,9 @@ def _part(hint: Any, about: Mapping[str, Any]) -> Part:
         choices: list[Part] = []
         for choice in get_args(hint):
             values = get_args(choice) if get_origin(choice) is Literal else ()
-            choices += [{"const": value} for value in values] or [_part(choice, about)]
+            # Beside a number, the bounds are the number's.
+            bounds = {**about, "least": None, "most": None} if choice is str else about
+            choices += [{"const": value} for value in values] or [_part(choice, bounds)]
         return {"anyOf": choices}
     if get_origin(hint) is Literal:
         values = get_args(hint)
@@ -144,6 +148,8 @@ def _part(hint: Any, about: Mapping[str, Any]) -> Part:
         part["x-unit"] = about["unit"]
     if plain is str and about["pattern"]:
         part["pattern"] = about["pattern"]
+    if plain is str and about["form"]:
+        part["x-form"] = about["form"]
     if plain is list:
         part["items"] = {"type": "object"}
     if plain is dict:
@@ -178,6 +184,8 @@ def allowed_values(part: Mapping[str, Any]) -> str:
         return str(part["const"])
     if "enum" in part:
         return ", ".join(map(str, part["enum"]))
+    if part.get("x-form"):
+        return str(part["x-form"])
     words = [part["type"]]
     words += [f"at least {part['minimum']}"] if "minimum" in part else []
     words += [f"above {part['exclusiveMinimum']}"] if "exclusiveMinimum" in part else []

@@ -12,17 +12,13 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from scripts.lib.photos.focal import FOCAL_IN_WIDTHS, equivalent_in_pixels
 from scripts.lib.photos.sensors import sensor_width_mm
 
 # Damaged EXIF is no news to the user: what cannot be read is simply absent.
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL.TiffImagePlugin")
 
 ORIENTATION = ExifTags.Base.Orientation
-# Diagonal of a 36 x 24 mm frame: "35 mm equivalent" compares diagonals (CIPA DCG-001), which
-# matters for 4:3 sensors.
-FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)
-# 0.2 image widths is a 136 degree lens, 20 widths a 700 mm one: outside is a typing error.
-FOCAL_IN_WIDTHS = (0.2, 20.0)
 GPS_POSITIONING_ERROR = 31
 UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 
@@ -187,7 +183,7 @@ def _focal_px(
     candidates: list[tuple[str, float | None]] = [
         (
             "35 mm equivalent",
-            focal_35mm and focal_35mm * math.hypot(width, height) / FULL_FRAME_DIAGONAL_MM,
+            focal_35mm and equivalent_in_pixels(focal_35mm, width, height),
         ),
         (
             "pixel pitch",

@@ -292,7 +292,7 @@ def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[Be
                     time=frame_time(chosen.started, frame.second),
                     camera=chosen.camera,
                 )
-                item = finish(photo, data, picture, None, context)
+                item = finish(photo, data, picture, None, context, frame.reduced)
                 items.append(replace(item, film=file.name, frame=frame.number))
             if around > len(items) / 2:
                 raise RejectedError(panorama.FILM, Cause.SPHERE)

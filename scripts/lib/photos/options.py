@@ -8,6 +8,9 @@ from typing import Literal
 
 from scripts.lib.core.options import Options, option
 
+MOST_SECONDS = 86_400  # a day
+CLOCK = r"^([0-9]{1,2}:[0-5][0-9]|[0-9]{1,4}):[0-5][0-9](\.[0-9]{1,3})?$"
+
 
 @dataclass(frozen=True)
 class ImportOptions(Options):
@@ -74,6 +77,33 @@ class ImportOptions(Options):
         enough then, down to 1 %, or to 0.2 % where near things move against far ones.""",
         0,
         10_000,
+    )
+    video_start: float | str = option(
+        0.0,
+        """Where a video begins to be used, from its beginning, as seconds or as minutes and seconds.""",
+        0,
+        MOST_SECONDS,
+        unit="seconds",
+        pattern=CLOCK,
+        form="mm:ss or h:mm:ss",
+    )
+    video_end: float | str = option(
+        0.0,
+        """Where a video ends to be used, likewise; 0 is its end. For every video of the source.""",
+        0,
+        MOST_SECONDS,
+        unit="seconds",
+        pattern=CLOCK,
+        form="mm:ss or h:mm:ss",
+    )
+    focal_length: str = option(
+        "",
+        """Focal length of all photos of the scene, which then counts instead of what their EXIF says; a
+        number with its unit: `28mm` is the 35 mm equivalent, `2900px` pixels of the photo or film as it is,
+        before max_side reduces it. Empty goes by EXIF. It is where the solution begins, not where it
+        ends.""",
+        pattern=r"^([0-9]{1,6}(\.[0-9]{1,3})? ?(mm|px))?$",
+        form="empty, or a number with mm or px",
     )
     positions: str = option(
         "",

@@ -16,6 +16,7 @@ from scripts.lib.photos import panorama
 from scripts.lib.photos.contact import thumbnail
 from scripts.lib.photos.decode import Picture, decode, decoding_bytes, encode, guarded
 from scripts.lib.photos.exif import read_metadata
+from scripts.lib.photos.focal import parse_focal
 from scripts.lib.photos.judge import ImageStats, measure
 from scripts.lib.photos.masks import (
     HIDES_ALL,
@@ -99,7 +100,8 @@ def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Conte
     hidden, sources, note = _mask(picture, mask, context.room)
     if hidden is not None:
         photo = replace(photo, mask_source=sources, masked=round(hidden_share(hidden), 4))
-    item = finish(photo, jpeg, picture, hidden, context)
+    reduced = max(picture.image.size) / max(picture.stored_size)
+    item = finish(photo, jpeg, picture, hidden, context, reduced)
     return noted(replace(item, told=told), *filter(None, [note]))
 
 
@@ -111,10 +113,16 @@ def noted(item: Item, *notes: MaskNote) -> Item:
 
 
 def finish(
-    photo: Photo, jpeg: bytes, picture: Picture, hidden: Image.Image | None, context: Context
+    photo: Photo,
+    jpeg: bytes,
+    picture: Picture,
+    hidden: Image.Image | None,
+    context: Context,
+    reduced: float,
 ) -> Item:
     """The item of a picture that can be used, its JPEG written to the temporary folder.
 
+    `reduced` is its size as a share of the one that it was taken with.
     Its name in the archive is given at the end, when it is known which pictures stay. Raises
     RejectedError when the picture cannot be looked at.
     """
@@ -135,6 +143,8 @@ def finish(
         clipped=round(stats.clipped, 4),
         dark=round(stats.dark, 4),
     )
+    if given := parse_focal(context.options.focal_length):
+        photo = replace(photo, **given.facts(*picture.image.size, reduced))
     return Item(
         photo=photo,
         jpeg=Path(out.name),

@@ -28,6 +28,7 @@ from scripts.lib.photos.frame_picture import (
     frame_grey,
     frame_picture,
     quarter_turns,
+    square_size,
 )
 from scripts.lib.photos.judge import sharpness
 from scripts.lib.photos.options import ImportOptions, RejectedError
@@ -38,6 +39,7 @@ from scripts.lib.photos.selection import (
     is_new,
     thin,
 )
+from scripts.lib.photos.video_span import Span
 
 PREVIEW = 288  # pixels of the longer side of the copy that sharpness and motion are measured on
 JPEG_QUALITY = 95
@@ -56,12 +58,13 @@ class Frame:
     jpeg: Path
     changes: list[str]
     way: float  # by which the picture moved since the first one, in its widths
+    reduced: float = 1.0  # its size, as a share of the film's
     cut: bool = False  # smaller than it was filmed, because black bars are gone
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Chosen frames of one video, how many were decoded, and what was noticed on the way."""
+    """Chosen frames of one video, of how many that were looked at, and what was noticed on the way."""
 
     frames: list[Frame]
     decoded: int
@@ -108,13 +111,14 @@ def choose_frames(
 ) -> Selection:
     """Write the chosen frames of the video at `path` as JPEGs into `folder`.
 
-    The sharpest frame of every 1 / `video_per_second` seconds is a candidate; one is taken when the
-    picture moved `video_motion` of its width since those taken before, or less where that would give
-    fewer than `video_min_frames`. When more than `video_max_frames` are taken, they are thinned evenly. The
-    pictures are upright, whole (deinterlaced), of square pixels, without black bars, and in sRGB.
-    `threads` (0: one for each core) decode within the memory of `room`. Raises RejectedError when nothing
-    can be decoded.
+    The sharpest frame of every 1 / `video_per_second` seconds is a candidate; one is taken when the picture
+    moved `video_motion` of its width since those taken before, or less where that would give fewer than
+    `video_min_frames`, all between `video_start` and `video_end`. When more than `video_max_frames` are
+    taken, they are thinned evenly. The pictures are upright, whole (deinterlaced), of square pixels,
+    without black bars, and in sRGB. `threads` (0: one for each core) decode within the memory of `room`.
+    Raises RejectedError when nothing can be decoded.
     """
+    span = Span.of(options)
     try:
         container = av.open(str(path), metadata_errors="ignore")
     except DAMAGE as error:
@@ -124,18 +128,20 @@ def choose_frames(
         require(film_bytes(stream, threads), (room or Room()).total)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
-        reader = _Reader(stream, options.video_per_second, threads)
+        reader = _Reader(stream, options.video_per_second, threads, span)
         taken = _Taken()
         for candidate in reader.candidates(container):
             _take(candidate, taken, reader, folder, options)
         metadata = {key.lower(): value for key, value in container.metadata.items()}
+    if not taken.frames and not reader.note and reader.last is not None:
+        raise RejectedError(f"no frame lies {span}; the last one read is at {reader.last:.1f} s")
     if not taken.frames:
         note = f" ({reader.note})" if reader.note else ""
         raise RejectedError(f"no frame could be decoded{note}")
     _select(taken, options)
     return Selection(
         frames=taken.frames,
-        decoded=reader.decoded,
+        decoded=reader.used,
         started=_start(metadata.get("creation_time")),
         camera=metadata.get("com.apple.quicktime.model") or metadata.get("com.android.model"),
         note=reader.note,
@@ -165,7 +171,9 @@ def _take(
     image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     target.write_bytes(buffer.getvalue())
     way = taken.frames[-1].way + min(shift, LONGEST_STEP) if taken.frames else 0.0
-    taken.frames.append(Frame(candidate.number, candidate.second, target, changes, way))
+    size = square_size(candidate.picture.width, candidate.picture.height, reader.aspect)
+    reduced = max(image.size) / max(size)
+    taken.frames.append(Frame(candidate.number, candidate.second, target, changes, way, reduced))
     taken.greys.append(candidate.grey)
     taken.turn = quarter_turns(candidate.picture)
     # A long film would fill the disk: twice as many as are wanted stay until its end is known.
@@ -203,11 +211,13 @@ def _without_bars(frame: Frame, bars: tuple[float, float]) -> Frame:
 class _Reader:
     """Decodes one stream; counts frames, and keeps the reason when it ends early."""
 
-    def __init__(self, stream: av.VideoStream, per_second: float, threads: int) -> None:
+    def __init__(self, stream: av.VideoStream, per_second: float, threads: int, span: Span) -> None:
         self.stream, self.window, self.threads = stream, 1.0 / per_second, threads
         self.deinterlacer, self.tags = Deinterlacer(), Tags.of(stream.codec_context)
         self.aspect: Fraction | None = stream.sample_aspect_ratio
-        self.decoded, self.note = 0, ""
+        self.span = span
+        self.decoded, self.used, self.note = 0, 0, ""
+        self.last: float | None = None  # second of the last frame that was decoded
         rate = stream.average_rate or stream.guessed_rate
         # A nonsense rate only matters for files whose frames carry no time at all.
         self.rate = float(rate) if rate and 0.5 <= float(rate) <= 1000 else 30.0
@@ -222,9 +232,16 @@ class _Reader:
         for frame in self._frames(container):
             second = frame.time if frame.time is not None else self.decoded / self.rate
             first = second if first is None else first
-            second = max(second - first, 0.0)
+            self.last = second = max(second - first, 0.0)
+            if self.span.end is not None and second > self.span.end:
+                break
+            # Seeking would be faster, but from a damaged or odd index it leads anywhere.
+            if second < self.span.start:
+                self.decoded += 1
+                continue
             candidate = self._measure(second, frame)
             self.decoded += 1
+            self.used += 1
             if candidate is None:
                 continue
             if self.decoded <= expected:

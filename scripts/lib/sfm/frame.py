@@ -15,7 +15,8 @@ import pycolmap
 from scripts.lib.contracts.georef import Control, Georef, Matrix, Miss, Origin, Projected
 from scripts.lib.contracts.photos import Photo, Sighting
 from scripts.lib.contracts.sfm import Calibration
-from scripts.lib.core.geo import Array, Sim3, rotation_to_z, utm_epsg
+from scripts.lib.core.geo import Array, Sim3, utm_epsg
+from scripts.lib.core.up import GivenUp
 from scripts.lib.sfm.adjust import (
     Prior,
     adjust_with_positions,
@@ -39,7 +40,7 @@ from scripts.lib.sfm.gps import (
     rms,
     with_residuals,
 )
-from scripts.lib.sfm.gravity import up_direction
+from scripts.lib.sfm.gravity import level_frame
 from scripts.lib.sfm.projection import seen_by
 from scripts.lib.sfm.uncertainty import Frame, fitted_frame
 
@@ -48,6 +49,7 @@ EPSG = 4979
 # Without GPS: the median distance from camera to point becomes this many units, so that viewers,
 # near planes and quantised formats meet numbers of the size they expect.
 MEDIAN_DISTANCE = 4.0
+STANDS = Sim3(1.0, np.eye(3), np.zeros(3))  # a model that is upright already
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,20 @@ def place_calibrated(
     gcps: Sequence[Sighting] = (),
     seed: int = 0,
     calibration: str | bool = "auto",
+    up: GivenUp | None = None,
 ) -> tuple[Placed, Calibration | None]:
     """The model in its final frame with its lenses calibrated, and sfm.json's `calibration`.
 
-    Surveyed points (`gcps` of photos.json) decide where there are three, else GPS. With `adjust`, GPS
-    positions take part in a last bundle adjustment, and in the calibration as well (see `calibrate`). What
-    that changed is placed once more, since lens and place depend on each other. The given model is
+    Surveyed points (`gcps` of photos.json) decide where there are three, else GPS, else `up`. With `adjust`,
+    GPS positions take part in a last bundle adjustment, and in the calibration as well (see `calibrate`).
+    What that changed is placed once more, since lens and place depend on each other. The given model is
     transformed in place.
     """
-    first = _place(model, photos, use_gps, adjust, gcps, seed)
+    level = level_frame(model, photos, up)
+    first = _place(model, photos, use_gps, adjust, gcps, seed, level)
+    if up is not None and first.georef.gravity != up.source and not first.georef.upright_only:
+        note = f"map_scene.up is of no use here: {first.georef.gravity} tells which way is up"
+        first = replace(first, georef=replace(first.georef, notes=(*first.georef.notes, note)))
     priors = first.priors
     solve = position_adjustment(priors, seed) if priors else free_adjustment
     calibrated, lenses = calibrate(first.model, solve, seed, calibration, priors)
@@ -89,11 +96,15 @@ def place_calibrated(
         return first, lenses
     if priors and first.georef.upright_only:
         raise_again(calibrated, first.model, priors)
-    second = _place(calibrated, photos, use_gps, adjust, gcps, seed)
+    # What was given holds in the mapper's frame, and is done.
+    level = level_frame(calibrated, photos, None) if up is None else (STANDS, up.source)
+    second = _place(calibrated, photos, use_gps, adjust, gcps, seed, level)
     # The mapper's frame is still the one that the matrices tell of.
     whole = np.array(second.georef.world_from_sfm) @ np.array(first.georef.world_from_sfm)
     scale = first.georef.scale * second.georef.scale
-    return replace(second, georef=with_matrix(second.georef, scale, whole)), lenses
+    notes = tuple(dict.fromkeys((*first.georef.notes, *second.georef.notes)))
+    georef = replace(with_matrix(second.georef, scale, whole), notes=notes)
+    return replace(second, georef=georef), lenses
 
 
 def with_matrix(georef: Georef, scale: float, world_from_sfm: Array) -> Georef:
@@ -117,9 +128,10 @@ def _place(
     adjust: bool,
     gcps: Sequence[Sighting],
     seed: int,
+    standing: tuple[Sim3, str],
 ) -> Placed:
-    up, gravity = up_direction(model, photos)
-    level = Sim3(1.0, rotation_to_z(up), np.zeros(3))
+    """The model in its frame; `standing` turns Z up, and says what told it."""
+    level, gravity = standing
     located = find_located(model, photos) if use_gps else None
     gps = fit_to_gps(model, located, level) if located else no_gps(use_gps)
     # Where surveyed points have no heights, GPS tells which way is up better than the cameras do.

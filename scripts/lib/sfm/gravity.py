@@ -1,4 +1,4 @@
-"""Which way is up in a model: from the drone's gimbal where it says so, else from how cameras are held."""
+"""Which way is up in a model: as a person says, or the drone's gimbal, else from how cameras are held."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 import pycolmap
 
 from scripts.lib.contracts.photos import Photo
-from scripts.lib.core.geo import Array, up_from_cameras
+from scripts.lib.core.console import UserError
+from scripts.lib.core.geo import Array, Sim3, rotation_to_z, up_from_cameras
+from scripts.lib.core.up import GivenUp
 
 MIN_PHOTOS = 3
 MAX_ROLL_DEG = 15.0
@@ -34,6 +36,31 @@ def up_direction(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> tup
         if np.linalg.norm(mean) >= MIN_AGREEMENT:
             return middle / np.linalg.norm(middle), "gimbal"
     return up_from_cameras([rotations[name] for name in sorted(rotations)]), "cameras"
+
+
+def level_frame(
+    model: pycolmap.Reconstruction, photos: Sequence[Photo], given: GivenUp | None
+) -> tuple[Sim3, str]:
+    """The rotation that makes Z point up, and what told up: `gimbal`, `cameras`, or who gave it.
+
+    Raises UserError when none of the photos that were named is registered.
+    """
+    up, source = up_direction(model, photos)
+    level = rotation_to_z(up)
+    if given is not None and given.direction is not None:
+        level, source = rotation_to_z(given.direction) @ level, given.source
+    elif given is not None:
+        images = {model.image(n).name: model.image(n) for n in model.reg_image_ids()}
+        named = [
+            images[name] for name in given.among([photo.file for photo in photos]) if name in images
+        ]
+        if not named:
+            raise UserError(
+                f"map_scene.up names {', '.join(given.photos)}, and none of them found its place; name others"
+            )
+        rotations = [image.cam_from_world().rotation.matrix() for image in named]
+        level, source = rotation_to_z(up_from_cameras(rotations)), given.source
+    return Sim3(1.0, level, np.zeros(3)), source
 
 
 def up_in_camera(pitch: float, roll: float) -> Array:

@@ -17,6 +17,7 @@ from scripts.lib.contracts.sfm import Residuals, Sfm
 from scripts.lib.core.console import say
 from scripts.lib.core.files import scratch_folder, write_bytes
 from scripts.lib.core.provenance import SFM
+from scripts.lib.core.up import parse_up
 from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage
@@ -62,6 +63,8 @@ def map_photos(
     dropped = [photo for photo in content.photos if not photo.kept]
     names = [photo.file for photo in photos]
     require_photos_in(files.database, names, "match_photos")
+    if given := parse_up(options.up):
+        given.among(names)  # a name that is not there is told before the work
     began = time.monotonic()
     with (
         unpacked(files.photos, files.metrics, names) as folder,
@@ -110,6 +113,7 @@ def placed_model(
         gcps=gcps,
         seed=options.seed,
         calibration=options.calibration,
+        up=parse_up(options.up),
     )
     certain = how_certain(placed.model, calibration, placed.priors, placed.fitted)
     placed = replace(placed, georef=replace(placed.georef, certainty=certain.place))

@@ -159,6 +159,15 @@ class MapOptions(Options):
         """Let the GPS positions that agree pull the cameras in a last bundle adjustment, each as hard as
         its measured error allows; it takes the bend out of long straight flights.""",
     )
+    up: str = option(
+        "auto",
+        """Which way is up where neither GPS nor surveyed points tell: auto goes by how photos are usually
+        held. Else names of photos that were held level, separated by commas (two that look in different
+        directions are enough), or a direction x y z in the frame that auto gives: the difference of two
+        positions, one above the other, that the page with ?edit tells; 0 0 -1 turns the scene over.""",
+        1,
+        10_000,
+    )
     refine_principal_point: bool = option(
         False,
         """Solve for the image centre already while mapping; `calibration` does so afterwards, where the

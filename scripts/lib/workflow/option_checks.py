@@ -8,6 +8,9 @@ from typing import Any
 from scripts.lib.core.annotations import parse_annotations
 from scripts.lib.core.console import UserError
 from scripts.lib.core.crop import parse_crop
+from scripts.lib.core.up import parse_up
+from scripts.lib.photos.focal import parse_focal
+from scripts.lib.photos.video_span import span
 
 Options = Mapping[str, Mapping[str, Any]]
 
@@ -28,6 +31,9 @@ def check_options(options: Options, where: str) -> None:
     try:
         parse_crop(value("clean_splat.crop"))
         parse_annotations(value("bundle_web.annotations"))
+        parse_up(value("map_scene.up"))
+        parse_focal(value("import_photos.focal_length"))
+        span(value("import_photos.video_start"), value("import_photos.video_end"))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     for search, judge in LIMITS:

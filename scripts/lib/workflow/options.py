@@ -16,6 +16,10 @@ class WorkflowOptions(Options):
 
     scenes: str = option("config/scenes.tsv", "The sheet of scenes to build, tab-separated.", 1)
     results: str = option("results", "Folder for everything that is made.", 1)
+    only: str = option(
+        "",
+        "Scenes of the sheet to build this time, by name, separated by commas; empty builds all of them.",
+    )
     preset: Literal["draft", "standard", "high"] = option(
         "standard",
         """Time against quality: draft is a first look, standard is for publishing, high takes several times

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.core.console import UserError
 from scripts.lib.workflow.container_images import rule_images
 from scripts.lib.workflow.option_checks import check_published
 from scripts.lib.workflow.precheck import check_sources
@@ -34,7 +36,12 @@ class Plan:
         return self.images["train-cpu" if self.devices[scene] == "cpu" else "train"]
 
     def no_scene(self, name: str) -> str:
-        """What to tell who asks for a scene that the sheet does not have."""
+        """What to tell who asks for a scene that the sheet, or `only`, does not have."""
+        if self.settings["only"]:
+            return (
+                f"scene {name!r} is not among those of only={self.settings['only']!r};"
+                " add it there, or leave `only` out"
+            )
         return (
             f"scene {name!r} is not in {self.settings['scenes']}; add a row for it,"
             f" or ask for one of: {', '.join(self.scenes)}"
@@ -48,7 +55,7 @@ def read_plan(config: Mapping[str, Any], root: Path, sources_here: bool) -> Plan
     one sentence for the first thing that is wrong.
     """
     settings = workflow_settings(config, root)
-    scenes = load_scenes(Path(settings["scenes"]), root)
+    scenes = chosen(load_scenes(Path(settings["scenes"]), root), settings)
     # Presets, then the configuration, then the sheet's row.
     options = {name: scene_settings(settings, config, row, root) for name, row in scenes.items()}
     check_published(options)
@@ -58,3 +65,19 @@ def read_plan(config: Mapping[str, Any], root: Path, sources_here: bool) -> Plan
     if sources_here:
         check_sources(scenes, options, Path(plan.results))
     return plan
+
+
+def chosen(
+    scenes: Mapping[str, dict[str, str]], settings: Mapping[str, Any]
+) -> dict[str, dict[str, str]]:
+    """The scenes that `only` names, in the order of the sheet; all where it is empty.
+
+    Raises UserError when it names a scene that the sheet does not have.
+    """
+    wanted = [name.strip() for name in settings["only"].split(",") if name.strip()]
+    for name in wanted:
+        if name not in scenes:
+            close = difflib.get_close_matches(name, scenes, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(scenes)}"
+            raise UserError(f"only names {name!r}, which is not in {settings['scenes']}; {hint}")
+    return {name: row for name, row in scenes.items() if not wanted or name in wanted}

@@ -122,7 +122,9 @@ def _sentence(error: ValidationError, where: str) -> str:
         "type": f"it must be of type {schema.get('type')}{_hint(instance, schema.get('type'))}",
         "minLength": "it is empty",
         "maxLength": f"the most are {schema.get('maxLength')} characters",
-        "pattern": str(schema.get("description", "it does not match the pattern")),
+        "pattern": f"allowed: {schema['x-form']}"
+        if "x-form" in schema
+        else str(schema.get("description", "it does not match the pattern")),
     }.get(str(error.validator), error.message)
     return f"{where}: {what}; {allowed}"
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from scripts.lib.photos.exif import FOCAL_IN_WIDTHS, orientation, read_metadata
+from scripts.lib.photos.exif import orientation, read_metadata
+from scripts.lib.photos.focal import FOCAL_IN_WIDTHS
 from tests.unit.photo_files import encoded, exif
 
 

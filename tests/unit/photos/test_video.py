@@ -16,11 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from scripts.lib.core.console import UserError
 from scripts.lib.photos import video
 from scripts.lib.photos.motion import motion_between
 from scripts.lib.photos.options import ImportOptions, RejectedError
 from scripts.lib.photos.room import Room
 from scripts.lib.photos.video import choose_frames, frame_time
+from scripts.lib.photos.video_span import seconds
 from tests.unit.photo_files import Imported, imported, jpeg, picture, refusal, soft
 from tests.unit.video_files import write_video
 
@@ -49,6 +51,43 @@ def test_a_video_becomes_photos(tmp_path: Path, suffix: str) -> None:
         with Image.open(io.BytesIO(photos.read(names[0]))) as image:
             assert image.size == (320, 240)
     assert all(re.fullmatch(r"walk_\d{6}\.jpg", name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "frames"),
+    [(1, 2.5, range(10, 26)), ("0:03", 0, range(30, 40)), (0, "00:00:00.5", range(6))],
+)
+def test_a_part_of_a_video(
+    tmp_path: Path, start: float | str, end: float | str, frames: range
+) -> None:
+    """Ten frames a second; frames keep the numbers that they have in the whole video."""
+    path = write_video(tmp_path / "v.mp4", pan(40))
+    span = {"video_start": start, "video_end": end}
+    run = imported(path, tmp_path, video_per_second=10, **span)
+    found = numbers(run)
+    assert set(found) <= set(frames) and len(found) > len(frames) / 2
+    assert run.report["others"][0]["note"].startswith(f"{len(found)} of {len(frames)} frames")
+
+
+def test_a_part_that_a_video_does_not_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_video(tmp_path / "v.mp4", pan(12))
+    error = refusal(path, tmp_path, capsys, video_start=90)
+    assert "no frame lies from 90 s on; the last one read is at 1.1 s" in error
+    for start, end in ((5, 3), ("1:00", "0:59.5")):
+        with pytest.raises(UserError, match=f"video_end is {end!r} and video_start {start!r}, so"):
+            choose_frames(path, tmp_path, ImportOptions(video_start=start, video_end=end))
+
+
+def test_places_in_a_video() -> None:
+    for place, wanted in ((0, 0), (12.5, 12.5), ("1:05", 65), ("01:02:03.25", 3723.25)):
+        assert seconds(place) == wanted
+    for place in ("1:5", "1:60", "-1:00", "one", "1:00:60", 90_000, -1):
+        with pytest.raises(
+            UserError, match="option video_start is .*; allowed: number, at least 0"
+        ):
+            ImportOptions(video_start=place)
 
 
 def test_a_standing_camera_gives_one_frame_for_the_pause(tmp_path: Path) -> None:

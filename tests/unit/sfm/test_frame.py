@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from scipy.spatial.transform import Rotation
 from scripts.lib.contracts.photos import Photo, Sighting
 from scripts.lib.contracts.placing import placing_of
 from scripts.lib.contracts.record import as_file
+from scripts.lib.core.console import UserError
 from scripts.lib.core.geo import Sim3, utm_epsg
+from scripts.lib.core.up import GivenUp, parse_up
 from scripts.lib.scene.start_view import look_at
 from scripts.lib.sfm.frame import place_calibrated
 from scripts.lib.sfm.gps import find_located, fit_to_gps, priors
@@ -289,6 +291,104 @@ def test_gimbal_angles_that_contradict_each_other_are_not_used(tmp_path: Path) -
     for number, photo in enumerate(photos):
         photo.update(pitch=-90.0 + 37 * (number % 5))
     assert up_direction(model, lines(photos))[1] == "cameras"
+
+
+# Up by hand
+
+
+def hold(model: pycolmap.Reconstruction, level: Collection[str], degrees: float = 40.0) -> None:
+    """Look to the horizon with all cameras, those of `level` upright and the others leaning to one side."""
+    for number in model.reg_image_ids():
+        image = model.image(number)
+        heading = Rotation.from_euler("z", 50.0 * number, degrees=True)
+        upright = Rotation.from_matrix([[1, 0, 0], [0, 0, -1], [0, 1, 0]]) * heading
+        lean = Rotation.from_euler("z", 0.0 if image.name in level else degrees, degrees=True)
+        pose = lean * upright
+        model.frame(image.frame_id).rig_from_world = pycolmap.Rigid3d(
+            pycolmap.Rotation3d(pose.as_matrix()), -pose.apply(image.projection_center())
+        )
+
+
+def test_photos_that_were_held_level_tell_up(tmp_path: Path) -> None:
+    """Where most lean, which turns the scene with them."""
+    truth, kept = synthetic(tmp_path / "m.db", frames=20, noise_px=0.0)
+    photos = [asdict(photo) for photo in kept]
+    names = [photo.file for photo in kept]
+    level = [names[0], names[5], names[9]]
+    heights = {name: centre[2] for name, centre in centres(truth).items()}
+    turn = pycolmap.Rotation3d(Rotation.random(rng=np.random.default_rng(2)).as_matrix())
+    hold(truth, level)
+    truth.transform(pycolmap.Sim3d(1.0, turn, np.zeros(3)))
+
+    def miss(up: GivenUp | None) -> tuple[float, str]:
+        """How far the cameras' heights are off, in units of the true model; and what told up."""
+        model, report = place_model(pycolmap.Reconstruction(truth), photos, False, up=up)
+        found = {name: centre[2] / report["scale"] for name, centre in centres(model).items()}
+        off = np.array([found[name] - heights[name] for name in names])
+        return float(np.abs(off - np.median(off)).max()), report["gravity"]
+
+    wrong, source = miss(None)
+    assert wrong > 0.3 and source == "cameras"
+    right, source = miss(parse_up(f"{level[0]}, {Path(level[1]).stem},{level[2]}"))
+    assert right < 0.02 and source == "photos"
+
+
+@pytest.mark.parametrize("direction", ["0 0 -1", "0.3, -0.2, 0.9", "0 1 0"])
+@pytest.mark.parametrize("calibration", ["off", "SIMPLE_RADIAL"])
+def test_a_direction_in_the_frame_that_auto_gives(
+    tmp_path: Path, direction: str, calibration: str
+) -> None:
+    """With a lens calibrated afterwards too, which places the model a second time."""
+    truth, photos = synthetic(tmp_path / "m.db", frames=12, noise_px=0.3)
+    auto, _ = place_calibrated(
+        pycolmap.Reconstruction(truth), photos, False, calibration=calibration
+    )
+    given, _ = place_calibrated(
+        pycolmap.Reconstruction(truth),
+        photos,
+        False,
+        calibration=calibration,
+        up=parse_up(direction),
+    )
+    assert given.georef.gravity == "direction"
+    first, second = (centres(placed.model) for placed in (auto, given))
+    names = sorted(first)
+    up = np.array([float(word) for word in direction.replace(",", " ").split()])
+    wanted = np.array([first[name] for name in names]) @ (up / np.linalg.norm(up))
+    found = np.array([second[name][2] for name in names])
+    assert np.abs((found - found[0]) - (wanted - wanted[0])).max() < 0.01
+    matrix = np.array(given.georef.world_from_sfm)
+    raw = centres(truth)
+    assert np.allclose(matrix[:3, :3] @ raw[names[0]] + matrix[:3, 3], second[names[0]], atol=0.02)
+
+
+def test_gps_is_believed_more_than_a_direction(tmp_path: Path) -> None:
+    model, photos, places = scene(tmp_path)
+    model, report = place_model(model, photos, up=parse_up("0 0 -1"))
+    assert np.abs(moved(model, places)).max() < 0.01 and report["gravity"] == "GPS"
+    assert "map_scene.up is of no use here: GPS tells which way is up" in report["notes"]
+
+
+def test_what_is_no_direction_is_refused(tmp_path: Path) -> None:
+    assert parse_up("auto") is None and parse_up(" 1e-1 0 1 ") == GivenUp((0.1, 0.0, 1.0))
+    for text in ("0 0 0", "1 2", "1 2 3 4"):
+        with pytest.raises(UserError, match="a direction has three numbers that are not all 0"):
+            parse_up(text)
+    with pytest.raises(UserError, match="map_scene.up is empty"):
+        parse_up(" , ")
+    given = parse_up("b.heic, c/d.jpg")
+    assert given is not None and given.among(["a.jpg", "b.jpg", "c/d.jpg"]) == ("b.jpg", "c/d.jpg")
+    with pytest.raises(UserError, match="names 'b.heic', which fits several photos"):
+        given.among(["b.jpg", "b.png"])
+    with pytest.raises(
+        UserError, match="names 'c/d.jpg', which is no photo of this scene; did you"
+    ):
+        given.among(["b.jpg", "c/e.jpg"])
+    truth, kept = synthetic(tmp_path / "m.db", frames=6, noise_px=0.0)
+    photos = [asdict(photo) for photo in kept]
+    photos.append({**photos[0], "file": "lost.jpg"})
+    with pytest.raises(UserError, match="map_scene.up names lost.jpg, and none of them found its"):
+        place_model(truth, photos, False, up=parse_up("lost.jpg"))
 
 
 # Surveyed points

@@ -133,12 +133,12 @@ def test_names_for_rules(copy: Path) -> None:
     images = current(copy)
     images["web"] = Image("web", images["web"].tag, {"ghcr.io/splatmake": DIGEST})
     write_lock(copy, images)
-    names = rule_images(copy, "ghcr.io/splatmake", "train-cpu")
+    names = rule_images(copy, "ghcr.io/splatmake")
     assert names["web"] == f"docker://ghcr.io/splatmake/web@{DIGEST}"
     assert names["sfm"] == f"docker://ghcr.io/splatmake/sfm:{images['sfm'].tag}"
-    assert names["train"] == f"docker://ghcr.io/splatmake/train-cpu:{images['train-cpu'].tag}"
+    assert names["train-cpu"] == f"docker://ghcr.io/splatmake/train-cpu:{images['train-cpu'].tag}"
     # Another registry got none of that digest.
-    own = rule_images(copy, "localhost:5000/mine", "train")
+    own = rule_images(copy, "localhost:5000/mine")
     assert own["web"] == f"docker://localhost:5000/mine/web:{images['web'].tag}"
     assert own["train"] == f"docker://localhost:5000/mine/train:{images['train'].tag}"
 
