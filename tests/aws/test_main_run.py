@@ -132,9 +132,11 @@ def test_stages_go_to_their_queue_and_image(finished: Finished, root: Path) -> N
     images = {name: image.pinned("ghcr.io/splatmake") for name, image in read_lock(root).items()}
     for execution in finished.executions:
         stage = next(name for name, image in images.items() if image == execution.image)
-        wanted = "gpu-spot" if stage == "train" else "cpu-spot"
+        wanted = "gpu-spot" if stage == "train-cpu" else "cpu-spot"
         assert execution.queue == wanted, execution.rule
-    assert {e.image for e in finished.executions} == {images[n] for n in ("sfm", "train", "web")}
+    assert {e.image for e in finished.executions} == {
+        images[n] for n in ("sfm", "train-cpu", "web")
+    }
 
 
 def test_the_bill_counts_the_lost_attempt_too(finished: Finished) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,6 +103,25 @@ def test_the_budget_as_transferred(
     code = sum(size for name, size in bytes_of.items() if not name.endswith((".sog", "poster.jpg")))
     assert 0 < bytes_of["poster.jpg"] <= POSTER_BYTES
     assert 100_000 < code <= CODE_BYTES
+
+
+@pytest.mark.parametrize("options", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_phones_with_a_budget_load_their_file_where_others_stream(
+    bundle: Path,
+    two_splats: Path,
+    visit: Callable[..., Any],
+    tmp_path: Path,
+    options: dict[str, Any],
+) -> None:
+    folder = browser.copied(two_splats, tmp_path)
+    with zipfile.ZipFile(bundle.parent / "lod.zip") as archive:
+        archive.extractall(folder / "lod")
+    text = (folder / "index.html").read_text()
+    more = '"stream": "lod/lod-meta.json", "streamPhones": false, "scene": {'
+    (folder / "index.html").write_text(text.replace('"scene": {', more, 1))
+    _, asked = visit(folder, options)
+    assert ("scene.mobile.sog" in asked) == (options is PHONE)
+    assert ("lod/lod-meta.json" in asked) == (options is DESKTOP)
 
 
 @pytest.mark.parametrize("options", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -65,6 +65,8 @@ class Target:
     loss_db: float
     limit_db: float
     within_limit: bool
+    max_bytes: int | None = optional()  # a budget; the limit on the loss counts less than it
+    within_bytes: bool | None = optional()
 
 
 @dataclass(frozen=True, kw_only=True)

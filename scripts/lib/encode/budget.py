@@ -25,6 +25,7 @@ RICHER = (2.0, 4.0)  # where that misses the limit
 # What each loses, as a share of what the smallest does.
 PALETTE_LOSS = {1 / 64: 1.0, 1 / 16: 0.65, 1 / 4: 0.35, 1.0: 0.1}
 MOST_TRIES = 6  # for one target: each costs an encoding
+TIGHTER = 0.9  # aimed below a budget that was missed: what a file has beside its Gaussians stays
 LEAST_LOSS, MOST_OFF = 0.005, 4.0  # dB that say nothing of the next try; how wrong a guess may be
 
 
@@ -120,6 +121,17 @@ class Costs:
         return self.rounding[one.rounding] + share * self.palette
 
 
+def _every(front: Sequence[Reduction], costs: Costs) -> list[Try]:
+    """All ways to write the reductions of the front, lightest first."""
+    every = [
+        Try(item, effort, rounding)
+        for item in front
+        for effort in (EFFORTS if item.degree else (1.0,))
+        for rounding in range(len(costs.rounding))
+    ]
+    return sorted(every, key=lambda one: one.weight())
+
+
 def search(
     front: list[Reduction],
     costs: Costs,
@@ -133,13 +145,7 @@ def search(
     written with more and more effort, `richer`. Each measured loss corrects what is expected of the next
     try, up or down. Effort is a factor on the usual palette.
     """
-    every = [
-        Try(item, effort, rounding)
-        for item in front
-        for effort in (EFFORTS if item.degree else (1.0,))
-        for rounding in range(len(costs.rounding))
-    ]
-    every.sort(key=lambda one: one.weight())
+    every = _every(front, costs)
     one = Try(front[-1])
     factor, tried, best = 1.0, set[Try](), None
     for _ in range(MOST_TRIES):
@@ -167,3 +173,48 @@ def search(
         for effort in richer:
             if encode(Try(front[-1], effort)) <= limit_db:
                 break
+
+
+def search_bytes(
+    front: list[Reduction],
+    costs: Costs,
+    count: int,
+    most_bytes: int,
+    encode: Callable[[Try], int],
+    factor: float = 1.0,
+) -> None:
+    """Encode files of at most `most_bytes`, those that should lose least; `encode` returns a file's bytes.
+
+    count: Gaussians of the whole splat. factor: what a file was larger than its weight says, until now; each
+    try corrects it. Where every reduction of the front is too large, fewer and fewer Gaussians are kept,
+    without harmonics.
+    """
+
+    def loss(one: Try) -> float:
+        return one.item.loss_db + costs.of_writing(one)
+
+    tried, best = set[Try](), None
+    for _ in range(MOST_TRIES):
+        able = [
+            one
+            for one in _every(front, costs)
+            if one not in tried
+            and factor * one.weight() * count <= most_bytes
+            and (best is None or loss(one) < loss(best))
+        ]
+        if not able:
+            break
+        one = min(able, key=loss)
+        tried.add(one)
+        size = encode(one)
+        factor = size / (one.weight() * count)
+        if size <= most_bytes:
+            best = one
+    rounding = len(costs.rounding) - 1
+    keep = most_bytes / (factor * Try(Reduction(0, 1.0, 0.0), 1.0, rounding).weight() * count)
+    for _ in range(MOST_TRIES if best is None else 0):
+        keep = min(keep, 1.0)
+        size = encode(Try(Reduction(0, keep, 0.0), 1.0, rounding))
+        if size <= most_bytes or round(keep * count) <= 1:
+            break
+        keep *= TIGHTER * most_bytes / size

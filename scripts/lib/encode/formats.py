@@ -45,6 +45,15 @@ class CompressOptions(Options):
     mobile_loss_db: float = option(
         0.6, "The same for the file that phones load.", 0, 100, unit="dB"
     )
+    mobile_max_mb: float = option(
+        0.0,
+        """Size that the file for phones may have, whatever it loses then; check_codecs.max_mobile_loss_db
+        still judges it. 0 leaves it to the loss. Where the streamed form is larger than this, phones load
+        that file instead.""",
+        0,
+        10_000,
+        unit="million bytes",
+    )
     stream_min_gaussians: int = option(
         300_000,
         """Gaussians from which site.zip also carries the splat in levels of detail, which a page streams; 0

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from scripts.lib.contracts.compress import Compress, Target, Tried
 from scripts.lib.core.console import say
 from scripts.lib.core.files import replacing
@@ -137,11 +139,17 @@ class Attempts:
         limit_db: float,
         front: list[budget.Reduction],
         costs: budget.Costs,
+        most_bytes: int = 0,
     ) -> Target:
-        """Write the lightest file that keeps the limit to `output`; what it is, for compress.json."""
+        """Write the lightest file that keeps the limit to `output`; what it is, for compress.json.
+
+        Where that is larger than `most_bytes` (0: no matter), the one within them that loses least.
+        """
         richer = formats.richer_efforts(self.encoding, budget.RICHER, len(self.gaussians))
         budget.search(front, costs, limit_db, lambda one: self.made(one).measured.loss_db, richer)
         best = self.best(limit_db)
+        if most_bytes and best.written.bytes > most_bytes:
+            best = self.within(most_bytes, front, costs)
         with replacing(output) as temporary:
             temporary.write_bytes(best.written.path.read_bytes())
         lost = best.measured.loss_db
@@ -150,8 +158,35 @@ class Attempts:
             f" {best.written.bytes:,} bytes, {lost:.2f} dB lost"
             + ("" if lost <= limit_db else f", which misses the limit of {limit_db} dB")
         )
-        told = dataclasses.asdict(best.told())
-        return Target(**told, limit_db=limit_db, within_limit=lost <= limit_db)
+        fits = best.written.bytes <= most_bytes if most_bytes else None
+        if fits is False:
+            say(f"{target}: no file is as small as {most_bytes:,} bytes; this is the smallest")
+        return Target(
+            **dataclasses.asdict(best.told()),
+            limit_db=limit_db,
+            within_limit=lost <= limit_db,
+            max_bytes=most_bytes or None,
+            within_bytes=fits,
+        )
+
+    def within(
+        self, most_bytes: int, front: list[budget.Reduction], costs: budget.Costs
+    ) -> Attempt:
+        """The file of at most so many bytes that loses least, else the smallest; measured on all views."""
+        count = len(self.gaussians)
+        known = [one.written.bytes / (one.of.weight() * count) for one in self.tried.values()]
+        budget.search_bytes(
+            front,
+            costs,
+            count,
+            most_bytes,
+            lambda one: self.made(one).written.bytes,
+            float(np.median(known)),
+        )
+        small = [one for one in self.tried.values() if one.written.bytes <= most_bytes]
+        if small:
+            return self._on_all(min(small, key=lambda one: one.measured.loss_db))
+        return self._on_all(min(self.tried.values(), key=lambda one: one.written.bytes))
 
     def rate(self) -> tuple[Tried, ...]:
         """Every attempt, lightest first: the curve of bytes against dB."""
@@ -189,12 +224,13 @@ def targets(
         known = [budget.Try(item) for item in budget.spread(front, RATE_POINTS)]
         attempts.make([smallest_palette(front), *known] if gaussians.sh_degree else known)
         costs = attempts.costs(front)
-        for target, output, limit_db in (
-            ("desktop", files.sog, options.desktop_loss_db),
-            ("mobile", files.mobile, options.mobile_loss_db),
+        most = round(1e6 * options.mobile_max_mb)
+        for target, output, limit_db, most_bytes in (
+            ("desktop", files.sog, options.desktop_loss_db, 0),
+            ("mobile", files.mobile, options.mobile_loss_db, most),
         ):
             if output is not None:
-                found[target] = attempts.fit(target, output, limit_db, front, costs)
+                found[target] = attempts.fit(target, output, limit_db, front, costs, most_bytes)
     if files.spz is not None:
         found["archive"] = archive(
             gaussians, files.spz, encoding, limit, lambda path: meter.loss(decode(path))

@@ -31,7 +31,7 @@ from scripts.lib.web.crate_inputs import CRATE, alone, run_of
 from scripts.lib.web.measuring import accuracy, measuring
 from scripts.lib.web.notes import placed_notes
 from scripts.lib.web.settings import viewer_settings
-from scripts.lib.web.site import Entries, Page, site_members, write_site
+from scripts.lib.web.site import Entries, Page, phone_budget, site_members, write_site
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")  # whose JSON a bundle needs
 OPTIONAL = ("features", "pairs", "undistort", "clean", "compress")
@@ -118,7 +118,8 @@ def write_bundle(
     hosted = {name: name for name in bundle.FILES if name != CRATE}
     write_bytes(output / CRATE, crate.of(hosted, {}))
     entries[CRATE] = manifest.entry(output / CRATE)
-    members = [] if site is None else site_members(output, page, entries, inputs.lod, crate)
+    most = phone_budget(stages.get("compress") or {})
+    members = [] if site is None else site_members(output, page, entries, inputs.lod, crate, most)
     beside = (*inputs.shipped, *([single] if single else []))
     made = manifest.build_manifest(
         scene=inputs.scene,

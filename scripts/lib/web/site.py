@@ -33,13 +33,24 @@ class Page:
         return text.encode()
 
 
+def phone_budget(compress: Mapping[str, Any]) -> int | None:
+    """Bytes that a phone may load, as compress.json tells; None where nobody set a limit."""
+    return ((compress.get("targets") or {}).get("mobile") or {}).get("max_bytes")
+
+
 def site_members(
-    folder: Path, page: Page, entries: Entries, lod: Path | None, crate: Crate
+    folder: Path,
+    page: Page,
+    entries: Entries,
+    lod: Path | None,
+    crate: Crate,
+    most: int | None = None,
 ) -> Members:
     """Files of a zip to unpack on a host: names carry their file's hash, so that caches keep them for ever.
 
-    A large scene's levels of detail come along, in a folder whose name is a hash too. The manifest is
-    missing: it keeps the hashes of these.
+    A large scene's levels of detail come along, in a folder whose name is a hash too; where they are more
+    than the `most` bytes that a phone may load, phones load their own file. The manifest is missing: it
+    keeps the hashes of these.
     """
     hashed = {
         name: hosting.hashed_name(name, entry["sha256"])
@@ -54,6 +65,8 @@ def site_members(
             streamed = [(f"{stream}/{name}", parts.read(name)) for name in parts.namelist()]
         if streamed:
             config = config | {"stream": f"{stream}/lod-meta.json"}
+            if most is not None and sum(len(data) for _, data in streamed) > most:
+                config["streamPhones"] = False
             kept.append(f"{stream}/*")
     poster = ("poster.jpg", (folder / "poster.jpg").read_bytes())  # link previews ask for this name
     same = [(name, (folder / name).read_bytes()) for name in ("licences.txt", WORKFLOW, README)]

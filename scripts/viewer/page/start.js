@@ -83,7 +83,8 @@
             page.checkBrowser();
             const chosen = page.chooseScene();
             // A large scene comes in parts, those that are looked at first; the viewer fetches them.
-            const streamed = config.stream && !config.inline;
+            const file = config.streamPhones === false && chosen === config.mobile;
+            const streamed = config.stream && !config.inline && !file;
             const [scene, settings, { createViewer }] = await Promise.all([
                 streamed || page.downloadScene(chosen, (part) => page.showProgress(0.95 * part)),
                 page.loadSettings(),

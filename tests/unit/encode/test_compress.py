@@ -136,6 +136,60 @@ def test_what_no_file_keeps_is_tried_with_more_effort() -> None:
     assert [one.effort for one in tried][-3:] == [1.0, 2.0, 4.0]
 
 
+@pytest.mark.parametrize("scale", [0.6, 1.0, 1.7])
+@pytest.mark.parametrize("most", [100_000, 300_000, 900_000])
+def test_a_budget_of_bytes_is_used_up_whatever_a_file_weighs(scale: float, most: int) -> None:
+    """Files are `scale` times what their weight says, and 5 kB more; the best that fits is nearly found."""
+    count, keeps = 60_000, (0.25, 0.5, 0.75, 1.0)
+    front = [budget.Reduction(2, keep, 4 * (1 - keep)) for keep in keeps]
+    costs = budget.Costs([0.0, 0.1, 0.3], 0.4)
+    tried: dict[budget.Try, int] = {}
+
+    def size(one: budget.Try) -> int:
+        return 5000 + round(scale * one.weight() * count)
+
+    def encode(one: budget.Try) -> int:
+        tried[one] = size(one)
+        return tried[one]
+
+    budget.search_bytes(front, costs, count, most, encode)
+    assert len(tried) <= 2 * budget.MOST_TRIES
+    fits = [one for one, bytes_ in tried.items() if bytes_ <= most]
+    assert fits
+    every = [budget.Try(i, e, r) for i in front for e in budget.EFFORTS for r in range(3)]
+    able = [one for one in every if size(one) <= most]
+
+    def loss(one: budget.Try) -> float:
+        return one.item.loss_db + costs.of_writing(one)
+
+    if able:
+        assert min(map(loss, fits)) <= min(map(loss, able)) + 0.1
+    else:  # fewer Gaussians than any reduction of the front keeps
+        assert max(tried[one] for one in fits) > 0.6 * most
+
+
+def test_a_budget_for_phones(folder: Path, tmp_path: Path) -> None:
+    for name in ("usual", "small", "none"):
+        (tmp_path / name).mkdir()
+    usual = run(folder, tmp_path / "usual", mobile_loss_db=0.2)["targets"]
+    assert "max_bytes" not in usual["mobile"]
+    most = round(0.7 * usual["mobile"]["bytes"])
+    small = run(folder, tmp_path / "small", mobile_loss_db=0.2, mobile_max_mb=most / 1e6)["targets"]
+    assert small["mobile"]["bytes"] == (tmp_path / "small" / "splat.mobile.sog").stat().st_size
+    assert 0.5 * most < small["mobile"]["bytes"] <= small["mobile"]["max_bytes"] == most
+    assert small["mobile"]["within_bytes"] and small["mobile"]["loss_db"] > 0.2
+    assert not small["mobile"]["within_limit"]
+    assert small["desktop"]["bytes"] == usual["desktop"]["bytes"]
+
+
+def test_a_budget_that_no_file_keeps_is_said(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mobile = run(folder, tmp_path, mobile_max_mb=1e-5)["targets"]["mobile"]
+    assert not mobile["within_bytes"] and mobile["max_bytes"] == 10
+    assert "mobile: no file is as small as 10 bytes" in capsys.readouterr().out
+
+
 def test_effort_means_more_palette() -> None:
     encoding = compress.Encoding.of(compress.CompressOptions(palette=100))
     assert compress.with_effort(encoding, 4, 10_000).palette == 400
