@@ -143,6 +143,9 @@ def make_bundle(folder: Path, gaussians: Gaussians | None = None) -> Path:
         "sfm": {"photos": 12, "registered": 12, "reprojection_error_px": 0.6},
         "georef": {
             "georeferenced": True,
+            "reason": "GPS",
+            "scale": 1.0,
+            "world_from_sfm": np.eye(4).tolist(),
             "rmse_horizontal_m": 0.1,
             "epsg": 32630,
             "origin": {"latitude": 50.8, "longitude": -0.1, "altitude": 30},

@@ -31,7 +31,7 @@ from scripts.lib.train.initialise import (
     initial_tensors,
     topped_up,
 )
-from scripts.lib.train.note import read_note
+from scripts.lib.train.note import TrainingNote, read_note
 from scripts.lib.train.options import PRESETS, Capture, TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES, SH_REST, Parameters
 from scripts.lib.train.quality import square_error
@@ -535,6 +535,14 @@ def test_chosen_photos_are_kept_from_training(scene_zip: Path, tmp_path: Path) -
     assert note is not None and note.test_photos == (names[3], names[5])
     views = evaluate.choose_views(tmp_path / "splat.ply", scene_zip, evaluate.Purpose.JUDGE)
     assert views.indices == [3, 5] and views.held_out
+
+
+def test_a_note_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Whose words for the photos that judge were others."""
+    ply = tmp_path / "splat.ply"
+    words = {"resolution": 640, "holdout": 5, "held_out": ["a.jpg"]}
+    ply.write_bytes(f"ply\ncomment splatmake {json.dumps(words)}\nend_header\n".encode())
+    assert read_note(ply) == TrainingNote(640, 5, ("a.jpg",))
 
 
 def test_a_note_of_a_later_version_is_read(tmp_path: Path) -> None:
