@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib  # noqa: F401  (before a test imports pycolmap: see scripts/lib/sfm/__init__.py)
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
