@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scripts.lib.core.console import UserError
+from scripts.lib.core.json_type import Json
 from scripts.lib.workflow.settings import check, load_schema
 
 MOST_REQUEST_BYTES = 64_000
@@ -32,7 +33,7 @@ class RunRequest:
     source: str
     scene: str
     email: str
-    options: Mapping[str, Any]
+    options: Mapping[str, Json]
 
 
 def parse_body(body: str | None) -> dict[str, Any]:
