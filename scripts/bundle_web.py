@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         steps=steps_from_json(given.steps),
         benchmarks=given.benchmarks,
     )
-    files = write_bundle(inputs, given.output_dir, given.single, given.site)["files"].values()
-    size = f"{len(files) + 1} files, {sum(file['bytes'] for file in files) / 1e6:.1f} MB"
+    files = write_bundle(inputs, given.output_dir, given.single, given.site).files.values()
+    size = f"{len(files) + 1} files, {sum(file.bytes for file in files) / 1e6:.1f} MB"
     say(f"{given.output_dir}: {size}; see it with 'python -m scripts.serve {given.output_dir}'")
 
 

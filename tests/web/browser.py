@@ -32,6 +32,7 @@ from scripts.lib.web.assemble import Inputs, write_bundle
 from scripts.lib.web.bundle import WebOptions
 from scripts.lib.web.node import node_modules
 from scripts.lib.web.server import make_server
+from tests.unit.stage_files import stage_values
 
 Picture = npt.NDArray[np.float32]
 
@@ -138,23 +139,16 @@ def make_bundle(folder: Path, gaussians: Gaussians | None = None) -> Path:
     encoding = compress.Encoding.of(compress.CompressOptions(stream_min_gaussians=1))
     compress.write_lod(folder / "lod.zip", gaussians, encoding)
     Image.new("RGB", (1200, 630), (70, 90, 80)).save(folder / "poster.jpg")
-    stages: dict[str, Any] = {
-        "photos": {"photos": [{"file": "photo_03.jpg", "kept": True, "sha256": "0" * 64}]},
-        "sfm": {"photos": 12, "registered": 12, "reprojection_error_px": 0.6},
-        "georef": {
-            "georeferenced": True,
-            "reason": "GPS",
-            "scale": 1.0,
-            "world_from_sfm": np.eye(4).tolist(),
-            "rmse_horizontal_m": 0.1,
-            "epsg": 32630,
-            "origin": {"latitude": 50.8, "longitude": -0.1, "altitude": 30},
-        },
-        "train": {"device": "cpu", "steps": 100, "gaussians": len(gaussians), "seed": 1},
-        "eval": {"psnr": 27.1, "ssim": 0.88, "views": []},
-        "codecs": {"sog": {"bytes": 1, "delta_psnr": -0.1}},
-        "view": as_file(visit),
-    }
+    stages: dict[str, Any] = stage_values(12)
+    del stages["manifest"], stages["pairs"]
+    stages["georef"].update(
+        rmse_horizontal_m=0.1,
+        rmse_vertical_m=None,
+        origin={"latitude": 50.8, "longitude": -0.1, "altitude": 30},
+    )
+    for photo in stages["photos"]["photos"]:
+        photo["time"] = None
+    stages["view"] = as_file(visit)
     files = {name: folder / f"{name}.json" for name in stages}
     for name, path in files.items():
         path.write_text(json.dumps(stages[name]))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from scripts.lib.contracts.georef import Georef
-from scripts.lib.contracts.record import from_file
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,3 @@ def placing(georef: Georef | None) -> Placing | None:
     }
     ordered = tuple(sorted(misses.items(), key=lambda miss: -miss[1]))
     return Placing(True, across, up, len(control.points), ordered)
-
-
-def placing_of(content: Mapping[str, object]) -> Placing | None:
-    """The same of a georef.json as it was parsed; {} is none."""
-    return placing(from_file(Georef, content, Path(Georef.file))) if content else None

@@ -11,27 +11,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.contracts.manifest import Manifest
 from scripts.lib.contracts.record import to_json
 from scripts.lib.contracts.step import Step
-from scripts.lib.contracts.view import read_view
+from scripts.lib.contracts.view import View, read_view
 from scripts.lib.core import provenance
 from scripts.lib.core.checkout import ROOT, VIEWER
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import (
-    read_json,
     replacing,
     write_bytes,
     write_json,
 )
+from scripts.lib.core.json_type import Json
 from scripts.lib.encode.codecs import sog as sog_codec
 from scripts.lib.web import bundle, hosting, manifest, viewer
 from scripts.lib.web import page as web_page
 from scripts.lib.web.crate import README, WORKFLOW, About, Crate, workflow_source
 from scripts.lib.web.crate_inputs import CRATE, alone, run_of
-from scripts.lib.web.measuring import accuracy, measuring
+from scripts.lib.web.measuring import Measure, accuracy, measuring
 from scripts.lib.web.notes import placed_notes
 from scripts.lib.web.settings import viewer_settings
 from scripts.lib.web.site import Entries, Page, phone_budget, site_members, write_site
+from scripts.lib.web.stages import Stages, read_stages
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")  # whose JSON a bundle needs
 OPTIONAL = ("features", "pairs", "undistort", "clean", "compress")
@@ -81,22 +83,22 @@ class Inputs:
 
 def write_bundle(
     inputs: Inputs, output: Path, single: Path | None = None, site: Path | None = None
-) -> dict[str, Any]:
+) -> Manifest:
     """Write every file of `bundle.FILES` into `output`, the one-file form to `single`; return the manifest.
 
     `site` is a zip for hosts, whose names carry hashes, with the streamed form inside. Raises UserError on an
     input that is missing or damaged.
     """
     check_inputs((inputs.sog, inputs.mobile or inputs.sog), inputs.poster)
-    view = to_json(read_view(inputs.view))
-    stages = read_stages(inputs.stage_files)
+    visit, told = read_view(inputs.view), read_stages(inputs.stage_files)
+    view, stages = to_json(visit), told.as_json()
     package, viewer_version = bundle.viewer_package(inputs.modules)
 
-    write_parts(inputs, view, package, output)
+    write_parts(inputs, visit, package, output)
     entries: Entries = {
         name: manifest.entry(output / name) for name in (*LOADED, "licences.txt", "_headers")
     }
-    page = page_of(inputs, view, stages, entries)
+    page = page_of(inputs, visit, told, entries)
     # A hash in each address keeps a cache from pairing a new page with an old scene.
     address = {name: f"{name}?v={entries[name]['sha256'][:12]}" for name in LOADED}
     # With a slash, as in an address, wherever the one-file page was written.
@@ -113,18 +115,27 @@ def write_bundle(
     own = provenance.provenance(options) | {"versions": {bundle.PACKAGE: viewer_version}}
     commit = manifest.git_commit()
     steps = inputs.steps or alone(inputs.paths)
-    run = run_of(steps, {**stages, "view": view}, own, inputs.benchmarks, inputs.images, commit)
+    run = run_of(
+        steps,
+        told.photos.photos,
+        {**stages, "view": view},
+        own,
+        inputs.benchmarks,
+        inputs.images,
+        commit,
+    )
     crate = Crate(about(page, options, own["ran"]["ended"]), run, known_files(inputs, entries))
     hosted = {name: name for name in bundle.FILES if name != CRATE}
     write_bytes(output / CRATE, crate.of(hosted, {}))
     entries[CRATE] = manifest.entry(output / CRATE)
-    most = phone_budget(stages.get("compress") or {})
+    most = phone_budget(told.others.get("compress"))
     members = [] if site is None else site_members(output, page, entries, inputs.lod, crate, most)
     beside = (*inputs.shipped, *([single] if single else []))
     made = manifest.build_manifest(
         scene=inputs.scene,
         title=page.texts["title"],
         options=dataclasses.asdict(options),
+        photos=told.photos.photos,
         stages=stages,
         stage_files=inputs.stage_files,
         files=entries,
@@ -173,22 +184,13 @@ def check_inputs(splats: Sequence[Path], poster: Path) -> None:
         raise UserError(f"{poster} is not a JPEG; delete it and run render_poster again")
 
 
-def read_stages(files: Mapping[str, Path]) -> dict[str, Any]:
-    """The JSON of every stage. Raises UserError when one is no object."""
-    stages = {name: read_json(path) for name, path in files.items()}
-    for name, value in stages.items():
-        if not isinstance(value, dict):
-            raise UserError(f"{files[name]} is not a JSON object; run its stage again")
-    return stages
-
-
 def copy(source: Path, target: Path) -> None:
     """Copy a file; the target appears only when it is whole."""
     with replacing(target) as temporary:
         shutil.copyfile(source, temporary)
 
 
-def write_parts(inputs: Inputs, view: Mapping[str, Any], package: Path, output: Path) -> None:
+def write_parts(inputs: Inputs, view: View, package: Path, output: Path) -> None:
     """Write the files that the page loads, the licences and the headers for hosts.
 
     The page carries the hashes of what it loads, so it is written once these are known.
@@ -209,13 +211,12 @@ def write_parts(inputs: Inputs, view: Mapping[str, Any], package: Path, output: 
     write_bytes(output / "_headers", hosting.headers_file(LOADED).encode())
 
 
-def page_of(
-    inputs: Inputs, view: Mapping[str, Any], stages: Mapping[str, Any], entries: Entries
-) -> Page:
+def page_of(inputs: Inputs, view: View, stages: Stages, entries: Entries) -> Page:
     """The page of a bundle whose files have these entries."""
     options, title = inputs.options, bundle.title_of(inputs.scene, inputs.options)
     antialiased = sog_codec.is_antialiased(inputs.sog)
-    config = page_config(view, stages["georef"], options, entries, antialiased)
+    measure = measuring(stages.georef, view)
+    config = page_config(view, measure, stages.georef.georeferenced, options, entries, antialiased)
     texts = {
         "title": title,
         "description": options.description.strip()
@@ -224,51 +225,52 @@ def page_of(
         "credit": ", ".join(filter(None, (options.credit.strip(), options.licence.strip()))),
         "made_from": made_from(stages, options),
         "background": options.background,
-        "accuracy": accuracy(config["measure"]),
+        "accuracy": accuracy(measure),
     }
     template = (VIEWER / "index.html").read_text(encoding="utf-8")
     return Page(template, texts, config, options.url)
 
 
-def made_from(stages: Mapping[str, Any], options: bundle.WebOptions) -> str:
+def made_from(stages: Stages, options: bundle.WebOptions) -> str:
     """The line under the title: when, and from how many photos the scene was made."""
-    count = stages["sfm"].get("registered") or stages["sfm"].get("photos") or 0
+    count = stages.sfm.registered or stages.sfm.photos
     made = f"made from {count} photos" if count else "made from photos"
-    date = bundle.capture_date(stages["photos"].get("photos", []), options.date)
-    place = bundle.place_of(stages["georef"]) if options.coordinates else ""
+    date = bundle.capture_date(stages.photos.photos, options.date)
+    place = bundle.place_of(stages.georef) if options.coordinates else ""
     line = ", ".join(part for part in (date, place, made) if part)
     return line[:1].upper() + line[1:]
 
 
 def page_config(
-    view: Mapping[str, Any],
-    georef: Mapping[str, Any],
+    view: View,
+    measure: Measure | None,
+    metres: bool,
     options: bundle.WebOptions,
     entries: Mapping[str, Any],
     antialiased: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """What the page's script needs to know, the addresses of files apart."""
 
-    def scene(name: str) -> dict[str, Any]:
+    def scene(name: str) -> dict[str, Json]:
         return {"name": name, **entries[name]}
 
-    config: dict[str, Any] = {
+    config: dict[str, Json] = {
         "scene": scene("scene.sog"),
-        "start": manifest.pick(view, "position", "target", "fov"),
-        "limits": view.get("limits"),
+        "start": {"position": view.position, "target": view.target, "fov": view.fov},
+        "limits": to_json(view.limits) if view.limits else None,
         "annotations": placed_notes(options.annotations, view),
-        "measure": measuring(georef, view),
+        "measure": to_json(measure) if measure else None,
         "url": options.url,
         "antialiased": antialiased,
     }
     config["loads"] = [name for name in entries if name not in ("licences.txt", "_headers")]
     if entries["scene.mobile.sog"]["bytes"] < entries["scene.sog"]["bytes"]:
         config["mobile"] = scene("scene.mobile.sog")
-    if options.map and view.get("map"):
-        config["map"] = {**view["map"], "metres": georef.get("georeferenced") is True}
-    if options.tour and view.get("tour"):
+    if options.map and view.map:
+        config["map"] = {**to_json(view.map), "metres": metres}
+    if options.tour and view.tour:
         # Without the names of the photos there: the page does not show them, and strangers read it.
-        config["tour"] = {"stops": [manifest.pick(stop, "time") for stop in view["tour"]["stops"]]}
+        config["tour"] = {"stops": [{"time": stop.time} for stop in view.tour.stops]}
     return config
 
 
@@ -283,7 +285,7 @@ def one_file(page: Page, folder: Path) -> bytes:
     ).encode()
 
 
-def decoded(sog: Path) -> dict[str, Any]:
+def decoded(sog: Path) -> dict[str, Json]:
     """What the page's splat holds once decoded, for `verify` to compare with."""
     gaussians = sog_codec.decode(sog)
     return {

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.contracts.georef import Georef
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.options import Options, option
@@ -90,14 +92,14 @@ def title_of(scene: str, options: WebOptions) -> str:
     return options.title.strip() or words[:1].upper() + words[1:]
 
 
-def capture_date(photos: list[dict[str, Any]], wanted: str) -> str:
+def capture_date(photos: Sequence[Photo], wanted: str) -> str:
     """The capture's date in words, such as `4 May 2031` or `May to June 2031`; empty when unknown."""
     if wanted != "auto":
         return wanted.strip()
     days = []
     for photo in photos:
         try:
-            days.append(datetime.fromisoformat(str(photo.get("time"))).date())
+            days.append(datetime.fromisoformat(photo.time or "").date())
         except ValueError:
             continue
     if not days:
@@ -110,13 +112,11 @@ def capture_date(photos: list[dict[str, Any]], wanted: str) -> str:
     return f"{first:%B %Y} to {last:%B %Y}"
 
 
-def place_of(georef: Mapping[str, Any]) -> str:
+def place_of(georef: Georef) -> str:
     """Where the scene lies, such as `46.84266° N, 91.99400° W`; empty when that is not known."""
-    origin = georef.get("origin") or {}
-    try:
-        north, east = float(origin["latitude"]), float(origin["longitude"])
-    except (KeyError, TypeError, ValueError):
+    if georef.origin is None:
         return ""
+    north, east = georef.origin.latitude, georef.origin.longitude
     return f"{abs(north):.5f}° {'N' if north >= 0 else 'S'}, {abs(east):.5f}° {'E' if east >= 0 else 'W'}"
 
 

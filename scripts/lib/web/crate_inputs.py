@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.contracts.benchmark import read_benchmark
+from scripts.lib.contracts.photos import Photo
 from scripts.lib.contracts.step import Step
 from scripts.lib.core import provenance
 from scripts.lib.web.bundle import FILES, without_places
@@ -25,6 +26,7 @@ HIDDEN = "not published"
 
 def run_of(
     steps: Sequence[Step],
+    photos: Sequence[Photo],
     stages: Mapping[str, Mapping[str, Any]],
     own: Mapping[str, Any],
     benchmarks: Iterable[Path],
@@ -33,10 +35,11 @@ def run_of(
 ) -> Run:
     """The run that made a bundle.
 
-    `stages` holds the JSON that the steps wrote, by its name without suffix; `own` is how the bundling itself
+    `photos` are those of photos.json; `stages` holds the JSON that the steps wrote, by its name without
+    suffix; `own` is how the bundling itself
     ran, as `provenance` tells it. Raises UserError on a table that is no benchmark.
     """
-    numbers = photo_numbers(stages["photos"].get("photos", []))
+    numbers = photo_numbers(photos)
     told = {step.name: _told(step, stages, numbers) for step in steps if step.name != BUNDLE}
     return Run(
         steps=tuple(_without_crate(step) for step in steps),

@@ -9,14 +9,19 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.contracts.manifest import Manifest
+from scripts.lib.contracts.photos import Photo
+from scripts.lib.contracts.record import as_file, from_json
 from scripts.lib.core import provenance
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.files import sha256, write_bytes
+from scripts.lib.core.json_type import Json
 from scripts.lib.web.bundle import FILES, without_places
 from scripts.lib.web.privacy import photo_numbers, without_host, without_photo_names
 
@@ -42,9 +47,9 @@ def created() -> str:
     return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 
-def pick(value: Any, *keys: str) -> dict[str, Any]:
+def pick(value: Mapping[str, Json], *keys: str) -> dict[str, Json]:
     """The given keys of a stage's JSON, those that are there."""
-    return {key: value[key] for key in keys if isinstance(value, Mapping) and key in value}
+    return {key: value[key] for key in keys if key in value}
 
 
 def git_commit() -> str:
@@ -70,31 +75,29 @@ def build_manifest(
     scene: str,
     title: str,
     options: Mapping[str, Any],
-    stages: Mapping[str, Any],
+    photos: Sequence[Photo],
+    stages: Mapping[str, Mapping[str, Json]],
     stage_files: Mapping[str, Path],
     files: Mapping[str, Any],
     shipped: Mapping[str, Any],
     site: Mapping[str, Any],
-    decoded: Mapping[str, Any],
+    decoded: Mapping[str, Json],
     images: Mapping[str, str],
     versions: Mapping[str, str],
-    view: Mapping[str, Any],
-) -> dict[str, Any]:
+    view: Mapping[str, Json],
+) -> Manifest:
     """manifest.json: what went in, how it was made, how good it is, and the hash of every file.
 
-    `stages` holds the parsed JSON of photos, sfm, georef, train, eval and codecs, and of others as far as
-    there are; `stage_files` their paths; `shipped` entries of the files beside the bundle; `site` those of
-    the zip for hosts, its copy of this manifest apart; `decoded` what the page's splat holds; `images` the
-    pinned containers. Nothing in the result says where on Earth the place is, how its photos were called
-    (each has the number of its entry in photos.json, counted from 1), or in which registry the containers
-    lie.
+    `photos` are those of photos.json, `stages` the content of each stage's file; `stage_files` their paths;
+    `shipped` entries of the files beside the bundle; `site` those of the zip for hosts, its copy of this
+    manifest apart; `decoded` what the page's splat holds; `images` the pinned containers. Nothing in the
+    result says where on Earth the place is, how its photos were called (each has the number of its entry in
+    photos.json, counted from 1), or in which registry the containers lie.
     """
-    photos = stages["photos"].get("photos", [])
-    kept = [photo for photo in photos if photo.get("kept")]
+    kept = [photo for photo in photos if photo.kept]
     sfm, train = stages["sfm"], stages["train"]
     numbers = photo_numbers(photos)
-    manifest: dict[str, Any] = {
-        "format": 1,
+    manifest: dict[str, Json] = {
         "scene": scene,
         "title": title,
         "created": created(),
@@ -107,7 +110,7 @@ def build_manifest(
             "given": len(photos),
             "kept": len(kept),
             "files": [
-                {"file": numbers.get(str(photo.get("file")), ""), **pick(photo, "sha256")}
+                {"file": numbers[photo.file], **({"sha256": photo.sha256} if photo.sha256 else {})}
                 for photo in kept
             ],
         },
@@ -167,14 +170,13 @@ def build_manifest(
         "stages",
     ):
         manifest[key] = without_photo_names(manifest[key], numbers)
-    return dict(without_places(manifest))
+    return from_json(Manifest, {**without_places(manifest), SELF: BLANK})
 
 
-def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest with the hash of its own bytes as its last key."""
-    text = (
-        json.dumps({**manifest, SELF: BLANK}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+    content = as_file(replace(manifest, manifest_sha256=BLANK))
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     digest = hashlib.sha256(text.encode()).hexdigest()
     start, _, end = text.rpartition(BLANK)
     write_bytes(path, (start + digest + end).encode())

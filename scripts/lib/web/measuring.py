@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
-from scripts.lib.contracts.placing import placing_of
+from scripts.lib.contracts.georef import Georef
+from scripts.lib.contracts.placing import placing
+from scripts.lib.contracts.view import View
 
 
-def measuring(georef: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How exact distances are: {"error": share of a length, "survey": bool}; None without metres.
+@dataclass(frozen=True)
+class Measure:
+    """How exact distances are."""
+
+    error: float  # share of a length
+    survey: bool  # from surveyed points, else from GPS
+
+
+def measuring(georef: Georef, view: View) -> Measure | None:
+    """How exact distances are; None without metres.
 
     Errors of single photos or surveyed points average out over them, and weigh less the wider the
     photos lie.
     """
-    photos = (view.get("map") or {}).get("photos") or []
-    placed = placing_of(georef)
+    photos = view.map.photos if view.map else ()
+    placed = placing(georef)
     if placed is None or len(photos) < 3:
         return None
     rmse = math.hypot(placed.horizontal or 0.0, placed.vertical or 0.0)
     middle = [sum(photo[i] for photo in photos) / len(photos) for i in range(3)]
     spread = math.sqrt(sum(math.dist(photo[:3], middle) ** 2 for photo in photos) / len(photos))
     count = placed.points if placed.survey else len(photos)
-    return {"error": rmse / max(spread, 1e-9) / math.sqrt(count), "survey": placed.survey}
+    return Measure(rmse / max(spread, 1e-9) / math.sqrt(count), placed.survey)
 
 
-def accuracy(measure: Mapping[str, Any] | None) -> str:
+def accuracy(measure: Measure | None) -> str:
     """One sentence on how far to trust a distance; empty where none is offered."""
     if measure is None:
         return ""
-    percent = 100 * measure["error"]
+    percent = 100 * measure.error
     said = "better than 0.1" if percent < 0.1 else f"about {percent:.1g}"
-    source = "surveyed points" if measure["survey"] else "the photos' GPS"
+    source = "surveyed points" if measure.survey else "the photos' GPS"
     return f"In metres, from {source}: scale right to {said} %, plus how well you aim."

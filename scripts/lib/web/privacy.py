@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from scripts.lib.contracts.photos import Photo
+
 SCHEME = "docker://"
 
 
-def photo_numbers(photos: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def photo_numbers(photos: Sequence[Photo]) -> dict[str, str]:
     """{name: `photo_0007`} for each name that a photo of photos.json goes by, counted there from 1.
 
     Whoever has photos.json can look the photo up; nobody else learns its name.
@@ -22,9 +24,8 @@ def photo_numbers(photos: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     numbers: dict[str, str] = {}
     shorter: dict[str, str] = {}
     for count, photo in enumerate(photos, 1):
-        for key in ("file", "original"):
-            name = photo.get(key)
-            if isinstance(name, str) and name:
+        for name in (photo.file, photo.original):
+            if name:
                 path = PurePosixPath(name.replace("\\", "/"))
                 numbers.setdefault(name, f"photo_{count:04d}")
                 for short in (path.name, path.stem):

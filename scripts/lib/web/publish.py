@@ -8,9 +8,11 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from scripts.lib.contracts.manifest import Manifest
 from scripts.lib.contracts.published import Published, PublishedFile
+from scripts.lib.contracts.record import read
 from scripts.lib.core.console import UserError, say
-from scripts.lib.core.files import inner_path, read_json, reading_zip
+from scripts.lib.core.files import inner_path, reading_zip
 from scripts.lib.core.options import Options, option
 from scripts.lib.storage.places import Bucket, Folder, place
 from scripts.lib.web.hosting import HASHED, HOST_RULES
@@ -70,7 +72,7 @@ def old_files(there: Folder | Bucket) -> list[str]:
         if MANIFEST not in names:
             return []
         with there.fetched(MANIFEST) as path:
-            site = read_json(path).get("site", {})
+            site = read(Manifest, path).site
     except (UserError, OSError) as error:
         say(f"Files of earlier versions of the page are not removed: {error}")
         return []

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.contracts.compress import Compress
+from scripts.lib.contracts.record import HandedOn
 from scripts.lib.core.files import add_to_zip, reading_zip, sha256, writing_zip
 from scripts.lib.web import hosting, manifest
 from scripts.lib.web import page as web_page
@@ -33,9 +35,11 @@ class Page:
         return text.encode()
 
 
-def phone_budget(compress: Mapping[str, Any]) -> int | None:
+def phone_budget(compress: HandedOn | None) -> int | None:
     """Bytes that a phone may load, as compress.json tells; None where nobody set a limit."""
-    return ((compress.get("targets") or {}).get("mobile") or {}).get("max_bytes")
+    targets = compress.targets if isinstance(compress, Compress) else None
+    mobile = (targets or {}).get("mobile")
+    return mobile.max_bytes if mobile else None
 
 
 def site_members(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from scripts.lib.contracts.manifest import Decoded, Entry, Manifest
+from scripts.lib.contracts.record import read
 from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
-from scripts.lib.core.files import add_to_zip, read_json, sha256
+from scripts.lib.core.files import add_to_zip, sha256
 from scripts.lib.encode.codecs import sog
 from scripts.lib.web.hosting import HASHED, HOST_RULES, hashed_name
 from scripts.lib.web.manifest import entry_of, is_whole
@@ -33,11 +35,11 @@ def problems(folder: Path) -> list[str]:
     whole = path.read_bytes()
     if not is_whole(whole):
         return ["manifest.json was changed: its bytes do not match the hash it carries"]
-    made = read_json(path)
-    site = made.get("site", {})
-    hashed = hashed_name("scene.sog", made["files"].get("scene.sog", {}).get("sha256", ""))
+    made = read(Manifest, path)
+    site, scene_file = made.site, made.files.get("scene.sog")
+    hashed = hashed_name("scene.sog", scene_file.sha256 if scene_file else "")
     unpacked = hashed in site and (folder / hashed).exists()
-    files = site if unpacked else made["files"]
+    files = site if unpacked else made.files
     # publish_web leaves this one out: it is for other hosts.
     optional = {HOST_RULES} if unpacked and not (folder / HOST_RULES).exists() else set()
     found = [
@@ -45,13 +47,13 @@ def problems(folder: Path) -> list[str]:
         for name, entry in files.items()
         if name not in optional and (problem := compared(folder / name, name, entry))
     ]
-    for name, entry in made.get("shipped", {}).items():
+    for name, entry in made.shipped.items():
         beside = folder.parent / name
         if beside.exists() and (problem := compared(beside, f"../{name}", entry)):
             found.append(problem)
     archive = folder.parent / "site.zip"
     if site and not unpacked and archive.exists():
-        found += archive_problems(archive, {**site, "manifest.json": entry_of(whole)})
+        found += archive_problems(archive, {**site, "manifest.json": Entry(**entry_of(whole))})
     known = {*files, "manifest.json"}
     for extra in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = extra.relative_to(folder).as_posix()
@@ -61,11 +63,11 @@ def problems(folder: Path) -> list[str]:
             found.append(f"{name} does not belong to this bundle")
     scene = hashed if unpacked else "scene.sog"
     if not any(scene in problem for problem in found):
-        found += splat_problems(folder / scene, made.get("decoded", {}))
+        found += splat_problems(folder / scene, made.decoded)
     return found
 
 
-def archive_problems(path: Path, entries: dict[str, dict[str, Any]]) -> list[str]:
+def archive_problems(path: Path, entries: Mapping[str, Entry]) -> list[str]:
     """What differs in the zip for hosts: a member, or else a byte between them."""
     place = f"../{path.name}"
     rebuilt = io.BytesIO()
@@ -81,7 +83,7 @@ def archive_problems(path: Path, entries: dict[str, dict[str, Any]]) -> list[str
                     return [f"{place}: {name} was changed"]
                 if name not in entries:
                     return [f"{place}: {name} does not belong to this bundle"]
-                if entry_of(data) != entries[name]:
+                if Entry(**entry_of(data)) != entries[name]:
                     return [f"{place}: {name} was changed"]
                 add_to_zip(again, name, data)
     except BROKEN_ZIP as error:
@@ -97,19 +99,19 @@ def archive_problems(path: Path, entries: dict[str, dict[str, Any]]) -> list[str
     return []
 
 
-def compared(path: Path, name: str, entry: dict[str, Any]) -> str:
+def compared(path: Path, name: str, entry: Entry) -> str:
     """A sentence when a file is missing or differs from its entry in the manifest, else empty."""
     if not path.is_file():
         return f"{name} is missing"
     size = path.stat().st_size
-    if size != entry["bytes"]:
-        return f"{name} has {size} bytes, not {entry['bytes']}"
-    if sha256(path) != entry["sha256"]:
+    if size != entry.bytes:
+        return f"{name} has {size} bytes, not {entry.bytes}"
+    if sha256(path) != entry.sha256:
         return f"{name} was changed: same size, other bytes"
     return ""
 
 
-def splat_problems(path: Path, recorded: dict[str, Any]) -> list[str]:
+def splat_problems(path: Path, recorded: Decoded) -> list[str]:
     """Whether the splat can be decoded and holds what was recorded."""
     try:
         gaussians = sog.decode(path)
@@ -117,21 +119,21 @@ def splat_problems(path: Path, recorded: dict[str, Any]) -> list[str]:
         return [str(error)]
     found = []
     for key, value in (("gaussians", len(gaussians)), ("sh_degree", gaussians.sh_degree)):
-        if recorded.get(key) != value:
-            found.append(f"{path.name} decodes to {key} {value}, not {recorded.get(key)}")
+        if getattr(recorded, key) != value:
+            found.append(f"{path.name} decodes to {key} {value}, not {getattr(recorded, key)}")
     for key, corner in (("low", gaussians.means.min(0)), ("high", gaussians.means.max(0))):
-        wanted = recorded.get(key)
+        wanted = getattr(recorded, key)
         scale = max(1.0, float(np.abs(corner).max()))
-        if wanted is None or np.abs(corner - np.array(wanted)).max() > 1e-3 * scale:
+        if np.abs(corner - np.array(wanted)).max() > 1e-3 * scale:
             found.append(f"{path.name} decodes to other bounds ({key}) than recorded")
     return found
 
 
 def what_is_whole(folder: Path) -> str:
     """A sentence for a folder without problems: what was compared, and what lies beside it."""
-    made = read_json(folder / "manifest.json")
-    beside = [name for name in (*made["shipped"], "site.zip") if (folder.parent / name).exists()]
+    made = read(Manifest, folder / "manifest.json")
+    beside = [name for name in (*made.shipped, "site.zip") if (folder.parent / name).exists()]
     return (
-        f"{folder}: {len(made['files']) + 1} files are as they were made, and the splat decodes to what"
+        f"{folder}: {len(made.files) + 1} files are as they were made, and the splat decodes to what"
         f" was recorded; so are beside it {', '.join(beside) or 'none'}"
     )

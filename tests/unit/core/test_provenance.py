@@ -18,6 +18,7 @@ from scripts.lib.core import provenance
 from scripts.lib.sfm.options import FeatureOptions
 from scripts.lib.web import manifest
 from scripts.lib.web.bundle import WebOptions
+from scripts.lib.web.stages import read_stages
 from scripts.report_scene import main as report_main
 from tests.conftest import ROOT
 from tests.photo_lines import line, report
@@ -150,37 +151,36 @@ def test_the_report_holds_settings_and_versions_of_every_stage(tmp_path: Path) -
 
 
 def test_the_manifest_holds_settings_and_versions_of_every_stage(tmp_path: Path) -> None:
-    values = {name: stages_that_tell()[name] for name in STAGES} | {"georef": {}}
+    values = {name: stages_that_tell()[name] for name in (*STAGES, "georef")}
     paths = {}
     for name, value in values.items():
         paths[name] = tmp_path / f"{name}.json"
         paths[name].write_text(json.dumps(value))
+    told = read_stages(paths)
     made = manifest.build_manifest(
         scene="yard",
         title="Yard",
         options=vars(WebOptions()),
-        stages=values,
+        photos=told.photos.photos,
+        stages=told.as_json(),
         stage_files=paths,
         files={},
         shipped={},
         site={},
-        decoded={},
+        decoded=stage_values()["manifest"]["decoded"],
         images={},
         versions={},
         view={},
     )
     for name in STAGES:
-        told = made["stages"][name]
         options = {k: v for k, v in values[name]["options"].items() if k != "gps_sigma"}
-        assert told["options"] == options, name
-        assert told["versions"] == values[name]["versions"], name
-        assert told["machine"] == values[name]["machine"], name
-    assert made["stages"]["pairs"]["device"] == "cpu" and "sha256" in made["stages"]["georef"]
-    assert made["sfm"]["options"] == {"min_registered": 0.5, "use_gps": True}, (
-        "no number of a place"
-    )
-    assert made["train"]["versions"]["torch"] == "2.11.0"
-    assert "options" not in made["codecs"], "once is enough"
+        assert made.stages[name].options == options, name
+        assert made.stages[name].versions == values[name]["versions"], name
+        assert made.stages[name].machine == values[name]["machine"], name
+    assert made.stages["pairs"].device == "cpu" and made.stages["georef"].sha256
+    assert made.sfm["options"] == {"min_registered": 0.5, "use_gps": True}, "no number of a place"
+    assert made.train["versions"]["torch"] == "2.11.0"
+    assert "options" not in made.codecs, "once is enough"
 
 
 def test_the_stages_before_the_map_write_how_they_ran(

@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from scripts.lib.contracts.placing import placing_of
+from scripts.lib.contracts.georef import Georef
+from scripts.lib.contracts.placing import placing
+from scripts.lib.contracts.record import from_file
+from scripts.lib.contracts.view import PhotoMap, View
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.gcp import GroundPoint, Survey, gcp_note, read_gcp_list, upright_pixel
 from scripts.lib.photos.photo_index import PhotoIndex
@@ -21,6 +24,11 @@ from scripts.lib.web.measuring import accuracy, measuring
 from tests.unit.photo_files import HEIGHT, WIDTH, encoded, exif, imported, picture, write_photos
 from tests.unit.room import FOCAL, SIZE, arc, write_room
 from tests.unit.sfm_stages import run
+
+CORNERS = tuple(
+    (*place, 0.0, 0.0, 1.0) for place in ((0.0, 0.0, 0.0), (3.0, 0.0, 0.0), (0.0, 3.0, 0.0))
+)
+VIEW = View(name="a", position=(1, 0, 0), target=(0, 0, 0), fov=60, map=PhotoMap(CORNERS, ()))
 
 
 def test_pixels_follow_turning_and_reducing(tmp_path: Path) -> None:
@@ -222,9 +230,9 @@ def test_a_survey_without_gps_through_all_stages(
     assert georef["gcp"]["check_rmse_vertical_m"] < 0.05
     assert georef["projected"]["easting"] == pytest.approx(corner[0], abs=4)
     assert "5 surveyed points within 0.0" in capsys.readouterr().out
-    placed = placing_of(georef)
+    placed = placing(from_file(Georef, georef, tmp_path / "georef.json"))
     assert placed and placed.survey and {label for label, _ in placed.misses} == set(marks)
-    sentence = accuracy(measuring(georef, {"map": {"photos": [[0, 0, 0], [3, 0, 0], [0, 3, 0]]}}))
+    sentence = accuracy(measuring(from_file(Georef, georef, tmp_path / "georef.json"), VIEW))
     assert "from surveyed points" in sentence
 
 

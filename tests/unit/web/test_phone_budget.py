@@ -26,7 +26,17 @@ def test_phones_stream_within_their_budget(tmp_path: Path, budget: int | None, t
     with zipfile.ZipFile(tmp_path / "lod.zip", "w") as archive:
         archive.writestr("lod-meta.json", b" " * LEVELS)
     values = stage_values()
-    values["compress"] = {"targets": {"mobile": {"max_bytes": budget} if budget else {}}}
+    mobile = {"sh_degree": 0, "gaussians": 20, "bytes": 9, "loss_db": 0.1, "limit_db": 0.6}
+    mobile |= {"within_limit": True} | ({"max_bytes": budget} if budget else {})
+    values["compress"] = {
+        "gaussians": 20,
+        "sh_degree": 0,
+        "source_sh_degree": 0,
+        "source_bytes": None,
+        "formats": {},
+        "seconds": 1.0,
+        "targets": {"mobile": mobile},
+    }
     view = {"position": [3, 0, 1], "target": [0, 0, 0], "fov": 60, "name": "a", "tour": None}
     files = {}
     for name in ("photos", "sfm", "georef", "train", "eval", "codecs", "compress"):

@@ -14,6 +14,7 @@ from scripts.lib.storage.places import Bucket, Folder, place
 from scripts.lib.web.hosting import hashed_name
 from scripts.lib.web.publish import PublishOptions, headers_of, publish
 from scripts.publish_web import main
+from tests.unit.stage_files import stage_values
 
 HASH = "0123456789ab" + "0" * 52
 
@@ -80,9 +81,8 @@ def version(folder: Path, number: int) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name in (*names, "index.html", "_headers"):
             archive.writestr(name, str(number))
-        archive.writestr(
-            "manifest.json", json.dumps({"site": dict.fromkeys([*names, "index.html"])})
-        )
+        site = dict.fromkeys([*names, "index.html"], {"bytes": 1, "sha256": "0"})
+        archive.writestr("manifest.json", json.dumps(stage_values()["manifest"] | {"site": site}))
     return path
 
 

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from scripts.lib.contracts.manifest import Manifest
+from scripts.lib.contracts.record import from_json
 from scripts.lib.core.console import UserError
 from scripts.lib.encode.codecs import sog
 from scripts.lib.splat.gaussians import write_ply
@@ -38,11 +40,10 @@ def with_telling_names(values: dict[str, Any]) -> dict[str, Any]:
         text = text.replace(plain, telling)
     values = json.loads(text)
     name = values["eval"]["views"][0]["name"]
-    values["eval"]["held_out"] = [view["name"] for view in values["eval"]["views"]]
     values["train"]["options"]["test_photos"] = [name, Path(name).stem]
-    values["codecs"]["formats"]["sog"]["worst"] = {"name": name, "psnr": 20.0}
-    values["codecs"]["note"] = f"worst: {name}, then {Path(name).stem}.png"
-    values["codecs"]["views"] = {name: 20.0, "psnr": 27.0}
+    values["codecs"]["formats"]["sog"]["worst_view"]["name"] = name
+    values["codecs"]["device_reason"] = f"worst: {name}, then {Path(name).stem}.png"
+    values["codecs"]["views"] = [name, Path(name).stem]
     return dict(values)
 
 
@@ -221,7 +222,8 @@ def test_the_manifest_says_how_it_was_made(made: Path) -> None:
     assert [entry["file"] for entry in found["photos"]["files"]] == kept
     assert found["start_view"]["name"] == "photo_0001"
     assert found["train"]["options"]["test_photos"] == ["photo_0001"] * 2
-    assert found["codecs"]["views"] == {"photo_0001": 20.0, "psnr": 27.0}
+    assert found["codecs"]["views"] == ["photo_0001"] * 2
+    assert "worst: photo_0001, then photo_0001.png" in found["codecs"]["device_reason"]
     assert found["decoded"]["gaussians"] == 60 and found["decoded"]["sh_degree"] == 1
     assert found["train"]["seed"] == 7 and found["machine"]["cpus"] >= 1
     assert set(found["files"]) == set(bundle.FILES) - {"manifest.json"}
@@ -275,10 +277,11 @@ def test_another_viewer_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_manifests_own_hash(tmp_path: Path) -> None:
-    manifest.write_manifest(tmp_path / "m.json", {"a": 1})
+    made = from_json(Manifest, stage_values()["manifest"])
+    manifest.write_manifest(tmp_path / "m.json", made)
     data = (tmp_path / "m.json").read_bytes()
-    assert manifest.is_whole(data) and json.loads(data)["a"] == 1
-    assert not manifest.is_whole(data.replace(b'"a": 1', b'"a": 2'))
+    assert manifest.is_whole(data) and json.loads(data)["title"] == "Old yard"
+    assert not manifest.is_whole(data.replace(b'"Old yard"', b'"New yard"'))
     assert not manifest.is_whole(b"") and not manifest.is_whole(b'{"manifest_sha256": "12"}')
 
 
