@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from scripts.lib.core.console import UserError
 from scripts.lib.core.crop import numbers
@@ -13,15 +13,31 @@ from scripts.lib.core.crop import numbers
 KEYS = ("title", "text", "position", "camera")
 
 
-def parse_annotations(given: Sequence[Any]) -> list[dict[str, Any]]:
-    """Annotations as {title, text, position, camera or None}, texts without blanks around, numbers as floats.
+class Camera(TypedDict):
+    """From where to look at a note, and at what (3,), world units."""
+
+    position: list[float]
+    target: list[float]
+
+
+class Annotation(TypedDict):
+    """A note: texts without blanks around, its place (3,) in world units, and a camera where it has one."""
+
+    title: str
+    text: str
+    position: list[float]
+    camera: Camera | None
+
+
+def parse_annotations(given: Sequence[Any]) -> list[Annotation]:
+    """The annotations that somebody wrote.
 
     Raises UserError that names the first one without a title or a usable place, or with an unknown key.
     """
     return [_parse(number, item) for number, item in enumerate(given, 1)]
 
 
-def _parse(number: int, item: Any) -> dict[str, Any]:
+def _parse(number: int, item: Any) -> Annotation:
     name = f"annotation {number} of bundle_web.annotations"
     known = item if isinstance(item, Mapping) else {}
     if unknown := [str(key) for key in known if key not in KEYS]:
@@ -33,7 +49,9 @@ def _parse(number: int, item: Any) -> dict[str, Any]:
         position = numbers(known.get("position"), 3)
         camera = known.get("camera") or None
         if camera is not None:
-            camera = {key: numbers(camera[key], 3) for key in ("position", "target")}
+            camera = Camera(
+                position=numbers(camera["position"], 3), target=numbers(camera["target"], 3)
+            )
             if math.dist(camera["position"], camera["target"]) == 0:
                 raise ValueError("the camera looks at itself")
     except (KeyError, TypeError, ValueError):

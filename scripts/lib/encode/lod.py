@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -180,7 +180,15 @@ def _reader(archive: zipfile.ZipFile, folder: str) -> Callable[[str], bytes]:
     return lambda name: archive.read(folder + name)
 
 
-def _leaves_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+class Node(TypedDict, total=False):
+    """A node of lod-meta.json's tree: a leaf has `lods`, where its Gaussians lie, others `children`."""
+
+    bound: dict[str, list[float]]  # corners `min` and `max`
+    lods: dict[str, dict[str, int]]  # file, offset, count
+    children: list[Node]
+
+
+def _leaves_of(node: Node) -> Iterator[Node]:
     """Leaves of lod-meta.json's tree."""
     if "children" not in node:
         yield node
@@ -219,10 +227,10 @@ class _Parts:
         self.names: list[str] = []  # of the files that are written
         self.counts = [0] * len(MERGES)
         self._waiting: list[list[Gaussians]] = [[] for _ in MERGES]
-        self._entries: list[list[dict[str, Any]]] = [[] for _ in MERGES]  # of those that wait
+        self._entries: list[list[dict[str, int]]] = [[] for _ in MERGES]  # of those that wait
         self._written = [0] * len(MERGES)
 
-    def add(self, level: int, some: Gaussians, entry: dict[str, Any]) -> Files:
+    def add(self, level: int, some: Gaussians, entry: dict[str, int]) -> Files:
         """Let `some` wait, and fill `entry`, which tells where they lie once they are written."""
         if sum(map(len, self._waiting[level])) >= PART:
             yield from self.flush(level)
@@ -249,11 +257,11 @@ class _Parts:
 
 def _node(
     gaussians: Gaussians, tree: Any, parts: _Parts
-) -> Generator[tuple[str, bytes], None, dict[str, Any]]:
+) -> Generator[tuple[str, bytes], None, Node]:
     """Files as they fill up; returns the description of this part of the tree."""
     if isinstance(tree, Leaf):
         inside = gaussians.take(tree.rows)
-        node: dict[str, Any] = {"bound": box_of(inside), "lods": {}}
+        node: Node = {"bound": box_of(inside), "lods": {}}
         for level, run in enumerate(MERGES):
             some = merged(inside, run, harmonics=level + 1 < len(MERGES))
             node["lods"][str(level)] = {}

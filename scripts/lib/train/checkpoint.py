@@ -15,7 +15,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,6 +24,7 @@ from scripts.lib.core.digest import code_digest
 from scripts.lib.core.faults import naming, sentence
 from scripts.lib.core.files import part_file, remove_parts, sha256
 from scripts.lib.storage.places import Folder, place
+from scripts.lib.train.state import TrainerState
 
 KEPT = 2
 SUFFIX = ".pt"
@@ -73,7 +73,7 @@ class Checkpoints:
                 others += 1
         return sorted(own, reverse=True), others
 
-    def save(self, step: int, state: dict[str, Any]) -> None:
+    def save(self, step: int, state: TrainerState) -> None:
         """Keep the state after `step` steps under its final name, then drop all but the last two.
 
         The state is written to a local file at once; an upload of it goes on while the caller does.
@@ -131,7 +131,7 @@ class Checkpoints:
             )
         self._told = True
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self) -> TrainerState | None:
         """The newest readable state of this run, on the CPU; None when there is none.
 
         Says in one sentence what it leaves aside: other runs' checkpoints, and damaged ones. What killed
@@ -148,7 +148,7 @@ class Checkpoints:
             # What the place or the disk refuses is no damage: hours of work may lie there.
             with self.place.fetched(name) as path:
                 try:
-                    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                    state: TrainerState = torch.load(path, map_location="cpu", weights_only=True)
                 except (OSError, MemoryError):
                     raise
                 except Exception as error:  # torch raises many kinds on a damaged file

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.train.state import ParametersState
 
 # Adam's learning rates in a scene of radius 1, the values 3D Gaussian splatting is usually run with.
 # The constant band of the harmonics has its own rate, twenty times that of the others.
@@ -113,7 +114,7 @@ class Parameters:
         made.steps = self.steps
         return made
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> ParametersState:
         """Everything needed to continue: tensors, moments and the number of steps, on the CPU."""
         rows = {
             name: [t.detach().cpu().contiguous() for t in (self[name], *self.moments(name))]
@@ -122,14 +123,14 @@ class Parameters:
         return {"steps": self.steps, "rows": rows}
 
     @classmethod
-    def restored(cls, state: dict[str, object], capacity: int, device: torch.device) -> Parameters:
+    def restored(cls, state: ParametersState, capacity: int, device: torch.device) -> Parameters:
         """The parameters that `state()` described, on `device`."""
-        rows: dict[str, list[Tensor]] = state["rows"]  # type: ignore[assignment]
+        rows = state["rows"]
         made = cls({name: rows[name][0].to(device) for name in NAMES}, capacity)
         for name in NAMES:
             for moment, saved in zip(made.moments(name), rows[name][1:], strict=True):
                 moment.copy_(saved)
-        made.steps = int(state["steps"])  # type: ignore[call-overload]
+        made.steps = state["steps"]
         return made
 
 

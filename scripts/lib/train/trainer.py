@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,6 +23,7 @@ from scripts.lib.train.quality import mean_psnr
 from scripts.lib.train.repair import repair
 from scripts.lib.train.setup import adjustments, fit_machine, needs, start_tensors
 from scripts.lib.train.sky import Clearing, distance
+from scripts.lib.train.state import TrainerState
 from scripts.lib.train.step import AutogradStep, StepPlan
 from scripts.lib.train.views import Stack
 
@@ -106,7 +107,7 @@ class Trainer:
             say(sentence)
             self.adapted.append(sentence)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> TrainerState:
         """Everything that training changes, for a checkpoint."""
         return {
             "step": self.step,
@@ -122,7 +123,7 @@ class Trainer:
             "generator": self.generator.get_state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: TrainerState) -> None:
         """Continue exactly where `state()` was taken."""
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
         self.adapted = list(dict.fromkeys([*state["adapted"], *self.adapted]))
@@ -130,11 +131,11 @@ class Trainer:
         self.parameters = Parameters.restored(state["parameters"], self.max_gaussians, self.device)
         self.position_gradients = state["position_gradients"].to(self.device)
         self.generator.set_state(state["generator"])
-        if self.adjust.exposures:
+        if self.adjust.exposures and state["exposures"]:
             self.adjust.exposures.restore(state["exposures"])
-        if self.adjust.poses:
+        if self.adjust.poses and state["poses"]:
             self.adjust.poses.restore(state["poses"])
-        if self.adjust.focals:
+        if self.adjust.focals and state["focals"]:
             self.adjust.focals.restore(state["focals"])
 
     def sh_degree(self) -> int:

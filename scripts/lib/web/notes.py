@@ -7,19 +7,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripts.lib.contracts.view import View
-from scripts.lib.core.annotations import parse_annotations
+from scripts.lib.core.annotations import Annotation, Camera, parse_annotations
 from scripts.lib.core.json_type import Json
 
 
-def placed_notes(given: Sequence[Mapping[str, Any]], view: View) -> list[Mapping[str, Json]]:
+def placed_notes(given: Sequence[Mapping[str, Any]], view: View) -> list[dict[str, Json]]:
     """Annotations for the page, each with a camera. Raises UserError when one has no usable place."""
-    return [
-        note | {"camera": note["camera"] or nearest_camera(note["position"], view)}
-        for note in parse_annotations(given)
-    ]
+    return [_placed(note, view) for note in parse_annotations(given)]
 
 
-def nearest_camera(point: Sequence[float], view: View) -> dict[str, list[float]]:
+def _placed(note: Annotation, view: View) -> dict[str, Json]:
+    camera = note["camera"] or nearest_camera(note["position"], view)
+    return {
+        "title": note["title"],
+        "text": note["text"],
+        "position": note["position"],
+        "camera": {"position": camera["position"], "target": camera["target"]},
+    }
+
+
+def nearest_camera(point: Sequence[float], view: View) -> Camera:
     """From where to look at an annotation: the capture camera nearest to it, aimed at it."""
     photos = view.map.photos if view.map else ()
     places = [photo[:3] for photo in photos] or [view.position]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scripts.lib.core.activations import sigmoid
+from scripts.lib.core.json_type import Json
 from scripts.lib.encode.codecs import codebook
 from scripts.lib.encode.codecs.rotations import (
     HALF_SQRT,
@@ -32,7 +33,7 @@ from scripts.lib.splat.gaussians import Array, Gaussians
 
 def store_attributes(
     inside: Gaussians, rounding: Rounding, store: Callable[[str, Pixels], None]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Json], dict[str, Any]]:
     """Store every image but those of the harmonics; returns meta.json's fields and the limits."""
     mapped = log_mapped(inside.means)
     low, high = mapped.min(0), mapped.max(0)
@@ -55,7 +56,7 @@ def store_attributes(
     alphas = to_bytes(np.rint(sigmoid(inside.opacities) * rounding.alphas) * 255 / rounding.alphas)
     colours = codebook.nearest(colour_table, inside.sh0)
     store("sh0.webp", image_of(np.column_stack([colours, alphas])))
-    meta: dict[str, Any] = {
+    meta: dict[str, Json] = {
         "version": VERSION,
         "asset": {"generator": "splatmake"},
         "count": len(inside),

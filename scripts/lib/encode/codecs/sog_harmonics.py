@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.core.activations import sigmoid
+from scripts.lib.core.json_type import Json
 from scripts.lib.encode.codecs import codebook, sog_palette
 from scripts.lib.encode.codecs.sog_layout import PALETTE_COLUMNS, Pixels, image_of, numbers
 from scripts.lib.splat.gaussians import Gaussians
@@ -16,7 +16,7 @@ from scripts.lib.splat.gaussians import Gaussians
 
 def store_harmonics(
     inside: Gaussians, size: int, iterations: int, seed: int, store: Callable[[str, Pixels], None]
-) -> tuple[dict[str, Any], float]:
+) -> tuple[dict[str, Json], float]:
     """Store palette and labels; returns meta.json's `shN` and the largest acceptable RMS error."""
     count, coefficients = inside.shN.shape[:2]
     flat = np.ascontiguousarray(inside.shN.reshape(count, 3 * coefficients))
@@ -39,7 +39,7 @@ def store_harmonics(
     canvas[: len(palette)] = index
     store("shN_centroids.webp", canvas.reshape(rows, PALETTE_COLUMNS * coefficients, 3))
     store("shN_labels.webp", image_of(np.column_stack([labels & 255, labels >> 8, 0 * labels])))
-    meta = {
+    meta: dict[str, Json] = {
         "count": len(palette),
         "bands": inside.sh_degree,
         "codebook": numbers(table),
