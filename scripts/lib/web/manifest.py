@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from scripts.lib.contracts.manifest import Manifest
 from scripts.lib.contracts.photos import Photo
@@ -30,12 +30,19 @@ SELF = "manifest_sha256"
 BLANK = "0" * 64
 
 
-def entry(path: Path) -> dict[str, Any]:
+class FileEntry(TypedDict):
+    """A file as the manifest has it."""
+
+    bytes: int
+    sha256: str
+
+
+def entry(path: Path) -> FileEntry:
     """One file in the manifest: its size in bytes and its SHA-256."""
     return {"bytes": Path(path).stat().st_size, "sha256": sha256(path)}
 
 
-def entry_of(data: bytes) -> dict[str, Any]:
+def entry_of(data: bytes) -> FileEntry:
     """The same of bytes that lie in no file of their own."""
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 

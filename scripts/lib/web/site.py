@@ -16,7 +16,7 @@ from scripts.lib.web import page as web_page
 from scripts.lib.web.crate import README, WORKFLOW, Crate
 from scripts.lib.web.crate_inputs import CRATE
 
-Entries = dict[str, dict[str, Any]]  # of the manifest, by the file's name
+Entries = dict[str, manifest.FileEntry]  # of the manifest, by the file's name
 Members = list[tuple[str, bytes]]  # of a zip: name and content
 
 
