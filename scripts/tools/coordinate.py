@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -78,7 +78,7 @@ def tell(
     subject, text = letter(environment["SPLATMAKE_JOB"], request["scene"], outcome)
     trouble = []
     topic, sender = environment.get("SPLATMAKE_TOPIC"), environment.get("SPLATMAKE_SENDER")
-    ways = []
+    ways: list[Callable[[], object]] = []
     if topic:
         ways.append(lambda: account.announce(topic, subject, text))
     if sender and request.get("email"):

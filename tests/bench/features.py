@@ -28,7 +28,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from scripts.lib.sfm.features import first_octave
 from scripts.lib.sfm.options import FeatureOptions
-from scripts.lib.sfm.sift import Settings, Workspace, sift
+from scripts.lib.sfm.sift import Settings, sift
+from scripts.lib.sfm.sift.pyramid import Workspace
 from tests.conftest import ROOT
 from tests.photo_lines import line
 

@@ -22,15 +22,15 @@ import torch
 
 from scripts.lib.contracts.record import to_json
 from scripts.lib.measure.evaluate import (
-    Picture,
     Views,
     likeness,
     mean,
     photo_of,
-    psnr,
     render_views,
 )
+from scripts.lib.measure.metrics import psnr
 from scripts.lib.render.losses import photo_loss
+from scripts.lib.render.renderer import Picture
 from scripts.lib.scene.scene import Scene, load_scene
 from scripts.lib.scene.split import split_scene
 from scripts.lib.splat.gaussians import Gaussians, write_ply

@@ -54,13 +54,15 @@ def residuals(found: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> np.
     names = sorted(found)
     a, b = np.array([found[n] for n in names]), np.array([truth[n] for n in names])
     aligned: Sim3 = fit_sim3(a, b)
-    return np.linalg.norm(aligned.apply(a) - b, axis=1)
+    result: np.ndarray = np.linalg.norm(aligned.apply(a) - b, axis=1)
+    return result
 
 
 def position_errors(found: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> np.ndarray:
     """Distances after the best similarity, as shares of the diagonal of the true centres' box."""
     size = np.linalg.norm(np.ptp(np.array([truth[name] for name in found]), axis=0))
-    return residuals(found, truth) / size
+    result: np.ndarray = residuals(found, truth) / size
+    return result
 
 
 # Captures of one's own making: points of a place, and cameras that stand and look where they are told.
@@ -91,7 +93,7 @@ def room_points(count: int = 1500, seed: int = 0) -> np.ndarray:
     """Points on the walls of a room of 6 x 8 x 2.8 m, a quarter of them on what stands in it."""
     random = np.random.default_rng(seed)
     half = np.array([3.0, 4.0, 1.4])
-    points = random.uniform(-1, 1, (count, 3)) * half
+    points: np.ndarray = random.uniform(-1, 1, (count, 3)) * half
     walls = np.arange(3 * count // 4)
     axis = random.integers(0, 3, len(walls))
     points[walls, axis] = random.choice([-1, 1], len(walls)) * half[axis]

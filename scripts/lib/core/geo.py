@@ -202,7 +202,8 @@ def up_from_cameras(rotations: ArrayLike) -> Array:
         weights = 1.0 / np.maximum(np.abs(right @ up), 0.02)
     up = up / np.linalg.norm(up)
     hint = mean_up @ up if abs(mean_up @ up) > 0.2 else -(forward.mean(axis=0) @ up)
-    return -up if hint < 0 else up
+    found: Array = -up if hint < 0 else up
+    return found
 
 
 def rotation_to_z(up: ArrayLike) -> Array:
@@ -213,11 +214,13 @@ def rotation_to_z(up: ArrayLike) -> Array:
     a = flip @ a
     v = np.array([a[1], -a[0], 0.0])  # a x z
     k = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    return (np.eye(3) + k + k @ k / (1 + a[2])) @ flip
+    found: Array = (np.eye(3) + k + k @ k / (1 + a[2])) @ flip
+    return found
 
 
 def _distance(sim3: Sim3, source: Array, target: Array) -> Array:
-    return np.linalg.norm(sim3.apply(source) - target, axis=1)
+    found: Array = np.linalg.norm(sim3.apply(source) - target, axis=1)
+    return found
 
 
 def samples(count: int, size: int, most: int, seed: int) -> list[list[int]]:

@@ -96,7 +96,7 @@ class OwnPlace(UserProvidedCacheLocator):  # type: ignore[misc]
     def from_function(cls, function: Any, file: str) -> Any:
         """A locator, or None for other people's functions."""
         ours = Path(file).is_relative_to(LIB)
-        return super().from_function(function, file) if ours else None
+        return super().from_function(function, file) if ours else None  # type: ignore[no-untyped-call]
 
     @classmethod
     def get_suitable_cache_subpath(cls, file: str) -> str:

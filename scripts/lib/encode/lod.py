@@ -98,7 +98,10 @@ def quaternions(rotations: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Unit quaternions (N, 4) wxyz of rotation matrices (N, 3, 3)."""
     from scipy.spatial.transform import Rotation
 
-    return Rotation.from_matrix(rotations).as_quat()[:, [3, 0, 1, 2]].astype(np.float32)
+    found: npt.NDArray[np.float32] = (
+        Rotation.from_matrix(rotations).as_quat()[:, [3, 0, 1, 2]].astype(np.float32)
+    )
+    return found
 
 
 def box_of(gaussians: Gaussians) -> dict[str, list[float]]:

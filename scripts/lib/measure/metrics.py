@@ -31,7 +31,8 @@ def ssim(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
     def blur(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         blurred = ndimage.gaussian_filter(image, SIGMA, radius=RADIUS, axes=(0, 1))
-        return blurred[RADIUS:-RADIUS, RADIUS:-RADIUS]
+        found: npt.NDArray[np.float64] = blurred[RADIUS:-RADIUS, RADIUS:-RADIUS]
+        return found
 
     mean_x, mean_y = blur(x), blur(y)
     variances = blur(x * x) - mean_x**2 + blur(y * y) - mean_y**2

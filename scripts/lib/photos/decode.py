@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from scripts.lib.photos.colour import to_srgb
 from scripts.lib.photos.exif import ORIENTATION, orientation
@@ -149,7 +149,7 @@ def _opened(data: bytes) -> Image.Image:
         raise RejectedError("empty file")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise RejectedError("not a picture in a format that is read here", Cause.OTHER) from None
     except Exception as error:  # decoders trip over rubbish in every way
         raise RejectedError(f"damaged image ({error})") from None

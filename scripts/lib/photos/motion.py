@@ -40,7 +40,8 @@ def motion_between(first: Array, second: Array) -> Motion:
         cut = picture[: rows * size[0], : columns * size[1]]
         grid = cut.reshape(rows, size[0], columns, size[1]).swapaxes(1, 2)
         tiles = grid.reshape(-1, *size)
-        return (tiles - tiles.mean(axis=(1, 2), keepdims=True)) * window
+        found: Array = (tiles - tiles.mean(axis=(1, 2), keepdims=True)) * window
+        return found
 
     spectrum = fft.rfft2(blocks(first)).conj() * fft.rfft2(blocks(second))
     spectrum /= np.abs(spectrum) + 1e-6
@@ -75,9 +76,11 @@ def _offsets(peaks: Array, row: Any, column: Any, axis: int) -> NDArray[np.float
     def height(step: int) -> NDArray[np.float64]:
         place = (at + step) % size
         found = peaks[number, row, place] if axis else peaks[number, place, column]
-        return np.maximum(found, 0).astype(float)
+        result: NDArray[np.float64] = np.maximum(found, 0).astype(float)
+        return result
 
     before, peak, after = height(-1), height(0), height(1)
     beside = np.maximum(before, after)
     part = np.where(after > before, 1, -1) * beside / (beside + peak + 1e-9)
-    return np.where(at > size // 2, at - size, at) + part
+    result: NDArray[np.float64] = np.where(at > size // 2, at - size, at) + part
+    return result

@@ -43,7 +43,8 @@ class Scene:
     def centres(self) -> npt.NDArray[np.float64]:
         """Camera centres (V, 3) in world units."""
         R, t = self.world_to_camera[:, :3, :3], self.world_to_camera[:, :3, 3]
-        return -np.einsum("vji,vj->vi", R, t)
+        found: npt.NDArray[np.float64] = -np.einsum("vji,vj->vi", R, t)
+        return found
 
     @property
     def lenses(self) -> npt.NDArray[np.int64]:

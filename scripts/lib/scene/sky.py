@@ -116,7 +116,8 @@ def _directions(spots: Float, K: Float, world_to_camera: Float) -> Float:
     """World directions (..., 3) of places in a picture, column and row (..., 2)."""
     rays = np.concatenate([spots, np.ones_like(spots[..., :1])], axis=-1)
     rays = rays @ np.linalg.inv(K).T @ world_to_camera[:3, :3]
-    return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    found: Float = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    return found
 
 
 def _candidate(scene: Scene, index: int) -> _Candidate:

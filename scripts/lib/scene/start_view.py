@@ -69,7 +69,8 @@ def core_of(points: Float) -> Float:
     Far background and stray points would otherwise draw the view away from what was photographed.
     """
     distance = np.linalg.norm(points - np.median(points, axis=0), axis=1)
-    return points[distance <= 2 * np.median(distance)]
+    found: Float = points[distance <= 2 * np.median(distance)]
+    return found
 
 
 def scores(world_to_camera: Float, K: Float, sizes: npt.NDArray[np.int64], points: Float) -> Float:
@@ -138,4 +139,5 @@ def fields_of_view(K: Float, sizes: npt.NDArray[np.int64]) -> Float:
     side = sizes.argmax(axis=1)
     rows = np.arange(len(K))
     angle = 2 * np.degrees(np.arctan(sizes[rows, side] / 2 / K[rows, side, side]))
-    return np.clip(angle, *FOV_LIMITS)
+    found: Float = np.clip(angle, *FOV_LIMITS)
+    return found

@@ -32,7 +32,8 @@ BARELY = 1e-12  # information about a motion of which the points tell nothing
 
 def length(residuals: Array) -> Array:
     """Lengths of residuals (..., 3); a height that is not known counts nothing."""
-    return np.linalg.norm(np.nan_to_num(residuals), axis=-1)
+    found: Array = np.linalg.norm(np.nan_to_num(residuals), axis=-1)
+    return found
 
 
 def agreeing(a: Array, b: Array) -> Chosen:

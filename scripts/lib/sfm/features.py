@@ -19,7 +19,8 @@ from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.gpu import device
 from scripts.lib.sfm.grey import read_grey, read_shown
 from scripts.lib.sfm.options import FeatureOptions
-from scripts.lib.sfm.sift import Features, Settings, Workspace, sift
+from scripts.lib.sfm.sift import Features, Settings, sift
+from scripts.lib.sfm.sift.pyramid import Workspace
 from scripts.lib.sfm.unpack import MASKS
 
 # COLMAP's own guess where EXIF tells nothing: the focal length is 1.2 times the longer side.

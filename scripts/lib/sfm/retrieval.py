@@ -20,7 +20,8 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 
 from scripts.lib.core.console import Progress
 from scripts.lib.core.threads import threads
-from scripts.lib.sfm.descriptors import Bytes, Limits, comparer
+from scripts.lib.sfm.descriptors import Limits, comparer
+from scripts.lib.sfm.dot_kernel import Bytes
 
 # Wider than for matching: a vote need not be right, only more often right than not.
 VOTES = Limits(ratio=0.85)

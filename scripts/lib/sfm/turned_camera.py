@@ -212,4 +212,5 @@ def _across(directions: Array) -> Array:
 
 def _rays(undistorted: Array) -> Array:
     rays = np.column_stack([undistorted, np.ones(len(undistorted))])
-    return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+    found: Array = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+    return found

@@ -72,7 +72,8 @@ def _spacing(points: Float) -> Float:
     if neighbours < 2:
         return np.full(len(points), 0.1)
     distances = cKDTree(points).query(points, k=neighbours)[0].reshape(len(points), -1)[:, 1:]
-    return np.sqrt((distances**2).mean(axis=1))
+    found: Float = np.sqrt((distances**2).mean(axis=1))
+    return found
 
 
 def topped_up(points: Float, colours: Float, fewest: int, seed: int) -> tuple[Float, Float]:

@@ -83,4 +83,5 @@ class Clearing:
             near = (photo[row, column] / 255 - colours).abs().amax(dim=1) < SKY_COLOUR
             votes += (inside & near & sky[row, column]).int()
         away = means.norm(dim=1)
-        return ((votes >= VOTES) & (away < self.begins)) | (away > STRAY * self.away)
+        found: Tensor = ((votes >= VOTES) & (away < self.begins)) | (away > STRAY * self.away)
+        return found

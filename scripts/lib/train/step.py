@@ -124,7 +124,7 @@ class AutogradStep:
         costs.backward()
         gradients = {name: _gradient(leaf) for name, leaf in leaves.items()}
         width = torch.exp(leaves["scales"].detach().amax(dim=1))
-        norms = torch.linalg.vector_norm(gradients["means"], dim=1) * width
+        norms: Tensor = torch.linalg.vector_norm(gradients["means"], dim=1) * width
         # From here on things change, Adam's count first: whoever runs out of memory later can tell.
         parameters.adam(gradients, plan.rates)
         if adjust.poses:

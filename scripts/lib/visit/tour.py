@@ -322,4 +322,5 @@ def turned(along: Float, passed: Float, gaze: Float) -> Float:
     first = np.where(small, 1 - t, np.sin((1 - t) * angle) / safe)
     second = np.where(small, t, np.sin(t * angle) / safe)
     mixed: Float = first[:, None] * a + second[:, None] * b
-    return mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9)
+    found: Float = mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9)
+    return found

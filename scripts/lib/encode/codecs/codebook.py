@@ -68,7 +68,8 @@ def first_guess(
     root = np.cbrt(density + density.mean() * 1e-6)
     cumulative = np.concatenate([[0.0], np.cumsum(root)])
     places = (np.arange(entries) + 0.5) / entries * cumulative[-1]
-    return np.interp(places, cumulative, edges)
+    found: npt.NDArray[np.float64] = np.interp(places, cumulative, edges)
+    return found
 
 
 def padded(table: npt.NDArray[np.float64]) -> Array:

@@ -51,4 +51,5 @@ def angles(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) ->
     flip = np.where((a * b).sum(1, keepdims=True) < 0, -1.0, 1.0)
     chord = np.linalg.norm(a - flip * b, axis=1)
     total = np.linalg.norm(a + flip * b, axis=1)
-    return np.degrees(4 * np.arctan2(chord, total)).astype(np.float32)
+    found: Array = np.degrees(4 * np.arctan2(chord, total)).astype(np.float32)
+    return found

@@ -56,4 +56,7 @@ def importance(gaussians: Gaussians) -> npt.NDArray[np.float64]:
     largest_two = np.sort(gaussians.scales.astype(np.float64), axis=1)[:, 1:].sum(1)
     size = np.exp(0.5 * (largest_two - np.median(largest_two)))
     weight = sigmoid(gaussians.opacities) * size
-    return np.clip(weight, 0.02 * np.median(weight), 50 * np.median(weight)) + 1e-12
+    found: npt.NDArray[np.float64] = (
+        np.clip(weight, 0.02 * np.median(weight), 50 * np.median(weight)) + 1e-12
+    )
+    return found

@@ -21,7 +21,8 @@ def log_mapped(means: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 def log_unmapped(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Inverse of `log_mapped`."""
-    return np.sign(values) * np.expm1(np.abs(values))
+    found: npt.NDArray[np.float64] = np.sign(values) * np.expm1(np.abs(values))
+    return found
 
 
 def numbers(table: npt.NDArray[np.float32]) -> list[float]:

@@ -100,7 +100,8 @@ def on_grid(points: Array) -> Array:
     dimensions = points.shape[1]
     top = int(np.sqrt(2**23 / (1.5 * dimensions)))
     reach = float(np.percentile(np.abs(points), 99.95)) or float(np.abs(points).max()) or 1.0
-    return np.clip(np.rint(points * np.float32(top / reach)), -top, top).astype(np.float32)
+    found: Array = np.clip(np.rint(points * np.float32(top / reach)), -top, top).astype(np.float32)
+    return found
 
 
 def nearest(points: Array, centre: Array) -> Labels:

@@ -10,7 +10,8 @@ from scripts.lib.splat.gaussians import Array
 
 def to_bytes(values: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
     """Nearest byte, clamped to 0..255."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    found: npt.NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return found
 
 
 def morton_order(means: Array) -> npt.NDArray[np.int64]:

@@ -52,4 +52,5 @@ def photo_loss(
         from scripts.lib.render.losses.reference import photo_loss as plain
 
         return plain(render, photo.float() / 255, ssim_weight, mask)
-    return _PhotoLoss.apply(render, photo, ssim_weight, mask)
+    found: torch.Tensor = _PhotoLoss.apply(render, photo, ssim_weight, mask)  # type: ignore[no-untyped-call]
+    return found

@@ -150,5 +150,5 @@ def render(
         parameter.to("cpu", torch.float32).contiguous()
         for parameter in (means, quats, scales, opacities, sh)
     ]
-    colour, alpha = _Rasterise.apply(camera, size, antialiased, *parameters)
+    colour, alpha = _Rasterise.apply(camera, size, antialiased, *parameters)  # type: ignore[no-untyped-call]
     return colour, alpha

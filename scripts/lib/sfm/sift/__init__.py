@@ -83,7 +83,8 @@ def _visible(
     ]
     columns = np.clip(places[:, 0].astype(int), 0, shown.shape[1] - 1)
     rows = np.clip(places[:, 1].astype(int), 0, shown.shape[0] - 1)
-    return points[shown[rows, columns]]
+    found: NDArray[np.float32] = points[shown[rows, columns]]
+    return found
 
 
 def _described(octave: Octave, found: NDArray[np.float32], most: int) -> Features:

@@ -47,7 +47,8 @@ def _cell_weights() -> Plane:
     place = (np.arange(SAMPLES) - (SAMPLES - 1) / 2) * SPACING / CELL
     centres = np.arange(CELLS) - (CELLS - 1) / 2
     linear = np.maximum(0, 1 - np.abs(place[:, None] - centres[None]))
-    return (linear * np.exp(-0.5 * (place[:, None] / (CELLS / 2)) ** 2)).astype(np.float32)
+    found: Plane = (linear * np.exp(-0.5 * (place[:, None] / (CELLS / 2)) ** 2)).astype(np.float32)
+    return found
 
 
 def _around_weights() -> Plane:

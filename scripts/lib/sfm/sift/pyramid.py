@@ -57,7 +57,8 @@ def taps(sigma: float) -> Plane:
     """Half of a Gaussian's weights, from the middle outwards."""
     radius = math.ceil(REACH * sigma)
     weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
-    return (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
+    found: Plane = (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
+    return found
 
 
 def _kernels(have: float) -> tuple[Plane, NDArray[np.int64]]:
