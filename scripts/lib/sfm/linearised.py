@@ -19,7 +19,6 @@ from scipy import sparse
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.projection import (
     Flags,
-    Rows,
     Seen,
     by_place,
     by_turn,
@@ -28,6 +27,7 @@ from scripts.lib.sfm.projection import (
     sparse_rows,
 )
 from scripts.lib.sfm.robust import in_noise, noise_of
+from scripts.lib.sfm.tables import Rows
 
 POSE = 6  # of a camera: a turn about its axes (radians), and its move (units of the model)
 # The step is known well enough when its gradient fell to this share; the soft rest moves no residual.

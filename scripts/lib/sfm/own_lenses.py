@@ -22,8 +22,9 @@ from scripts.lib.sfm.frame import Placed
 from scripts.lib.sfm.gps import centres, known_rms
 from scripts.lib.sfm.lenses import free_parameters
 from scripts.lib.sfm.linearised import Motion, Sightings, sightings, solve_step
-from scripts.lib.sfm.projection import Rows, by_lens
+from scripts.lib.sfm.projection import by_lens
 from scripts.lib.sfm.residuals import LENS_DEVIATION, look_into_residuals, picture_motions, sentence
+from scripts.lib.sfm.tables import Rows
 
 CORRECTED = {"breathing": "focal", "stabilised": "shift"}  # what a lens of its own can take in
 STEPS = 2  # of lenses, with an adjustment of poses and points after each; a third changes little
