@@ -106,6 +106,17 @@ def test_programs_are_doors(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
 
 
+def test_finished_splats_are_shown_by_one_renderer() -> None:
+    """Besides it only the optimiser's steps rasterise: raw parameters, for gradients."""
+    using = {
+        path.relative_to(LIB).as_posix()
+        for path in FILES
+        if any(name.startswith("scripts.lib.render.rasterise") for name in imported(path))
+    }
+    own = {name for name in using if not name.startswith("render/rasterise/")}
+    assert own == {"render/renderer.py", "train/fused.py", "train/step.py"}
+
+
 def test_no_file_is_long() -> None:
     folders = [ROOT / name for name in ("scripts", "rules", "envs", "containers")]
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in CODE]
