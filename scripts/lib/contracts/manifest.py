@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from scripts.lib.contracts.georef import Three
-from scripts.lib.contracts.record import HandedOn, Json, optional
+from scripts.lib.contracts.record import HandedOn, optional
+from scripts.lib.core.json_type import Json
 
 Part = Mapping[str, Json]
 

@@ -17,14 +17,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from scripts.lib import contracts
 from scripts.lib.contracts.record import (
     FORMAT,
-    OPEN,
     WRITER,
     HandedOn,
-    Json,
     Measured,
     hints_of,
     is_required,
 )
+from scripts.lib.core.json_type import OPEN, Json
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCALARS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}

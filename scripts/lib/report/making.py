@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scripts.lib.contracts.manifest import Manifest
-from scripts.lib.contracts.record import Json, Measured
+from scripts.lib.contracts.record import Measured
+from scripts.lib.core.json_type import Json
 from scripts.lib.report import values
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary

@@ -20,10 +20,11 @@ from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 from scripts.lib.contracts.cost import LedgerEntry
-from scripts.lib.contracts.record import Json, MismatchError, from_json
+from scripts.lib.contracts.record import MismatchError, from_json
 from scripts.lib.core import faults
 from scripts.lib.core.console import UserError, printable
 from scripts.lib.core.files import add_to_zip, inner_path, is_link, write_bytes
+from scripts.lib.core.json_type import Json
 from scripts.lib.storage.places import Bucket
 
 ARCHIVE = "records.zip"
