@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from scripts.lib.core.console import UserError
 
@@ -76,30 +77,13 @@ class _Cursor:
 
 
 def rotation_from_quat(quat: Sequence[float]) -> Float:
-    """Rotation matrix (3, 3) of a quaternion wxyz of any length above zero."""
-    w, x, y, z = np.asarray(quat, float) / np.linalg.norm(quat)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    """Rotation matrix (3, 3) of a quaternion wxyz of any length above zero. Raises ValueError on zero."""
+    return Rotation.from_quat(quat, scalar_first=True).as_matrix()
 
 
 def quat_from_rotation(R: Float) -> Float:
     """Quaternion wxyz of a rotation matrix (3, 3), w >= 0, exact also for half turns."""
-    # The eigenvector of the largest eigenvalue of this symmetric matrix is the quaternion.
-    a = np.array(
-        [
-            [R[0, 0] - R[1, 1] - R[2, 2], 0, 0, 0],
-            [R[1, 0] + R[0, 1], R[1, 1] - R[0, 0] - R[2, 2], 0, 0],
-            [R[2, 0] + R[0, 2], R[2, 1] + R[1, 2], R[2, 2] - R[0, 0] - R[1, 1], 0],
-            [R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1], R[0, 0] + R[1, 1] + R[2, 2]],
-        ]
-    )
-    x, y, z, w = np.linalg.eigh(a)[1][:, -1]
-    return np.array([w, x, y, z]) * (-1.0 if w < 0 else 1.0)
+    return Rotation.from_matrix(R).as_quat(canonical=True, scalar_first=True)
 
 
 def _read_cameras(cursor: _Cursor) -> dict[int, tuple[int, int, Float]]:
@@ -130,6 +114,10 @@ def _read_images(cursor: _Cursor, cameras: dict[int, tuple[int, int, Float]]) ->
         if int(camera) not in cameras:
             raise UserError(
                 f"{cursor.name}: photo {name} names camera {int(camera)}, which is absent"
+            )
+        if not any(pose[:4]):
+            raise UserError(
+                f"{cursor.name}: photo {name} has no rotation; delete the scene zip and run undistort again"
             )
         world_to_camera = np.eye(4)
         world_to_camera[:3, :3] = rotation_from_quat(pose[:4])

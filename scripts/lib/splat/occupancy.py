@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from scripts.lib.core.activations import sigmoid
 from scripts.lib.splat.gaussians import Gaussians
@@ -101,14 +102,9 @@ def body_samples(gaussians: Gaussians, cell: float) -> tuple[Float, Float]:
 
 def axes_of(quats: npt.NDArray[np.floating]) -> Float:
     """Rotation matrices (N, 3, 3) of quaternions (N, 4) wxyz of any length; columns are the axes."""
-    q = quats.astype(np.float64)
-    w, x, y, z = (q / np.maximum(np.linalg.norm(q, axis=1, keepdims=True), 1e-12)).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
+    is_set = quats.any(axis=1, keepdims=True)  # one of zeros does not turn its Gaussian
+    turned = np.where(is_set, quats, [1.0, 0.0, 0.0, 0.0])
+    return Rotation.from_quat(turned, scalar_first=True).as_matrix()
 
 
 def measure(

@@ -53,6 +53,15 @@ def test_written_model_reads_back_sorted_by_name() -> None:
     assert np.array_equal(read.colours, written.colours)
 
 
+def test_a_photo_without_a_rotation_is_refused() -> None:
+    members = model_members(model())
+    (name,) = [name for name in members if name.endswith("images.bin")]
+    data = bytearray(members[name])
+    data[12:44] = bytes(32)  # the quaternion of the first photo, behind their number and its own
+    with pytest.raises(UserError, match=r"photo b/é\.jpg has no rotation; delete the scene zip"):
+        read_model(archive_of({**members, name: bytes(data)}))
+
+
 @given(st.tuples(numbers, numbers, numbers, numbers).filter(lambda q: np.linalg.norm(q) > 1e-3))
 def test_rotation_and_quaternion_are_inverse(quat: tuple[float, float, float, float]) -> None:
     R = rotation_from_quat(quat)
