@@ -78,12 +78,14 @@ class _Cursor:
 
 def rotation_from_quat(quat: Sequence[float]) -> Float:
     """Rotation matrix (3, 3) of a quaternion wxyz of any length above zero. Raises ValueError on zero."""
-    return Rotation.from_quat(quat, scalar_first=True).as_matrix()
+    return np.asarray(Rotation.from_quat(quat, scalar_first=True).as_matrix(), np.float64)
 
 
 def quat_from_rotation(R: Float) -> Float:
     """Quaternion wxyz of a rotation matrix (3, 3), w >= 0, exact also for half turns."""
-    return Rotation.from_matrix(R).as_quat(canonical=True, scalar_first=True)
+    return np.asarray(
+        Rotation.from_matrix(R).as_quat(canonical=True, scalar_first=True), np.float64
+    )
 
 
 def _read_cameras(cursor: _Cursor) -> dict[int, tuple[int, int, Float]]:

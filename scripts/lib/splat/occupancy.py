@@ -104,7 +104,7 @@ def axes_of(quats: npt.NDArray[np.floating]) -> Float:
     """Rotation matrices (N, 3, 3) of quaternions (N, 4) wxyz of any length; columns are the axes."""
     is_set = quats.any(axis=1, keepdims=True)  # one of zeros does not turn its Gaussian
     turned = np.where(is_set, quats, [1.0, 0.0, 0.0, 0.0])
-    return Rotation.from_quat(turned, scalar_first=True).as_matrix()
+    return np.asarray(Rotation.from_quat(turned, scalar_first=True).as_matrix(), np.float64)
 
 
 def measure(
