@@ -1,0 +1,244 @@
+"""Our rasteriser for NVIDIA GPUs: several views at once, forward and backward, without autograd.
+
+Gaussians become ellipses, are sorted by depth, listed for every tile of 16 x 16 pixels that an ellipse really
+touches, and drawn front to back. The way back goes by Gaussian, see draw.cu. Sorting is torch's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scripts.lib.render.rasterise.cuda.compile import load
+
+TILE, PIXELS, BUCKET = 16, 256, 128  # as in splat.cuh
+ELLIPSE = 8  # numbers of an ellipse
+MOST_SHORT = 2**15 - 1  # tiles that keys of 16 bits number; one more stands for what is no tile
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """N Gaussians without their colours, contiguous float32: means (N, 3), quats (N, 4) wxyz, scales (N, 3),
+    opacities (N,) as they are drawn."""
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """V views of width x height pixels: world_to_camera (V, 4, 4), K (V, 3, 3), how near and far they see."""
+
+    world_to_camera: Tensor
+    K: Tensor
+    size: tuple[int, int]
+    near: float
+    far: float
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Ellipses (V, N, 8) of N Gaussians, and how many tiles each touches: (V, N, 2), the number twice."""
+
+    ellipses: Tensor
+    touched: Tensor
+    order: Tensor  # (V * N,) by view and depth
+    ends: Tensor  # (V * N,) tiles touched up to and with each one in that order
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Pictures, and what the way back needs of how they came about."""
+
+    image: Tensor  # (V, H, W, 3) premultiplied
+    transmittance: Tensor  # (V, H, W)
+    colours: Tensor  # (V, N, 3) as given
+    sorted: Tensor
+    begins: Tensor
+    lengths: Tensor
+    bucket_ends: Tensor
+    last: Tensor
+    deepest: Tensor
+    states: Tensor
+    bucket_tiles: Tensor
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """By means (N, 3), quats (N, 4), scales (N, 3), opacities (N,), and poses (V, 4, 4) where asked for."""
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+    cameras: Tensor | None
+
+
+def project(shapes: Shapes, cameras: Cameras, antialiased: bool) -> Projection:
+    """Gaussians as ellipses, sorted by view and depth."""
+    count, views = len(shapes.means), len(cameras.world_to_camera)
+    device = shapes.means.device
+    ellipses = torch.empty((views, count, ELLIPSE), device=device)
+    touched = torch.empty((views, count, 2), dtype=torch.int32, device=device)
+    keys = torch.empty(views * count, dtype=torch.int32, device=device)
+    _run(
+        "project", (-(-count // 256), views), 256, *_parts(shapes),
+        *_camera(cameras, count), int(antialiased), ellipses, touched, keys,
+    )  # fmt: skip
+    order = torch.sort(keys, stable=True).indices
+    ends = touched.view(-1, 2)[:, 0][order].cumsum(0, dtype=torch.int32)
+    return Projection(ellipses, touched, order, ends)
+
+
+def draw(
+    projection: Projection, colours: Tensor, cameras: Cameras, *, for_backward: bool = True
+) -> Drawing:
+    """Pictures of the ellipses in their colours (V, N, 3)."""
+    width, height = cameras.size
+    views, count = projection.touched.shape[:2]
+    device = colours.device
+    across, down = -(-width // TILE), -(-height // TILE)
+    tiles = views * across * down
+    capacity = int(projection.ends[-1])  # waits for the GPU
+    short = tiles <= MOST_SHORT
+    dtype = torch.int16 if short else torch.int32
+    keys = torch.empty(capacity, dtype=dtype, device=device)
+    gaussians = torch.empty(capacity, dtype=torch.int32, device=device)
+    begins = torch.zeros(tiles, dtype=torch.int32, device=device)
+    lengths = torch.zeros_like(begins)
+    in_lists = torch.empty_like(gaussians)
+    if capacity:
+        total = views * count
+        _run(
+            "list_tiles", (-(-total // 256),), 256, projection.ellipses, projection.touched,
+            projection.order, projection.ends, count, total, width, height, capacity, keys, gaussians,
+            short=short,
+        )  # fmt: skip
+        keys, order = torch.sort(keys, stable=True)
+        _run(
+            "find_lists", (-(-capacity // 256),), 256, keys, order, gaussians, projection.ends[-1:],
+            capacity, in_lists, begins, lengths, short=short,
+        )  # fmt: skip
+    bucket_ends = (-(-lengths // BUCKET)).cumsum(0, dtype=torch.int32)
+    buckets = (capacity // BUCKET + tiles) if for_backward else 0
+    states = torch.empty((buckets, PIXELS, 4), device=device)
+    bucket_tiles = torch.empty(buckets, dtype=torch.int32, device=device)
+    image = torch.empty((views, height, width, 3), device=device)
+    transmittance = torch.empty((views, height, width), device=device)
+    last = torch.empty((views, height, width), dtype=torch.int32, device=device)
+    deepest = torch.empty_like(begins)
+    _run(
+        "draw", (across, down, views), PIXELS, projection.ellipses, colours, in_lists, begins,
+        lengths, bucket_ends, width, height, int(for_backward), image, transmittance, last, deepest,
+        states, bucket_tiles, buckets,
+    )  # fmt: skip
+    return Drawing(
+        image, transmittance, colours, in_lists, begins, lengths, bucket_ends, last, deepest, states,
+        bucket_tiles,
+    )  # fmt: skip
+
+
+def draw_backward(
+    projection: Projection,
+    drawing: Drawing,
+    cameras: Cameras,
+    v_image: Tensor,
+    v_alpha: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Moments (V, N, 6), see project.cu, and gradients by the colours (V, N, 3); from those by the image
+    (V, H, W, 3) and by its alpha (V, H, W)."""
+    width, height = cameras.size
+    views, count = projection.touched.shape[:2]
+    moments = torch.zeros((views, count, 6), device=v_image.device)
+    v_colours = torch.zeros((views, count, 3), device=v_image.device)
+    buckets = len(drawing.bucket_tiles)
+    _run(
+        "draw_backward", (max(1, buckets),), BUCKET, projection.ellipses, drawing.colours,
+        drawing.sorted, drawing.begins, drawing.lengths, drawing.bucket_ends, len(drawing.begins),
+        -(-width // TILE), -(-height // TILE), width, height, drawing.image, drawing.transmittance,
+        drawing.last, drawing.deepest, drawing.states, drawing.bucket_tiles, buckets, v_image, v_alpha,
+        moments, v_colours,
+    )  # fmt: skip
+    return moments, v_colours
+
+
+def project_backward(
+    shapes: Shapes,
+    cameras: Cameras,
+    antialiased: bool,
+    projection: Projection,
+    moments: Tensor,
+    *,
+    poses: bool = False,
+) -> Gradients:
+    """Gradients of what `project` was given, summed over the views; by the poses where asked for."""
+    count, views = len(shapes.means), len(cameras.world_to_camera)
+    by_means, by_quats = torch.empty_like(shapes.means), torch.empty_like(shapes.quats)
+    by_scales, by_opacities = torch.empty_like(shapes.scales), torch.empty_like(shapes.opacities)
+    by_cameras = torch.zeros((views, 4, 4), device=by_means.device) if poses else None
+    _run(
+        "project_backward", (-(-count // 128),), 128, *_parts(shapes),
+        *_camera(cameras, count), int(antialiased), projection.ellipses, projection.touched, moments,
+        by_means, by_quats, by_scales, by_opacities, by_cameras,
+    )  # fmt: skip
+    return Gradients(by_means, by_quats, by_scales, by_opacities, by_cameras)
+
+
+def _parts(shapes: Shapes) -> tuple[Tensor, ...]:
+    return shapes.means, shapes.quats, shapes.scales, shapes.opacities
+
+
+def _camera(cameras: Cameras, count: int) -> tuple[Tensor | float, ...]:
+    """The arguments that both projections take in the same order."""
+    width, height = cameras.size
+    views = len(cameras.world_to_camera)
+    far = min(cameras.far, 3e38)
+    return cameras.world_to_camera, cameras.K, count, views, width, height, cameras.near, far
+
+
+@cache
+def _kernels(device: int, short: bool) -> dict[str, Any]:
+    from cuda.core import Device
+
+    Device(device).set_current()
+    major, minor = torch.cuda.get_device_capability(device)
+    return load({"KEY": "short" if short else "int"}, f"sm_{major}{minor}")
+
+
+def _run(
+    name: str,
+    grid: tuple[int, ...],
+    block: int,
+    *arguments: Tensor | float | None,
+    short: bool = True,
+) -> None:
+    """Launch a kernel on torch's stream. Tensors go as pointers, None as no pointer, numbers as 32 bits."""
+    from cuda.core import LaunchConfig, launch
+
+    kernel = _kernels(torch.cuda.current_device(), short)[name]
+    stream = _stream(torch.cuda.current_stream().cuda_stream)
+    launch(stream, LaunchConfig(grid=grid, block=block), kernel, *map(_value, arguments))
+
+
+def _value(argument: Tensor | float | None) -> Any:
+    if isinstance(argument, Tensor):
+        if not argument.is_contiguous():
+            raise ValueError("kernels take contiguous tensors")
+        return argument.data_ptr()
+    if argument is None:
+        return 0
+    return np.float32(argument) if isinstance(argument, float) else np.int32(argument)
+
+
+@cache
+def _stream(handle: int) -> Any:
+    from cuda.core import Stream
+
+    return Stream.from_handle(handle)
