@@ -65,8 +65,6 @@ rule report_scene:
         ),
     log:
         "<logs>/{scene}/report_scene.log",
-    benchmark:
-        "<benchmarks>/{scene}/report_scene.tsv"
     conda:
         "../envs/web.yaml"
     container:
@@ -113,8 +111,6 @@ rule summarise:
         ),
     log:
         "<logs>/summarise.log",
-    benchmark:
-        "<benchmarks>/summarise.tsv"
     conda:
         "../envs/web.yaml"
     container:
