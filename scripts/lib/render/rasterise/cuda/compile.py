@@ -19,7 +19,11 @@ from scripts.lib.core.files import write_bytes
 
 FOLDER = Path(__file__).parent
 HEADER = "splat.cuh"
-SOURCES = ("project.cu", "draw.cu")
+# The kernels of each source file.
+KERNELS = {
+    "project.cu": ("project", "list_tiles", "find_lists", "project_backward"),
+    "draw.cu": ("draw", "draw_backward"),
+}
 STANDARD = "c++17"
 # sm_75 to sm_120: Turing (T4), Ampere, Ada, Hopper, Blackwell.
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
@@ -41,7 +45,7 @@ def source_of(name: str, macros: Mapping[str, str]) -> str:
 
 
 def compile_source(name: str, macros: Mapping[str, str], architecture: str) -> Compiled:
-    """Compile one of SOURCES; needs no GPU. Raises cuda.core's NVRTCError where the source is wrong."""
+    """Compile one source file; needs no GPU. Raises cuda.core's NVRTCError where the source is wrong."""
     from cuda.core import Program, ProgramOptions
 
     log = io.StringIO()
@@ -58,8 +62,6 @@ def compile_source(name: str, macros: Mapping[str, str], architecture: str) -> C
 
 def machine_code(name: str, macros: Mapping[str, str], architecture: str) -> bytes:
     """The same from the cache on disk, compiled first where it is not there yet."""
-    from cuda.core import Program  # noqa: F401  (a missing package is found before anything is told)
-
     key = "\n".join([source_of(name, macros), STANDARD, architecture, _compiler()])
     digest = hashlib.sha256(key.encode()).hexdigest()[:24]
     home = user_cache()
@@ -80,7 +82,7 @@ def _compiler() -> str:
 
 
 def load(macros: Mapping[str, str], architecture: str) -> dict[str, Any]:
-    """Every kernel of SOURCES by its name, ready to be launched on the current device."""
+    """Every kernel by its name, ready to be launched on the current device."""
     from cuda.core import ObjectCode
 
     kernels: dict[str, Any] = {}
@@ -88,9 +90,3 @@ def load(macros: Mapping[str, str], architecture: str) -> dict[str, Any]:
         module = ObjectCode.from_cubin(machine_code(name, macros, architecture))
         kernels |= {function: module.get_kernel(function) for function in functions}
     return kernels
-
-
-KERNELS = {
-    "project.cu": ("project", "list_tiles", "find_lists", "project_backward"),
-    "draw.cu": ("draw", "draw_backward"),
-}

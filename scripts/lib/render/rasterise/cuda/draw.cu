@@ -17,9 +17,8 @@ __device__ inline void place_of(int thread, int& x, int& y) {
     y = (warp / (TILE / CELL_X)) * CELL_Y + lane / CELL_X;
 }
 
-__device__ inline float alpha_at(const Ellipse& e, float dx, float dy) {
-    return fminf(ALPHA_MAX, exp2f(e.log - (e.a * dx * dx + (e.b * dx + e.c * dy) * dy)));
-}
+// Alpha before it is held at ALPHA_MAX; both passes must come to the same.
+__device__ inline float full_alpha(const Ellipse& e, float dx, float dy) { return exp2f(e.log - fall(e, dx, dy)); }
 
 extern "C" __global__ void __launch_bounds__(256) draw(
     const Ellipse* __restrict__ ellipses, const float* __restrict__ colours, const int* __restrict__ sorted,
@@ -68,7 +67,7 @@ extern "C" __global__ void __launch_bounds__(256) draw(
                 const int k = part + __ffs(near) - 1;
                 near &= near - 1;
                 const Ellipse& e = some[k];
-                const float alpha = alpha_at(e, x + 0.5f - e.x, y + 0.5f - e.y);
+                const float alpha = fminf(ALPHA_MAX, full_alpha(e, x + 0.5f - e.x, y + 0.5f - e.y));
                 if (done || alpha < ALPHA_MIN) continue;
                 const float next = t * (1 - alpha);
                 // What would take the transmittance below STOP is not drawn, nor anything behind it.
@@ -186,7 +185,7 @@ extern "C" __global__ void __launch_bounds__(BUCKET) draw_backward(
             const float4 pixel = places[warp][turn];
             const float2 more = rest[warp][turn];
             const float dx = pixel.x - e.x, dy = pixel.y - e.y;
-            const float full = exp2f(e.log - (e.a * dx * dx + (e.b * dx + e.c * dy) * dy));
+            const float full = full_alpha(e, dx, dy);
             const float alpha = fminf(ALPHA_MAX, full);
             if (alpha >= ALPHA_MIN && place < more.y) {
                 const float weight = alpha * t, through = 1 - alpha;

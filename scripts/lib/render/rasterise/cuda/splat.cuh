@@ -98,6 +98,11 @@ __device__ inline bool project_one(const Camera& cam, const float* mean, const f
     return true;
 }
 
+// By how much the logarithm of alpha, base 2, has fallen at (dx, dy) from the middle.
+__device__ inline float fall(const Ellipse& e, float dx, float dy) {
+    return e.a * dx * dx + (e.b * dx + e.c * dy) * dy;
+}
+
 // Least a dx^2 + b dx dy + c dy^2 over the rectangle of points [x0, x1] x [y0, y1], relative to the middle.
 __device__ inline float least_in_rectangle(const Ellipse& e, float x0, float x1, float y0, float y1) {
     const bool inside_x = x0 <= 0 && x1 >= 0, inside_y = y0 <= 0 && y1 >= 0;
@@ -107,12 +112,12 @@ __device__ inline float least_in_rectangle(const Ellipse& e, float x0, float x1,
     if (!inside_x) {
         const float dx = x0 > 0 ? x0 : x1;
         const float dy = fminf(fmaxf(-0.5f * e.b * dx / e.c, y0), y1);
-        least = e.a * dx * dx + (e.b * dx + e.c * dy) * dy;
+        least = fall(e, dx, dy);
     }
     if (!inside_y) {
         const float dy = y0 > 0 ? y0 : y1;
         const float dx = fminf(fmaxf(-0.5f * e.b * dy / e.a, x0), x1);
-        least = fminf(least, e.a * dx * dx + (e.b * dx + e.c * dy) * dy);
+        least = fminf(least, fall(e, dx, dy));
     }
     return least;
 }
