@@ -1,4 +1,4 @@
-"""The CUDA rasteriser's sources compile for every GPU that is supported; that needs no GPU."""
+"""The CUDA sources compile for every GPU that is supported, within their registers; that needs no GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("cuda.core", reason="cuda-core and NVRTC are not installed")
 
-from scripts.lib.render.rasterise.cuda.compile import ARCHITECTURES, KERNELS, compile_source
+from scripts.lib.render.cuda.compile import ARCHITECTURES, Source, compile_source
+from scripts.lib.render.rasterise import cuda as rasteriser
 
 # Registers of a thread at most, so that enough threads are at work: 65536 a multiprocessor.
 MOST_REGISTERS = {
@@ -19,15 +20,26 @@ MOST_REGISTERS = {
     "draw": 64,
     "draw_backward": 64,
 }
+SOURCES = [
+    (rasteriser.PROJECT, rasteriser.SHORT),
+    (rasteriser.PROJECT, rasteriser.LONG),
+    (rasteriser.DRAW, ()),
+]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("source", KERNELS)
-def test_kernels_compile_and_stay_in_registers(source: str, architecture: str) -> None:
-    made = compile_source(source, {"KEY": "short"}, architecture)
+@pytest.mark.parametrize(
+    ("source", "macros"),
+    SOURCES,
+    ids=lambda value: getattr(value, "path", None) and value.path.stem,
+)
+def test_kernels_compile_and_stay_in_registers(
+    source: Source, macros: tuple[tuple[str, str | int], ...], architecture: str
+) -> None:
+    made = compile_source(source, dict(macros), architecture)
     assert made.code
     blocks = made.log.split("Compiling entry function")[1:]
-    assert len(blocks) == len(KERNELS[source])
+    assert sorted(block.split("'")[1] for block in blocks) == sorted(source.kernels)
     for block in blocks:
         kernel = block.split("'")[1]
         assert int(re.findall(r"(\d+) bytes spill stores", block)[0]) == 0, kernel

@@ -7,17 +7,24 @@ touches, and drawn front to back. The way back goes by Gaussian, see draw.cu. So
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from scripts.lib.render.rasterise.cuda.compile import load
+from scripts.lib.render.cuda.compile import Source
+from scripts.lib.render.cuda.launch import launch
 
 TILE, PIXELS, BUCKET = 16, 256, 128  # as in splat.cuh
 ELLIPSE = 8  # numbers of an ellipse
+FOLDER = Path(__file__).parent
+HEADERS = (FOLDER / "splat.cuh",)
+PROJECT = Source(
+    FOLDER / "project.cu", HEADERS, ("project", "list_tiles", "find_lists", "project_backward")
+)
+DRAW = Source(FOLDER / "draw.cu", HEADERS, ("draw", "draw_backward"))
+# Types that number tiles.
+SHORT, LONG = (("KEY", "short"),), (("KEY", "int"),)
 MOST_SHORT = 2**15 - 1  # tiles that keys of 16 bits number; one more stands for what is no tile
 
 
@@ -88,8 +95,8 @@ def project(shapes: Shapes, cameras: Cameras, antialiased: bool) -> Projection:
     ellipses = torch.empty((views, count, ELLIPSE), device=device)
     touched = torch.empty((views, count, 2), dtype=torch.int32, device=device)
     keys = torch.empty(views * count, dtype=torch.int32, device=device)
-    _run(
-        "project", (-(-count // 256), views), 256, *_parts(shapes),
+    launch(
+        PROJECT, "project", (-(-count // 256), views), 256, *_parts(shapes),
         *_camera(cameras, count), int(antialiased), ellipses, touched, keys,
     )  # fmt: skip
     order = torch.sort(keys, stable=True).indices
@@ -107,8 +114,7 @@ def draw(
     across, down = -(-width // TILE), -(-height // TILE)
     tiles = views * across * down
     capacity = int(projection.ends[-1])  # waits for the GPU
-    short = tiles <= MOST_SHORT
-    dtype = torch.int16 if short else torch.int32
+    dtype, keys_as = (torch.int16, SHORT) if tiles <= MOST_SHORT else (torch.int32, LONG)
     keys = torch.empty(capacity, dtype=dtype, device=device)
     gaussians = torch.empty(capacity, dtype=torch.int32, device=device)
     begins = torch.zeros(tiles, dtype=torch.int32, device=device)
@@ -116,15 +122,15 @@ def draw(
     in_lists = torch.empty_like(gaussians)
     if capacity:
         total = views * count
-        _run(
-            "list_tiles", (-(-total // 256),), 256, projection.ellipses, projection.touched,
+        launch(
+            PROJECT, "list_tiles", (-(-total // 256),), 256, projection.ellipses, projection.touched,
             projection.order, projection.ends, count, total, width, height, capacity, keys, gaussians,
-            short=short,
+            macros=keys_as,
         )  # fmt: skip
         keys, order = torch.sort(keys, stable=True)
-        _run(
-            "find_lists", (-(-capacity // 256),), 256, keys, order, gaussians, projection.ends[-1:],
-            capacity, in_lists, begins, lengths, short=short,
+        launch(
+            PROJECT, "find_lists", (-(-capacity // 256),), 256, keys, order, gaussians, projection.ends[-1:],
+            capacity, in_lists, begins, lengths, macros=keys_as,
         )  # fmt: skip
     bucket_ends = (-(-lengths // BUCKET)).cumsum(0, dtype=torch.int32)
     buckets = (capacity // BUCKET + tiles) if for_backward else 0
@@ -134,8 +140,8 @@ def draw(
     transmittance = torch.empty((views, height, width), device=device)
     last = torch.empty((views, height, width), dtype=torch.int32, device=device)
     deepest = torch.empty_like(begins)
-    _run(
-        "draw", (across, down, views), PIXELS, projection.ellipses, colours, in_lists, begins,
+    launch(
+        DRAW, "draw", (across, down, views), PIXELS, projection.ellipses, colours, in_lists, begins,
         lengths, bucket_ends, width, height, int(for_backward), image, transmittance, last, deepest,
         states, bucket_tiles, buckets,
     )  # fmt: skip
@@ -159,8 +165,8 @@ def draw_backward(
     moments = torch.zeros((views, count, 6), device=v_image.device)
     v_colours = torch.zeros((views, count, 3), device=v_image.device)
     buckets = len(drawing.bucket_tiles)
-    _run(
-        "draw_backward", (max(1, buckets),), BUCKET, projection.ellipses, drawing.colours,
+    launch(
+        DRAW, "draw_backward", (max(1, buckets),), BUCKET, projection.ellipses, drawing.colours,
         drawing.sorted, drawing.begins, drawing.lengths, drawing.bucket_ends, len(drawing.begins),
         -(-width // TILE), -(-height // TILE), width, height, drawing.image, drawing.transmittance,
         drawing.last, drawing.deepest, drawing.states, drawing.bucket_tiles, buckets, v_image, v_alpha,
@@ -183,8 +189,8 @@ def project_backward(
     by_means, by_quats = torch.empty_like(shapes.means), torch.empty_like(shapes.quats)
     by_scales, by_opacities = torch.empty_like(shapes.scales), torch.empty_like(shapes.opacities)
     by_cameras = torch.zeros((views, 4, 4), device=by_means.device) if poses else None
-    _run(
-        "project_backward", (-(-count // 128),), 128, *_parts(shapes),
+    launch(
+        PROJECT, "project_backward", (-(-count // 128),), 128, *_parts(shapes),
         *_camera(cameras, count), int(antialiased), projection.ellipses, projection.touched, moments,
         by_means, by_quats, by_scales, by_opacities, by_cameras,
     )  # fmt: skip
@@ -201,44 +207,3 @@ def _camera(cameras: Cameras, count: int) -> tuple[Tensor | float, ...]:
     views = len(cameras.world_to_camera)
     far = min(cameras.far, 3e38)
     return cameras.world_to_camera, cameras.K, count, views, width, height, cameras.near, far
-
-
-@cache
-def _kernels(device: int, short: bool) -> dict[str, Any]:
-    from cuda.core import Device
-
-    Device(device).set_current()
-    major, minor = torch.cuda.get_device_capability(device)
-    return load({"KEY": "short" if short else "int"}, f"sm_{major}{minor}")
-
-
-def _run(
-    name: str,
-    grid: tuple[int, ...],
-    block: int,
-    *arguments: Tensor | float | None,
-    short: bool = True,
-) -> None:
-    """Launch a kernel on torch's stream. Tensors go as pointers, None as no pointer, numbers as 32 bits."""
-    from cuda.core import LaunchConfig, launch
-
-    kernel = _kernels(torch.cuda.current_device(), short)[name]
-    stream = _stream(torch.cuda.current_stream().cuda_stream)
-    launch(stream, LaunchConfig(grid=grid, block=block), kernel, *map(_value, arguments))
-
-
-def _value(argument: Tensor | float | None) -> Any:
-    if isinstance(argument, Tensor):
-        if not argument.is_contiguous():
-            raise ValueError("kernels take contiguous tensors")
-        return argument.data_ptr()
-    if argument is None:
-        return 0
-    return np.float32(argument) if isinstance(argument, float) else np.int32(argument)
-
-
-@cache
-def _stream(handle: int) -> Any:
-    from cuda.core import Stream
-
-    return Stream.from_handle(handle)

@@ -1,0 +1,1 @@
+"""CUDA C++ kernels: compiled where they run, kept on disk, launched on torch's stream."""
