@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scripts.lib.render.rasterise import EPS2D, FAR, NEAR, gsplat_kernels
+from scripts.lib.render.rasterise.constants import EPS2D, FAR, NEAR
+from scripts.lib.render.rasterise.gsplat import gsplat_kernels
+from scripts.lib.render.rasterise.passes import Cameras, Shapes
 from scripts.lib.render.rasterise import cuda as ours
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import read_ply
@@ -48,7 +50,7 @@ class Clock:
         return {name: round(float(np.median(spans)), 3) for name, spans in self.spans.items()}
 
 
-def by_gsplat(g: ours.Shapes, made: Tensor, view: ours.Cameras, slope: Tensor, clock: Clock) -> Any:
+def by_gsplat(g: Shapes, made: Tensor, view: Cameras, slope: Tensor, clock: Clock) -> Any:
     """Gradients of one photo by gsplat's functions."""
     kernels = gsplat_kernels()
     means, quats, scales, opacities = g.means, g.quats, g.scales, g.opacities
@@ -89,12 +91,14 @@ def by_gsplat(g: ours.Shapes, made: Tensor, view: ours.Cameras, slope: Tensor, c
     return image, (found[0], found[2], found[3], v_shown[0], v_made), len(order)
 
 
-def by_ours(g: ours.Shapes, made: Tensor, view: ours.Cameras, slope: Tensor, clock: Clock) -> Any:
+def by_ours(g: Shapes, made: Tensor, view: Cameras, slope: Tensor, clock: Clock) -> Any:
     """The same by ours."""
     projected = clock("project", lambda: ours.project(g, view, False))
     drawn = clock("bin and forward", lambda: ours.draw(projected, made, view))
     moments, v_made = clock("backward", lambda: ours.draw_backward(projected, drawn, view, slope))
-    found = clock("project back", lambda: ours.project_backward(g, view, False, projected, moments))
+    found = clock(
+        "project back", lambda: ours.project_backward(g, view, False, projected, moments, v_made)
+    )
     gradients = (found.means, found.quats, found.scales, found.opacities, v_made)
     return drawn.image, gradients, len(drawn.sorted)
 
@@ -112,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     def tensor(values: Any) -> Tensor:
         return torch.tensor(np.asarray(values, np.float32), device="cuda").contiguous()
 
-    g = ours.Shapes(
+    g = Shapes(
         tensor(splat.means),
         tensor(splat.quats),
         tensor(splat.scales).exp(),
@@ -121,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sh = torch.cat([tensor(splat.sh0)[:, None], tensor(splat.shN)], dim=1).contiguous()
     clocks, pairs, apart, differ = (Clock(), Clock()), [], 0.0, [0.0] * 5
     for number in np.linspace(0, len(scene) - 1, args.views).astype(int):
-        view = ours.Cameras(
+        view = Cameras(
             tensor(scene.world_to_camera[number])[None],
             tensor(scene.K[number])[None],
             (int(scene.sizes[number][0]), int(scene.sizes[number][1])),

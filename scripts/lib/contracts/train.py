@@ -43,7 +43,7 @@ class Train(Measured):
 
     device: str  # cpu, or the GPU's name
     device_reason: str = ""
-    backend: Literal["cpu", "gsplat"] = "cpu"
+    backend: Literal["cpu", "cuda", "gsplat"] = "cpu"  # whose kernels drew: ours or gsplat's
     steps: int
     planned_steps: int | None = None
     photos_at_once: int = 1

@@ -1,8 +1,7 @@
-"""The optimiser step on CUDA: gsplat's kernels called one after the other, no autograd between them.
+"""The optimiser step on a GPU: kernels called one after the other, no autograd between them.
 
 A step by autograd launches some two hundred small kernels, and the GPU waits for the CPU. Here are about
-thirty: gsplat projects, bins and rasterises, forward and backward; ours do the rest. As many photos of
-the step as memory allows go through each kernel together.
+twenty. As many photos of the step as memory allows go through each kernel together.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import torch
 from torch import Tensor
 
 from scripts.lib.render.losses.cuda import loss_and_gradient
-from scripts.lib.render.rasterise import EPS2D, FAR, NEAR, gsplat_kernels
+from scripts.lib.render.rasterise.constants import FAR, NEAR
+from scripts.lib.render.rasterise.passes import Cameras, Rasteriser, Shapes
 from scripts.lib.train.kernels.geometry_cuda import activate, step_geometry
 from scripts.lib.train.kernels.harmonics_cuda import colours, step_harmonics
 from scripts.lib.train.parameters import ADAM, SH_REST, Parameters
 from scripts.lib.train.step import Adjustments, StepPlan
 from scripts.lib.train.views import Stack
 
-TILE = 16
 GEOMETRY = ("means", "quats", "scales", "opacities")
 
 
@@ -28,14 +27,13 @@ GEOMETRY = ("means", "quats", "scales", "opacities")
 class _Gradients:
     """What some of a step's views say: seen and gradients by view, (V, N, ...), and summed over them."""
 
-    radii: Tensor  # (V, N, 2) int32, 0 where not drawn
-    made: Tensor  # (V, N, 3) the colours
-    dimmed: Tensor | None  # (V, N) factor on the opacities, antialiasing
-    v_made: Tensor
-    v_shown: Tensor  # (V, N) by the dimmed opacities
+    seen: Tensor  # (V, N, 2) int32, 0 where not drawn
+    colours: Tensor  # (V, N, 3)
+    v_colours: Tensor
     v_means: Tensor  # (N, 3)
     v_quats: Tensor
     v_scales: Tensor
+    v_opacities: Tensor  # (N,)
     v_exposures: Tensor  # (V, 6), empty where none are learned
     v_cameras: Tensor  # (V, 4, 4), likewise
     v_focals: Tensor  # (V,), likewise
@@ -45,7 +43,6 @@ class _Gradients:
         """Of all views together."""
         if len(parts) == 1:
             return parts[0]
-        dims = [part.dimmed for part in parts if part.dimmed is not None]
 
         def all_of(name: str) -> Tensor:
             return torch.cat([getattr(part, name) for part in parts])
@@ -54,14 +51,13 @@ class _Gradients:
             return torch.stack([getattr(part, name) for part in parts]).sum(dim=0)
 
         return _Gradients(
-            radii=all_of("radii"),
-            made=all_of("made"),
-            dimmed=torch.cat(dims) if dims else None,
-            v_made=all_of("v_made"),
-            v_shown=all_of("v_shown"),
+            seen=all_of("seen"),
+            colours=all_of("colours"),
+            v_colours=all_of("v_colours"),
             v_means=sum_of("v_means"),
             v_quats=sum_of("v_quats"),
             v_scales=sum_of("v_scales"),
+            v_opacities=sum_of("v_opacities"),
             v_exposures=all_of("v_exposures"),
             v_cameras=all_of("v_cameras"),
             v_focals=all_of("v_focals"),
@@ -71,13 +67,14 @@ class _Gradients:
 class FusedStep:
     """As `step.AutogradStep`, for parameters on CUDA; photos of at least 11 x 11 pixels.
 
-    at_once: photos of `pixels` pixels that go through the kernels together; of smaller ones, so many more.
-    A step that runs out of memory before anything has changed is done again with half as many; with a single
-    one, or once something has changed (`parameters.steps` tells), torch's error goes on.
+    rasteriser: draws, and follows back. at_once: photos of `pixels` pixels that go through the kernels
+    together; of smaller ones, so many more. A step that runs out of memory before anything has changed is
+    done again with half as many; with a single one, or once something has changed (`parameters.steps`
+    tells), torch's error goes on.
     """
 
-    def __init__(self, at_once: int, pixels: int) -> None:
-        self.kernels = gsplat_kernels()
+    def __init__(self, rasteriser: Rasteriser, at_once: int, pixels: int) -> None:
+        self.rasteriser = rasteriser
         self.at_once, self.pixels = at_once, pixels
 
     def _together(self, views: Stack) -> int:
@@ -114,9 +111,9 @@ class FusedStep:
             parameters["sh"],
             parameters.moments("sh"),
             views.world_to_camera,
-            gradients.radii,
-            gradients.made,
-            gradients.v_made,
+            gradients.seen,
+            gradients.colours,
+            gradients.v_colours,
             gradients.v_means,
             plan.degree,
             plan.rates["sh"],
@@ -136,8 +133,8 @@ class FusedStep:
             tuple(parameters[name] for name in GEOMETRY),
             first,
             second,
-            (gradients.v_means, gradients.v_quats, gradients.v_scales, gradients.v_shown),
-            gradients.dimmed,
+            (gradients.v_means, gradients.v_quats, gradients.v_scales, gradients.v_opacities[None]),
+            None,
             tuple(plan.rates[name] for name in GEOMETRY),
             parameters.steps,
             position_gradients=norms,
@@ -173,28 +170,15 @@ class FusedStep:
         adjust: Adjustments,
     ) -> _Gradients:
         """Gradients of the mean loss over `total` photos, of which `views` are some."""
-        kernels, (width, height), count = self.kernels, views.size, len(views)
         means, quats, sh = (parameters[name] for name in ("means", "quats", "sh"))
-        w2c, K = views.world_to_camera, views.K
-        pinhole = kernels.CameraModelType.PINHOLE
-        gaussians, camera = (means, None, quats, scales), (w2c, K, width, height, EPS2D)
-        radii, means2d, depths, conics, dimmed = kernels.projection_ewa_3dgs_fused_fwd(
-            *gaussians, opacities, *camera, NEAR, FAR, 0.0, plan.antialiased, pinhole
-        )
-        dimmed = dimmed if plan.antialiased else None
-        across, down = -(-width // TILE), -(-height // TILE)
-        _, keys, order = kernels.intersect_tile(
-            means2d, radii, depths, None, None, count, TILE, across, down, True, False
-        )
-        offsets = kernels.intersect_offset(keys, count, across, down).view(count, down, across)
-        del keys
-        made = colours(means, sh, w2c, radii, plan.degree)
-        shown = opacities.expand(count, -1).contiguous()
-        shown = shown if dimmed is None else shown * dimmed
-        drawn = (means2d, conics, made, shown, None, None, width, height, TILE, offsets, order)
-        image, alpha, last = kernels.rasterize_to_pixels_3dgs_fwd(*drawn)
+        w2c, K = views.world_to_camera.contiguous(), views.K.contiguous()
+        cameras = Cameras(w2c, K, views.size, NEAR, FAR)
+        drawn = self.rasteriser(Shapes(means, quats, scales, opacities), cameras, plan.antialiased)
+        made = colours(means, sh, w2c, drawn.seen, plan.degree)
+        image, _ = drawn.draw(made)
+        v_image = torch.empty_like(image)
         by_exposure, by_focal = [], []
-        for number in range(count):  # one by one: the loss needs a hundred bytes a pixel
+        for number in range(len(views)):  # one by one: the loss needs a hundred bytes a pixel
             compared, gain = image[number], None
             if adjust.exposures:
                 gain, offset = adjust.exposures.of(views.numbers[number : number + 1])
@@ -207,35 +191,17 @@ class FusedStep:
                 gradient *= gain
             if adjust.focals:
                 by_focal.append(adjust.focals.gradient(image[number], gradient, K[number]))
-            image[number] = gradient
-        v_image = image
-        back = kernels.rasterize_to_pixels_3dgs_bwd(
-            *drawn, alpha, last, v_image, torch.zeros_like(alpha), False
-        )
-        _, v_means2d, v_conics, v_made, v_shown = back
-        v_means, _, v_quats, v_scales, v_cameras = kernels.projection_ewa_3dgs_fused_bwd(
-            *gaussians,
-            *camera,
-            pinhole,
-            radii,
-            conics,
-            dimmed,
-            v_means2d,
-            torch.zeros_like(depths),
-            v_conics,
-            None if dimmed is None else v_shown * opacities,
-            adjust.poses is not None,
-        )
+            v_image[number] = gradient
+        found = drawn.backward(v_image, None, poses=adjust.poses is not None)
         return _Gradients(
-            radii,
+            drawn.seen,
             made,
-            dimmed,
-            v_made,
-            v_shown,
-            v_means,
-            v_quats,
-            v_scales,
+            found.colours,
+            found.means,
+            found.quats,
+            found.scales,
+            found.opacities,
             torch.stack(by_exposure) if by_exposure else means[:0],
-            v_cameras if adjust.poses else means[:0],
+            found.cameras if found.cameras is not None else means[:0],
             torch.stack(by_focal) if by_focal else means[:0],
         )

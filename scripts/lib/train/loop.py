@@ -103,7 +103,7 @@ def train(
     cameras = CamerasRefined(poses.record() if poses else None, tuple(trainer.focal_scales()))
     metrics = Train(
         device=_device_name(trainer.device),
-        backend="gsplat" if trainer.device.type == "cuda" else "cpu",
+        backend=settings.backend,
         steps=trainer.step,
         planned_steps=settings.steps,
         photos_at_once=trainer.optimise.at_once,

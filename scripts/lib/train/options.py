@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scripts.lib.core.options import Options, option
 
 PresetName = Literal["draft", "standard", "high"]
+Backend = Literal["cpu", "cuda", "gsplat"]  # whose kernels draw, as `rasterise` names them
 Auto = Literal["auto"] | int  # "auto": what PRESETS says
 
 
@@ -39,6 +40,11 @@ class TrainOptions(Options):
         unit="pixels",
     )
     batch_size: Auto = option("auto", "Photos rendered in each step.", 1, 64)
+    rasteriser: Literal["splatmake", "gsplat"] = option(
+        "splatmake",
+        """Whose kernels draw on a GPU while training: ours, or gsplat's, which must be installed with its
+        CUDA kernels. Without a GPU our kernels for the CPU draw.""",
+    )
     antialiased: bool = option(
         False,
         """Dim every footprint by what the renderer's blur of 0.3 pixels added (Mip-Splatting). The PLY says
@@ -180,6 +186,7 @@ class Settings(Common):
     max_gaussians: int
     drop: float  # share of the Gaussians left out of each step at the end; none at the start
     device: str
+    backend: Backend
     antialiased: bool
     exposure: bool
     refine_poses: bool
@@ -222,6 +229,7 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         means_rate=preset.means_rate,
         coarse=preset.coarse,
         device=device,
+        backend=_backend(options.rasteriser, device),
         antialiased=options.antialiased,
         exposure=options.exposure,
         refine_poses=options.refine_poses,
@@ -233,6 +241,12 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         early_stop=options.early_stop,
         seed=options.seed,
     )
+
+
+def _backend(rasteriser: str, device: str) -> Backend:
+    if device == "cpu":
+        return "cpu"
+    return "gsplat" if rasteriser == "gsplat" else "cuda"
 
 
 def chosen_names(text: str) -> tuple[str, ...]:

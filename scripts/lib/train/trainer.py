@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from scripts.lib.core.console import UserError, say
+from scripts.lib.render.rasterise import on_gpu
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.sky import find_sky
 from scripts.lib.scene.split import split_scene
@@ -40,14 +41,17 @@ BROKEN = "Gaussians with values that are not finite were made transparent"
 FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
-def step_for(device: torch.device, at_once: int, pixels: int) -> AutogradStep | FusedStep:
-    """The optimiser step for a device; on a GPU `at_once` photos of `pixels` pixels are rendered together."""
+def step_for(
+    device: torch.device, rasteriser: str, at_once: int, pixels: int
+) -> AutogradStep | FusedStep:
+    """The optimiser step for a device; on a GPU `rasteriser` (as `rasterise.on_gpu` names it) draws `at_once`
+    photos of `pixels` pixels together."""
     if device.type != "cuda":
         return AutogradStep()
-    # Triton comes with torch's CUDA build only.
+    # Its kernels come with torch's CUDA build only.
     from scripts.lib.train.fused import FusedStep
 
-    return FusedStep(at_once, pixels)
+    return FusedStep(on_gpu(rasteriser), at_once, pixels)
 
 
 class Trainer:
@@ -75,7 +79,7 @@ class Trainer:
             coarse=settings.coarse > 0,
         )
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
-        self.optimise = step_for(self.device, fits.at_once, need.pixels)
+        self.optimise = step_for(self.device, settings.backend, fits.at_once, need.pixels)
         sky = find_sky(scene, trained) if settings.sky else []
         self.clearing = (
             Clearing(sky, self.frame, distance(scene, self.frame), self.device) if sky else None

@@ -23,7 +23,7 @@ MOST_REGISTERS = {
 SOURCES = [
     (rasteriser.PROJECT, rasteriser.SHORT),
     (rasteriser.PROJECT, rasteriser.LONG),
-    (rasteriser.DRAW, ()),
+    (rasteriser.DRAW, rasteriser.PER_LANE),
 ]
 
 

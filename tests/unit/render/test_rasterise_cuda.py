@@ -32,6 +32,7 @@ def scene(count: int = 300, seed: int = 0) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("antialiased", [False, True])
 def test_pictures_and_gradients_are_those_of_plain_torch(antialiased: bool) -> None:
     from scripts.lib.render.rasterise import cuda as ours
+    from scripts.lib.render.rasterise.passes import Cameras, Shapes
 
     *given, poses, K = scene()
     leaves = [value.clone().requires_grad_() for value in given]
@@ -45,8 +46,8 @@ def test_pictures_and_gradients_are_those_of_plain_torch(antialiased: bool) -> N
     def put(value: torch.Tensor) -> torch.Tensor:
         return value.detach().float().cuda().contiguous()
 
-    g = ours.Shapes(*(put(value) for value in given[:4]))
-    cameras = ours.Cameras(put(poses), put(K), SIZE, 0.01, 1e10)
+    g = Shapes(*(put(value) for value in given[:4]))
+    cameras = Cameras(put(poses), put(K), SIZE, 0.01, 1e10)
     shade = (0.28209479177387814 * given[4][:, 0] + 0.5).clamp_min(0)
     projected = ours.project(g, cameras, antialiased)
     drawn = ours.draw(projected, put(shade.expand(2, -1, 3)), cameras)
@@ -57,7 +58,7 @@ def test_pictures_and_gradients_are_those_of_plain_torch(antialiased: bool) -> N
     moments, v_made = ours.draw_backward(
         projected, drawn, cameras, put(slope), put(slope_alpha[..., 0])
     )
-    found = ours.project_backward(g, cameras, antialiased, projected, moments, poses=True)
+    found = ours.project_backward(g, cameras, antialiased, projected, moments, v_made, poses=True)
     by_sh = (v_made.sum(dim=0).cpu() * 0.28209479177387814) * (shade > 0)
     for name, mine, wanted in [
         ("means", found.means, leaves[0].grad),

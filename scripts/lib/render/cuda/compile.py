@@ -23,8 +23,7 @@ ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"
 
 @dataclass(frozen=True)
 class Source:
-    """One .cu file: where it is, the headers that it includes, in the order in which they need each other, and its
-    kernels."""
+    """One .cu file: where it is, its headers in the order in which they need each other, and its kernels."""
 
     path: Path
     headers: tuple[Path, ...]

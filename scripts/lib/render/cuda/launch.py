@@ -24,8 +24,8 @@ def launch(
 ) -> None:
     """Launch one kernel of `source`, compiled with `macros` (pairs of name and value).
 
-    Tensors go as pointers and must be contiguous (ValueError), None as no pointer, int and float as 32 bits. Nothing
-    happens where the grid has no block.
+    Tensors go as pointers and must be contiguous (ValueError), None as no pointer, int and float as 32 bits.
+    Nothing happens where the grid has no block.
     """
     from cuda.core import LaunchConfig
     from cuda.core import launch as start

@@ -1,4 +1,4 @@
-"""Splatting Gaussians into images: one call, on gsplat's CUDA kernels or our own for the CPU."""
+"""Splatting Gaussians into images: one call, on our kernels for GPUs or for the CPU, or on gsplat's."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import os
 # OpenMP reads this once, when torch loads it: waiting threads shall sleep, not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from typing import Any  # noqa: E402
-
 import torch  # noqa: E402
 
-from scripts.lib.core.console import UserError  # noqa: E402
+from scripts.lib.render.rasterise.constants import FAR, NEAR  # noqa: E402
+from scripts.lib.render.rasterise.passes import Rasteriser  # noqa: E402
 
-EPS2D = 0.3  # square pixels added to every footprint, so that none falls between pixel centres
-NEAR, FAR = 0.01, 1e10  # depths between which a Gaussian is drawn
-BACKENDS = ("cpu", "gsplat", "reference")
+BACKENDS = ("cpu", "cuda", "gsplat", "reference")
 
 
 def rasterise(
@@ -43,31 +40,23 @@ def rasterise(
     The colour is premultiplied by alpha; with `background` (3,) or (C, 3), `background * (1 - alpha)`
     is added. Gaussians nearer than `near` or beyond `far` are left out. `antialiased` dims each
     footprint by what the 0.3 pixel blur added (Mip-Splatting). Differentiable in the first five
-    arguments, not in the cameras. `backend`: 'gsplat', 'cpu', 'reference' (slow, for tests); None
-    takes gsplat for CUDA tensors and 'cpu' otherwise. The two agree within float32 rounding.
+    arguments, not in the cameras. `backend`: 'cuda', 'cpu', 'gsplat', 'reference' (slow, for tests); None
+    takes 'cuda' for CUDA tensors and 'cpu' otherwise. They agree within float32 rounding.
 
-    Raises ValueError on shapes that don't fit and UserError when CUDA tensors are given but gsplat
-    has no kernels.
+    Raises ValueError on shapes that don't fit and UserError when gsplat is asked for and has no kernels.
     """
     background = _check(
         means, quats, scales, opacities, sh, world_to_camera, K, size, background, backend
     )
-    chosen = backend or ("gsplat" if means.is_cuda else "cpu")
-    if chosen == "gsplat":
-        return _gsplat(
-            means,
-            quats,
-            scales,
-            opacities,
-            sh,
-            world_to_camera,
-            K,
-            size,
-            background,
-            near,
-            far,
-            antialiased,
-        )
+    chosen = backend or ("cuda" if means.is_cuda else "cpu")
+    if chosen in ("cuda", "gsplat"):
+        from scripts.lib.render.rasterise.autograd import render as render_views
+        from scripts.lib.render.rasterise.passes import Cameras, Shapes
+
+        shapes = Shapes(means, quats, scales, opacities)
+        cameras = Cameras(world_to_camera.contiguous(), K.contiguous(), size, near, far)
+        colour, alpha = render_views(on_gpu(chosen), shapes, sh, cameras, antialiased)
+        return _over(background, colour, alpha), alpha
     if chosen == "reference":
         from scripts.lib.render.rasterise.reference import render
     else:
@@ -90,9 +79,27 @@ def rasterise(
     ]
     colour = torch.stack([view[0] for view in views])
     alpha = torch.stack([view[1] for view in views])
-    if background is not None:
-        colour = colour + background[:, None, None, :].to(colour) * (1 - alpha)
-    return colour, alpha
+    return _over(background, colour, alpha), alpha
+
+
+def on_gpu(name: str) -> Rasteriser:
+    """The rasteriser for GPUs called 'cuda' (ours) or 'gsplat'."""
+    if name == "gsplat":
+        from scripts.lib.render.rasterise.gsplat import GsplatPass
+
+        return GsplatPass
+    from scripts.lib.render.rasterise.cuda import CudaPass
+
+    return CudaPass
+
+
+def _over(
+    background: torch.Tensor | None, colour: torch.Tensor, alpha: torch.Tensor
+) -> torch.Tensor:
+    """Premultiplied colours over a background (C, 3)."""
+    if background is None:
+        return colour
+    return colour + background[:, None, None, :].to(colour) * (1 - alpha)
 
 
 def _check(
@@ -133,62 +140,3 @@ def _check(
     if tuple(background.shape) not in ((3,), (views, 3)):
         raise ValueError(f"background has shape {tuple(background.shape)}, expected (3,) or (C, 3)")
     return background.expand(views, 3)
-
-
-def _gsplat(
-    means: torch.Tensor,
-    quats: torch.Tensor,
-    scales: torch.Tensor,
-    opacities: torch.Tensor,
-    sh: torch.Tensor,
-    world_to_camera: torch.Tensor,
-    K: torch.Tensor,
-    size: tuple[int, int],
-    background: torch.Tensor | None,
-    near: float,
-    far: float,
-    antialiased: bool,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Render with gsplat's CUDA kernels."""
-    gsplat_kernels()
-    import gsplat
-
-    degree = round(sh.shape[1] ** 0.5) - 1
-    colour, alpha, _ = gsplat.rasterization(
-        means,
-        quats,
-        scales,
-        opacities,
-        sh,
-        world_to_camera,
-        K,
-        size[0],
-        size[1],
-        near_plane=near,
-        far_plane=far,
-        radius_clip=0.0,
-        eps2d=EPS2D,
-        sh_degree=degree,
-        packed=False,
-        backgrounds=background,
-        rasterize_mode="antialiased" if antialiased else "classic",
-    )
-    return colour, alpha
-
-
-def gsplat_kernels() -> Any:
-    """gsplat's compiled CUDA functions. Raises UserError when it or its kernels are missing."""
-    try:
-        from gsplat.cuda._backend import _C as kernels  # noqa: N811
-    except ImportError as error:
-        raise UserError(
-            f"a CUDA GPU was chosen but gsplat cannot be imported ({error}); install gsplat with"
-            " its CUDA kernels, or train on the CPU"
-        ) from None
-    if kernels is None:
-        raise UserError(
-            "a CUDA GPU was chosen but gsplat has no CUDA kernels (no nvcc to build them was found);"
-            " install the CUDA toolkit or a gsplat wheel built for this torch, run with --sdm apptainer,"
-            " or train on the CPU"
-        )
-    return kernels

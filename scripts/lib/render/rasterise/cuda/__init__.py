@@ -14,8 +14,12 @@ from torch import Tensor
 
 from scripts.lib.render.cuda.compile import Source
 from scripts.lib.render.cuda.launch import launch
+from scripts.lib.render.rasterise.passes import Cameras, Gradients, Shapes
 
-TILE, PIXELS, BUCKET = 16, 256, 128  # as in splat.cuh
+TILE = 16  # as in splat.cuh
+BLOCK = 128  # threads of a block that draws
+PER = 1  # pixels of a thread
+PER_LANE = (("PER", PER),)
 ELLIPSE = 8  # numbers of an ellipse
 FOLDER = Path(__file__).parent
 HEADERS = (FOLDER / "splat.cuh",)
@@ -26,28 +30,6 @@ DRAW = Source(FOLDER / "draw.cu", HEADERS, ("draw", "draw_backward"))
 # Types that number tiles.
 SHORT, LONG = (("KEY", "short"),), (("KEY", "int"),)
 MOST_SHORT = 2**15 - 1  # tiles that keys of 16 bits number; one more stands for what is no tile
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """N Gaussians without their colours, contiguous float32: means (N, 3), quats (N, 4) wxyz, scales (N, 3),
-    opacities (N,) as they are drawn."""
-
-    means: Tensor
-    quats: Tensor
-    scales: Tensor
-    opacities: Tensor
-
-
-@dataclass(frozen=True)
-class Cameras:
-    """V views of width x height pixels: world_to_camera (V, 4, 4), K (V, 3, 3), how near and far they see."""
-
-    world_to_camera: Tensor
-    K: Tensor
-    size: tuple[int, int]
-    near: float
-    far: float
 
 
 @dataclass(frozen=True)
@@ -69,23 +51,40 @@ class Drawing:
     colours: Tensor  # (V, N, 3) as given
     sorted: Tensor
     begins: Tensor
-    lengths: Tensor
-    bucket_ends: Tensor
-    last: Tensor
-    deepest: Tensor
-    states: Tensor
-    bucket_tiles: Tensor
+    last: Tensor | None  # (V, H, W) place in the tile's list of the last Gaussian shown, from 1
 
 
-@dataclass(frozen=True)
-class Gradients:
-    """By means (N, 3), quats (N, 4), scales (N, 3), opacities (N,), and poses (V, 4, 4) where asked for."""
+class CudaPass:
+    """A `passes.Pass` by our kernels."""
 
-    means: Tensor
-    quats: Tensor
-    scales: Tensor
-    opacities: Tensor
-    cameras: Tensor | None
+    def __init__(self, shapes: Shapes, cameras: Cameras, antialiased: bool) -> None:
+        self.shapes, self.cameras, self.antialiased = shapes, cameras, antialiased
+        self.projection = project(shapes, cameras, antialiased)
+
+    @property
+    def seen(self) -> Tensor:
+        """See `passes.Pass`."""
+        return self.projection.touched
+
+    def draw(self, colours: Tensor) -> tuple[Tensor, Tensor]:
+        """See `passes.Pass`."""
+        self.drawing = draw(self.projection, colours, self.cameras)
+        return self.drawing.image, 1 - self.drawing.transmittance
+
+    def backward(self, v_image: Tensor, v_alpha: Tensor | None, *, poses: bool) -> Gradients:
+        """See `passes.Pass`."""
+        moments, by_colours = draw_backward(
+            self.projection, self.drawing, self.cameras, v_image, v_alpha
+        )
+        return project_backward(
+            self.shapes,
+            self.cameras,
+            self.antialiased,
+            self.projection,
+            moments,
+            by_colours,
+            poses=poses,
+        )
 
 
 def project(shapes: Shapes, cameras: Cameras, antialiased: bool) -> Projection:
@@ -132,23 +131,18 @@ def draw(
             PROJECT, "find_lists", (-(-capacity // 256),), 256, keys, order, gaussians, projection.ends[-1:],
             capacity, in_lists, begins, lengths, macros=keys_as,
         )  # fmt: skip
-    bucket_ends = (-(-lengths // BUCKET)).cumsum(0, dtype=torch.int32)
-    buckets = (capacity // BUCKET + tiles) if for_backward else 0
-    states = torch.empty((buckets, PIXELS, 4), device=device)
-    bucket_tiles = torch.empty(buckets, dtype=torch.int32, device=device)
     image = torch.empty((views, height, width, 3), device=device)
     transmittance = torch.empty((views, height, width), device=device)
-    last = torch.empty((views, height, width), dtype=torch.int32, device=device)
-    deepest = torch.empty_like(begins)
+    last = (
+        torch.empty((views, height, width), dtype=torch.int32, device=device)
+        if for_backward
+        else None
+    )
     launch(
-        DRAW, "draw", (across, down, views), PIXELS, projection.ellipses, colours, in_lists, begins,
-        lengths, bucket_ends, width, height, int(for_backward), image, transmittance, last, deepest,
-        states, bucket_tiles, buckets,
+        DRAW, "draw", _blocks(cameras), BLOCK, projection.ellipses, colours, in_lists, begins,
+        lengths, across, down, width, height, image, transmittance, last, macros=PER_LANE,
     )  # fmt: skip
-    return Drawing(
-        image, transmittance, colours, in_lists, begins, lengths, bucket_ends, last, deepest, states,
-        bucket_tiles,
-    )  # fmt: skip
+    return Drawing(image, transmittance, colours, in_lists, begins, last)
 
 
 def draw_backward(
@@ -164,15 +158,19 @@ def draw_backward(
     views, count = projection.touched.shape[:2]
     moments = torch.zeros((views, count, 6), device=v_image.device)
     v_colours = torch.zeros((views, count, 3), device=v_image.device)
-    buckets = len(drawing.bucket_tiles)
     launch(
-        DRAW, "draw_backward", (max(1, buckets),), BUCKET, projection.ellipses, drawing.colours,
-        drawing.sorted, drawing.begins, drawing.lengths, drawing.bucket_ends, len(drawing.begins),
-        -(-width // TILE), -(-height // TILE), width, height, drawing.image, drawing.transmittance,
-        drawing.last, drawing.deepest, drawing.states, drawing.bucket_tiles, buckets, v_image, v_alpha,
-        moments, v_colours,
+        DRAW, "draw_backward", _blocks(cameras), BLOCK, projection.ellipses, drawing.colours,
+        drawing.sorted, drawing.begins, -(-width // TILE), -(-height // TILE), width, height,
+        drawing.image, drawing.transmittance, drawing.last, v_image, v_alpha, moments, v_colours,
+        macros=PER_LANE,
     )  # fmt: skip
     return moments, v_colours
+
+
+def _blocks(cameras: Cameras) -> tuple[int, int, int]:
+    """Grid of the kernels that draw: blocks as wide as a tile, one layer a view."""
+    width, height = cameras.size
+    return -(-width // TILE), -(-height // TILE) * TILE // (8 * PER), len(cameras.world_to_camera)
 
 
 def project_backward(
@@ -181,10 +179,11 @@ def project_backward(
     antialiased: bool,
     projection: Projection,
     moments: Tensor,
+    by_colours: Tensor,
     *,
     poses: bool = False,
 ) -> Gradients:
-    """Gradients of what `project` was given, summed over the views; by the poses where asked for."""
+    """Gradients of what `project` and `draw` were given; by the poses where asked for."""
     count, views = len(shapes.means), len(cameras.world_to_camera)
     by_means, by_quats = torch.empty_like(shapes.means), torch.empty_like(shapes.quats)
     by_scales, by_opacities = torch.empty_like(shapes.scales), torch.empty_like(shapes.opacities)
@@ -194,7 +193,7 @@ def project_backward(
         *_camera(cameras, count), int(antialiased), projection.ellipses, projection.touched, moments,
         by_means, by_quats, by_scales, by_opacities, by_cameras,
     )  # fmt: skip
-    return Gradients(by_means, by_quats, by_scales, by_opacities, by_cameras)
+    return Gradients(by_means, by_quats, by_scales, by_opacities, by_colours, by_cameras)
 
 
 def _parts(shapes: Shapes) -> tuple[Tensor, ...]:

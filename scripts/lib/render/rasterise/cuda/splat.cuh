@@ -6,9 +6,7 @@
 #pragma once
 
 constexpr int TILE = 16;               // pixels of a tile's side
-constexpr int PIXELS = TILE * TILE;
 constexpr int WARP = 32;
-constexpr int BUCKET = 128;            // Gaussians of a tile between two checkpoints of its pixels
 constexpr unsigned ALL = 0xffffffffu;
 constexpr float EPS2D = 0.3f;          // pixels squared that every footprint is blurred by
 constexpr float ALPHA_MIN = 1.0f / 255.0f;
@@ -98,8 +96,9 @@ __device__ inline bool project_one(const Camera& cam, const float* mean, const f
     return true;
 }
 
-// By how much the logarithm of alpha, base 2, has fallen at (dx, dy) from the middle.
-__device__ inline float fall(const Ellipse& e, float dx, float dy) {
+// By how much the logarithm of alpha, base 2, has fallen at (dx, dy) from the middle of an ellipse or what has its a, b, c.
+template <typename Shape>
+__device__ inline float fall(const Shape& e, float dx, float dy) {
     return e.a * dx * dx + (e.b * dx + e.c * dy) * dy;
 }
 
@@ -111,12 +110,12 @@ __device__ inline float least_in_rectangle(const Ellipse& e, float x0, float x1,
     // A convex function whose lowest point is outside has its minimum on an edge that faces that point.
     if (!inside_x) {
         const float dx = x0 > 0 ? x0 : x1;
-        const float dy = fminf(fmaxf(-0.5f * e.b * dx / e.c, y0), y1);
+        const float dy = fminf(fmaxf(__fdividef(-0.5f * e.b * dx, e.c), y0), y1);
         least = fall(e, dx, dy);
     }
     if (!inside_y) {
         const float dy = y0 > 0 ? y0 : y1;
-        const float dx = fminf(fmaxf(-0.5f * e.b * dy / e.a, x0), x1);
+        const float dx = fminf(fmaxf(__fdividef(-0.5f * e.b * dy, e.a), x0), x1);
         least = fminf(least, fall(e, dx, dy));
     }
     return least;
