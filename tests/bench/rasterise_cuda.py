@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scripts.lib.render.rasterise import cuda as ours
 from scripts.lib.render.rasterise.constants import EPS2D, FAR, NEAR
 from scripts.lib.render.rasterise.gsplat import gsplat_kernels
 from scripts.lib.render.rasterise.passes import Cameras, Shapes
-from scripts.lib.render.rasterise import cuda as ours
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import read_ply
 from scripts.lib.train.kernels.harmonics_cuda import colours

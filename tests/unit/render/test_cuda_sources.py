@@ -14,6 +14,7 @@ from scripts.lib.render.rasterise import cuda as rasteriser
 # Registers of a thread at most, so that enough threads are at work: 65536 a multiprocessor.
 MOST_REGISTERS = {
     "project": 80,
+    "paint": 24,
     "list_tiles": 80,
     "find_lists": 40,
     "project_backward": 128,
@@ -21,8 +22,9 @@ MOST_REGISTERS = {
     "draw_backward": 64,
 }
 SOURCES = [
-    (rasteriser.PROJECT, rasteriser.SHORT),
-    (rasteriser.PROJECT, rasteriser.LONG),
+    (rasteriser.PROJECT, ()),
+    (rasteriser.LISTS, rasteriser.SHORT),
+    (rasteriser.LISTS, rasteriser.LONG),
     (rasteriser.DRAW, rasteriser.PER_LANE),
 ]
 

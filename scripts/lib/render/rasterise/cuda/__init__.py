@@ -18,15 +18,14 @@ from scripts.lib.render.rasterise.passes import Cameras, Gradients, Shapes
 
 TILE = 16  # as in splat.cuh
 BLOCK = 128  # threads of a block that draws
-PER = 1  # pixels of a thread
+PER = 2  # pixels of a thread
 PER_LANE = (("PER", PER),)
-ELLIPSE = 8  # numbers of an ellipse
+ELLIPSE = 12  # numbers of an ellipse
 FOLDER = Path(__file__).parent
-HEADERS = (FOLDER / "splat.cuh",)
-PROJECT = Source(
-    FOLDER / "project.cu", HEADERS, ("project", "list_tiles", "find_lists", "project_backward")
-)
-DRAW = Source(FOLDER / "draw.cu", HEADERS, ("draw", "draw_backward"))
+SPLAT, TILES = FOLDER / "splat.cuh", FOLDER / "tiles.cuh"
+PROJECT = Source(FOLDER / "project.cu", (SPLAT, TILES), ("project", "paint", "project_backward"))
+LISTS = Source(FOLDER / "lists.cu", (SPLAT, TILES), ("list_tiles", "find_lists"))
+DRAW = Source(FOLDER / "draw.cu", (SPLAT,), ("draw", "draw_backward"))
 # Types that number tiles.
 SHORT, LONG = (("KEY", "short"),), (("KEY", "int"),)
 MOST_SHORT = 2**15 - 1  # tiles that keys of 16 bits number; one more stands for what is no tile
@@ -34,7 +33,7 @@ MOST_SHORT = 2**15 - 1  # tiles that keys of 16 bits number; one more stands for
 
 @dataclass(frozen=True)
 class Projection:
-    """Ellipses (V, N, 8) of N Gaussians, and how many tiles each touches: (V, N, 2), the number twice."""
+    """Ellipses (V, N, 12) of N Gaussians, and how many tiles each touches: (V, N, 2), the number twice."""
 
     ellipses: Tensor
     touched: Tensor
@@ -48,7 +47,6 @@ class Drawing:
 
     image: Tensor  # (V, H, W, 3) premultiplied
     transmittance: Tensor  # (V, H, W)
-    colours: Tensor  # (V, N, 3) as given
     sorted: Tensor
     begins: Tensor
     last: Tensor | None  # (V, H, W) place in the tile's list of the last Gaussian shown, from 1
@@ -106,7 +104,7 @@ def project(shapes: Shapes, cameras: Cameras, antialiased: bool) -> Projection:
 def draw(
     projection: Projection, colours: Tensor, cameras: Cameras, *, for_backward: bool = True
 ) -> Drawing:
-    """Pictures of the ellipses in their colours (V, N, 3)."""
+    """Pictures of the ellipses in their colours (V, N, 3), which become part of the projection."""
     width, height = cameras.size
     views, count = projection.touched.shape[:2]
     device = colours.device
@@ -119,16 +117,17 @@ def draw(
     begins = torch.zeros(tiles, dtype=torch.int32, device=device)
     lengths = torch.zeros_like(begins)
     in_lists = torch.empty_like(gaussians)
+    total = views * count
+    launch(PROJECT, "paint", (-(-total // 256),), 256, colours, total, projection.ellipses)
     if capacity:
-        total = views * count
         launch(
-            PROJECT, "list_tiles", (-(-total // 256),), 256, projection.ellipses, projection.touched,
+            LISTS, "list_tiles", (-(-total // 256),), 256, projection.ellipses, projection.touched,
             projection.order, projection.ends, count, total, width, height, capacity, keys, gaussians,
             macros=keys_as,
         )  # fmt: skip
         keys, order = torch.sort(keys, stable=True)
         launch(
-            PROJECT, "find_lists", (-(-capacity // 256),), 256, keys, order, gaussians, projection.ends[-1:],
+            LISTS, "find_lists", (-(-capacity // 256),), 256, keys, order, gaussians, projection.ends[-1:],
             capacity, in_lists, begins, lengths, macros=keys_as,
         )  # fmt: skip
     image = torch.empty((views, height, width, 3), device=device)
@@ -139,10 +138,10 @@ def draw(
         else None
     )
     launch(
-        DRAW, "draw", _blocks(cameras), BLOCK, projection.ellipses, colours, in_lists, begins,
+        DRAW, "draw", _blocks(cameras), BLOCK, projection.ellipses, in_lists, begins,
         lengths, across, down, width, height, image, transmittance, last, macros=PER_LANE,
     )  # fmt: skip
-    return Drawing(image, transmittance, colours, in_lists, begins, last)
+    return Drawing(image, transmittance, in_lists, begins, last)
 
 
 def draw_backward(
@@ -159,10 +158,9 @@ def draw_backward(
     moments = torch.zeros((views, count, 6), device=v_image.device)
     v_colours = torch.zeros((views, count, 3), device=v_image.device)
     launch(
-        DRAW, "draw_backward", _blocks(cameras), BLOCK, projection.ellipses, drawing.colours,
-        drawing.sorted, drawing.begins, -(-width // TILE), -(-height // TILE), width, height,
-        drawing.image, drawing.transmittance, drawing.last, v_image, v_alpha, moments, v_colours,
-        macros=PER_LANE,
+        DRAW, "draw_backward", _blocks(cameras), BLOCK, projection.ellipses, drawing.sorted, drawing.begins,
+        -(-width // TILE), -(-height // TILE), width, height, drawing.image, drawing.transmittance,
+        drawing.last, v_image, v_alpha, moments, v_colours, macros=PER_LANE,
     )  # fmt: skip
     return moments, v_colours
 

@@ -15,20 +15,10 @@ constexpr int BLOCK_Y = TILE / (TILE * TILE / (CELL_X * CELL_Y) / WARPS);  // ro
 constexpr int BATCH = 16 / PER;
 constexpr int QUEUE = WARP + BATCH;
 
-// A Gaussian that touches the cell.
-struct Entry {
-    float x, y, a, b;
-    float c, log, red, green;
-    float blue;
-    int at;     // its number
-    int place;  // in the tile's list, from 1
-    int unused;
-};
-
-struct Lists {
-    const Ellipse* ellipses;
-    const Vec3* colours;
-    const int* sorted;
+// Gaussians that touch a cell, with their numbers.
+struct Queue {
+    Ellipse ellipses[QUEUE];
+    int numbers[QUEUE];
 };
 
 __device__ inline float exp2_fast(float x) {
@@ -37,48 +27,65 @@ __device__ inline float exp2_fast(float x) {
     return y;
 }
 
-// Alpha before it is held at ALPHA_MAX; both passes must come to the same.
-__device__ inline float full_alpha(const Entry& e, float dx, float dy) {
-    return exp2_fast(e.log - fall(e, dx, dy));
+// Alpha before it is held at ALPHA_MAX, in a column of pixels at dx from the middle; both passes must come to the same.
+struct Column {
+    float level, slope, c;
+    __device__ Column(const Ellipse& e, float dx) : level(e.log - e.a * dx * dx), slope(e.b * dx), c(e.c) {}
+    __device__ float full_alpha(float dy) const { return exp2_fast(level - (slope + c * dy) * dy); }
+};
+
+// The first two thirds of an ellipse, of which the queue gets the rest only if it touches.
+__device__ inline void read_shape(const Ellipse* from, float4& one, float4& two) {
+    const float4* parts = reinterpret_cast<const float4*>(from);
+    one = parts[0];
+    two = parts[1];
 }
 
-// Calls `work(entries, count)` for the Gaussians of a list that touch the cell at (x, y), front to back, BATCH at a
-// time and what is left at the end; as long as it says true, and for the first `length` of the list.
+// Calls `work(ellipses, numbers, count)` for the Gaussians of a list that touch the cell at (x, y), front to back,
+// BATCH at a time and what is left at the end; as long as it says true, and for the first `length` of the list.
 template <typename Work>
-__device__ inline void walk(const Lists& lists, int begin, int length, int x, int y, Entry* queue, Work work) {
+__device__ inline void walk(const Ellipse* __restrict__ ellipses, const int* __restrict__ list, int length, int x, int y,
+                            Queue& queue, Work work) {
     const int lane = threadIdx.x % WARP;
-    const int* list = lists.sorted + begin;
     // Two chunks ahead the number of a Gaussian is read, one ahead the Gaussian, so that nobody waits for memory.
     int at = lane < length ? list[lane] : -1;
     int next = WARP + lane < length ? list[WARP + lane] : -1;
-    Ellipse e = {};
-    Vec3 shade = {};
-    if (at >= 0) { e = lists.ellipses[at]; shade = lists.colours[at]; }
+    float4 one = {}, two = {};
+    if (at >= 0) read_shape(ellipses + at, one, two);
     int waiting = 0;
     for (int from = 0; from < length; from += WARP) {
+        Ellipse e;
+        e.x = one.x; e.y = one.y; e.a = one.z; e.b = one.w; e.c = two.x; e.log = two.y;
         const bool hit = at >= 0 && touches(e, x, y, CELL_X, CELL_Y);
         const unsigned which = __ballot_sync(ALL, hit);
-        if (hit)
-            queue[waiting + __popc(which & ((1u << lane) - 1))] = {
-                e.x, e.y, e.a, e.b, e.c, e.log, shade.x, shade.y, shade.z, at, from + lane + 1, 0};
+        if (hit) {
+            const int to = waiting + __popc(which & ((1u << lane) - 1));
+            float4* parts = reinterpret_cast<float4*>(queue.ellipses + to);
+            parts[0] = one;
+            parts[1] = two;
+            queue.ellipses[to].blue = ellipses[at].blue;
+            queue.ellipses[to].place = from + lane + 1;
+            queue.numbers[to] = at;
+        }
         waiting += __popc(which);
         at = next;
-        if (at >= 0) { e = lists.ellipses[at]; shade = lists.colours[at]; }
+        if (at >= 0) read_shape(ellipses + at, one, two);
         next = from + 2 * WARP + lane < length ? list[from + 2 * WARP + lane] : -1;
         __syncwarp();
         int done = 0;
         for (; done + BATCH <= waiting; done += BATCH)
-            if (!work(queue + done, BATCH)) return;
+            if (!work(queue.ellipses + done, queue.numbers + done, BATCH)) return;
         if (done) {
             waiting -= done;
-            Entry kept;
-            if (lane < waiting) kept = queue[done + lane];
+            Ellipse kept;
+            int number;
+            if (lane < waiting) { kept = queue.ellipses[done + lane]; number = queue.numbers[done + lane]; }
             __syncwarp();
-            if (lane < waiting) queue[lane] = kept;
+            if (lane < waiting) { queue.ellipses[lane] = kept; queue.numbers[lane] = number; }
         }
     }
     __syncwarp();
-    if (waiting) work(queue, waiting);
+    if (waiting) work(queue.ellipses, queue.numbers, waiting);
 }
 
 // Where a warp's cell is, and its tile.
@@ -92,10 +99,10 @@ __device__ inline Cell cell_of(int across, int down) {
 }
 
 extern "C" __global__ void __launch_bounds__(WARPS * WARP) draw(
-    const Ellipse* __restrict__ ellipses, const Vec3* __restrict__ colours, const int* __restrict__ sorted,
+    const Ellipse* __restrict__ ellipses, const int* __restrict__ sorted,
     const int* __restrict__ begins, const int* __restrict__ lengths, const int across, const int down, const int width,
     const int height, float* __restrict__ image, float* __restrict__ transmittance, int* __restrict__ last) {
-    __shared__ Entry queues[WARPS][QUEUE];
+    __shared__ Queue queues[WARPS];
     const Cell cell = cell_of(across, down);
     if (cell.x >= width || cell.y >= height) return;
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
@@ -109,14 +116,14 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) draw(
         shown[p] = 0;
         done[p] = x >= width || y + p * ROWS >= height;
     }
-    walk({ellipses, colours, sorted}, begins[cell.tile], lengths[cell.tile], cell.x, cell.y, queues[warp],
-         [&](const Entry* entries, int count) {
+    walk(ellipses, sorted + begins[cell.tile], lengths[cell.tile], cell.x, cell.y, queues[warp],
+         [&](const Ellipse* batch, const int*, int count) {
              for (int k = 0; k < count; ++k) {
-                 const Entry e = entries[k];
-                 const float dx = x + 0.5f - e.x;
+                 const Ellipse& e = batch[k];
+                 const Column column(e, x + 0.5f - e.x);
 #pragma unroll
                  for (int p = 0; p < PER; ++p) {
-                     const float alpha = fminf(ALPHA_MAX, full_alpha(e, dx, y + p * ROWS + 0.5f - e.y));
+                     const float alpha = fminf(ALPHA_MAX, column.full_alpha(y + p * ROWS + 0.5f - e.y));
                      const bool seen = alpha >= ALPHA_MIN && !done[p];
                      const float next = t[p] * (1 - alpha);
                      // What would take the transmittance below STOP is not drawn, nor anything behind it.
@@ -156,7 +163,7 @@ constexpr int STRIDE = GROUPS * (GROUP + SHIFT) + 1;
 
 // What a warp needs for its way back.
 struct Bench {
-    Entry queue[QUEUE];
+    Queue queue;
     float slopes[BATCH][STRIDE];   // gradient by the logarithm of alpha, of each Gaussian and pixel
     float weights[BATCH][STRIDE];  // part of the Gaussian in the pixel
     float4 v[GROUPS * (GROUP + 1)];  // gradient by the pixel's colour
@@ -164,7 +171,7 @@ struct Bench {
 
 // Gradients of the ellipses, as `project_backward` takes them (6 moments), and of the colours (3).
 extern "C" __global__ void __launch_bounds__(WARPS * WARP) draw_backward(
-    const Ellipse* __restrict__ ellipses, const Vec3* __restrict__ colours, const int* __restrict__ sorted,
+    const Ellipse* __restrict__ ellipses, const int* __restrict__ sorted,
     const int* __restrict__ begins, const int across, const int down, const int width, const int height,
     const float* __restrict__ image, const float* __restrict__ transmittance, const int* __restrict__ last,
     const float* __restrict__ v_image, const float* __restrict__ v_alpha, float* __restrict__ moments,
@@ -196,14 +203,14 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) draw_backward(
         reach = max(reach, shown[p]);
     }
     for (int step = 16; step; step >>= 1) reach = max(reach, __shfl_xor_sync(ALL, reach, step));
-    walk({ellipses, colours, sorted}, begins[cell.tile], reach, cell.x, cell.y, bench.queue,
-         [&](const Entry* entries, int count) {
+    walk(ellipses, sorted + begins[cell.tile], reach, cell.x, cell.y, bench.queue,
+         [&](const Ellipse* batch, const int* numbers, int count) {
              for (int k = 0; k < count; ++k) {
-                 const Entry e = entries[k];
-                 const float dx = x + 0.5f - e.x;
+                 const Ellipse& e = batch[k];
+                 const Column column(e, x + 0.5f - e.x);
 #pragma unroll
                  for (int p = 0; p < PER; ++p) {
-                     const float full = full_alpha(e, dx, y + p * ROWS + 0.5f - e.y);
+                     const float full = column.full_alpha(y + p * ROWS + 0.5f - e.y);
                      const float held = fminf(ALPHA_MAX, full);
                      const float alpha = held >= ALPHA_MIN && e.place <= shown[p] ? held : 0;
                      const float weight = alpha * t[p], through = 1 - alpha;
@@ -226,12 +233,12 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) draw_backward(
              for (int row = 0; row < GROUP_ROWS; ++row) {
                  float s0 = 0, sx = 0, sxx = 0;
 #pragma unroll
-                 for (int column = 0; column < CELL_X; ++column) {
-                     const float slope = slopes[row * CELL_X + column], weight = weights[row * CELL_X + column];
-                     const float4 by = v[row * CELL_X + column];
+                 for (int i = 0; i < CELL_X; ++i) {
+                     const float slope = slopes[row * CELL_X + i], weight = weights[row * CELL_X + i];
+                     const float4 by = v[row * CELL_X + i];
                      s0 += slope;
-                     sx += column * slope;
-                     sxx += column * column * slope;
+                     sx += i * slope;
+                     sxx += i * i * slope;
                      s[6] += weight * by.x;
                      s[7] += weight * by.y;
                      s[8] += weight * by.z;
@@ -241,7 +248,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) draw_backward(
              }
              if (k < count) {
                  // About the ellipse's middle.
-                 const Entry& e = entries[k];
+                 const Ellipse& e = batch[k];
                  const float ox = cell.x + 0.5f - e.x, oy = cell.y + group * GROUP_ROWS + 0.5f - e.y;
                  s[3] += ox * (2 * s[1] + ox * s[0]);
                  s[4] += ox * s[2] + oy * (s[1] + ox * s[0]);
@@ -260,7 +267,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) draw_backward(
              __syncwarp();
              for (int i = lane; i < count * SUMS; i += WARP) {
                  const int which = i / SUMS, m = i % SUMS;
-                 const long long at = entries[which].at;
+                 const long long at = numbers[which];
                  float* to = m < 6 ? moments + 6 * at + m : v_colours + 3 * at + m - 6;
                  if (sums[i] != 0) atomicAdd(to, sums[i]);
              }

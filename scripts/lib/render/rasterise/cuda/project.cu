@@ -1,6 +1,7 @@
-// Gaussians to ellipses, the tiles that each of them touches, and the way back from ellipses to Gaussians.
+// Gaussians to ellipses, and the way back.
 
 #include "splat.cuh"
+#include "tiles.cuh"
 
 // The ellipse of a Gaussian and its depth; false where nothing of it is seen.
 __device__ inline bool ellipse_of(const Camera& cam, const float* mean, const float* quat, const float* scale, float opacity,
@@ -25,45 +26,6 @@ __device__ inline bool ellipse_of(const Camera& cam, const float* mean, const fl
     e.reach_y = sqrtf(level * c) + 0.01f;
     depth = o.place.z;
     return true;
-}
-
-// Boxes of more tiles than this are gone through by a whole warp: one Gaussian of the sky covers a thousand.
-constexpr int FEW = 12;
-
-// How many tiles of its box a lane's ellipse touches; `each(x, y, slot, own)` is called for every one of them, by
-// whichever lane, with `slot` from 0 and the `own` of the lane that has the ellipse. All lanes must come along; those
-// without a box are neither `small` nor `big`.
-template <typename Each>
-__device__ inline int visit_tiles(const Ellipse& mine, bool small, bool big, int left, int right, int top, int bottom,
-                                  int3 own, Each each) {
-    int tiles = 0;
-    if (small)
-        for (int y = top; y <= bottom; ++y)
-            for (int x = left; x <= right; ++x)
-                if (touches(mine, x * TILE, y * TILE, TILE, TILE)) each(x, y, tiles++, own);
-    unsigned left_over = __ballot_sync(ALL, big);
-    while (left_over) {
-        const int source = __ffs(left_over) - 1, lane = threadIdx.x % WARP;
-        left_over &= left_over - 1;
-        Ellipse e;
-        e.x = __shfl_sync(ALL, mine.x, source); e.y = __shfl_sync(ALL, mine.y, source);
-        e.a = __shfl_sync(ALL, mine.a, source); e.b = __shfl_sync(ALL, mine.b, source);
-        e.c = __shfl_sync(ALL, mine.c, source); e.log = __shfl_sync(ALL, mine.log, source);
-        const int l = __shfl_sync(ALL, left, source), r = __shfl_sync(ALL, right, source);
-        const int t = __shfl_sync(ALL, top, source), b = __shfl_sync(ALL, bottom, source);
-        const int3 owned = make_int3(__shfl_sync(ALL, own.x, source), __shfl_sync(ALL, own.y, source), __shfl_sync(ALL, own.z, source));
-        const int across = r - l + 1, all = across * (b - t + 1);
-        int found = 0;
-        for (int part = 0; part < all; part += WARP) {
-            const int k = part + lane, x = l + k % across, y = t + k / across;
-            const bool hit = k < all && touches(e, x * TILE, y * TILE, TILE, TILE);
-            const unsigned which = __ballot_sync(ALL, hit);
-            if (hit) each(x, y, found + __popc(which & ((1u << lane) - 1)), owned);
-            found += __popc(which);
-        }
-        if (lane == source) tiles = found;
-    }
-    return tiles;
 }
 
 // One thread a Gaussian and view. Leaves its ellipse, how many tiles it touches, and a key that sorts by view and
@@ -93,41 +55,14 @@ extern "C" __global__ void __launch_bounds__(256) project(
     keys[at] = tiles ? (view << (31 - bits)) | (__float_as_int(depth) >> bits) : 0x7fffffff;
 }
 
-// One thread for each Gaussian in the order of depth: writes the tiles that it touches from `ends[i] - tiles` on.
-// What does not fit into `capacity` is left out; the last end tells how much there was.
-extern "C" __global__ void list_tiles(
-    const Ellipse* __restrict__ ellipses, const int* __restrict__ touched, const long long* __restrict__ order,
-    const int* __restrict__ ends, const int count, const int total, const int width, const int height,
-    const int capacity, KEY* __restrict__ tiles, int* __restrict__ gaussians) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    const long long at = i < total ? order[i] : 0;
-    const int many = i < total ? touched[2 * at] : 0;
-    const int across = (width + TILE - 1) / TILE, down = (height + TILE - 1) / TILE;
-    int left = 0, right = -1, top = 0, bottom = -1;
-    Ellipse e = {};
-    if (many) { e = ellipses[at]; tile_box(e, width, height, left, right, top, bottom); }
-    const bool few = (right - left + 1) * (bottom - top + 1) <= FEW;
-    const int to = many ? ends[i] - many : 0, first = int(at / count) * across * down, mine = int(at);
-    const auto write = [&](int x, int y, int slot, int3 own) {
-        if (own.x + slot >= capacity) return;
-        tiles[own.x + slot] = KEY(own.y + y * across + x);
-        gaussians[own.x + slot] = own.z;
-    };
-    visit_tiles(e, many && few, many && !few, left, right, top, bottom, make_int3(to, first, mine), write);
-}
-
-// One thread for each entry of the sorted lists: which Gaussian it is, and where lists begin and end.
-extern "C" __global__ void find_lists(
-    const KEY* __restrict__ tiles, const long long* __restrict__ order, const int* __restrict__ gaussians,
-    const int* __restrict__ needed, const int capacity, int* __restrict__ sorted, int* __restrict__ begins,
-    int* __restrict__ lengths) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x, filled = min(*needed, capacity);
-    if (i >= filled) return;
-    const int tile = tiles[i];
-    sorted[i] = gaussians[order[i]];
-    if (i == 0 || int(tiles[i - 1]) != tile) begins[tile] = i;
-    if (i + 1 == filled || int(tiles[i + 1]) != tile) atomicAdd(lengths + tile, i + 1);
-    if (i == 0 || int(tiles[i - 1]) != tile) atomicAdd(lengths + tile, -i);
+// One thread for each ellipse: its colour.
+extern "C" __global__ void paint(const Vec3* __restrict__ colours, const int total, Ellipse* __restrict__ ellipses) {
+    const int at = blockIdx.x * blockDim.x + threadIdx.x;
+    if (at >= total) return;
+    const Vec3 shade = colours[at];
+    ellipses[at].red = shade.x;
+    ellipses[at].green = shade.y;
+    ellipses[at].blue = shade.z;
 }
 
 // One thread a Gaussian: gradients of its parameters, summed over the views. `moments` (views, count, 6) are sums

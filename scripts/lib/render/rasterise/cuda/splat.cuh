@@ -14,12 +14,15 @@ constexpr float ALPHA_MAX = 0.999f;
 constexpr float STOP = 1e-4f;          // transmittance that nothing is drawn behind
 constexpr float LOG2_E = 1.4426950408889634f;
 
-// An ellipse on the image. Alpha at (dx, dy) from its middle is 2^(log - a dx^2 - b dx dy - c dy^2).
-struct Ellipse {
-    float x, y;      // middle, pixels
+// An ellipse on the image. Alpha at (dx, dy) from its middle is 2^(log - a dx^2 - b dx dy - c dy^2). What decides
+// whether it touches a rectangle comes first: 32 bytes of 48.
+struct alignas(16) Ellipse {
+    float x, y;  // middle, pixels
     float a, b, c;
-    float log;       // of the opacity, base 2
+    float log;   // of the opacity, base 2
+    float red, green, blue;
     float reach_x, reach_y;  // half of the box outside of which alpha is below ALPHA_MIN, pixels
+    int place;   // where a list has it, from 1; of use only there
 };
 
 // One view: rotation row by row, shift, focal lengths and principal point in pixels.

@@ -1,0 +1,41 @@
+// For every tile the Gaussians that touch it, by depth. KEY: the type that numbers tiles.
+
+#include "splat.cuh"
+#include "tiles.cuh"
+
+// One thread for each Gaussian in the order of depth: writes the tiles that it touches from `ends[i] - tiles` on.
+// What does not fit into `capacity` is left out; the last end tells how much there was.
+extern "C" __global__ void list_tiles(
+    const Ellipse* __restrict__ ellipses, const int* __restrict__ touched, const long long* __restrict__ order,
+    const int* __restrict__ ends, const int count, const int total, const int width, const int height,
+    const int capacity, KEY* __restrict__ tiles, int* __restrict__ gaussians) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    const long long at = i < total ? order[i] : 0;
+    const int many = i < total ? touched[2 * at] : 0;
+    const int across = (width + TILE - 1) / TILE, down = (height + TILE - 1) / TILE;
+    int left = 0, right = -1, top = 0, bottom = -1;
+    Ellipse e = {};
+    if (many) { e = ellipses[at]; tile_box(e, width, height, left, right, top, bottom); }
+    const bool few = (right - left + 1) * (bottom - top + 1) <= FEW;
+    const int to = many ? ends[i] - many : 0, first = int(at / count) * across * down, mine = int(at);
+    const auto write = [&](int x, int y, int slot, int3 own) {
+        if (own.x + slot >= capacity) return;
+        tiles[own.x + slot] = KEY(own.y + y * across + x);
+        gaussians[own.x + slot] = own.z;
+    };
+    visit_tiles(e, many && few, many && !few, left, right, top, bottom, make_int3(to, first, mine), write);
+}
+
+// One thread for each entry of the sorted lists: which Gaussian it is, and where lists begin and end.
+extern "C" __global__ void find_lists(
+    const KEY* __restrict__ tiles, const long long* __restrict__ order, const int* __restrict__ gaussians,
+    const int* __restrict__ needed, const int capacity, int* __restrict__ sorted, int* __restrict__ begins,
+    int* __restrict__ lengths) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x, filled = min(*needed, capacity);
+    if (i >= filled) return;
+    const int tile = tiles[i];
+    sorted[i] = gaussians[order[i]];
+    if (i == 0 || int(tiles[i - 1]) != tile) begins[tile] = i;
+    if (i + 1 == filled || int(tiles[i + 1]) != tile) atomicAdd(lengths + tile, i + 1);
+    if (i == 0 || int(tiles[i - 1]) != tile) atomicAdd(lengths + tile, -i);
+}
