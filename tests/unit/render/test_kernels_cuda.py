@@ -1,45 +1,22 @@
-"""The Triton kernels of the fused step, in Triton's interpreter where there is no GPU."""
+"""The kernels of the fused step against plain torch in double precision, on a GPU or on its stand-in."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from scripts.lib.render.cuda.compile import Source
 from scripts.lib.render.rasterise.reference import sh_basis
+from scripts.lib.train.kernels import adam_cuda, geometry_cuda, harmonics_cuda
+from scripts.lib.train.kernels.adam import adam as cpu_adam
 from scripts.lib.train.parameters import ADAM
+from tests.unit import cuda_stand_in
+from tests.unit.cuda_stand_in import DEVICES, kernels_on, needs_compiler
 
-pytest.importorskip("triton", reason="triton comes with torch's CUDA build")
-COUNT, VIEWS = 70, 2
-
-
-def call(root: Path, folder: Path, module: str, function: str, *arguments: object) -> list[object]:
-    """Call `function(*arguments)` in a process whose Triton interprets; the result, then the arguments."""
-    program = (
-        "import sys, torch, importlib\n"
-        "module, function, source, target = sys.argv[1:]\n"
-        "arguments, named = torch.load(source, weights_only=False)\n"
-        "result = getattr(importlib.import_module(module), function)(*arguments, **named)\n"
-        "torch.save([result, *arguments], target)\n"
-    )
-    named = arguments[-1] if isinstance(arguments[-1], dict) else {}
-    positional = arguments[:-1] if named else arguments
-    torch.save([positional, named], folder / "in.pt")
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(root)}
-    paths = [str(folder / "in.pt"), str(folder / "out.pt")]
-    subprocess.run(
-        [sys.executable, "-c", program, module, function, *paths],
-        check=True,
-        env=environment,
-        cwd=root,
-    )
-    answer: list[object] = torch.load(folder / "out.pt", weights_only=False)
-    return answer
+COUNT, VIEWS = 150, 2  # more Gaussians than two blocks have, and no multiple
 
 
 def cameras() -> torch.Tensor:
@@ -50,163 +27,221 @@ def cameras() -> torch.Tensor:
     return made
 
 
-def stepped(leaf: torch.Tensor, rate: float | torch.Tensor, steps: int) -> torch.Tensor:
-    """`leaf` after Adam's step `steps`, its moments having been zero."""
-    m, v = (1 - ADAM["beta1"]) * leaf.grad, (1 - ADAM["beta2"]) * leaf.grad**2
-    m, v = m / (1 - ADAM["beta1"] ** steps), v / (1 - ADAM["beta2"] ** steps)
-    return leaf.detach() - rate * m / (v.sqrt() + ADAM["epsilon"])
+def stepped(
+    leaf: torch.Tensor,
+    first: torch.Tensor,
+    second: torch.Tensor,
+    rate: float | torch.Tensor,
+    steps: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """`leaf` after Adam's step `steps`, and its moments."""
+    m = ADAM["beta1"] * first.double() + (1 - ADAM["beta1"]) * leaf.grad
+    v = ADAM["beta2"] * second.double() + (1 - ADAM["beta2"]) * leaf.grad**2
+    mean, spread = m / (1 - ADAM["beta1"] ** steps), v / (1 - ADAM["beta2"] ** steps)
+    return leaf.detach() - rate * mean / (spread.sqrt() + ADAM["epsilon"]), m, v
 
 
-@pytest.mark.parametrize(("degree", "bands"), [(0, 0), (1, 1), (1, 3), (2, 2), (2, 3), (3, 3)])
-def test_harmonics(degree: int, bands: int, tmp_path: Path, root: Path) -> None:
+def moments_of(value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """As earlier steps may have left them."""
+    return torch.randn(value.shape), torch.rand(value.shape) + 0.5
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("degree", "bands"), [(0, 0), (0, 3), (1, 1), (1, 3), (2, 2), (2, 3), (3, 3)])
+def test_harmonics(degree: int, bands: int, device: str) -> None:
     """Colours, their gradient through the viewing direction, and Adam on the coefficients."""
     torch.manual_seed(degree)
-    means = torch.randn(COUNT, 3).requires_grad_()
-    sh = (0.5 * torch.randn(COUNT, (bands + 1) ** 2, 3)).requires_grad_()
+    means, sh = torch.randn(COUNT, 3), 0.5 * torch.randn(COUNT, (bands + 1) ** 2, 3)
     views, radii = cameras(), torch.ones(VIEWS, COUNT, 2, dtype=torch.int32)
     radii[0, ::3] = 0
-    used = (degree + 1) ** 2
-    centres = -(views[:, :3, :3].mT @ views[:, :3, 3:])[..., 0]
-    directions = torch.nn.functional.normalize(means - centres[:, None], dim=-1)
+    radii[1, ::2] = 0  # every sixth is seen by none
+    seen, used = radii[..., 0] > 0, (degree + 1) ** 2
+    leaf, place = sh.double().requires_grad_(), means.double().requires_grad_()
+    eye = views.double()
+    centres = -(eye[:, :3, :3].mT @ eye[:, :3, 3:])[..., 0]
+    directions = torch.nn.functional.normalize(place - centres[:, None], dim=-1)
     basis = torch.stack([sh_basis(part, used) for part in directions])
-    wanted = (torch.einsum("vnk,nkc->vnc", basis, sh[:, :used]) + 0.5).clamp_min(0)
-    seen = radii[..., 0] > 0
+    wanted = (torch.einsum("vnk,nkc->vnc", basis, leaf[:, :used]) + 0.5).clamp_min(0)
     upstream = torch.randn(VIEWS, COUNT, 3)
     (wanted * upstream * seen[..., None]).sum().backward()
 
-    module = "scripts.lib.train.kernels.harmonics_cuda"
-    start = (means.detach(), sh.detach(), views, radii)
-    made = call(root, tmp_path, module, "colours", *start, degree)[0]
-    assert torch.allclose(made[seen], wanted[seen], atol=2e-5)
+    first, second = moments_of(sh)
+    state = [value.clone().to(device) for value in (sh, first, second)]
+    gradient = torch.full((COUNT, 3), 0.25, device=device)
+    given = (means.to(device), state[0]), (views.to(device), radii.to(device))
+    # What no view sees may hold anything, and must stay out of every sum.
+    upstream[~seen] = torch.nan
+    with kernels_on(device, harmonics_cuda):
+        made = harmonics_cuda.colours(*given[0], *given[1], degree)
+        harmonics_cuda.step_harmonics(
+            *given[0], (state[1], state[2]), *given[1], made, upstream.to(device), gradient,
+            degree, 0.01, 0.1, 5, **ADAM,
+        )  # fmt: skip
+    assert torch.allclose(made.cpu()[seen].double(), wanted.detach()[seen], atol=2e-6)
+    rates = torch.full((used, 1), 0.001, dtype=torch.float64)
+    rates[0] = 0.01
+    part = leaf.detach()[:, :used].clone()
+    part.grad = leaf.grad[:, :used]
+    aims = stepped(part, first[:, :used], second[:, :used], rates, 5)
+    for found, aim, before in zip(state, aims, (sh, first, second), strict=True):
+        assert torch.equal(found.cpu()[:, used:], before[:, used:])
+        assert torch.allclose(found.cpu()[:, :used].double(), aim, rtol=1e-5, atol=2e-6)
+    through = place.grad if degree else torch.zeros_like(place)
+    assert torch.allclose(gradient.cpu().double(), 0.25 + through, rtol=1e-5, atol=2e-6)
 
-    moments = (torch.zeros_like(sh), torch.zeros_like(sh))
-    gradient = torch.full((COUNT, 3), 0.25)
-    rates, place = (0.01, 0.1, 5), (views, radii, made, upstream, gradient, degree)
-    answer = call(
-        root, tmp_path, module, "step_harmonics", *start[:2], moments, *place, *rates, ADAM
-    )
-    columns = torch.full((used, 1), 0.001)
-    columns[0] = 0.01
-    wanted = stepped(sh, 1.0, 5)[:, :used]
-    moved = columns * (wanted - sh.detach()[:, :used])
-    assert torch.allclose(answer[2][:, used:], sh.detach()[:, used:])
-    assert torch.allclose(answer[2][:, :used], sh.detach()[:, :used] + moved, atol=1e-5)
-    through = means.grad if degree else torch.zeros_like(means)
-    assert torch.allclose(answer[8], 0.25 + through, atol=1e-4)
+
+SHAPES = {"means": (COUNT, 3), "quats": (COUNT, 4), "scales": (COUNT, 3), "opacities": (COUNT,)}
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dimming", [False, True])
-def test_geometry(dimming: bool, tmp_path: Path, root: Path) -> None:
+def test_geometry(dimming: bool, device: str) -> None:
     """Activations, the chain rule back through them, the regularisers and Adam; no noise, nothing dropped."""
     torch.manual_seed(3)
-    shapes = {"means": (COUNT, 3), "quats": (COUNT, 4), "scales": (COUNT, 3), "opacities": (COUNT,)}
-    raw = {name: torch.randn(shape).requires_grad_() for name, shape in shapes.items()}
-    upstream = [torch.randn(shape) for shape in list(shapes.values())[:3]]
+    start = {name: torch.randn(shape) for name, shape in SHAPES.items()}
+    start["opacities"][::10] = 12  # as good as 1, where the opacity is held and has no slope
+    raw = {name: value.double().requires_grad_() for name, value in start.items()}
+    upstream = [torch.randn(shape) for shape in list(SHAPES.values())[:3]]
     upstream.append(torch.randn(VIEWS, COUNT))
     dimmed = torch.rand(VIEWS, COUNT) if dimming else None
     scales, opacities = torch.exp(raw["scales"]), torch.sigmoid(raw["opacities"])
-    shown = opacities * (dimmed if dimmed is not None else torch.ones(VIEWS, 1))
+    shown = opacities.clamp_max(0.9999) * (dimmed if dimmed is not None else torch.ones(VIEWS, 1))
     loss = (raw["means"] * upstream[0]).sum() + (raw["quats"] * upstream[1]).sum()
     loss = loss + (scales * upstream[2]).sum() + (shown * upstream[3]).sum()
     (loss + 0.1 * opacities.sum() + 0.2 * scales.sum()).backward()
 
-    module = "scripts.lib.train.kernels.geometry_cuda"
-    start = tuple(leaf.detach() for leaf in raw.values())
-    made = call(root, tmp_path, module, "activate", start[2], start[3], 7, 0.0)[0]
-    assert torch.allclose(made[0], scales, rtol=1e-5)
-    assert torch.allclose(made[1], opacities, rtol=1e-5)
-
-    empty = tuple(torch.zeros_like(value) for value in start)
+    first, second = zip(*(moments_of(value) for value in start.values()), strict=True)
+    state = [[value.clone().to(device) for value in part] for part in (start.values(), first, second)]
     rates = (0.01, 0.02, 0.03, 0.04)
-    options = {"seed": 7, "drop": 0.0, "opacity_cost": 0.1, "scale_cost": 0.2, "noise": 0.0, **ADAM}
-    moments = (empty, tuple(value.clone() for value in empty))
-    answer = call(
-        root,
-        tmp_path,
-        module,
-        "step_geometry",
-        start,
-        *moments,
-        tuple(upstream),
-        dimmed,
-        rates,
-        3,
-        options,
-    )
-    for value, leaf, rate in zip(answer[1], raw.values(), rates, strict=True):
-        assert torch.allclose(value, stepped(leaf, rate, 3), atol=1e-5)
-    norms = torch.linalg.vector_norm(upstream[0], dim=1) * scales.amax(dim=1)
-    assert torch.allclose(answer[0], norms, rtol=1e-4)
+    with kernels_on(device, geometry_cuda):
+        made = geometry_cuda.activate(state[0][2], state[0][3], 7, 0.0)
+        norms = geometry_cuda.step_geometry(
+            *(tuple(part) for part in state),
+            tuple(value.to(device) for value in upstream),
+            None if dimmed is None else dimmed.to(device),
+            rates, 3, seed=7, drop=0.0, opacity_cost=0.1, scale_cost=0.2, noise=0.0, **ADAM,
+        )  # fmt: skip
+    assert torch.allclose(made[0].cpu().double(), scales.detach(), rtol=1e-5)
+    assert torch.allclose(made[1].cpu().double(), opacities.detach().clamp_max(0.9999), rtol=1e-5)
+    for number, (leaf, rate) in enumerate(zip(raw.values(), rates, strict=True)):
+        aims = stepped(leaf, first[number], second[number], rate, 3)
+        for part, aim in zip(state, aims, strict=True):
+            assert torch.allclose(part[number].cpu().double(), aim, rtol=1e-5, atol=2e-6)
+    wanted = torch.linalg.vector_norm(upstream[0], dim=1) * scales.detach().amax(dim=1)
+    assert torch.allclose(norms.cpu().double(), wanted, rtol=1e-5)
 
 
-def test_drop_and_noise(tmp_path: Path, root: Path) -> None:
-    """A share of the opacities becomes 0, the rest grow; faint Gaussians are shaken within their size."""
-    module, count = "scripts.lib.train.kernels.geometry_cuda", 2000
-    scales, opacities = torch.full((count, 3), -2.0), torch.full((count,), -2.0)
-    made = call(root, tmp_path, module, "activate", scales, opacities, 7, 0.3)[0][1]
-    dropped = made == 0
-    assert 0.25 < dropped.float().mean() < 0.35
-    assert torch.allclose(made[~dropped], torch.sigmoid(opacities[~dropped]) / 0.7, rtol=1e-5)
+def still(values: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], ...]:
+    """No moments, first and second, and no gradients, of one view."""
+    moments = [tuple(torch.zeros_like(value) for value in values) for _ in range(2)]
+    gradients = *(torch.zeros_like(value) for value in values[:3]), torch.zeros_like(values[3])[None]
+    return *moments, gradients
 
-    values = (torch.zeros(count, 3), torch.randn(count, 4), scales, torch.full((count,), -9.0))
-    values[2][:, 0] = -6.0  # flat ones
-    empty = tuple(torch.zeros_like(value) for value in values)
-    gradients = (*empty[:3], torch.zeros(1, count))
-    options = {"seed": 9, "drop": 0.0, "opacity_cost": 0.0, "scale_cost": 0.0, "noise": 2.0, **ADAM}
-    moments = (empty, tuple(value.clone() for value in empty))
-    rates = (0.0, 0.0, 0.0, 0.0)
-    answer = call(
-        root,
-        tmp_path,
-        module,
-        "step_geometry",
-        values,
-        *moments,
-        gradients,
-        None,
-        rates,
-        1,
-        options,
-    )
-    q = torch.nn.functional.normalize(values[1], dim=1)
+
+OPTIONS = {"opacity_cost": 0.0, "scale_cost": 0.0, "noise": 0.0, "drop": 0.0, **ADAM}
+NO_RATES = (0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_drop(device: str) -> None:
+    """A share of the opacities becomes 0, the rest grow; the way back knows which, and seeds differ."""
+    count = 2000
+    scales = torch.full((count, 3), -2.0, device=device)
+    opacities = torch.full((count,), -2.0, device=device)
+    values = (torch.zeros_like(scales), torch.ones(count, 4, device=device), scales, opacities)
+    first, second, gradients = still(values)
+    gradients[3][:] = 1
+    with kernels_on(device, geometry_cuda):
+        drawn = [geometry_cuda.activate(scales, opacities, seed, 0.3)[1] for seed in (7, 7, 2**30 - 1)]
+        geometry_cuda.step_geometry(
+            values, first, second, gradients, None, NO_RATES, 1, seed=7, **{**OPTIONS, "drop": 0.3}
+        )
+    dropped = drawn[0] == 0
+    assert 0.26 < dropped.float().mean() < 0.34
+    assert torch.allclose(drawn[0][~dropped], torch.sigmoid(opacities[~dropped]) / 0.7, rtol=1e-5)
+    assert torch.equal(drawn[0], drawn[1])
+    both = ((drawn[2] == 0) & dropped).float().mean()
+    assert 0.06 < both < 0.12  # 0.09 of independent draws
+    assert torch.equal(first[3] == 0, dropped)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_noise(device: str) -> None:
+    """Faint Gaussians are shaken within their size, solid ones are not."""
+    count = 4000
+    torch.manual_seed(4)
+    scales = torch.tensor([-6.0, -2.0, -3.0]).expand(count, 3).contiguous()
+    opacities = torch.full((count,), -9.0)
+    opacities[count // 2 :] = 3.0
+    quats = torch.randn(count, 4)
+    values = tuple(value.to(device) for value in (torch.zeros(count, 3), quats, scales, opacities))
+    with kernels_on(device, geometry_cuda):
+        geometry_cuda.step_geometry(
+            values, *still(values), None, NO_RATES, 1, seed=9, **{**OPTIONS, "noise": 2.0}
+        )
+    moved = values[0].cpu().double()
+    assert moved[count // 2 :].abs().max() < 1e-20
+    w, x, y, z = torch.nn.functional.normalize(quats.double(), dim=1).unbind(dim=1)
     axes = torch.stack(  # columns of the rotation: the Gaussians' own axes
         [
-            torch.stack(
-                [
-                    1 - 2 * (q[:, 2] ** 2 + q[:, 3] ** 2),
-                    2 * (q[:, 1] * q[:, 2] + q[:, 0] * q[:, 3]),
-                    2 * (q[:, 1] * q[:, 3] - q[:, 0] * q[:, 2]),
-                ],
-                dim=1,
-            ),
-            torch.stack(
-                [
-                    2 * (q[:, 1] * q[:, 2] - q[:, 0] * q[:, 3]),
-                    1 - 2 * (q[:, 1] ** 2 + q[:, 3] ** 2),
-                    2 * (q[:, 2] * q[:, 3] + q[:, 0] * q[:, 1]),
-                ],
-                dim=1,
-            ),
+            torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)], dim=1),
+            torch.stack([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)], dim=1),
+            torch.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], dim=1),
         ],
         dim=1,
     )
-    along = (axes * answer[1][0][:, None]).sum(dim=2)
+    along = (axes * moved[:, None]).sum(dim=2)[: count // 2]
     gate = torch.sigmoid(-100 * (torch.sigmoid(torch.tensor(-9.0)) - 0.005))
-    wanted = 2.0 * torch.exp(torch.tensor([-12.0, -4.0])) * gate
-    assert torch.allclose(along.std(dim=0), wanted, rtol=0.1)
-    assert (along.mean(dim=0).abs() < 0.1 * wanted).all()
+    unit = along / (2.0 * torch.exp(2 * scales[0].double()) * gate)  # should be normal
+    assert (unit.mean(dim=0).abs() < 0.1).all()
+    assert torch.allclose(unit.T @ unit / len(unit), torch.eye(3, dtype=torch.float64), atol=0.1)
+    within = (unit.abs() < 1).double().mean(dim=0)
+    assert torch.allclose(within, torch.full((3,), 0.6827, dtype=torch.float64), atol=0.04)
+    assert (unit.abs() > 2.5).any(dim=0).all() and unit.isfinite().all()
 
 
-def test_adam(tmp_path: Path, root: Path) -> None:
+WORDS = """
+extern "C" void words(const int* given, int* made) {
+    const Four four = philox({{unsigned(given[0]), unsigned(given[1]), unsigned(given[2]), unsigned(given[3])}},
+                             given[4], given[5]);
+    for (int k = 0; k < 4; ++k) made[k] = four.v[k];
+}
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [  # the known answers that come with the paper's own library, Random123
+        ([0] * 6, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+        ([0xFFFFFFFF] * 6, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+        (
+            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0],
+            [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
+        ),
+    ],
+)
+def test_random_words_are_philox_s(given: list[int], wanted: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "words.cu"
+    path.write_text(WORDS, encoding="utf-8")
+    ours = geometry_cuda.GAUSSIANS
+    source = Source(path, (*ours.headers, ours.path), ("words",))
+    made = torch.zeros(4, dtype=torch.int32)
+    words = torch.from_numpy(np.array(given, np.uint32).view(np.int32))
+    cuda_stand_in.launch(source, "words", (1,), 1, words, made)
+    assert made.numpy().view(np.uint32).tolist() == wanted
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_adam(device: str) -> None:
     """The plain kernel steps as the CPU's does, a rate for each column."""
-    from scripts.lib.train.kernels.adam import adam
-
     torch.manual_seed(5)
     tensors = [torch.randn(300, 4) for _ in range(3)]
     tensors.append(torch.rand(300, 4))  # the second moment
     rates = np.array([0.1, 0.2, 0.3, 0.4])
-    module = "scripts.lib.train.kernels.adam_cuda"
-    answer = call(root, tmp_path, module, "adam", *tensors, rates, 4, ADAM)
-    adam(*tensors, rates, 4, **ADAM)
-    for found, wanted in zip(answer[1:5], tensors, strict=True):
-        assert torch.allclose(found, wanted, atol=1e-6)
+    found = [tensor.clone().to(device) for tensor in tensors]
+    with kernels_on(device, adam_cuda):
+        adam_cuda.adam(*found, rates, 4, **ADAM)
+    cpu_adam(*tensors, rates, 4, **ADAM)
+    for mine, wanted in zip(found, tensors, strict=True):
+        assert torch.allclose(mine.cpu(), wanted, atol=1e-6)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -90,25 +85,3 @@ def test_too_small_for_ssim() -> None:
     with pytest.raises(ValueError, match="at least 11"):
         photo_loss(render, photo, 0.2)
     assert float(photo_loss(render, photo, 0.0)) > 0
-
-
-@pytest.mark.parametrize("masked", [False, True])
-def test_triton_kernels_agree(masked: bool, tmp_path: Path, root: Path) -> None:
-    """On a machine without a GPU in Triton's interpreter, which must be chosen before the import."""
-    pytest.importorskip("triton", reason="triton comes with torch's CUDA build")
-    render, photo = images(52, 37)
-    mask = torch.rand(37, 52) if masked else None
-    torch.save([render, photo, mask], tmp_path / "in.pt")
-    program = (
-        "import sys, torch\n"
-        "from scripts.lib.render.losses.cuda import loss_and_gradient\n"
-        "render, photo, mask = torch.load(sys.argv[1])\n"
-        "torch.save(loss_and_gradient(render, photo, 0.3, mask), sys.argv[2])\n"
-    )
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(root)}
-    arguments = [sys.executable, "-c", program, str(tmp_path / "in.pt"), str(tmp_path / "out.pt")]
-    subprocess.run(arguments, check=True, env=environment, cwd=root)
-    loss, gradient = torch.load(tmp_path / "out.pt")
-    wanted, true = truth(render, photo, 0.3, mask)
-    assert float(loss.detach()) == pytest.approx(wanted, rel=1e-5)
-    assert (gradient - true).abs().max() < 2e-5 * true.abs().max()
