@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scripts.lib.render.losses.cuda import loss_and_gradient
+from scripts.lib.render.losses.cuda import judge
 from scripts.lib.render.rasterise.constants import FAR, NEAR
 from scripts.lib.render.rasterise.passes import Cameras, Rasteriser, Shapes
 from scripts.lib.train.kernels.geometry_cuda import activate, step_geometry
@@ -176,23 +176,17 @@ class FusedStep:
         drawn = self.rasteriser(Shapes(means, quats, scales, opacities), cameras, plan.antialiased)
         made = colours(means, sh, w2c, drawn.seen, plan.degree)
         image, _ = drawn.draw(made)
-        v_image = torch.empty_like(image)
-        by_exposure, by_focal = [], []
-        for number in range(len(views)):  # one by one: the loss needs a hundred bytes a pixel
-            compared, gain = image[number], None
-            if adjust.exposures:
-                gain, offset = adjust.exposures.of(views.numbers[number : number + 1])
-                compared = compared * gain + offset
-            photo, mask = views.photo(number), views.mask(number)
-            gradient = loss_and_gradient(compared, photo, plan.ssim_weight, mask)[1] / total
-            if gain is not None:
-                by_gain = (gradient * image[number]).sum(dim=(0, 1)) * gain
-                by_exposure.append(torch.cat([by_gain, gradient.sum(dim=(0, 1))]))
-                gradient *= gain
-            if adjust.focals:
+        exposures = adjust.exposures.values[views.numbers] if adjust.exposures else None
+        assert isinstance(views.photos, Tensor), "photos that were not picked"
+        judged = judge(
+            image, views.photos, plan.ssim_weight, views.masks, exposures, share=1 / total
+        )
+        by_focal = []
+        if adjust.focals:
+            for number in range(len(views)):
+                gradient = judged.gradients[number]
                 by_focal.append(adjust.focals.gradient(image[number], gradient, K[number]))
-            v_image[number] = gradient
-        found = drawn.backward(v_image, None, poses=adjust.poses is not None)
+        found = drawn.backward(judged.gradients, None, poses=adjust.poses is not None)
         return _Gradients(
             drawn.seen,
             made,
@@ -201,7 +195,7 @@ class FusedStep:
             found.quats,
             found.scales,
             found.opacities,
-            torch.stack(by_exposure) if by_exposure else means[:0],
+            means[:0] if judged.by_exposures is None else judged.by_exposures,
             found.cameras if found.cameras is not None else means[:0],
             torch.stack(by_focal) if by_focal else means[:0],
         )

@@ -92,9 +92,7 @@ def judge(
     if partial is None:
         return Judged(losses, gradients, None)
     by_exposures = renders.new_empty((views, 6))
-    launch(
-        LOSS, "finish_exposures", (views,), ENDS, partial, blocks, by_exposures, macros=macros
-    )
+    launch(LOSS, "finish_exposures", (views,), ENDS, partial, blocks, by_exposures, macros=macros)
     return Judged(losses, gradients, by_exposures)
 
 

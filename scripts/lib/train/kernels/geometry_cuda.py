@@ -18,9 +18,7 @@ from scripts.lib.render.cuda.launch import launch
 
 FOLDER = Path(__file__).parent
 ADAM_HEADER = FOLDER / "adam.cuh"
-GAUSSIANS = Source(
-    FOLDER / "gaussians.cu", (ADAM_HEADER,), ("activate", "step_geometry", "adam")
-)
+GAUSSIANS = Source(FOLDER / "gaussians.cu", (ADAM_HEADER,), ("activate", "step_geometry", "adam"))
 BLOCK = 256
 
 

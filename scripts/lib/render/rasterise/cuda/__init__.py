@@ -49,7 +49,7 @@ class Drawing:
     transmittance: Tensor  # (V, H, W)
     sorted: Tensor
     begins: Tensor
-    last: Tensor | None  # (V, H, W) place in the tile's list of the last Gaussian shown, from 1
+    last: Tensor  # (V, H, W) place in the tile's list of the last Gaussian shown, from 1
 
 
 class CudaPass:
@@ -101,16 +101,14 @@ def project(shapes: Shapes, cameras: Cameras, antialiased: bool) -> Projection:
     return Projection(ellipses, touched, order, ends)
 
 
-def draw(
-    projection: Projection, colours: Tensor, cameras: Cameras, *, for_backward: bool = True
-) -> Drawing:
+def draw(projection: Projection, colours: Tensor, cameras: Cameras) -> Drawing:
     """Pictures of the ellipses in their colours (V, N, 3), which become part of the projection."""
     width, height = cameras.size
     views, count = projection.touched.shape[:2]
     device = colours.device
     across, down = -(-width // TILE), -(-height // TILE)
     tiles = views * across * down
-    capacity = int(projection.ends[-1])  # waits for the GPU
+    capacity = int(projection.ends[-1]) if count else 0  # waits for the GPU
     dtype, keys_as = (torch.int16, SHORT) if tiles <= MOST_SHORT else (torch.int32, LONG)
     keys = torch.empty(capacity, dtype=dtype, device=device)
     gaussians = torch.empty(capacity, dtype=torch.int32, device=device)
@@ -132,11 +130,7 @@ def draw(
         )  # fmt: skip
     image = torch.empty((views, height, width, 3), device=device)
     transmittance = torch.empty((views, height, width), device=device)
-    last = (
-        torch.empty((views, height, width), dtype=torch.int32, device=device)
-        if for_backward
-        else None
-    )
+    last = torch.empty((views, height, width), dtype=torch.int32, device=device)
     launch(
         DRAW, "draw", _blocks(cameras), BLOCK, projection.ellipses, in_lists, begins,
         lengths, across, down, width, height, image, transmittance, last, macros=PER_LANE,

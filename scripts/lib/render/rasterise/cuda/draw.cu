@@ -150,7 +150,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) draw(
         image[3 * pixel + 1] = g[p];
         image[3 * pixel + 2] = b[p];
         transmittance[pixel] = t[p];
-        if (last) last[pixel] = shown[p];
+        last[pixel] = shown[p];
     }
 }
 
