@@ -120,13 +120,13 @@ def draw(projection: Projection, colours: Tensor, cameras: Cameras) -> Drawing:
     if capacity:
         launch(
             LISTS, "list_tiles", (-(-total // 256),), 256, projection.ellipses, projection.touched,
-            projection.order, projection.ends, count, total, width, height, capacity, keys, gaussians,
+            projection.order, projection.ends, count, total, width, height, capacity, tiles, keys, gaussians,
             macros=keys_as,
         )  # fmt: skip
         keys, order = torch.sort(keys, stable=True)
         launch(
             LISTS, "find_lists", (-(-capacity // 256),), 256, keys, order, gaussians, projection.ends[-1:],
-            capacity, in_lists, begins, lengths, macros=keys_as,
+            capacity, tiles, in_lists, begins, lengths, macros=keys_as,
         )  # fmt: skip
     image = torch.empty((views, height, width, 3), device=device)
     transmittance = torch.empty((views, height, width), device=device)

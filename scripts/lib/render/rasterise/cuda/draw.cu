@@ -27,11 +27,13 @@ __device__ inline float exp2_fast(float x) {
     return y;
 }
 
-// Alpha before it is held at ALPHA_MAX, in a column of pixels at dx from the middle; both passes must come to the same.
+// Alpha before it is held at ALPHA_MAX, in a column of pixels at dx from the middle. Both passes must come to the same,
+// so every rounding is spelled out.
 struct Column {
     float level, slope, c;
-    __device__ Column(const Ellipse& e, float dx) : level(e.log - e.a * dx * dx), slope(e.b * dx), c(e.c) {}
-    __device__ float full_alpha(float dy) const { return exp2_fast(level - (slope + c * dy) * dy); }
+    __device__ Column(const Ellipse& e, float dx)
+        : level(__fmaf_rn(__fmul_rn(-e.a, dx), dx, e.log)), slope(__fmul_rn(e.b, dx)), c(e.c) {}
+    __device__ float full_alpha(float dy) const { return exp2_fast(__fmaf_rn(-__fmaf_rn(c, dy, slope), dy, level)); }
 };
 
 // The first two thirds of an ellipse, of which the queue gets the rest only if it touches.

@@ -4,11 +4,12 @@
 #include "tiles.cuh"
 
 // One thread for each Gaussian in the order of depth: writes the tiles that it touches from `ends[i] - tiles` on.
-// What does not fit into `capacity` is left out; the last end tells how much there was.
+// What does not fit into `capacity` is left out; the last end tells how much there was. `none`: the number of tiles, no
+// tile's own number.
 extern "C" __global__ void list_tiles(
     const Ellipse* __restrict__ ellipses, const int* __restrict__ touched, const long long* __restrict__ order,
     const int* __restrict__ ends, const int count, const int total, const int width, const int height,
-    const int capacity, KEY* __restrict__ tiles, int* __restrict__ gaussians) {
+    const int capacity, const int none, KEY* __restrict__ tiles, int* __restrict__ gaussians) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     const long long at = i < total ? order[i] : 0;
     const int many = i < total ? touched[2 * at] : 0;
@@ -23,17 +24,21 @@ extern "C" __global__ void list_tiles(
         tiles[own.x + slot] = KEY(own.y + y * across + x);
         gaussians[own.x + slot] = own.z;
     };
-    visit_tiles(e, many && few, many && !few, left, right, top, bottom, make_int3(to, first, mine), write);
+    const int found = visit_tiles(e, many && few, many && !few, left, right, top, bottom, make_int3(to, first, mine), write);
+    // Counting and listing agree; if ever they did not, no slot may stay as memory had it.
+    for (int slot = found; slot < many; ++slot)
+        if (to + slot < capacity) { tiles[to + slot] = KEY(none); gaussians[to + slot] = mine; }
 }
 
 // One thread for each entry of the sorted lists: which Gaussian it is, and where lists begin and end.
 extern "C" __global__ void find_lists(
     const KEY* __restrict__ tiles, const long long* __restrict__ order, const int* __restrict__ gaussians,
-    const int* __restrict__ needed, const int capacity, int* __restrict__ sorted, int* __restrict__ begins,
+    const int* __restrict__ needed, const int capacity, const int none, int* __restrict__ sorted, int* __restrict__ begins,
     int* __restrict__ lengths) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x, filled = min(*needed, capacity);
     if (i >= filled) return;
     const int tile = tiles[i];
+    if (tile == none) return;
     sorted[i] = gaussians[order[i]];
     if (i == 0 || int(tiles[i - 1]) != tile) begins[tile] = i;
     if (i + 1 == filled || int(tiles[i + 1]) != tile) atomicAdd(lengths + tile, i + 1);

@@ -99,10 +99,11 @@ __device__ inline bool project_one(const Camera& cam, const float* mean, const f
     return true;
 }
 
-// By how much the logarithm of alpha, base 2, has fallen at (dx, dy) from the middle of an ellipse or what has its a, b, c.
-template <typename Shape>
-__device__ inline float fall(const Shape& e, float dx, float dy) {
-    return e.a * dx * dx + (e.b * dx + e.c * dy) * dy;
+// By how much the logarithm of alpha, base 2, has fallen at (dx, dy) from the middle. Rounded the same way wherever it
+// is compiled: two kernels must find the same tiles.
+__device__ inline float fall(const Ellipse& e, float dx, float dy) {
+    const float across = __fmaf_rn(e.a, dx, __fmul_rn(e.b, dy));
+    return __fmaf_rn(across, dx, __fmul_rn(__fmul_rn(e.c, dy), dy));
 }
 
 // Least a dx^2 + b dx dy + c dy^2 over the rectangle of points [x0, x1] x [y0, y1], relative to the middle.
@@ -110,15 +111,16 @@ __device__ inline float least_in_rectangle(const Ellipse& e, float x0, float x1,
     const bool inside_x = x0 <= 0 && x1 >= 0, inside_y = y0 <= 0 && y1 >= 0;
     if (inside_x && inside_y) return 0.0f;
     float least = 3e38f;
+    const float half = -0.5f * e.b;
     // A convex function whose lowest point is outside has its minimum on an edge that faces that point.
     if (!inside_x) {
         const float dx = x0 > 0 ? x0 : x1;
-        const float dy = fminf(fmaxf(__fdividef(-0.5f * e.b * dx, e.c), y0), y1);
+        const float dy = fminf(fmaxf(__fdividef(__fmul_rn(half, dx), e.c), y0), y1);
         least = fall(e, dx, dy);
     }
     if (!inside_y) {
         const float dy = y0 > 0 ? y0 : y1;
-        const float dx = fminf(fmaxf(__fdividef(-0.5f * e.b * dy, e.a), x0), x1);
+        const float dx = fminf(fmaxf(__fdividef(__fmul_rn(half, dy), e.a), x0), x1);
         least = fminf(least, fall(e, dx, dy));
     }
     return least;
@@ -127,9 +129,9 @@ __device__ inline float least_in_rectangle(const Ellipse& e, float x0, float x1,
 // Whether alpha reaches ALPHA_MIN at a pixel's middle among columns [x, x + width) and rows [y, y + height).
 __device__ inline bool touches(const Ellipse& e, int x, int y, int width, int height) {
     const float x0 = x + 0.5f - e.x, y0 = y + 0.5f - e.y;
-    const float level = e.log + 7.9943534368588578f;  // log2(255): how far alpha may fall
+    const float level = __fadd_rn(e.log, 7.9943534368588578f);  // log2(255): how far alpha may fall
     // A little more, for rounding: the pixel loop tests alpha itself.
-    return least_in_rectangle(e, x0, x0 + width - 1, y0, y0 + height - 1) <= level * 1.0001f + 1e-4f;
+    return least_in_rectangle(e, x0, x0 + width - 1, y0, y0 + height - 1) <= __fmaf_rn(level, 1.0001f, 1e-4f);
 }
 
 // Tiles [left, right] x [top, bottom] that the ellipse's box meets; false where it is beside the image.
