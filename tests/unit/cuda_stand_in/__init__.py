@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -34,6 +35,10 @@ DEVICES = [
         marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
     ),
 ]
+# PTX in our sources, and what it says in C++.
+PTX = (
+    (r'asm\("ex2\.approx\.ftz\.f32 %0, %1;" : "=f"\((\w+)\) : "f"\((\w+)\)\);', r"\1 = exp2f(\2);"),
+)
 TAIL = """
 extern "C" const char* {name}_takes() {{ return stand_in::letters({name}); }}
 extern "C" void {name}_runs(const int* grid, int threads, void** values) {{
@@ -50,7 +55,7 @@ def launch(
     *arguments: Tensor | float | None,
     macros: Macros = (),
 ) -> None:
-    """As `scripts.lib.render.cuda.launch.launch`, for tensors of the CPU; arguments must be of the kernel's types."""
+    """As `render.cuda.launch.launch`, for tensors of the CPU, of just the types that a kernel takes."""
     if not all(grid):
         return
     library = _library(source, macros)
@@ -77,6 +82,8 @@ def kernels_on(device: str, *modules: object) -> Iterator[None]:
 def _library(source: Source, macros: Macros) -> ctypes.CDLL:
     assert COMPILER is not None
     text = '#include "device.hpp"\n' + source.text(dict(macros))
+    for assembly, plain in PTX:
+        text = re.sub(assembly, plain, text)
     text += "".join(TAIL.format(name=name) for name in source.kernels)
     name = f"{source.path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     with tempfile.TemporaryDirectory() as folder:

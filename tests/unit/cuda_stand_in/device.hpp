@@ -261,6 +261,7 @@ inline int __clz(int bits) { return bits ? __builtin_clz(bits) : 32; }
 inline int __float_as_int(float value) { return stand_in::from_word<int>(stand_in::as_word(value)); }
 inline float __int_as_float(int value) { return stand_in::from_word<float>(stand_in::as_word(value)); }
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(std::uint64_t(a) * b >> 32); }
+inline float __fdividef(float a, float b) { return a / b; }
 inline float rsqrtf(float value) { return 1.0f / std::sqrt(value); }
 inline void sincospif(float value, float* sine, float* cosine) {
     *sine = float(std::sin(M_PI * value));

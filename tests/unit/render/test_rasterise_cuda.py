@@ -1,13 +1,15 @@
-"""Our CUDA rasteriser on a real GPU: pictures and gradients against plain torch."""
+"""Our CUDA rasteriser on a GPU or on its stand-in: pictures and gradients against plain torch."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from scripts.lib.render.rasterise import cuda as ours
 from scripts.lib.render.rasterise import rasterise
+from scripts.lib.render.rasterise.passes import Cameras, Shapes
+from tests.unit.cuda_stand_in import DEVICES, kernels_on
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 SIZE = (90, 70)  # no multiples of a tile
 
 
@@ -29,11 +31,9 @@ def scene(count: int = 300, seed: int = 0) -> tuple[torch.Tensor, ...]:
     return means, draw(count, 4), scales, opacities, draw(count, 1, 3), poses, K
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("antialiased", [False, True])
-def test_pictures_and_gradients_are_those_of_plain_torch(antialiased: bool) -> None:
-    from scripts.lib.render.rasterise import cuda as ours
-    from scripts.lib.render.rasterise.passes import Cameras, Shapes
-
+def test_pictures_and_gradients_are_those_of_plain_torch(antialiased: bool, device: str) -> None:
     *given, poses, K = scene()
     leaves = [value.clone().requires_grad_() for value in given]
     poses.requires_grad_()
@@ -44,21 +44,23 @@ def test_pictures_and_gradients_are_those_of_plain_torch(antialiased: bool) -> N
     ((image * slope).sum() + (alpha * slope_alpha).sum()).backward()
 
     def put(value: torch.Tensor) -> torch.Tensor:
-        return value.detach().float().cuda().contiguous()
+        return value.detach().float().to(device).contiguous()
 
     g = Shapes(*(put(value) for value in given[:4]))
     cameras = Cameras(put(poses), put(K), SIZE, 0.01, 1e10)
     shade = (0.28209479177387814 * given[4][:, 0] + 0.5).clamp_min(0)
-    projected = ours.project(g, cameras, antialiased)
-    drawn = ours.draw(projected, put(shade.expand(2, -1, 3)), cameras)
+    with kernels_on(device, ours):
+        projected = ours.project(g, cameras, antialiased)
+        drawn = ours.draw(projected, put(shade.expand(2, -1, 3)), cameras)
+        moments, v_made = ours.draw_backward(
+            projected, drawn, cameras, put(slope), put(slope_alpha[..., 0])
+        )
+        found = ours.project_backward(
+            g, cameras, antialiased, projected, moments, v_made, poses=True
+        )
     torch.testing.assert_close(drawn.image.cpu().double(), image.detach(), atol=2e-5, rtol=1e-4)
     shown = 1 - drawn.transmittance[..., None].cpu().double()
     torch.testing.assert_close(shown, alpha.detach(), atol=2e-5, rtol=1e-4)
-
-    moments, v_made = ours.draw_backward(
-        projected, drawn, cameras, put(slope), put(slope_alpha[..., 0])
-    )
-    found = ours.project_backward(g, cameras, antialiased, projected, moments, v_made, poses=True)
     by_sh = (v_made.sum(dim=0).cpu() * 0.28209479177387814) * (shade > 0)
     for name, mine, wanted in [
         ("means", found.means, leaves[0].grad),

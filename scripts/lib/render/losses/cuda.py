@@ -56,12 +56,12 @@ def judge(
     exposures: Tensor | None = None,
     share: float = 1.0,
 ) -> Judged:
-    """The loss of `reference.photo_loss` for V photos, each by itself, and the gradients of `share` times their sum.
+    """The loss of `reference.photo_loss` for each of V photos, and the gradients of `share` times their sum.
 
     renders (V, H, W, 3) float32; photos (V, H, W, 3) uint8; masks (V, H, W), uint8 or float32 in 0..1;
-    exposures (V, 6) float32: logarithms of the gains and the offsets of the three colours, with which a render
-    is compared as gain * render + offset. All contiguous, on the GPU, for which nothing waits. The same bits
-    each time. Raises ValueError for images of less than 11 x 11 pixels.
+    exposures (V, 6) float32: logarithms of the gains and the offsets of the three colours, with which a
+    render is compared as gain * render + offset. All contiguous, on the GPU, for which nothing waits. Gives
+    the same bits each time. Raises ValueError for images of less than 11 x 11 pixels.
     """
     views, height, width = renders.shape[:3]
     if min(height, width) < WINDOW:
@@ -77,22 +77,22 @@ def judge(
         LOSS, "compare", grid, THREADS, *images, width, height, C1, C2, maps, partial, macros=macros
     )
     launch(
-        LOSS, "finish", (views,), ENDS, partial, grid[0] * grid[1], width, height, ssim_weight, losses, scales,
-        macros=macros,
+        LOSS, "finish", (views,), ENDS, partial, grid[0] * grid[1], width, height, ssim_weight, losses,
+        scales, macros=macros,
     )  # fmt: skip
     gradients = torch.empty_like(renders)
     grid = (-(-3 * width // THREADS), -(-height // STRIP), views)
     blocks = grid[0] * grid[1]
-    partial = None if exposures is None else renders.new_empty(views * blocks * 6)
+    by_blocks = None if exposures is None else renders.new_empty(views * blocks * 6)
     launch(
         LOSS, "follow_back", grid, THREADS, *images, maps, scales, width, height,
         share * (1 - ssim_weight) / (3 * width * height), -share * ssim_weight / (across * down), gradients,
-        partial, macros=macros,
+        by_blocks, macros=macros,
     )  # fmt: skip
-    if partial is None:
+    if by_blocks is None:
         return Judged(losses, gradients, None)
     by_exposures = renders.new_empty((views, 6))
-    launch(LOSS, "finish_exposures", (views,), ENDS, partial, blocks, by_exposures, macros=macros)
+    launch(LOSS, "finish_exposures", (views,), ENDS, by_blocks, blocks, by_exposures, macros=macros)
     return Judged(losses, gradients, by_exposures)
 
 

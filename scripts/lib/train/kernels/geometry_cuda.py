@@ -27,7 +27,8 @@ def activate(
 ) -> tuple[Tensor, Tensor]:
     """Scales (N, 3) = exp of the raw ones and opacities (N,) = sigmoid of the raw ones.
 
-    With `drop` > 0 that share of the Gaussians, drawn by `seed` (31 bits), is left out, and the others stand in.
+    With `drop` > 0 that share of the Gaussians is left out, drawn by `seed` (0 to 2^31 - 1), and the others
+    stand in.
     """
     count = len(raw_opacities)
     scales, opacities = torch.empty_like(raw_scales), torch.empty_like(raw_opacities)
@@ -71,8 +72,8 @@ def step_geometry(
         norms = torch.empty(count, device=values[0].device)
     correction = 1 - beta1**steps
     launch(
-        GAUSSIANS, "step_geometry", (-(-count // BLOCK),), BLOCK, *values, *first, *second, *gradients, dimmed,
-        norms, count, len(gradients[3]), seed, float(drop), *(rate / correction for rate in rates),
+        GAUSSIANS, "step_geometry", (-(-count // BLOCK),), BLOCK, *values, *first, *second, *gradients,
+        dimmed, norms, count, len(gradients[3]), seed, float(drop), *(rate / correction for rate in rates),
         float(opacity_cost), float(scale_cost), float(noise), beta1, beta2, 1 / math.sqrt(1 - beta2**steps),
         epsilon,
     )  # fmt: skip

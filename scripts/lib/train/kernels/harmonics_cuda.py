@@ -59,8 +59,8 @@ def step_harmonics(
 
     v_colours (V, N, 3): gradient by the colours; what it means for the means through the viewing
     direction is added to v_means (N, 3). `rate` for the constant band, `rest_share` of it for the others.
-    Bands above `degree` stay as they are, moments too. Gaussians that no view sees have no gradient, but their
-    moments fade and move them on, as Adam's do.
+    Bands above `degree` stay as they are, moments too. Gaussians that no view sees have no gradient, but
+    their moments fade and move them on, as Adam's do.
     """
     views, count = radii.shape[:2]
     corrected = rate / (1 - beta1**steps)
