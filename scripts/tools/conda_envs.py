@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.files import write_bytes
-from scripts.tools.locks import COMMAND, CUDA, requirements
+from scripts.tools.locks import COMMAND, CUDA, named, requirements
 
 # Conda environments by their locks: what the page needs, its image has only while it is built.
 STAGES = {"sfm": ("sfm",), "train": ("train",), "web": ("web", "node")}
@@ -30,9 +30,10 @@ dependencies:
 
 def conda_env(envs: Path, stage: str) -> str:
     """The text of envs/<stage>.yaml."""
-    # Torch's CUDA packages are left to pip, as it takes them: on some machines its torch comes without.
     locked = [pin for lock in STAGES[stage] for pin in requirements(envs / f"{lock}.txt")]
-    pins = [pin for pin in locked if not CUDA.fullmatch(pin.name)]
+    # Torch's CUDA packages are left to pip, as it takes them: on some machines its torch comes without.
+    ours = set().union(*(named(envs, lock) for lock in STAGES[stage]))
+    pins = [pin for pin in locked if not CUDA.fullmatch(pin.name) or pin.name in ours]
     lines = [f'      - "{str(pin).replace(chr(34), chr(39))}"' for pin in pins]
     return HEAD.format(stage=stage, command=COMMAND) + "\n".join(lines) + "\n"
 

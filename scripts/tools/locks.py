@@ -25,7 +25,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,7 @@ WITH_CUDA = (
     "local",
     "train",
 )  # the others that hold torch are for machines whose torch comes without CUDA
-# What only torch's CUDA build needs.
+# What only torch's CUDA build needs; a set without it has what its own file names.
 CUDA = re.compile(r"(nvidia-|cuda-).+|triton")
 CPU_BUILD = "train-cpu"  # the image whose lock knows torch's builds without CUDA
 # Sets whose image has another name, and images that hold more than one set.
@@ -185,9 +185,16 @@ def is_torch(pin: Pin) -> bool:
     return pin.requirement.name == "torch"
 
 
-def without_cuda(found: Iterable[Pin], cpu: Sequence[str]) -> list[Pin]:
-    """A set for machines whose torch comes without CUDA; `cpu` are the hashes of such builds for Linux.
+def named(envs: Path, name: str) -> set[str]:
+    """The packages that envs/<name>.in names itself, not by including other files."""
+    lines = (envs / f"{name}.in").read_text(encoding="utf-8").splitlines()
+    return {Requirement(line).name for line in lines if re.match(r"[A-Za-z0-9]", line)}
 
+
+def without_cuda(found: Iterable[Pin], cpu: Sequence[str], wanted: Container[str]) -> list[Pin]:
+    """A set for machines whose torch comes without CUDA, but for the packages `wanted`.
+
+    cpu: hashes of such builds of torch for Linux.
     PyPI has one for every other system. On Linux none of its files may be allowed beside them: pip prefers a
     file whose hash it knows before it downloads, and that would be the one with CUDA.
     """
@@ -198,7 +205,7 @@ def without_cuda(found: Iterable[Pin], cpu: Sequence[str]) -> list[Pin]:
                 kept.append(
                     Pin(Requirement(f"{pin.requirement}; sys_platform {sign} 'linux'"), hashes)
                 )
-        elif not is_cuda(pin):
+        elif not is_cuda(pin) or pin.requirement.name in wanted:
             kept.append(pin)
     return kept
 
@@ -237,8 +244,9 @@ class Locker:
         made["local-cpu"] = made["local"]
         cpu = [value for pin in images[CPU_BUILD] if is_torch(pin) for value in pin.hashes]
         for name, found in made.items():
-            text = "".join(map(rendered, found if name in WITH_CUDA else without_cuda(found, cpu)))
-            self._write(f"{name}.txt", [f"{name}.in"], text)
+            if name not in WITH_CUDA:
+                found = without_cuda(found, cpu, named(self.envs, name))
+            self._write(f"{name}.txt", [f"{name}.in"], "".join(map(rendered, found)))
         for name, found in images.items():
             inputs = [f"{part}.in" for part in IMAGES[name]]
             self._write(f"images/{name}.txt", inputs, "".join(map(rendered, found)))
@@ -258,7 +266,8 @@ class Locker:
             raise UserError(
                 "no torch without CUDA was found; unset PIP_FIND_LINKS to take it from PyTorch's index"
             )
-        return found
+        # What the training set has for GPUs is of no use with such a torch.
+        return [pin for pin in found if name != CPU_BUILD or not is_cuda(pin)]
 
     def compiled(
         self,
@@ -278,7 +287,12 @@ class Locker:
             # PyPI carries COLMAP with CUDA under a name of its own; it needs no GPU to be imported.
             wanted = re.sub(r"(?m)^pycolmap==", "pycolmap-cuda12==", wanted)
         # Torch's own CUDA packages, which it pins exactly, must not bind other users of CUDA.
-        others = [f"{pin.requirement}" for pin in limits if not is_cuda(pin)]
+        ours = named(self.envs, "dev")
+        others = [
+            f"{pin.requirement}"
+            for pin in limits
+            if not is_cuda(pin) or pin.requirement.name in ours
+        ]
         # Versions only: uv would keep their hashes too, and not ask which files there are now.
         known = [self.envs / name for name in kept if (self.envs / name).is_file()]
         before = [str(requirement) for path in known for requirement in requirements(path)]

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 LIB = ROOT / "scripts" / "lib"
 FOR_ALL = {"core", "contracts"}
-LARGE = {"torch", "triton", "gsplat", "pycolmap", "boto3", "botocore", "numba", "snakemake"}
+LARGE = {"torch", "cuda", "gsplat", "pycolmap", "boto3", "botocore", "numba", "snakemake"}
 FILES = sorted(path for path in LIB.rglob("*.py") if path.parent != LIB)
 PROGRAMS = sorted((ROOT / "scripts").glob("*.py"))
 CODE = {".py", ".smk", ".js", ".css", ".html", ".j2"}

@@ -30,7 +30,7 @@ IMAGE_VARIABLE = "SPLATMAKE_IMAGE"  # each of this project's images says here wh
 # What each kind of stage computes with; those that are not installed are left out.
 PHOTOS = ("pillow", "pillow-heif", "av", "numpy", "scipy")
 SFM = ("pycolmap", "numba", "numpy", "scipy", "pillow")
-TRAINING = ("torch", "triton", "gsplat", "numba", "numpy", "scipy")
+TRAINING = ("torch", "cuda-core", "nvidia-cuda-nvrtc", "gsplat", "numba", "numpy", "scipy")
 WAIT = 20  # seconds for nvidia-smi
 
 

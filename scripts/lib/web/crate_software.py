@@ -13,16 +13,17 @@ HOMES = {
     "splatmake": PROJECT,
     "av": "https://pyav.basswood-io.com",
     "cuda": "https://developer.nvidia.com/cuda-toolkit",
+    "cuda-core": "https://nvidia.github.io/cuda-python",
     "gsplat": "https://docs.gsplat.studio",
     "numba": "https://numba.pydata.org",
     "numpy": "https://numpy.org",
+    "nvidia-cuda-nvrtc": "https://docs.nvidia.com/cuda/nvrtc",
     "pillow": "https://python-pillow.github.io",
     "pillow-heif": "https://github.com/bigcat88/pillow_heif",
     "pycolmap": "https://colmap.github.io",
     "scipy": "https://scipy.org",
     "snakemake": "https://snakemake.github.io",
     "torch": "https://pytorch.org",
-    "triton": "https://triton-lang.org",
     "@playcanvas/supersplat-viewer": "https://github.com/playcanvas/supersplat-viewer",
 }
 PYTHON = "https://www.python.org"

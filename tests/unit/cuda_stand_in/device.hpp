@@ -261,6 +261,11 @@ inline int __clz(int bits) { return bits ? __builtin_clz(bits) : 32; }
 inline int __float_as_int(float value) { return stand_in::from_word<int>(stand_in::as_word(value)); }
 inline float __int_as_float(int value) { return stand_in::from_word<float>(stand_in::as_word(value)); }
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(std::uint64_t(a) * b >> 32); }
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
+inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline float __fdividef(float a, float b) { return a / b; }
 inline float rsqrtf(float value) { return 1.0f / std::sqrt(value); }
 inline void sincospif(float value, float* sine, float* cosine) {

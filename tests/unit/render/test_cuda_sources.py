@@ -37,13 +37,13 @@ MOST = {
     "draw_backward": Most(144, 38_000),
     "compare": Most(80, 11_000),
     "finish": Most(64, 32),
-    "follow_back": Most(128, 16_000),
+    "follow_back": Most(80, 16_000),
     "finish_exposures": Most(64, 32),
     "activate": Most(32),
     "step_geometry": Most(64),
     "adam": Most(32),
     **{f"colours{degree}": Most(64, 13_000) for degree in harmonics.DEGREES},
-    **{f"step_harmonics{degree}": Most(128, 13_000) for degree in harmonics.DEGREES},
+    **{f"step_harmonics{degree}": Most(96, 13_000) for degree in harmonics.DEGREES},
 }
 STANDARD = [
     (rasteriser.PROJECT, ()),

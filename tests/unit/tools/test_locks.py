@@ -27,6 +27,8 @@ from scripts.tools.locks import (
     versions,
 )
 
+# What compiles our CUDA kernels.
+COMPILER = {"cuda-core", "cuda-bindings", "cuda-pathfinder", "nvidia-cuda-nvrtc"}
 FULL = [*SETS, "local-cpu", *(f"images/{image}" for image in IMAGES)]
 # What stands in for uv: it locks what it is asked for, in version 1, and torch with what torch pulls in.
 UV = """#!{python}
@@ -77,7 +79,10 @@ def test_no_lock_names_a_registry(root: Path) -> None:
 
 
 def test_a_machine_without_an_nvidia_card_gets_no_cuda(root: Path) -> None:
-    """Only local.txt and train.txt bring it; on Linux the others allow no torch but one without CUDA."""
+    """Only local.txt and train.txt bring it; on Linux the others allow no torch but one without CUDA.
+
+    What compiles kernels is among the developers' tools, and needs no card.
+    """
 
     def read(name: str) -> list[Pin]:
         return pins((root / "envs" / f"{name}.txt").read_text())
@@ -89,13 +94,22 @@ def test_a_machine_without_an_nvidia_card_gets_no_cuda(root: Path) -> None:
         if name in WITH_CUDA:
             assert [pin for pin in read(name) if is_cuda(pin)], name
         else:
-            assert not [pin for pin in read(name) if is_cuda(pin)], name
+            found = {pin.requirement.name for pin in read(name) if is_cuda(pin)}
+            assert found == (COMPILER if name == "dev" else set()), name
+    assert not [pin for pin in read("images/train-cpu") if is_cuda(pin)]
     for name in ("dev", "local-cpu"):
         allowed = {str(pin.requirement.marker): pin.hashes for pin in read(name) if is_torch(pin)}
         assert allowed == {
             'sys_platform == "linux"': cpu.hashes,
             'sys_platform != "linux"': pypi.hashes,
         }, name
+
+
+def test_tests_compile_kernels_with_what_users_do(root: Path) -> None:
+    """The same versions, of which torch itself asks for its NVRTC."""
+    dev, *others = (versions(root / "envs" / f"{name}.txt") for name in ("dev", "local", "train"))
+    for found in (*others, versions(root / "envs" / "images" / "train.txt")):
+        assert {name: found[name] for name in COMPILER} == {name: dev[name] for name in COMPILER}
 
 
 def test_the_readme_names_the_torch_that_is_locked(root: Path) -> None:
@@ -122,7 +136,8 @@ def test_conda_twins_are_up_to_date(root: Path, stage: str) -> None:
     wanted = [
         pin for lock in STAGES[stage] for pin in pins((root / "envs" / f"{lock}.txt").read_text())
     ]
-    assert pip == [str(pin.requirement).replace('"', "'") for pin in wanted if not is_cuda(pin)]
+    kept = [pin for pin in wanted if not is_cuda(pin) or pin.requirement.name == "cuda-core"]
+    assert pip == [str(pin.requirement).replace('"', "'") for pin in kept]
 
 
 @pytest.fixture
@@ -131,7 +146,7 @@ def envs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in {part for sets in IMAGES.values() for part in sets} | set(SETS):
         (tmp_path / f"{name}.in").write_text(f"# What {name} needs.\nfor-{name}\n")
     for name in ("train", "local", "dev"):
-        (tmp_path / f"{name}.in").write_text("torch\nnumpy\n")
+        (tmp_path / f"{name}.in").write_text("torch\nnumpy\ncuda-core\n")
     (tmp_path / "local-cpu.in").write_text("-r local.in\n")
     (tmp_path / "cloud.in").write_text("-r worker.in\nslurm\n")
     (tmp_path / "images").mkdir()
@@ -147,13 +162,15 @@ def envs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_lock_is_made_and_fits_what_it_was_made_from(envs: Path) -> None:
     Locker(envs).write()
     assert stale(envs) == []
-    assert list(versions(envs / "local.txt")) == ["numpy", "nvidia-cudnn-cu13", "torch", "triton"]
+    whole = ["cuda-core", "numpy", "nvidia-cudnn-cu13", "torch", "triton"]
+    assert list(versions(envs / "local.txt")) == whole
     assert list(versions(envs / "local-cpu.txt")) == ["numpy", "torch"]
+    assert list(versions(envs / "dev.txt")) == ["cuda-core", "numpy", "torch"], "as dev.in names it"
     hashes = [pin.hashes for pin in pins((envs / "dev.txt").read_text()) if is_torch(pin)]
     assert hashes == [("sha256:" + "c" * 64,), ("sha256:" + "a" * 64,)], "on Linux without CUDA"
     assert list(versions(envs / "cloud.txt")) == ["for-worker", "slurm"]
     assert "triton" in versions(envs / "images" / "train.txt")
-    assert "triton" not in versions(envs / "images" / "train-cpu.txt")
+    assert not {"triton", "cuda-core"} & set(versions(envs / "images" / "train-cpu.txt"))
     (envs / "worker.in").write_text("other\n")
     of_worker = {name for name, sets in IMAGES.items() if {"worker", "cloud"} & set(sets)}
     assert {Path(sentence.split()[0]).stem for sentence in stale(envs)} == of_worker | {

@@ -88,7 +88,7 @@ __device__ inline float over_warp(float value) {
 
 // Similarity's slopes by every window, maps (views, 3, down, windows); and for each block the sums of distance,
 // similarity and cover, `partial` (views, blocks, 3). A block has THREADS columns of windows and STRIP rows of them.
-extern "C" __global__ void __launch_bounds__(THREADS) compare(
+extern "C" __global__ void __launch_bounds__(THREADS, 6) compare(
     const float* __restrict__ renders, const unsigned char* __restrict__ photos, const MASK* __restrict__ masks,
     const float* __restrict__ exposures, const int width, const int height, const float c1, const float c2,
     float* __restrict__ maps, float* __restrict__ partial) {
@@ -204,7 +204,7 @@ extern "C" __global__ void __launch_bounds__(ENDS) finish(
 // The adjoint of `compare`, gradients (views, height, width, 3): every number collects from the windows it lies in. A
 // block has THREADS numbers of STRIP rows. l1_share and ssim_share: weights of one number and of one window. For each
 // block `partial` (views, blocks, 6) has the gradient by gain and by offset of each colour, if there are exposures.
-extern "C" __global__ void __launch_bounds__(THREADS) follow_back(
+extern "C" __global__ void __launch_bounds__(THREADS, 6) follow_back(
     const float* __restrict__ renders, const unsigned char* __restrict__ photos, const MASK* __restrict__ masks,
     const float* __restrict__ exposures, const float* __restrict__ maps, const float* __restrict__ scales,
     const int width, const int height, const float l1_share, const float ssim_share, float* __restrict__ gradients,

@@ -222,7 +222,7 @@ __device__ inline void step_of(const float* __restrict__ means, float* __restric
         const int stride) {                                                                                             \
         colours_of<DEGREE>(means, sh, world_to_camera, radii, colours, count, views, stride);                           \
     }                                                                                                                   \
-    extern "C" __global__ void __launch_bounds__(GROUP) step_harmonics##DEGREE(                                         \
+    extern "C" __global__ void __launch_bounds__(GROUP, 10) step_harmonics##DEGREE(                                         \
         const float* __restrict__ means, float* __restrict__ sh, float* __restrict__ first,                             \
         float* __restrict__ second, const float* __restrict__ world_to_camera, const int* __restrict__ radii,           \
         const float* __restrict__ colours, const float* __restrict__ v_colours, float* __restrict__ v_means,            \
