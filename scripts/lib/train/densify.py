@@ -1,8 +1,7 @@
-"""Growth by Markov chain Monte Carlo: dead Gaussians move to live ones, new ones are split off.
+"""Growth: where the loss pulls most, a Gaussian becomes two along its long axis; faint ones move there.
 
-After Kheradmand et al., "3D Gaussian Splatting as Markov Chain Monte Carlo" (NeurIPS 2024), from
-the paper's formulae: a Gaussian that becomes n stands for the same colour when its opacity o turns
-into 1 - (1 - o)^(1/n) and its width shrinks by o / D. Plain torch, so every backend runs the same.
+The noise that lets faint Gaussians explore is that of Kheradmand et al., "3D Gaussian Splatting as Markov
+chain Monte Carlo" (NeurIPS 2024). Plain torch, so every device runs the same.
 """
 
 from __future__ import annotations
@@ -16,75 +15,83 @@ from scripts.lib.train.parameters import NAMES, Parameters
 
 DEAD = 0.005  # opacity below which a Gaussian is moved elsewhere
 TRANSPARENT = -8.0  # logit of an opacity well below that
-MOST_COPIES = 51  # the sum below is tabulated this far; more copies in one round count as this many
-
-
-def shared_out(opacity: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
-    """New opacity (M,) and width factor (M,) when each of `opacity` (M,) becomes `copies` (M,).
-
-    The paper's double sum collapses (hockey-stick identity) to
-    D = sum_k C(n, k) (-1)^(k-1) o_new^k / sqrt(k), k = 1 .. n.
-    """
-    count = copies.clamp(1, MOST_COPIES).double()
-    old = opacity.double()
-    new = 1 - (1 - old) ** (1 / count)
-    highest = int(count.max()) if len(count) else 1
-    total = torch.zeros_like(new)
-    term = torch.ones_like(new)
-    for k in range(1, highest + 1):
-        term = term * new * ((count - k + 1) / k).clamp(min=0)  # C(n, k) new^k
-        total += term * ((-1) ** (k - 1) / math.sqrt(k))
-    return new.to(opacity), (old / total).to(opacity)
+# Two halves stand this many standard deviations from the middle, along the longest axis. Variances add: along
+# that axis 1 - APART^2 of the variance is left to each half.
+APART = 0.7
+NARROWER = math.sqrt(1 - APART**2)
+# What a half reaches of its own opacity in the middle between them.
+IN_THE_MIDDLE = math.exp(-(APART**2) / (2 * (1 - APART**2)))
+MOST_OPAQUE = 0.98  # of a half
 
 
 def draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` indices drawn with probability proportional to `weights` (N,), with replacement."""
-    edges = torch.cumsum(weights.double(), 0)
-    spots = torch.rand(count, generator=generator, device=weights.device, dtype=torch.float64)
-    return torch.searchsorted(edges, spots * edges[-1]).clamp(max=len(weights) - 1)
+    """`count` different indices, drawn one after the other with probability proportional to `weights` (N,).
+
+    Those of weight 0 are not drawn; fewer come back where fewer have a weight. By the largest of exponential
+    keys: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
+    """
+    uniform = torch.rand(len(weights), generator=generator, device=weights.device)
+    exponential = -torch.log(uniform.clamp(1e-12, 1 - 1e-7))
+    keys = torch.where(weights > 0, torch.log(weights) - torch.log(exponential), -torch.inf)
+    count = min(count, int((weights > 0).sum()))
+    return torch.topk(keys, count).indices
 
 
 @torch.no_grad()
-def split_off(parameters: Parameters, sources: Tensor) -> dict[str, Tensor]:
-    """Share each source among its copies (in place) and return the copies' rows by name."""
-    times = torch.bincount(sources, minlength=len(parameters))[sources] + 1
-    opacity, shrink = shared_out(torch.sigmoid(parameters["opacities"][sources]), times)
-    opacity = opacity.clamp(DEAD, 1 - 1e-6)
+def halve(parameters: Parameters, rows: Tensor) -> dict[str, Tensor]:
+    """Make each Gaussian of `rows` (M,), all different, one of its two halves; the other halves by name.
+
+    Together they have the mean and the covariance of the one that they come from, and its opacity in the
+    middle.
+    """
+    scales, means = parameters["scales"][rows], parameters["means"][rows]
+    longest = scales.argmax(dim=1, keepdim=True)
+    axis = torch.zeros_like(scales).scatter_(1, longest, 1.0)
+    q = torch.nn.functional.normalize(parameters["quats"][rows], dim=1)
+    away = rotate(q, axis) * (APART * torch.exp(scales.gather(1, longest)))
+    through = (1 - torch.sigmoid(parameters["opacities"][rows])).sqrt()
+    opacity = ((1 - through) / IN_THE_MIDDLE).clamp(DEAD, MOST_OPAQUE)
     values = {
+        "means": means - away,
+        "scales": scales + axis * math.log(NARROWER),
         "opacities": torch.logit(opacity),
-        "scales": parameters["scales"][sources] + torch.log(shrink)[:, None],
     }
-    parameters.replace_rows(sources, values)
-    return {name: parameters[name][sources] for name in NAMES}
+    parameters.replace_rows(rows, values)
+    return {name: parameters[name][rows] for name in NAMES} | {"means": means + away}
+
+
+def rotate(quats: Tensor, vectors: Tensor) -> Tensor:
+    """Vectors (M, 3) turned by unit quaternions (M, 4) wxyz."""
+    w, v = quats[:, :1], quats[:, 1:]
+    t = 2 * torch.linalg.cross(v, vectors)
+    turned: Tensor = vectors + w * t + torch.linalg.cross(v, t)
+    return turned
 
 
 def set_transparent(parameters: Parameters, rows: Tensor) -> None:
-    """Make the Gaussians of `rows` (M,) so faint that they are dead; the next relocation moves them."""
+    """Make the Gaussians of `rows` (M,) so faint that they are dead; the next round of growth moves them."""
     values = torch.full_like(parameters["opacities"][rows], TRANSPARENT)
     parameters.replace_rows(rows, {"opacities": values})
 
 
 @torch.no_grad()
-def relocate_dead(parameters: Parameters, weights: Tensor, generator: torch.Generator) -> int:
-    """Move Gaussians fainter than DEAD onto live ones drawn by `weights` (N,); how many moved."""
-    opacity = torch.sigmoid(parameters["opacities"])
-    dead = torch.nonzero(opacity <= DEAD)[:, 0]
-    if len(dead) in (0, len(parameters)):
-        return 0
-    alive = torch.where(opacity > DEAD, weights, torch.zeros_like(weights))
-    sources = draw(alive, len(dead), generator)
-    parameters.replace_rows(dead, split_off(parameters, sources))
-    return len(dead)
-
-
-@torch.no_grad()
 def grow(parameters: Parameters, target: int, weights: Tensor, generator: torch.Generator) -> int:
-    """Append copies drawn by `weights` (N,) until there are `target`; how many were added."""
-    missing = target - len(parameters)
-    if missing <= 0:
+    """Halve live Gaussians drawn by `weights` (N,); how many were halved.
+
+    The other halves replace those fainter than DEAD, and fill up to `target` in all.
+    """
+    alive = torch.sigmoid(parameters["opacities"]) > DEAD
+    dead = torch.nonzero(~alive)[:, 0]
+    wanted = len(dead) + max(0, target - len(parameters))
+    chosen = draw(weights * alive, wanted, generator)
+    if not len(chosen):
         return 0
-    parameters.append(split_off(parameters, draw(weights, missing, generator)))
-    return missing
+    halves = halve(parameters, chosen)
+    moved = dead[: len(chosen)]
+    parameters.replace_rows(moved, {name: rows[: len(moved)] for name, rows in halves.items()})
+    if len(chosen) > len(moved):
+        parameters.append({name: rows[len(moved) :] for name, rows in halves.items()})
+    return len(chosen)
 
 
 @torch.no_grad()
@@ -98,7 +105,4 @@ def add_noise(parameters: Parameters, amount: float, generator: torch.Generator)
     normal = torch.randn(means.shape, generator=generator, device=means.device)
     # R S^2 R^T x has the law of R S^2 x, because R^T of a normal is the same normal.
     local = normal * torch.exp(2 * parameters["scales"]) * (gate * amount)[:, None]
-    q = torch.nn.functional.normalize(quats, dim=1)
-    w, v = q[:, :1], q[:, 1:]
-    t = 2 * torch.linalg.cross(v, local)
-    means += local + w * t + torch.linalg.cross(v, t)
+    means += rotate(torch.nn.functional.normalize(quats, dim=1), local)

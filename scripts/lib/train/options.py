@@ -25,7 +25,13 @@ class TrainOptions(Options):
 
     preset: PresetName = option("standard", 'Sizes for every "auto" below.', shared=True)
     steps: Auto = option("auto", "Optimiser steps.", 1, 1_000_000)
-    max_gaussians: Auto = option("auto", "Gaussians at most.", 1, 20_000_000)
+    max_gaussians: Auto = option(
+        "auto",
+        """Gaussians at most while the splat grows. After 60 % of the steps those that show least go, as many
+        as together make a twentieth of the pictures; how many stay follows from the scene.""",
+        1,
+        20_000_000,
+    )
     sh_degree: Auto = option(
         "auto",
         "Degree of the spherical harmonics, for colour that changes with the view.",
@@ -86,7 +92,7 @@ class TrainOptions(Options):
         "", "Photos that judge instead of every n-th, by name, separated by commas."
     )
     early_stop: bool = option(
-        True, "Stop in the second half of training once the steering photos gain no more."
+        True, "Stop before the last tenth of training where the steering photos gain no more."
     )
     seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
     checkpoint_every: float = option(
@@ -162,10 +168,10 @@ PRESETS: dict[tuple[str, str], Preset] = {
         3, 0, 4, 2.0, 3.0, 0.6, 22, (1600, 6000), 150_000, (100_000, 500_000)
     ),
     ("standard", "cuda"): Preset(
-        3, 0, 4, 2.0, 3.0, 0.4, 72, (4000, 40_000), 300_000, (250_000, 1_500_000)
+        3, 0, 4, 2.0, 3.0, 0.4, 72, (4000, 40_000), 225_000, (190_000, 1_100_000)
     ),
     ("high", "cuda"): Preset(
-        3, 0, 4, 2.0, 3.0, 0.3, 190, (6000, 120_000), 350_000, (400_000, 3_000_000)
+        3, 0, 4, 2.0, 3.0, 0.3, 190, (6000, 120_000), 260_000, (300_000, 2_200_000)
     ),
 }
 # A Gaussian that only few photos see learns their noise by heart. Leaving some out of each step makes the

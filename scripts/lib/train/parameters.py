@@ -81,6 +81,14 @@ class Parameters:
         self.count = end
 
     @torch.no_grad()
+    def keep(self, rows: Tensor) -> None:
+        """Go on with those at `rows` (M,), in this order, and their moments; the buffers stay as large."""
+        for name in NAMES:
+            for kind in (self.values, self.first, self.second):
+                kind[name][: len(rows)] = kind[name][rows]
+        self.count = len(rows)
+
+    @torch.no_grad()
     def adam(self, gradients: dict[str, Tensor], rates: dict[str, float]) -> None:
         """One Adam step (Kingma and Ba, 2015) from gradients shaped like the tensors."""
         self.steps += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.sky import find_sky
 from scripts.lib.scene.split import split_scene
 from scripts.lib.splat.gaussians import Gaussians
-from scripts.lib.train import densify
+from scripts.lib.train import densify, thinning
 from scripts.lib.train.cameras import camera_rate
 from scripts.lib.train.initialise import frame_of
 from scripts.lib.train.memory import FEWEST
@@ -35,7 +36,7 @@ OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene o
 NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
 FLAT, GAIN = 3, 0.02  # measurements, dB: a curve that gains less over the last ones is flat
 GROWTH = 1.1  # factor a round at most
-GROW_UNTIL = 0.75  # share of the steps that growth may go on for
+GROW_FROM, GROW_UNTIL = 0.03, 0.6  # shares of the steps; then those that show least go
 CLEARINGS = 20  # in a run
 BROKEN = "Gaussians with values that are not finite were made transparent"
 FINAL_RATE = 0.01  # of the means at the end, against the start
@@ -231,8 +232,9 @@ class Trainer:
         return self.step >= self.settings.steps or (self.settings.early_stop and self.flat())
 
     def flat(self) -> bool:
-        """Whether the curve, past half of the steps, gained nothing over its last three points."""
-        if self.step < self.settings.steps / 2 or len(self.curve) <= FLAT:
+        """Whether the curve gained nothing over its last three points, all of them after growth."""
+        grown = GROW_UNTIL * self.settings.steps
+        if len(self.curve) <= FLAT or self.curve[-FLAT]["step"] <= grown:
             return False
         figures = [point["psnr"] for point in self.curve]
         return max(figures[-FLAT:]) < max(figures[:-FLAT]) + GAIN
@@ -257,14 +259,24 @@ class Trainer:
             self._adapt(BROKEN)
 
     def _densify(self) -> None:
-        """Relocate and grow at every hundredth of the run, from 3 % of it to 75 %."""
+        """Grow at every hundredth of the run, then let those go that show least."""
         settings, p = self.settings, self.parameters
+        if self.step == math.ceil(GROW_UNTIL * settings.steps):
+            self._thin()
         share = self.step / settings.steps
-        if 0.03 <= share < GROW_UNTIL and self.step % self._round == 0:
-            densify.relocate_dead(p, torch.sigmoid(p["opacities"]), self.generator)
+        if GROW_FROM <= share < GROW_UNTIL and self.step % self._round == 0:
             target = min(self.max_gaussians, int(GROWTH * len(p)) + 1)
             densify.grow(p, target, self.position_gradients.clamp_min(1e-20), self.generator)
             self.position_gradients = torch.zeros(len(p), device=self.device)
+
+    def _thin(self) -> None:
+        """Go on with the Gaussians that the photos need."""
+        cameras = map(self.adjust.seen, self.photos.stacks)
+        weights = thinning.shown(self.tensors(), cameras, self.settings.antialiased)
+        kept = thinning.needed(weights)
+        self.parameters.keep(kept)
+        self.max_gaussians = len(kept)
+        self.position_gradients = torch.zeros(len(kept), device=self.device)
 
     def gaussians(self) -> Gaussians:
         """The splat as it is now, in world units."""

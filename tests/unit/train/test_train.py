@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ from scripts.lib.core.console import UserError
 from scripts.lib.core.files import add_to_zip, read_json, reading_zip, writing_zip
 from scripts.lib.measure import evaluate
 from scripts.lib.render.rasterise import rasterise
+from scripts.lib.render.rasterise.reference import rotations
 from scripts.lib.scene.colmap_model import read_model
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.scene.split import recorded, split_scene
 from scripts.lib.splat.gaussians import read_ply
-from scripts.lib.train import densify, memory, photos, setup
+from scripts.lib.train import densify, memory, photos, setup, thinning
 from scripts.lib.train.cameras import Poses
 from scripts.lib.train.initialise import (
     START_SHARE,
@@ -352,24 +354,43 @@ def test_copies_keep_to_the_walls_of_a_street() -> None:
         assert np.isfinite(topped_up(ball[:few], ball[:few], 50, 0)[0]).all()
 
 
-def test_copies_look_like_the_one_they_came_from() -> None:
-    """n copies at one place cover a ray through the middle as the original did."""
-    opacity = torch.tensor([0.9, 0.5, 0.2, 0.9])
-    copies = torch.tensor([1, 2, 5, 60])
-    new, shrink = densify.shared_out(opacity, copies)
-    through = 1 - (1 - new) ** copies.clamp(max=densify.MOST_COPIES)
-    assert torch.allclose(through, opacity, atol=1e-5)
-    assert shrink[0] == pytest.approx(1.0) and torch.isfinite(shrink).all() and (shrink > 0).all()
-    # The paper's own double sum, for two copies of an opacity of 0.5.
-    o = 1 - 0.5**0.5
-    assert shrink[1] == pytest.approx(0.5 / (2 * o - o * o / 2**0.5), rel=1e-5)
+def test_halves_stand_for_the_one_they_came_from() -> None:
+    """Mean and covariance of the two together, and the opacity in the middle, are those of the one."""
+    parameters = random_parameters(40, 80)
+    parameters["opacities"].copy_(torch.linspace(-4, 2, 40))
+    before = {name: parameters[name].clone() for name in NAMES}
+    rows = torch.arange(0, 40, 2)
+    others = densify.halve(parameters, rows)
+
+    def covariance(values: dict[str, torch.Tensor]) -> torch.Tensor:
+        R = rotations(values["quats"])
+        return (R * torch.exp(2 * values["scales"])[:, None]) @ R.mT
+
+    ones = {name: parameters[name][rows] for name in NAMES}
+    apart = (others["means"] - ones["means"])[:, :, None] / 2
+    middle = (ones["means"] + others["means"]) / 2
+    old = {name: before[name][rows] for name in NAMES}
+    torch.testing.assert_close(middle, old["means"], atol=1e-5, rtol=1e-4)
+    both = (covariance(ones) + covariance(others)) / 2 + apart @ apart.mT
+    torch.testing.assert_close(both, covariance(old), atol=1e-4, rtol=1e-3)
+    fall = torch.exp(-0.5 * (apart.mT @ torch.linalg.solve(covariance(ones), apart))[:, 0, 0])
+    alpha = torch.sigmoid(ones["opacities"]) * fall
+    covered = 1 - (1 - alpha) ** 2
+    wanted = torch.sigmoid(old["opacities"])
+    reached = torch.sigmoid(ones["opacities"]) < densify.MOST_OPAQUE - 1e-4
+    assert reached.sum() >= 15
+    torch.testing.assert_close(covered[reached], wanted[reached], atol=1e-4, rtol=5e-2)
+    for name in NAMES:
+        assert torch.equal(parameters[name][1::2], before[name][1::2]), name
 
 
-def test_drawing_follows_the_weights() -> None:
+def test_drawing_follows_the_weights_and_takes_each_once() -> None:
     generator = torch.Generator().manual_seed(0)
-    picks = densify.draw(torch.tensor([0.0, 1.0, 3.0, 0.0]), 4000, generator)
-    counts = torch.bincount(picks, minlength=4)
+    weights = torch.tensor([0.0, 1.0, 3.0, 0.0])
+    firsts = torch.cat([densify.draw(weights, 1, generator) for _ in range(4000)])
+    counts = torch.bincount(firsts, minlength=4)
     assert counts[0] == counts[3] == 0 and 2.5 < counts[2] / counts[1] < 3.6
+    assert sorted(densify.draw(weights, 9, generator).tolist()) == [1, 2]
 
 
 SHAPES = dict(zip(NAMES, [(3,), (4,), (3,), (), (4, 3)], strict=True))
@@ -411,14 +432,14 @@ def test_growth_keeps_moments_and_reaches_the_target() -> None:
     gradients = {name: torch.ones(10, *shape) for name, shape in SHAPES.items()}
     parameters.adam(gradients, dict.fromkeys(NAMES, 0.1))
     weights = torch.zeros(10)
-    weights[0] = 1.0
+    weights[:4] = 1.0
     generator = torch.Generator().manual_seed(0)
-    densify.grow(parameters, 14, weights, generator)
+    assert densify.grow(parameters, 14, weights, generator) == 4
     assert len(parameters) == 14
-    assert torch.equal(parameters["means"][10:], parameters["means"][:1].expand(4, 3))
     for name in NAMES:
         for moment in parameters.moments(name):
-            assert (moment[1:10] != 0).all() and (moment[10:] == 0).all(), name
+            assert (moment[4:10] != 0).all() and (moment[10:] == 0).all(), name
+            assert (moment[:4] == 0).all(), name
     with pytest.raises(ValueError, match="capacity of 14"):
         densify.grow(parameters, 15, weights.repeat(2)[:14], generator)
 
@@ -427,10 +448,43 @@ def test_dead_gaussians_move_to_live_ones() -> None:
     parameters = random_parameters(10, 10)
     parameters["opacities"].fill_(2.0)
     parameters["opacities"][3] = -9.0
-    moved = densify.relocate_dead(parameters, torch.ones(10), torch.Generator().manual_seed(0))
-    assert moved == 1
-    distances = (parameters["means"] - parameters["means"][3]).norm(dim=1)
-    assert (distances == 0).sum() == 2
+    before = parameters["means"].clone()
+    moved = densify.grow(parameters, 10, torch.ones(10), torch.Generator().manual_seed(0))
+    assert moved == 1 and len(parameters) == 10
+    changed = (parameters["means"] != before).any(dim=1)
+    assert changed.sum() == 2 and changed[3]
+    assert (torch.sigmoid(parameters["opacities"]) > densify.DEAD).all()
+
+
+def test_those_go_that_show_least() -> None:
+    weights = torch.tensor([50.0, 0.0, 1.0, 2.0, 40.0, 4.0, 3.0])
+    assert thinning.needed(weights, 0.05).tolist() == [0, 4, 5, 6]
+    assert thinning.needed(weights, 0.0).tolist() == [0, 2, 3, 4, 5, 6]
+    assert thinning.needed(torch.zeros(0)).tolist() == []
+
+
+def test_what_a_gaussian_shows_is_its_pixels() -> None:
+    """Of two discs the one in front hides the other; one beside the image shows nothing."""
+    means = torch.tensor([[0.0, 0, 2], [0, 0, 4], [50, 0, 2]])
+    parameters = {
+        "means": means,
+        "quats": torch.tensor([[1.0, 0, 0, 0]]).expand(3, 4).contiguous(),
+        "scales": torch.full((3, 3), math.log(0.05)),
+        "opacities": torch.full((3,), 9.0),
+        "sh": torch.zeros(3, 1, 3),
+    }
+    K = torch.tensor([[[200.0, 0, 32], [0, 200, 32], [0, 0, 1]]])
+    stack = Stack(
+        torch.zeros((1, 64, 64, 3), dtype=torch.uint8),
+        torch.eye(4)[None],
+        K,
+        torch.zeros(1, dtype=torch.int64),
+        torch.zeros(1, dtype=torch.int64),
+    )
+    weights = thinning.shown(parameters, [stack, stack], antialiased=False)
+    # A Gaussian of variance s^2 covers 2 pi s^2 pixels: s = 200 * 0.05 / 2, blurred by 0.3 pixels squared.
+    assert weights[0] == pytest.approx(2 * 2 * math.pi * (25 + 0.3), rel=0.05)
+    assert 0 < weights[1] < weights[0] / 4 and weights[2] == 0
 
 
 def test_parameters_come_back_from_their_state() -> None:
