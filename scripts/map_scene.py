@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos-report", type=Path, required=True, help="photos.json")
     parser.add_argument("--options", default="{}", help="JSON object, see MapOptions")
     parser.add_argument(
-        "--features", default="{}", help="options of extract_features, for the ladder"
+        "--features", default="{}", help="options of extract_features, for the retries"
     )
-    parser.add_argument("--matching", default="{}", help="options of match_photos, for the ladder")
+    parser.add_argument("--matching", default="{}", help="options of match_photos, for the retries")
     parser.add_argument("--sparse", type=Path, required=True, help="folder for the model's files")
     parser.add_argument("--metrics", type=Path, required=True, help="sfm.json to write")
     parser.add_argument("--georef", type=Path, required=True, help="georef.json to write")

@@ -69,7 +69,7 @@ class Judge:
         self.views, self.device = views, device
         self.photos = [evaluate.photo_of(views, index) for index in views.indices]
         self.original = self._renders(read_ply(ply))
-        self._original_alike = evaluate.likenesses(self.original, self.photos)
+        self._original_alike = evaluate.image_qualities(self.original, self.photos)
         self.reference = evaluate.mean(self._original_alike, "psnr")  # dB of the PLY
 
     def _renders(self, gaussians: Gaussians) -> list[Picture]:
@@ -86,7 +86,9 @@ class Judge:
         from scripts.lib.measure import evaluate
 
         renders = self._renders(gaussians)
-        return self._numbers(gaussians, renders, evaluate.likenesses(renders, self.photos), size)
+        return self._numbers(
+            gaussians, renders, evaluate.image_qualities(renders, self.photos), size
+        )
 
     def _numbers(
         self,

@@ -125,7 +125,7 @@ def judged_view(seen: SeenView) -> tuple[ViewFigures, dict[str, bytes]]:
     from scripts.lib.measure import evaluate
 
     render, photo = seen.render, seen.photo
-    alike = evaluate.likeness(render, photo)
+    alike = evaluate.image_quality(render, photo)
     pictures = {"render": render, "photo": photo, "error": evaluate.error_map(render, photo)}
     files = {f"{seen.name}.{kind}.jpg": evaluate.jpeg(shown) for kind, shown in pictures.items()}
     figures = ViewFigures(

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from scripts.lib.core.console import UserError
 from scripts.lib.core.quantities import decimal_sign, is_unknown, parse_length, parse_number
 from scripts.lib.photos.crs import CoordinateSystem, feet_remark, find_system
-from scripts.lib.photos.geo_txt import SEPARATORS, SYSTEM_ADVICE, content_lines, likeness
+from scripts.lib.photos.geo_txt import SEPARATORS, SYSTEM_ADVICE, content_lines, name_rank
 from scripts.lib.photos.photo_index import Match, PhotoIndex
 from scripts.lib.photos.wording import counted, some_of
 
@@ -98,7 +98,7 @@ def split_sighting(line: str, index: PhotoIndex, folder: str) -> tuple[list[str]
         for end in range(NUMBERS + 1, len(cells) + 1):
             image = (separator or " ").join(pieces[NUMBERS:end]).strip(" \"'")
             label = next((cell for cell in cells[end:] if cell), "").strip("\"'")
-            rank = likeness(image, index, folder)
+            rank = name_rank(image, index, folder)
             if best is None or rank > best[0]:
                 best = (rank, numbers, image, label)
     return best and best[1:]

@@ -92,13 +92,13 @@ def split_line(line: str, index: PhotoIndex, folder: str) -> tuple[str, list[str
     """
     best: tuple[tuple[int, ...], str, list[str]] | None = None
     for name, cells in _cuts(line):
-        rank = likeness(name, index, folder)
+        rank = name_rank(name, index, folder)
         if best is None or rank > best[0]:
             best = (rank, name, cells)
     return best and best[1:]
 
 
-def likeness(name: str, index: PhotoIndex, folder: str) -> tuple[int, ...]:
+def name_rank(name: str, index: PhotoIndex, folder: str) -> tuple[int, ...]:
     """How much a piece of a line looks like a photo's name, to compare ways of cutting the line."""
     match = index.find(name, folder)
     return match.rank[0] > 1, bool(_SUFFIX.search(name)), len(name) if match.photos else 0

@@ -60,16 +60,16 @@ def _faults(report: Sfm, options: MapOptions) -> list[str]:
     total, registered = report.photos, report.registered
     needed = max(options.min_photos, math.ceil(options.min_registered_fraction * total))
     turned = report.turned
-    # Beside too few photos with a place, or, with `force`, in the very model that goes on.
+    # Beside too few registered photos, or, with `force`, in the very model that goes on.
     if turned and turned >= registered and (registered < needed or not report.parallax):
         return [
             f"a camera that only turned explains {turned} of {total} photos as well as any model does: "
             "they were taken from one spot, and show no depth."
         ]
     if registered == 0:
-        return [f"none of {total} photos found its place."]
+        return [f"none of the {total} photos could be registered."]
     if registered < needed:
-        return [f"only {registered} of {total} photos found their place, {needed} are needed."]
+        return [f"only {registered} of {total} photos could be registered; {needed} are needed."]
     angle = report.triangulation_angle_deg
     if angle is not None and angle < MIN_ANGLE_DEG:
         return [
@@ -112,7 +112,7 @@ def _advice(report: Sfm, dropped: Sequence[Photo], refused: bool) -> list[str]:
         found.append(f"{_listed(alone)} {stands} alone: no other photo shows the same thing.")
     missing = [n for n in report.unregistered if n not in alone and n not in grouped]
     if missing and report.registered:
-        found.append(f"Without a place: {_listed(missing)}.")
+        found.append(f"These photos could not be registered: {_listed(missing)}.")
     twins = sum(1 for line in dropped if line.twin)
     if twins and (refused or twins > total):
         found.append(

@@ -137,7 +137,7 @@ def picture_motions(seen: Sightings) -> dict[str, Motion]:
     """
     half = np.sqrt((seen.span**2).sum(axis=1)) / 2
     side = float(np.median(seen.span.max(axis=1)))
-    x, y = (seen.place / half[:, None]).T
+    x, y = (seen.offset / half[:, None]).T
     zero, one, square = np.zeros_like(x), np.ones_like(x), x * x + y * y
     lens = _field(
         (x, y),
@@ -164,8 +164,8 @@ def picture_motions(seen: Sightings) -> dict[str, Motion]:
 
 def row_time(seen: Sightings) -> Array:
     """When each sighting was read (K,): -0.5 at the first row, 0.5 at the last."""
-    share = seen.place / seen.span
-    along: Array = np.where(seen.span[:, 0] >= seen.span[:, 1], share[:, 1], share[:, 0])
+    across = seen.offset / seen.span
+    along: Array = np.where(seen.span[:, 0] >= seen.span[:, 1], across[:, 1], across[:, 0])
     return along
 
 

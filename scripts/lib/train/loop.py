@@ -25,7 +25,7 @@ MEASUREMENTS = 10  # points of the curve
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trained:
     """A finished run: the splat in world units, and its numbers."""
 
     gaussians: Gaussians
@@ -56,7 +56,7 @@ def train(
     settings: Settings,
     checkpoints: Checkpoints | None,
     every: float,
-) -> Outcome:
+) -> Trained:
     """Train `scene`; continue from `checkpoints` if they hold this run, saving `every` seconds.
 
     Raises `StoppedError` after SIGTERM, UserError when no photo is left to train on.
@@ -126,7 +126,7 @@ def train(
         ),
         curve_measured_on="steering" if split.steering else None,
     )
-    return Outcome(gaussians, metrics)
+    return Trained(gaussians, metrics)
 
 
 def _device_name(device: torch.device) -> str:

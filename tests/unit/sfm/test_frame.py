@@ -22,7 +22,7 @@ from scripts.lib.core.console import UserError
 from scripts.lib.core.geo import Sim3, utm_epsg
 from scripts.lib.core.up import GivenUp, parse_up
 from scripts.lib.scene.start_view import look_at
-from scripts.lib.sfm.frame import place_calibrated
+from scripts.lib.sfm.frame import align_calibrated
 from scripts.lib.sfm.gps import find_located, fit_to_gps, priors
 from scripts.lib.sfm.gravity import up_direction
 from tests.unit.sfm_scene import centres, synthetic
@@ -74,7 +74,7 @@ def place_model(
     **options: Any,
 ) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
     """The placed model with its lenses as they are, and georef.json's content."""
-    placed, _ = place_calibrated(
+    placed, _ = align_calibrated(
         model, lines(photos), use_gps, calibration="off", gcps=sighted(gcps), **options
     )
     return placed.model, as_file(placed.georef)
@@ -341,10 +341,10 @@ def test_a_direction_in_the_frame_that_auto_gives(
 ) -> None:
     """With a lens calibrated afterwards too, which places the model a second time."""
     truth, photos = synthetic(tmp_path / "m.db", frames=12, noise_px=0.3)
-    auto, _ = place_calibrated(
+    auto, _ = align_calibrated(
         pycolmap.Reconstruction(truth), photos, False, calibration=calibration
     )
-    given, _ = place_calibrated(
+    given, _ = align_calibrated(
         pycolmap.Reconstruction(truth),
         photos,
         False,
@@ -388,7 +388,7 @@ def test_what_is_no_direction_is_refused(tmp_path: Path) -> None:
     truth, kept = synthetic(tmp_path / "m.db", frames=6, noise_px=0.0)
     photos = [asdict(photo) for photo in kept]
     photos.append({**photos[0], "file": "lost.jpg"})
-    with pytest.raises(UserError, match="map_scene.up names lost.jpg, and none of them found its"):
+    with pytest.raises(UserError, match="map_scene.up names lost.jpg, but none of them is registered"):
         place_model(truth, photos, False, up=parse_up("lost.jpg"))
 
 

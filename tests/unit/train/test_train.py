@@ -499,7 +499,7 @@ def test_hidden_parts_are_neither_trained_on_nor_judged(tmp_path: Path) -> None:
     views = evaluate.Views(scene, [0], True, split_scene(scene, 0))
     photo = evaluate.photo_of(views, 0)
     assert np.isnan(photo[:, half:]).all() and not np.isnan(photo[:, : half - 1]).any()
-    assert evaluate.likeness(render.numpy(), photo)["psnr"] > 30
+    assert evaluate.image_quality(render.numpy(), photo)["psnr"] > 30
     assert np.isfinite(evaluate.error_map(render.numpy(), photo)).all()
 
 

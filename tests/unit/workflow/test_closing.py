@@ -73,14 +73,14 @@ def test_a_failure(results: Path) -> None:
     log = results / "logs" / "yard" / "map_scene.log"
     put(log)
     log.write_text(
-        "Matching 3/9\nError: old\nError: only 3 of 9 photos found their place; walk on\nx\n"
+        "Matching 3/9\nError: old\nError: only 3 of 9 photos could be registered; walk on\nx\n"
     )
     jobs = [Job("map_scene", "yard", "failed"), Job("report_scene", "mill", "done")]
     jobs += [Job("train_splat", "yard"), Job("summarise", "")]
     lines = Closing(str(results), ["yard", "mill"], ROOT).lines("failed", jobs)
     assert lines[0].startswith("mill: page")
     assert lines[-3:] == [
-        "yard: map_scene failed: only 3 of 9 photos found their place; walk on",
+        "yard: map_scene failed: only 3 of 9 photos could be registered; walk on",
         "  log: out dir/logs/yard/map_scene.log",
         "Put that right and run the same command again: what is finished stays.",
     ]

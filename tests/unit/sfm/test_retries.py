@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.sfm.ladder import finer
 from scripts.lib.sfm.options import FeatureOptions
+from scripts.lib.sfm.retries import finer
 from tests.unit.photo_files import encoded, exif, imported, picture
 from tests.unit.room import FOCAL, FOCAL_35MM, SIZE, Shot, arc, photo, spin, write_room
 from tests.unit.sfm_stages import read, run
 from tests.unit.video_files import write_video
 
 
-def rungs(report: dict[str, Any]) -> list[str]:
-    return [attempt["rung"] for attempt in report["attempts"]]
+def strategies(report: dict[str, Any]) -> list[str]:
+    return [attempt["strategy"] for attempt in report["attempts"]]
 
 
 def two_rooms(folder: Path, first: int, second: int) -> None:
@@ -28,7 +28,7 @@ def two_rooms(folder: Path, first: int, second: int) -> None:
 def test_a_good_scene_needs_one_attempt(tmp_path: Path) -> None:
     names = write_room(tmp_path / "in", arc(7, 60.0))
     report = run(tmp_path)
-    assert rungs(report) == ["as matched"] and report["verdict"] == "passed"
+    assert strategies(report) == ["as matched"] and report["verdict"] == "passed"
     assert report["registered"] == 7 and report["unregistered"] == []
     assert [line["file"] for line in report["per_photo"]] == names
     first = report["per_photo"][0]
@@ -46,14 +46,14 @@ def test_wider_pairs_join_what_the_order_missed(tmp_path: Path) -> None:
     report = run(tmp_path, matching={"strategy": "sequential", "overlap": 1}, retry_below=1.0)
     assert report["registered"] == 8
     if report["attempts"][0]["registered"] < 8:
-        assert rungs(report)[1] == "wider pairs"
+        assert strategies(report)[1] == "wider pairs"
 
 
 def test_more_features_help_when_there_were_too_few(tmp_path: Path) -> None:
     write_room(tmp_path / "in", arc(6, 60.0))
     report = run(tmp_path, features={"first_octave": 2, "max_features": 60})
     assert report["registered"] == 6
-    assert "more features" in rungs(report)
+    assert "more features" in strategies(report)
     assert report["attempts"][0]["registered"] < 6
 
 
