@@ -68,7 +68,7 @@ rule match_photos:
 
 
 rule map_scene:
-    """Solve for the cameras, put the model into its final frame, and stop a hopeless capture here."""
+    """Compute the camera poses, put the model into its final frame, and stop if the capture is hopeless."""
     input:
         database="<results>/{scene}/matches.db",
         photos="<results>/{scene}/photos.zip",

@@ -19,7 +19,7 @@ from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read the command line, map, judge, place, write."""
+    """Read the command line, map, judge, align, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--database", type=Path, required=True, help="matches.db")
     parser.add_argument("--photos", type=Path, required=True, help="photos.zip")

@@ -29,12 +29,12 @@ FLIP_VIEWS = 12
 
 @dataclass(frozen=True)
 class CheckOptions(Options):
-    """Quality of the files that ship, after decoding, at the size that training used."""
+    """Quality of the published files after decoding, at the resolution used in training."""
 
     max_loss_db: float = option(
         0.5,
-        """PSNR that the page's file (SOG), and its streamed form, may lose against the PLY on the photos
-        that judge before the run fails.""",
+        """The run fails if the page's file (SOG) or its streamed form loses more PSNR than this against the
+        PLY on the test photos.""",
         0,
         100,
         unit="dB",
@@ -211,7 +211,7 @@ def refuse(name: str, numbers: Shipped, options: CheckOptions) -> None:
     option = LIMITS[name]
     raise UserError(
         f"{numbers.file} loses {-numbers.delta_psnr:.2f} dB against the PLY on the"
-        f" photos that judge, more than the limit of {getattr(options, option)} dB, although compress_splat"
+        f" test photos, more than the limit of {getattr(options, option)} dB, although compress_splat"
         f" tried its better settings; raise compress_splat.palette or check_codecs.{option}"
     )
 

@@ -156,11 +156,11 @@ class Attempts:
         say(
             f"{target}: {best.written.gaussians:,} Gaussians, SH degree {best.of.item.degree},"
             f" {best.written.bytes:,} bytes, {lost:.2f} dB lost"
-            + ("" if lost <= limit_db else f", which misses the limit of {limit_db} dB")
+            + ("" if lost <= limit_db else f", which is more than the limit of {limit_db} dB")
         )
         fits = best.written.bytes <= most_bytes if most_bytes else None
         if fits is False:
-            say(f"{target}: no file is as small as {most_bytes:,} bytes; this is the smallest")
+            say(f"{target}: no file is smaller than {most_bytes:,} bytes; this is the smallest")
         return Target(
             **dataclasses.asdict(best.told()),
             limit_db=limit_db,

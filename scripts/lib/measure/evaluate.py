@@ -79,10 +79,10 @@ def choose_views(ply: Path, scene: Path, purpose: Purpose) -> Views:
         return Views(loaded, indices, True, split)
     if indices:
         say(
-            f"{ply} does not say which photos it was trained on: it may have seen those measured on"
+            f"{ply} does not say which photos it was trained on: some test photos may be among them"
         )
         return Views(loaded, indices, False, split)
-    say("No photo was kept from training: measuring on photos it has seen")
+    say("There are no test photos: measuring on training photos")
     return spread_views(Views(loaded, split.trained, False, split), MOST_SEEN)
 
 

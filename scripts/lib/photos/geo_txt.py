@@ -64,7 +64,7 @@ def _row(
     place = system.place(x, y)
     if place is None:
         why = (
-            f"{x:g} {y:g} is no place on Earth in {system.name}; check the first line and the order x y "
+            f"{x:g} {y:g} is not a valid position in {system.name}; check the first line and the order x y "
             "(longitude latitude)"
         )
         return Row(number, name, match, fault=why)
@@ -79,7 +79,7 @@ def _row(
     ]
     if unread and (unread[0] == 0 or any(v is not None for v in lengths[unread[0] :])):
         return Row(
-            number, name, match, fault=f"has no number but {cells[2 + unread[0]]!r} after x y"
+            number, name, match, fault=f"needs a number, not {cells[2 + unread[0]]!r} after x y"
         )
     return located_row(number, name, match, place, lengths[0], (lengths[4], lengths[5]))
 

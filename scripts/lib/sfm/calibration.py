@@ -73,14 +73,14 @@ def calibrate(
         return _finish(model, adjust, dict.fromkeys(_used(model), choice))
     own = {number: richer_lenses(model.cameras[number].model_name)[0] for number in _used(model)}
     if model.num_reg_images() < MIN_PHOTOS:
-        reason = f"{model.num_reg_images()} photos are too few to judge a richer lens by"
+        reason = f"{model.num_reg_images()} photos are too few to test a more detailed lens model"
         return model, _unchanged(model, own, reason)
     held, thin = hold_out(model, seed)
     if sum(model.point3D(number).track.length() for number in held) < MIN_HELD_OUT:
         return model, _unchanged(model, own, "too few points are seen by three photos")
     trials = run_trials(model, thin, held, own, adjust)
     if len(trials) < 2:
-        return model, _unchanged(model, own, "no richer lens could be solved for")
+        return model, _unchanged(model, own, "no more detailed lens model could be estimated")
 
     @cache
     def sigmas(trial: int) -> Sigmas:
@@ -236,5 +236,8 @@ def _unchanged(
         rows = chosen[number].rows if chosen else []
         camera = model.cameras[number]
         cameras.append(_camera(number, camera, camera, _Choice(lens, rows)))
-    why = reason or "no richer lens is determined and fits held-out tracks better"
+    why = (
+        reason
+        or "no more detailed lens model is determined by the photos and fits held-out tracks better"
+    )
     return Calibration(False, why, tuple(cameras))

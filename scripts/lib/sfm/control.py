@@ -112,7 +112,7 @@ def survey_fit(
     origin = reference.origin if reference else middle_of(list(rows.values()))
     fit = fit_control(positions, _local(rows, origin))
     if fit is None:
-        return unused("they lie in a row, so the turn about it is open.")
+        return unused("they lie in one line, so the rotation about that line is not determined.")
     if _heights_in_feet(fit, positions, rows, origin, reference):
         return unused("their heights look like feet (3.28 times what fits); give metres.")
     if reference is not None and (reason := _contradiction(fit, positions, reference)):
@@ -124,7 +124,8 @@ def survey_fit(
             for label, miss in sorted(fit.wrong.items())
         )
         notes.append(
-            f"The other {len(fit.labels)} surveyed points agree, and {misses} contradicts them: left out. "
+            f"{misses} contradicts the other {len(fit.labels)} surveyed points, which agree, and is "
+            "not used. "
             "Check its coordinates, and where it was clicked in the photos."
         )
     return Survey(fit, origin, tuple(notes))
@@ -191,7 +192,7 @@ def _contradiction(fit: ControlFit, positions: Mapping[str, Array], reference: R
     middle = np.mean([positions[label] for label in fit.labels], axis=0)
     away = float(np.linalg.norm((fit.sim3.apply(middle[None])[0] - middle)[:2]))
     if away > POSITION_M:
-        return f"they lie {away / 1000:.0f} km from where GPS has the photos; is it the right zone?"
+        return f"they lie {away / 1000:.0f} km away from the GPS positions of the photos; check the UTM zone."
     return ""
 
 

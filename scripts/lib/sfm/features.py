@@ -211,8 +211,8 @@ def _nothing_found(photos: Sequence[Photo]) -> str:
     if sum(share >= MOSTLY_HIDDEN for share in hidden) > len(photos) / 2:
         return (
             f"the masks hide all that could be matched ({100 * min(hidden):.0f} to {100 * max(hidden):.0f} % "
-            "of the photos): black (0) hides and white (255) shows, so turn them round, scale them to 255, "
-            "or leave them out"
+            "of the photos): black (0) hides and white (255) shows, so invert them, scale them to "
+            "255, or leave them out"
         )
     where = ", or the parts that their masks leave," if any(hidden) else ""
     return f"no photo has any texture to match: are they{where} blank, black or out of focus?"

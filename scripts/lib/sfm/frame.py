@@ -87,7 +87,7 @@ def align_calibrated(
     level = level_frame(model, photos, up)
     first = _aligned(model, photos, use_gps, adjust, gcps, seed, level)
     if up is not None and first.georef.gravity != up.source and not first.georef.upright_only:
-        note = f"map_scene.up is of no use here: {first.georef.gravity} tells which way is up"
+        note = f"map_scene.up is not used, because the {first.georef.gravity} already gives the up direction"
         first = replace(first, georef=replace(first.georef, notes=(*first.georef.notes, note)))
     priors = first.priors
     solve = position_adjustment(priors, seed) if priors else free_adjustment

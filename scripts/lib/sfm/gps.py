@@ -1,4 +1,4 @@
-"""GPS and the model: whether they agree, how well, and how hard each position may pull."""
+"""GPS and the model: whether they agree, how well, and how much weight each position gets."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class GpsFit:
 def no_gps(use_gps: bool) -> GpsFit:
     """The answer when no registered photo has a position, or GPS is switched off."""
     reason = (
-        f"0 registered photos have GPS, {MIN_GPS_PHOTOS} are needed"
+        f"0 registered photos have GPS; {MIN_GPS_PHOTOS} are needed"
         if use_gps
         else "GPS is switched off"
     )
@@ -102,8 +102,8 @@ def find_located(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> Loc
     notes = []
     if zeros.any():
         notes.append(
-            f"{int(zeros.sum())} of {len(having)} photos tell a height of 0 m, the others {origin[2]:.0f} m: "
-            "the zeros are taken as not known."
+            f"{int(zeros.sum())} of {len(having)} photos have a height of 0 m, the others {origin[2]:.0f} m: "
+            "the zeros are treated as unknown."
         )
     names = [str(p.file) for p in having]
     target = enu_from_geodetic([tuple(row) for row in rows], origin)
@@ -135,11 +135,11 @@ def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) ->
         return GpsFit(None, reason, nothing)
 
     if count < MIN_GPS_PHOTOS:
-        return refused(f"{count} registered photos have GPS, {MIN_GPS_PHOTOS} are needed")
+        return refused(f"{count} registered photos have GPS; {MIN_GPS_PHOTOS} are needed")
     spread = float(np.sqrt(located.target[:, :2].var(axis=0).sum()))
     if spread < MIN_SPREAD_M:
         return refused(
-            f"the GPS positions spread over {spread:.1f} m only, {MIN_SPREAD_M:.0f} m are needed"
+            f"the GPS positions cover only {spread:.1f} m; {MIN_SPREAD_M:.0f} m are needed"
         )
     found = centres(model)
     source = level.apply([found[name] for name in located.names])
@@ -152,15 +152,15 @@ def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) ->
     horizontal, _ = rms(fit.residuals[fit.inliers])
     notes = list(located.notes)
     if horizontal > MAX_RMSE_OF_SPREAD * spread:
-        missed = f"GPS misses the poses by {horizontal:.1f} m in a scene {spread:.1f} m wide"
+        missed = f"GPS differs from the poses by {horizontal:.1f} m in a scene {spread:.1f} m wide"
         lengths = _lengths_within(fit, located, heights)
         if lengths is None or lengths > MAX_LENGTH_ERROR:
             return refused(missed)
-        notes.append(f"{missed}: lengths are right to {100 * lengths:.0f} % only.")
+        notes.append(f"{missed}: lengths are accurate only to {100 * lengths:.0f} %.")
     if not heights and located.heights.any():
         notes.append(
-            "The heights that the photos tell do not agree with the poses and are not used: lengths and "
-            "north are right, the height above the sea is rough."
+            "The GPS heights of the photos do not agree with the poses and are not used: lengths and north "
+            "are correct, but the height above sea level is only approximate."
         )
     reason = f"{agreeing} of {count} GPS positions agree"
     inliers = fit.inliers.tolist()

@@ -115,9 +115,9 @@ def _attempt(strategy: str, mapper: str, database: Path, inputs: Inputs) -> Atte
     found = verified_pairs(database)
     attempt = _with_gps(replace(attempt, strategy=strategy, verified=len(found)), inputs)
     rest = [int(model.num_reg_images()) for model in attempt.models[1:]]
-    apart = f", apart from it {' and '.join(map(str, rest))}" if rest else ""
+    apart = f"; {' and '.join(map(str, rest))} in other models" if rest else ""
     if attempt.turned_photos:
-        apart += f"; {attempt.turned_photos} as a camera that only turned, which gives no depth"
+        apart += f"; {attempt.turned_photos} from a camera that only turned, which gives no depth"
     say(
         f"{mapper} mapper, {strategy}: {attempt.registered} of {len(inputs.photos)} photos in one "
         f"model{apart}"

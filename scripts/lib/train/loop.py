@@ -83,7 +83,7 @@ def train(
                     trainer.curve.append(
                         {"step": trainer.step, "seconds": round(trainer.seconds, 2), "psnr": psnr}
                     )
-                    note = f"{psnr:.2f} dB on photos not trained on"
+                    note = f"{psnr:.2f} dB on validation photos"
             last = trainer.finished()
             if trainer.step % 10 == 0 or last:
                 progress.update(
@@ -97,7 +97,7 @@ def train(
             if asked[0] and not last:
                 raise StoppedError
     if trainer.step < settings.steps:
-        say(f"Stopped after step {trainer.step}: photos not trained on gained no more")
+        say(f"Stopped after step {trainer.step}: the validation photos no longer improved")
     gaussians, split = trainer.gaussians(), trainer.split
     poses = trainer.adjust.poses
     cameras = CamerasRefined(poses.record() if poses else None, tuple(trainer.focal_scales()))

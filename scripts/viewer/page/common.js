@@ -37,7 +37,7 @@ window.splatmake = (() => {
     });
     const policyTold = () =>
         new UserFacingError(
-            `This server's content policy blocks parts of the page (${forbidden}). Whoever runs the server must` +
+            `This server's content policy blocks parts of the page (${forbidden}). The owner of the server must` +
                 ' allow what index.html allows in its own Content-Security-Policy.'
         );
     const policyError = async () => {

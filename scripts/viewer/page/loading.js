@@ -24,7 +24,7 @@
     const unreachable = (what) =>
         sandboxed()
             ? new UserFacingError(
-                  'The frame around this page blocks it from loading its own files. Whoever made the page with' +
+                  'The frame around this page blocks it from loading its own files. The author of the page with' +
                       ' that frame must add allow-same-origin to its sandbox.',
                   { href: location.href, text: 'Open the scene by itself' }
               )
@@ -148,7 +148,7 @@
         if (location.protocol === 'file:' && !config.inline) {
             const oneFile = config.single?.split('/').at(-1);
             throw new UserFacingError(
-                'Browsers refuse to load this page straight from a disk.' +
+                'Browsers cannot open this page directly from a disk.' +
                     (config.single ? ` Open ${oneFile}, the same page in one file, or start` : ' Start') +
                     ' "python -m http.server" in this folder and open http://localhost:8000.',
                 config.single && { href: config.single, text: `Open ${oneFile}` }

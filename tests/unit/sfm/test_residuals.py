@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from scripts.lib.contracts.georef import Georef
-from scripts.lib.contracts.record import from_json
+from scripts.lib.contracts.record import from_file
 from scripts.lib.contracts.sfm import Residuals, Sfm
 from scripts.lib.report import cameras
 from scripts.lib.sfm.adjust import Prior, free_adjustment
@@ -221,7 +222,7 @@ def test_few_photos_are_not_judged() -> None:
 
 
 def test_what_was_found_reaches_the_report() -> None:
-    report = from_json(Sfm, stage_values()["sfm"])
+    report = from_file(Sfm, stage_values()["sfm"], Path("sfm.json"))
     told = Residuals(judged=True, finding=None, findings=("rolling_shutter",), sentence="Rows.")
     assert cameras.motions(replace(report, residuals=told)) == ("Rows.", False)
     told = Residuals(

@@ -168,4 +168,4 @@ def test_the_last_records_are_waited_for(tmp_path: Path) -> None:
     progress = RunProgress(tmp_path / "p.json", tmp_path, stream, Clock(), slow)
     progress.begin(JOBS)
     progress.end("failed")
-    assert "last records were not kept" in stream.getvalue()
+    assert "the last records of the run were not saved" in stream.getvalue()
