@@ -27,7 +27,7 @@ include: "rules/report.smk"
 
 
 rule all:
-    """A page, a film and a report for every scene of the sheet, and an index over them."""
+    """A page, a film and a report for every scene of the sheet, and an index of all."""
     default_target: True
     input:
         pages=collect("<results>/{scene}/web/index.html", scene=SCENES),

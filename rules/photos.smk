@@ -1,4 +1,4 @@
-"""Photos as people have them become one checked archive.
+"""Photos in any common form become one checked archive.
 
 Needs  the sheet's source: a folder, a .zip, or a video; `s3://` ones are fetched by Snakemake
 Leaves <results>/{scene}/photos.zip    NAME.jpg, upright, without EXIF; masks/NAME.jpg.png (one bit, black is
@@ -9,7 +9,7 @@ Leaves <results>/{scene}/photos.zip    NAME.jpg, upright, without EXIF; masks/NA
 
 
 rule import_photos:
-    """Check every photo, turn it upright, and say why each file was kept or not."""
+    """Check every photo, turn it upright, and tell why each file is used or not."""
     input:
         # A fresh clone or a copied folder has new dates; `digest` below tells what really changed.
         source=lambda wildcards: ancient(source(wildcards)),

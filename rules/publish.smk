@@ -1,4 +1,4 @@
-"""The page where visitors find it; only when the configuration says where (`publish_web.to`).
+"""Publishing the page; only if the configuration says where (`publish_web.to`).
 
 Needs  <results>/{scene}/site.zip
 Leaves <results>/{scene}/published.json, and the page below `publish_web.to`
@@ -8,7 +8,7 @@ PUBLISHED = [scene for scene in SCENES if SCENE_SETTINGS[scene]["publish_web"]["
 
 
 rule publish_web:
-    """Put the page where visitors find it, with names and headers that caches understand."""
+    """Publish the page, with file names and headers that caches understand."""
     input:
         site="<results>/{scene}/site.zip",
     output:

@@ -1,4 +1,4 @@
-"""What a person reads: one report per scene, one index over all.
+"""What people read: one report per scene, and one index of all scenes.
 
 Needs  every stage's JSON, renders.zip, the page's manifest
 Leaves <results>/{scene}/cost.json, report.html, <results>/summary.tsv, <results>/index.html
@@ -33,7 +33,7 @@ rule cost_scene:
 
 
 rule report_scene:
-    """Say in words and pictures how good the capture and the splat are."""
+    """Report in words and pictures how good the capture and the splat are."""
     input:
         photos="<results>/{scene}/photos.json",
         contact="<results>/{scene}/contact.jpg",

@@ -68,7 +68,7 @@ rule match_photos:
 
 
 rule map_scene:
-    """Solve for the cameras, put the model into its final frame, and stop a hopeless capture here."""
+    """Compute the camera poses, put the model into its final frame, and stop if the capture is hopeless."""
     input:
         database="<results>/{scene}/matches.db",
         photos="<results>/{scene}/photos.zip",
@@ -95,7 +95,7 @@ rule map_scene:
         device=device,
     params:
         options=options("map_scene"),
-        # The ladder extracts and matches again, in their own settings, when too few photos are registered.
+        # map_scene may extract and match again, in their own settings, when too few photos are registered.
         features=options("extract_features"),
         matching=options("match_photos"),
         sparse=subpath(output.cameras, parent=True),

@@ -1,4 +1,4 @@
-"""A trained splat, and how good it is on photos that it never saw and that nothing was decided by.
+"""A trained splat, and its quality on test photos, which play no part in training or in any decision.
 
 Needs  <results>/{scene}/undistorted.zip
 Leaves <results>/{scene}/splat.ply, train.json, eval.json, renders.zip, splat.clean.ply, clean.json,
@@ -39,7 +39,7 @@ rule train_splat:
 
 
 rule evaluate_splat:
-    """Render the splat from where the photos that judge were taken, and compare it with them."""
+    """Render the splat from the camera poses of the test photos, and compare it with them."""
     input:
         ply="<results>/{scene}/splat.ply",
         scene="<results>/{scene}/undistorted.zip",
@@ -69,7 +69,7 @@ rule evaluate_splat:
 
 
 rule clean_splat:
-    """Leave out floaters and haze that the cameras never really saw, as far as the steering photos allow."""
+    """Remove floaters and haze that no camera really saw, unless the validation photos suffer."""
     input:
         ply="<results>/{scene}/splat.ply",
         scene="<results>/{scene}/undistorted.zip",
@@ -99,7 +99,7 @@ rule clean_splat:
 
 
 rule compress_splat:
-    """Encode the splat for desktop, phone and archive, each as light as its measured loss allows."""
+    """Encode the splat for desktop, phone and archive, each as small as its measured loss allows."""
     input:
         ply="<results>/{scene}/splat.clean.ply",
         scene="<results>/{scene}/undistorted.zip",
@@ -135,7 +135,7 @@ rule compress_splat:
 
 
 rule check_codecs:
-    """Measure what ships: decode each file, compare it with the photos that judge, refuse too great a loss."""
+    """Check the published files: decode each, compare it with the test photos, refuse too large a loss."""
     input:
         ply="<results>/{scene}/splat.clean.ply",
         scene="<results>/{scene}/undistorted.zip",
@@ -171,7 +171,7 @@ rule check_codecs:
 
 
 rule render_poster:
-    """Plan the visit (start view, tour, limits, map) from the capture cameras and render its poster."""
+    """Plan the visit (start view, tour, limits, map) from the camera poses, and render the poster."""
     input:
         ply="<results>/{scene}/splat.clean.ply",
         scene="<results>/{scene}/undistorted.zip",

@@ -1,4 +1,4 @@
-"""Measure the files that ship: decode each, compare it with the judging photos, refuse too great a loss.
+"""Measure the the published files: decode each, compare it with the judging photos, refuse too great a loss.
 
 Needs  splat.ply, undistorted.zip, the encoded files
 Leaves codecs.json: bytes, PSNR, SSIM and FLIP against the photos, the loss against the PLY, the worst view
@@ -21,8 +21,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.check_codecs", description=__doc__)
     parser.add_argument("--ply", type=Path, required=True, help="trained splat")
     parser.add_argument("--scene", type=Path, required=True, help="undistorted.zip")
-    parser.add_argument("--encoded", type=Path, nargs="+", required=True, help="files that ship")
-    parser.add_argument("--compressed", type=Path, help="compress.json, to take its choices over")
+    parser.add_argument(
+        "--encoded", type=Path, nargs="+", required=True, help="the published files"
+    )
+    parser.add_argument("--compressed", type=Path, help="compress.json, whose choices are copied")
     parser.add_argument("--options", default="{}", help="JSON object, see CheckOptions")
     parser.add_argument("--metrics", type=Path, required=True, help="codecs.json to write")
     add_compute_arguments(parser)

@@ -1,7 +1,7 @@
 """Leave out what the cameras never really saw: floaters, haze, needles, near-transparent Gaussians.
 
 Needs  splat.ply, undistorted.zip
-Leaves splat.clean.ply, clean.json: counts by reason, PSNR on the steering photos before and after
+Leaves splat.clean.ply, clean.json: counts by reason, PSNR on the validation photos before and after
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Compress a splat into the files that ship: SOG for the page (desktop and mobile), SPZ, compressed PLY.
 
-Needs  splat.clean.ply, and undistorted.zip to measure losses on its steering views
+Needs  splat.clean.ply, and undistorted.zip to measure losses on its validation views
 Leaves splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, lod.zip, compress.json
 """
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--ply", type=Path, required=True, help="the splat: a PLY, or any format read"
     )
     parser.add_argument(
-        "--scene", type=Path, help="undistorted.zip: the SOGs fit its steering views"
+        "--scene", type=Path, help="undistorted.zip: losses are measured on its validation views"
     )
     parser.add_argument("--options", default="{}", help="config section compress_splat as JSON")
     parser.add_argument("--sog", type=Path, help="SOG to write")

@@ -19,16 +19,16 @@ from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read the command line, map, judge, place, write."""
+    """Read the command line, map, judge, align, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--database", type=Path, required=True, help="matches.db")
     parser.add_argument("--photos", type=Path, required=True, help="photos.zip")
     parser.add_argument("--photos-report", type=Path, required=True, help="photos.json")
     parser.add_argument("--options", default="{}", help="JSON object, see MapOptions")
     parser.add_argument(
-        "--features", default="{}", help="options of extract_features, for the ladder"
+        "--features", default="{}", help="options of extract_features, for the retries"
     )
-    parser.add_argument("--matching", default="{}", help="options of match_photos, for the ladder")
+    parser.add_argument("--matching", default="{}", help="options of match_photos, for the retries")
     parser.add_argument("--sparse", type=Path, required=True, help="folder for the model's files")
     parser.add_argument("--metrics", type=Path, required=True, help="sfm.json to write")
     parser.add_argument("--georef", type=Path, required=True, help="georef.json to write")

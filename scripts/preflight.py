@@ -19,9 +19,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--photos", type=int, default=200, help="photos of a scene")
     parser.add_argument("--scenes", type=int, default=1, help="scenes of the run")
     parser.add_argument(
-        "--registry", default="", help="where the images lie; default: the configuration's"
+        "--registry",
+        default="",
+        help="registry of the images; default: the one in the configuration",
     )
-    parser.add_argument("--cost-only", action="store_true", help="ask AWS nothing")
+    parser.add_argument("--cost-only", action="store_true", help="do not contact AWS")
     args = parser.parse_args(argv)
     if args.photos < 1 or args.scenes < 1:
         raise UserError("--photos and --scenes must be at least 1")

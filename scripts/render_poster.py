@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         stops, seconds = len(visit.tour.stops), visit.tour.times[-1]
         say(f"a tour of {seconds:.0f} s past {stops} views, clear of everything solid")
     else:
-        say("no tour: no free way joins two capture views")
+        say("no tour: no free path joins two camera positions")
 
 
 if __name__ == "__main__":

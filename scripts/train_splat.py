@@ -44,10 +44,10 @@ def main(argv: list[str] | None = None) -> None:
                 device,
             )
     except StoppedError:
-        say("Stopped by SIGTERM; give the same command again to continue")
+        say("Stopped by SIGTERM; run the same command again to continue")
         raise SystemExit(143) from None
     curve = metrics.curve
-    psnr = f", {curve[-1].psnr:.2f} dB on photos not trained on" if curve else ""
+    psnr = f", {curve[-1].psnr:.2f} dB on validation photos" if curve else ""
     say(f"{args.ply}: {metrics.gaussians} Gaussians, {metrics.steps} steps{psnr}")
 
 

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for problem in found:
         say(problem)
     if found:
-        raise UserError(f"{folder} is not what was made: {len(found)} problem(s), named above")
+        raise UserError(f"{folder} was changed: {len(found)} problem(s), listed above")
     say(what_is_whole(folder))
 
 

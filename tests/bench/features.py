@@ -70,7 +70,7 @@ def by_us(pictures: list[Grey], octave: int, options: FeatureOptions) -> list[Fo
     work, results = Workspace(), []
     for picture in pictures:
         found = sift(picture, settings, work=work)
-        results.append((found.places[:, :2], found.descriptors.astype(np.float32)))
+        results.append((found.keypoints[:, :2], found.descriptors.astype(np.float32)))
     return results
 
 

@@ -23,7 +23,7 @@ import pycolmap
 from scipy.spatial import cKDTree
 
 from scripts.lib.sfm.matching import verified_matches
-from scripts.lib.sfm.projection import Seen, by_place, projection
+from scripts.lib.sfm.projection import Seen, local_point_jacobian, projection
 from scripts.lib.sfm.thinning import join
 
 SHARE, MIN_TRACK = 0.1, 3
@@ -168,10 +168,10 @@ def misses(model: pycolmap.Reconstruction, held: Held) -> Floats:
         best = np.where(better[:, None], world, best)
         seen = looked_at(model, images, cameras, rows, pixel, best)
         residual = np.nan_to_num(seen.residual)
-        slope = np.nan_to_num(by_place(model, seen) @ turns)
-        pull = slope.transpose(0, 2, 1) / np.sqrt(1 + (residual**2).sum(axis=1))[:, None, None]
+        jacobian = np.nan_to_num(local_point_jacobian(model, seen) @ turns)
+        pull = jacobian.transpose(0, 2, 1) / np.sqrt(1 + (residual**2).sum(axis=1))[:, None, None]
         gradient = np.einsum("kij,kj->ki", pull, residual)
-        world = best + solved(pull @ slope, gradient, held.track, damping)
+        world = best + solved(pull @ jacobian, gradient, held.track, damping)
     world = best
     seen = looked_at(model, images, cameras, (photo, camera, held.track), pixel, world)
     away: Floats = np.linalg.norm(seen.residual, axis=1) / scale

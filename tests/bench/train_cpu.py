@@ -101,7 +101,7 @@ def curve(scene_path: Path, threads: int) -> dict[str, Any]:
     """
     from dataclasses import replace
 
-    from scripts.lib.measure.evaluate import Views, likeness, mean, photo_of, render_views
+    from scripts.lib.measure.evaluate import Views, image_quality, mean, photo_of, render_views
     from scripts.lib.scene.scene import load_scene
     from scripts.lib.scene.split import split_scene
     from scripts.lib.train.loop import train
@@ -122,7 +122,7 @@ def curve(scene_path: Path, threads: int) -> dict[str, Any]:
         if budget:
             renders = render_views(outcome.gaussians, judges, "cpu")
             pairs = zip(renders, (photo_of(judges, i) for i in judges.indices), strict=True)
-            psnr = mean([likeness(*pair) for pair in pairs], "psnr")
+            psnr = mean([image_quality(*pair) for pair in pairs], "psnr")
             row = {"budget": budget, "steps": steps, "cpu_over_threads": round(cpu / threads, 1)}
             rows.append(row | {"wall": round(wall, 1), "psnr": round(psnr, 2)})
     return {"scene": str(scene_path.parent.name), "runs": rows}

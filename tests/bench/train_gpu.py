@@ -23,7 +23,7 @@ import torch
 from scripts.lib.contracts.record import to_json
 from scripts.lib.measure.evaluate import (
     Views,
-    likeness,
+    image_quality,
     mean,
     photo_of,
     render_views,
@@ -150,7 +150,7 @@ def measured(
     torch.cuda.reset_peak_memory_stats()
     gaussians, numbers = run()
     peak = torch.cuda.max_memory_allocated() / 2**20
-    found = [likeness(*pair) for pair in compared(scene, gaussians)]
+    found = [image_quality(*pair) for pair in compared(scene, gaussians)]
     line = {
         "bench": "train_gpu",
         "scene": scene.path.stem,

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from scripts.lib.contracts.sfm import Sfm
+
 RULES = ["import_photos", "extract_features", "match_photos", "map_scene", "undistort"]
 RULES += ["train_splat", "evaluate_splat", "compress_splat", "check_codecs", "render_poster"]
 
@@ -60,6 +62,7 @@ def stage_values(photos: int = 24) -> dict[str, Any]:
             "alone": [],
         },
         "sfm": {
+            "format": Sfm.format,
             "photos": photos,
             "registered": photos,
             "models": [photos],

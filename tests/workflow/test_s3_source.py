@@ -106,7 +106,7 @@ def test_a_zip_and_a_video(yard: Yard, sample: Path, tmp_path: Path) -> None:
             "names a whole bucket; give a prefix or an object in it, such as s3://splats/",
         ),
         ("gs://splats/yard", "gs://splats/yard: only s3:// is read from afar"),
-        ("s3://splats/sly", "s3://splats/sly/../../out.jpg leads out of the folder"),
+        ("s3://splats/sly", "s3://splats/sly/../../out.jpg points outside the folder"),
     ],
 )
 def test_what_is_not_there_is_one_sentence(yard: Yard, source: str, sentence: str) -> None:

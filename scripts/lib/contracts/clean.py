@@ -33,7 +33,7 @@ class Clean(Measured):
     psnr_after: float | None = optional()
     filters: Mapping[str, Filter]
     held_out: bool | None = optional()  # False when training has seen the views
-    measured_on: str | None = optional()  # steering or trained
+    measured_on: str | None = optional()  # steering (the validation photos) or trained
     views: tuple[str, ...] | None = optional()
     split_counts: SplitCounts | None = optional()
     device: str | None = optional()

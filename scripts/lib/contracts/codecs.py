@@ -1,4 +1,4 @@
-"""codecs.json: the files that ship, decoded again and measured on the photos that judge."""
+"""codecs.json: the published files, decoded again and measured on the test photos."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Tried:
     gaussians: int
     bytes: int
     seconds: float
-    psnr: float  # dB, on views that steer
+    psnr: float  # dB, on the validation views
     delta_psnr: float
     delta_psnr_trained: float  # on views that were trained on
     loss_db: float  # the larger of both losses, positive is worse
@@ -83,7 +83,7 @@ class Compress(Measured):
     formats: Mapping[str, Encoded]  # files without a limit on their loss
     targets: Mapping[str, Target] | None = optional()  # desktop, mobile, archive, stream
     rate: tuple[Tried, ...] | None = optional()  # lightest first
-    psnr: float | None = optional()  # dB of the whole splat, on views that steer
+    psnr: float | None = optional()  # dB of the whole splat, on the validation views
     held_out: bool | None = optional()
     measured_on: str | None = optional()
     views: tuple[str, ...] | None = optional()

@@ -1,4 +1,4 @@
-"""eval.json: how like the photos that judge it a splat looks."""
+"""eval.json: quality of a splat on its test photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How exactly a scene is placed on the Earth, out of georef.json: by a survey, or else by GPS."""
+"""How accurately a scene is georeferenced, from georef.json: by a survey, or else by GPS."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Placing:
 
     @property
     def words(self) -> str:
-        """`GPS within 0.38 m across, 0.17 m up`, for the log."""
+        """`georeferenced by GPS to 0.38 m horizontally, 0.17 m vertically`, for the log."""
         who = f"{self.points} surveyed points" if self.survey else "GPS"
         if self.horizontal is None:
-            return f"placed by {who}"
-        up = "" if self.vertical is None else f", {self.vertical:.2f} m up"
-        return f"{who} within {self.horizontal:.2f} m across{up}"
+            return f"georeferenced by {who}"
+        up = "" if self.vertical is None else f", {self.vertical:.2f} m vertically"
+        return f"georeferenced by {who} to {self.horizontal:.2f} m horizontally{up}"
 
 
 def placing(georef: Georef | None) -> Placing | None:
-    """How a scene is placed; None when it is not in metres."""
+    """How a scene is georeferenced; None when it is not in metres."""
     if georef is None or not georef.georeferenced:
         return None
     control = georef.gcp

@@ -1,4 +1,4 @@
-"""sfm.json: how many photos were placed and how well, down to every photo."""
+"""sfm.json: how many photos were registered and how well, down to every photo."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """One photo: its place, what it sees and how well that fits, and whom it overlaps most."""
+class PhotoReport:
+    """One photo: whether it is registered, what it sees and how well that fits, and whom it overlaps most."""
 
     file: str
     registered: bool
@@ -77,7 +77,7 @@ class Placed:
 class Attempt:
     """What one mapper made of the matches."""
 
-    rung: str  # of the ladder
+    strategy: str  # as matched, wider pairs, other mapper or more features
     mapper: str
     verified_pairs: int
     registered: int  # photos in the largest model
@@ -205,6 +205,7 @@ class Sfm(Measured):
 
     file: ClassVar = "sfm.json"
     stage: ClassVar = "map_scene"
+    format: ClassVar[int] = 2  # 2: `strategy` of an attempt, which was `rung`
 
     photos: int
     registered: int  # in the largest model
@@ -223,7 +224,7 @@ class Sfm(Measured):
     alone: tuple[str, ...] = ()  # photos without any verified pair
     components: tuple[Component, ...] = ()
     pair_kinds: Mapping[str, int] = field(default_factory=dict)  # verified pairs by their geometry
-    per_photo: tuple[Placed, ...] = ()
+    per_photo: tuple[PhotoReport, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     seconds: float
     advice: tuple[str, ...] = ()

@@ -10,12 +10,12 @@ class SplitCounts:
     """How many photos did what."""
 
     trained: int
-    steering: (
-        int  # looked at for decisions: when to stop, what to clean away, how small files may be
+    steering: int  # the validation photos: when to stop, what to remove, how small files may be
+    judged: int  # the test photos, measured once, at the end
+    left_out: int  # of the training, because they show what a test photo shows
+    one_set: (
+        bool  # whether the test photos also served for validation, because there are few photos
     )
-    judged: int  # measured once, at the end
-    left_out: int  # of the training, because they show what a judged photo shows
-    one_set: bool  # whether the photos that judge have steered too, for want of photos
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,6 @@ def steps_from_json(text: str) -> tuple[Step, ...]:
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"--steps is no list of the workflow's rules ({type(error).__name__}: {error}); leave it out,"
-            " and the RO-Crate tells of the page alone"
+            f"--steps is not a list of the workflow's rules ({type(error).__name__}: {error}); leave "
+            "it out, and the RO-Crate describes only the page"
         ) from None

@@ -11,7 +11,7 @@ from scripts.lib.contracts.split import SplitCounts, SplitNames
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Quality on the photos that steer."""
+    """Quality on the validation photos."""
 
     step: int
     seconds: float  # of training so far
@@ -49,7 +49,7 @@ class Train(Measured):
     photos_at_once: int = 1
     adapted: tuple[str, ...] = ()  # sentences on what was fitted to the machine
     trained_on: int | None = None  # photos
-    left_out: tuple[str, ...] = ()  # photos that nearly repeat one that judges
+    left_out: tuple[str, ...] = ()  # photos that are almost the same as a test photo
     split: SplitNames | None = None
     split_counts: SplitCounts | None = None
     sky_photos: int = 0

@@ -53,7 +53,7 @@ def _parse(number: int, item: Any) -> Annotation:
                 position=numbers(camera["position"], 3), target=numbers(camera["target"], 3)
             )
             if math.dist(camera["position"], camera["target"]) == 0:
-                raise ValueError("the camera looks at itself")
+                raise ValueError("the camera and its target are the same point")
     except (KeyError, TypeError, ValueError):
         position, camera = [], None
     if not position or not str("" if title is None else title).strip():

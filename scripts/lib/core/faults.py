@@ -78,8 +78,8 @@ def _memory_sentence(error: BaseException) -> str:
         )
     text = " ".join(str(error).split())
     return (
-        f"out of memory{f' ({text})' if text else ''}; give the job more (mem_mb where a scheduler limits"
-        " it), or close other programs"
+        f"out of memory{f' ({text})' if text else ''}; give the job more memory (mem_mb where a "
+        "scheduler limits it), or close other programs"
     )
 
 
@@ -93,26 +93,24 @@ def sentence(error: BaseException) -> str | None:
     what, reason = name or "a file", (error.strerror or str(error)).lower()
     if error.errno in FULL:
         return (
-            f"no space left for {name or 'what was being written'} ({_room(name)}); free some space, or"
-            " name another disk (results in the configuration, TMPDIR for temporary files), and give the"
-            " same command again: what was finished before is kept"
+            f"no space left for {name or 'what was being written'} ({_room(name)}); free some space "
+            "or use another disk (`results` in the configuration, TMPDIR for temporary files), then "
+            "run the same command again: finished results are kept"
         )
     if error.errno in READ_ONLY:
-        return f"{what} cannot be written: its file system is read-only; name a folder elsewhere"
+        return f"{what} cannot be written: its file system is read-only; choose another folder"
     if error.errno in RIGHTS:
-        return (
-            f"{what} cannot be used: {reason}; check who owns it and its folder, and their rights"
-        )
+        return f"{what} cannot be used: {reason}; check its owner and permissions, and those of its folder"
     if error.errno in TOO_LARGE:
         return (
-            f"{what} is larger than its file system or this account's limit allows ({reason}); name another"
-            " disk, or raise the limit (ulimit -f)"
+            f"{what} is larger than its file system or this account's limit allows ({reason}); use "
+            "another disk, or raise the limit (ulimit -f)"
         )
     if error.errno in TOO_MANY:
         return f"too many files are open ({reason}); raise the limit (ulimit -n) and run it again"
     return (
-        f"{what} could not be read or written: the disk or the network share it is on failed ({reason});"
-        " check that, and give the same command again"
+        f"{what} could not be read or written: the disk or network share failed ({reason}); check it, "
+        "then run the same command again"
     )
 
 

@@ -214,7 +214,9 @@ def inner_path(name: str, where: object) -> PurePosixPath:
     """
     parts = name.split("/")
     if DRIVE.match(name) or any(NO_PART.fullmatch(part) for part in parts):
-        raise UserError(f"{where} holds {name!r}, which leads out of its folder; make it again")
+        raise UserError(
+            f"{where} holds {name!r}, which points outside its folder; create the file again"
+        )
     return PurePosixPath(*parts)
 
 

@@ -16,7 +16,7 @@ def local_path(key: str, path: str) -> str:
         hint = {
             "results": "results go to a folder here; for a bucket, start with"
             f" --profile {PROFILE}, which puts them where SPLATMAKE_S3_PREFIX says (config/aws/README.md)",
-            "scenes": "the sheet is read here; download it",
+            "scenes": "the sheet must be a local file; download it",
         }
         raise UserError(f"{key} is {path!r}: {hint[key]}")
     if printable(path) != path:

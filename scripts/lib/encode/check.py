@@ -29,12 +29,12 @@ FLIP_VIEWS = 12
 
 @dataclass(frozen=True)
 class CheckOptions(Options):
-    """Quality of the files that ship, after decoding, at the size that training used."""
+    """Quality of the published files after decoding, at the resolution used in training."""
 
     max_loss_db: float = option(
         0.5,
-        """PSNR that the page's file (SOG), and its streamed form, may lose against the PLY on the photos
-        that judge before the run fails.""",
+        """The run fails if the page's file (SOG) or its streamed form loses more PSNR than this against the
+        PLY on the test photos.""",
         0,
         100,
         unit="dB",
@@ -69,7 +69,7 @@ class Judge:
         self.views, self.device = views, device
         self.photos = [evaluate.photo_of(views, index) for index in views.indices]
         self.original = self._renders(read_ply(ply))
-        self._original_alike = evaluate.likenesses(self.original, self.photos)
+        self._original_alike = evaluate.image_qualities(self.original, self.photos)
         self.reference = evaluate.mean(self._original_alike, "psnr")  # dB of the PLY
 
     def _renders(self, gaussians: Gaussians) -> list[Picture]:
@@ -86,7 +86,9 @@ class Judge:
         from scripts.lib.measure import evaluate
 
         renders = self._renders(gaussians)
-        return self._numbers(gaussians, renders, evaluate.likenesses(renders, self.photos), size)
+        return self._numbers(
+            gaussians, renders, evaluate.image_qualities(renders, self.photos), size
+        )
 
     def _numbers(
         self,
@@ -209,7 +211,7 @@ def refuse(name: str, numbers: Shipped, options: CheckOptions) -> None:
     option = LIMITS[name]
     raise UserError(
         f"{numbers.file} loses {-numbers.delta_psnr:.2f} dB against the PLY on the"
-        f" photos that judge, more than the limit of {getattr(options, option)} dB, although compress_splat"
+        f" test photos, more than the limit of {getattr(options, option)} dB, although compress_splat"
         f" tried its better settings; raise compress_splat.palette or check_codecs.{option}"
     )
 

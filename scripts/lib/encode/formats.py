@@ -23,21 +23,21 @@ from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Gaussians
 
 @dataclass(frozen=True)
 class CompressOptions(Options):
-    """The files for the web, each as light as its limit on the loss allows."""
+    """The files for the web, each as small as its limit on the loss allows."""
 
-    sh_degree: int = option(3, "Highest degree of spherical harmonics kept.", 0, 3)
+    sh_degree: int = option(3, "Maximum degree of the spherical harmonics in the files.", 0, 3)
     palette: int = option(
         0,
-        "Entries of a SOG's palette of harmonics; 0 takes the power of two below the count.",
+        "Palette size for the spherical harmonics of a SOG; 0: the next power of two below the Gaussians.",
         0,
         65_536,
     )
-    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
-    spz_version: int = option(3, "Version of the SPZ file; 2 for older readers.", 2, 3)
+    seed: int = option(0, "Seed of the random numbers.", 0, 2**31 - 1, shared=True)
+    spz_version: int = option(3, "Version of the SPZ file; 2 is for older readers.", 2, 3)
     desktop_loss_db: float = option(
         0.3,
-        """PSNR that the page's file may lose on the steering photos, or on some trained ones, through fewer
-        Gaussians, fewer bands and rounding; the lightest such file is taken.""",
+        """Maximum loss of PSNR of the page's file on the validation photos and on some training photos. Of
+        the files within this limit (fewer Gaussians, fewer bands, rounding), the smallest is taken.""",
         0,
         100,
         unit="dB",
@@ -47,17 +47,17 @@ class CompressOptions(Options):
     )
     mobile_max_mb: float = option(
         0.0,
-        """Size that the file for phones may have, whatever it loses then; check_codecs.max_mobile_loss_db
-        still judges it. 0 leaves it to the loss. Where the streamed form is larger than this, phones load
-        that file instead.""",
+        """Maximum size of the file for phones, even if it then loses more than mobile_loss_db;
+        check_codecs.max_mobile_loss_db still applies. 0: no limit. If the streamed form is larger than
+        this, phones load that file instead.""",
         0,
         10_000,
         unit="million bytes",
     )
     stream_min_gaussians: int = option(
         300_000,
-        """Gaussians from which site.zip also carries the splat in levels of detail, which a page streams; 0
-        never.""",
+        """From this number of Gaussians on, site.zip also contains the splat in levels of detail, which the
+        page streams; 0: never.""",
         0,
         100_000_000,
     )

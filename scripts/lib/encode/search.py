@@ -156,11 +156,11 @@ class Attempts:
         say(
             f"{target}: {best.written.gaussians:,} Gaussians, SH degree {best.of.item.degree},"
             f" {best.written.bytes:,} bytes, {lost:.2f} dB lost"
-            + ("" if lost <= limit_db else f", which misses the limit of {limit_db} dB")
+            + ("" if lost <= limit_db else f", which is more than the limit of {limit_db} dB")
         )
         fits = best.written.bytes <= most_bytes if most_bytes else None
         if fits is False:
-            say(f"{target}: no file is as small as {most_bytes:,} bytes; this is the smallest")
+            say(f"{target}: no file is smaller than {most_bytes:,} bytes; this is the smallest")
         return Target(
             **dataclasses.asdict(best.told()),
             limit_db=limit_db,
@@ -263,7 +263,7 @@ def archive(
     loss_of: Callable[[Path], float],
 ) -> Target | None:
     """Write the SPZ: the reference encoder's few bits of harmonics where they do, else more of them."""
-    ladder = [encoding.sh_bits, *(SPZ_BITS if gaussians.sh_degree else ())]
+    settings_tried = [encoding.sh_bits, *(SPZ_BITS if gaussians.sh_degree else ())]
 
     def written(first: int, rest: int) -> Target:
         more = dataclasses.replace(encoding, sh_bits=(first, rest))
@@ -279,7 +279,7 @@ def archive(
             within_limit=loss <= limit_db,
         )
 
-    return first_within(written(*pair) for pair in ladder)
+    return first_within(written(*pair) for pair in settings_tried)
 
 
 def streamed(
@@ -296,7 +296,7 @@ def streamed(
     """
     part = min(len(gaussians), lod.PART)
     richer = formats.richer_efforts(encoding, [effort for effort, _ in STREAM_TRIES], part)
-    ladder = [
+    settings_tried = [
         (effort, rounding)
         for effort, rounding in STREAM_TRIES
         if (effort <= 1 or effort in richer)
@@ -304,7 +304,7 @@ def streamed(
     ]
 
     def tries() -> Iterator[Target]:
-        for effort, rounding in ladder:
+        for effort, rounding in settings_tried:
             more = formats.with_effort(encoding, effort, part)
             numbers = formats.write_lod(path, gaussians, more, rounding)
             levels = lod.read(path)

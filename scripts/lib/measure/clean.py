@@ -40,32 +40,35 @@ SHEET_WIDTH = 0.5  # middle axis, as a share of the reach, of a wall of fog
 
 @dataclass(frozen=True)
 class CleanOptions(Options):
-    """Floaters and haze that no camera really saw are left out; each filter only where the steering photos
-    do not suffer.
+    """Remove floaters and haze that no camera really saw. A filter is applied only if the quality on the
+    validation photos does not suffer.
     """
 
-    enabled: bool = option(True, "Whether filters are tried at all; a crop is made in any case.")
-    min_opacity: float = option(0.01, "Transparent: Gaussians below this opacity.", 0, 1)
+    enabled: bool = option(True, "Whether filters are used; the crop is made in any case.")
+    min_opacity: float = option(0.01, "Filter transparent: Gaussians below this opacity.", 0, 1)
     min_views: int = option(
-        2, "Unseen: Gaussians with weight in fewer training views than this.", 0, 100_000
+        2,
+        "Filter unseen: Gaussians that are visible in fewer training views than this.",
+        0,
+        100_000,
     )
     far: float = option(
         4.0,
-        "Far: Gaussians beyond this many times the capture's reach from its middle.",
+        "Filter far: Gaussians farther from the centre than this many times the size of the capture.",
         most=1_000_000,
         above=0,
     )
     max_drop_db: float = option(
         0.02,
-        "PSNR on the steering photos that a filter may cost; one that costs more is not applied.",
+        "A filter is not applied if it lowers the PSNR on the validation photos by more than this.",
         0,
         100,
         unit="dB",
     )
     crop: dict[str, Any] = option(
         {},
-        """Only this part is kept, in the scene's units: {box: [[x, y, z], [x, y, z]]} or {sphere: [x, y, z,
-        radius]}. In the sheet as JSON; the page with ?edit tells positions.""",
+        """Keep only this part of the scene, in its units: {box: [[x, y, z], [x, y, z]]} or {sphere: [x, y, z,
+        radius]}. In the sheet, write it as JSON. The page with ?edit shows positions.""",
     )
 
 
@@ -137,8 +140,9 @@ def clean(
         kept, result = filtered(gaussians, ply, scene_path, options, device)
     if not (kept & inside).any():
         raise UserError(
-            f"clean_splat.crop {options.crop!r} holds {int(inside.sum())} Gaussians of {ply}, all of which"
-            " the filters leave out as never really seen; make the crop larger, or set"
+            f"clean_splat.crop {options.crop!r} holds {int(inside.sum())} Gaussians of {ply}, all of "
+            "which the filters would remove because no camera really saw them; make the crop larger, "
+            "or set"
             " clean_splat.enabled to false"
         )
     kept &= inside
@@ -257,9 +261,9 @@ def sentences(result: Clean) -> list[str]:
     out = result.gaussians_before - result.gaussians_after
     said = ", ".join(f"{entry.count} {name}" for name, entry in filters if entry.applied)
     return [
-        f"{out} of {result.gaussians_before} Gaussians left out{': ' + said if said else ''}"
+        f"{out} of {result.gaussians_before} Gaussians removed{': ' + said if said else ''}"
     ] + [
-        f"not applied, for it would hurt: {name} ({entry.count}, to {entry.psnr:.2f} dB)"
+        f"not applied, because quality would suffer: {name} ({entry.count}, to {entry.psnr:.2f} dB)"
         for name, entry in filters
         if entry.count and not entry.applied and entry.psnr is not None
     ]

@@ -79,10 +79,10 @@ def choose_views(ply: Path, scene: Path, purpose: Purpose) -> Views:
         return Views(loaded, indices, True, split)
     if indices:
         say(
-            f"{ply} does not say which photos it was trained on: it may have seen those measured on"
+            f"{ply} does not say which photos it was trained on: some test photos may be among them"
         )
         return Views(loaded, indices, False, split)
-    say("No photo was kept from training: measuring on photos it has seen")
+    say("There are no test photos: measuring on training photos")
     return spread_views(Views(loaded, split.trained, False, split), MOST_SEEN)
 
 
@@ -119,7 +119,7 @@ def shown(render: Picture, photo: Picture) -> Picture:
     return np.where(np.isnan(photo), render, photo)
 
 
-def likeness(a: Picture, b: Picture) -> dict[str, float]:
+def image_quality(a: Picture, b: Picture) -> dict[str, float]:
     """PSNR in dB (at most 100) and SSIM of two pictures, the second NaN where it does not count.
 
     PSNR is over what is visible; SSIM over all windows, hidden parts counting as equal.
@@ -129,10 +129,12 @@ def likeness(a: Picture, b: Picture) -> dict[str, float]:
     return {"psnr": visible_psnr(a, b), "ssim": ssim(a, shown(a, b))}
 
 
-def likenesses(renders: Sequence[Picture], photos: Sequence[Picture]) -> list[dict[str, float]]:
-    """`likeness` of each render and its photo, on all threads: SSIM's filters leave Python's lock alone."""
+def image_qualities(
+    renders: Sequence[Picture], photos: Sequence[Picture]
+) -> list[dict[str, float]]:
+    """`image_quality` of each render and its photo, on all threads: SSIM's filters release Python's lock."""
     with ThreadPoolExecutor(threads()) as pool:
-        return list(pool.map(likeness, renders, photos))
+        return list(pool.map(image_quality, renders, photos))
 
 
 def visible_psnr(a: Picture, b: Picture) -> float:

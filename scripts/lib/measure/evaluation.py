@@ -1,4 +1,4 @@
-"""Measure a splat on the photos that judge it: figures of every view, and pictures of each."""
+"""Measure a splat on its test photos: numbers and pictures of every view."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ VIEWS_HELD = 16  # in memory at once, some 100 MB each of 2 megapixels
 
 @dataclass(frozen=True)
 class EvaluateOptions(Options):
-    """The splat against the photos that judge it, at the size that training used."""
+    """Quality of the splat on the test photos, at the resolution used in training."""
 
     refine_poses: bool = option(
         True,
-        """Measure once more from where each judging photo fits the finished scene best (psnr_pose_refined),
-        beside the main figure: the difference is what small errors of the photos' poses cost.""",
+        """Also measure with the camera of each test photo fitted to the finished scene (psnr_pose_refined).
+        The difference from the main result shows the effect of small pose errors.""",
     )
 
 
@@ -47,7 +47,7 @@ def evaluate_splat(
     renders: Path,
     device: Device,
 ) -> Eval:
-    """Measure `ply` on the photos that judge it; write `metrics` and `renders`, return the metrics."""
+    """Measure `ply` on its test photos; write `metrics` and `renders`, return the metrics."""
     from scripts.lib.measure import evaluate
     from scripts.lib.render.renderer import Renderer
 
@@ -95,7 +95,7 @@ def _mean(values: Sequence[float | None]) -> float:
 
 @dataclass(frozen=True)
 class SeenView:
-    """One photo (H, W, 3), the splat's picture from its place, and what is known of it already."""
+    """One photo (H, W, 3), the splat's picture from its pose, and what is known of it already."""
 
     name: str
     photo: Picture
@@ -125,7 +125,7 @@ def judged_view(seen: SeenView) -> tuple[ViewFigures, dict[str, bytes]]:
     from scripts.lib.measure import evaluate
 
     render, photo = seen.render, seen.photo
-    alike = evaluate.likeness(render, photo)
+    alike = evaluate.image_quality(render, photo)
     pictures = {"render": render, "photo": photo, "error": evaluate.error_map(render, photo)}
     files = {f"{seen.name}.{kind}.jpg": evaluate.jpeg(shown) for kind, shown in pictures.items()}
     figures = ViewFigures(

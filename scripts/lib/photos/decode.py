@@ -150,7 +150,7 @@ def _opened(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        raise RejectedError("not a picture in a format that is read here", Cause.OTHER) from None
+        raise RejectedError("not a picture in a supported format", Cause.OTHER) from None
     except Exception as error:  # decoders trip over rubbish in every way
         raise RejectedError(f"damaged image ({error})") from None
     if image.width * image.height > MAX_PIXELS:

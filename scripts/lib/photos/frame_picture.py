@@ -114,8 +114,7 @@ def frame_coding(frame: av.VideoFrame) -> Coding:
     """Primaries and transfer that the frame tells. Raises RejectedError for axes that are not read."""
     if frame.colorspace in _UNREAD_MATRICES:
         raise RejectedError(
-            "its colours are stored in a way that is not read here (YCgCo, ICtCp or the like); "
-            "export it as SDR, HLG or HDR10"
+            "its colour format is not supported (YCgCo, ICtCp or similar); export it as SDR, HLG or HDR10"
         )
     coding = Coding(int(frame.color_primaries), int(frame.color_trc))
     if coding.hdr and coding.primaries == UNSPECIFIED:
@@ -164,7 +163,7 @@ def film_stream(container: av.container.InputContainer) -> av.VideoStream:
     moving = [stream for stream in streams if not stream.disposition & Disposition.attached_pic]
     readable = [stream for stream in moving or streams if stream.codec_context is not None]
     if not readable:
-        raise RejectedError("its video is of a kind that is not read; convert it to H.264")
+        raise RejectedError("its video codec is not supported; convert it to H.264")
     return readable[0]
 
 

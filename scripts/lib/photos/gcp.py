@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from scripts.lib.core.console import UserError
 from scripts.lib.core.quantities import decimal_sign, is_unknown, parse_length, parse_number
 from scripts.lib.photos.crs import CoordinateSystem, feet_remark, find_system
-from scripts.lib.photos.geo_txt import SEPARATORS, SYSTEM_ADVICE, content_lines, likeness
+from scripts.lib.photos.geo_txt import SEPARATORS, SYSTEM_ADVICE, content_lines, name_rank
 from scripts.lib.photos.photo_index import Match, PhotoIndex
 from scripts.lib.photos.wording import counted, some_of
 
@@ -62,7 +62,7 @@ def read_gcp_list(name: str, text: str, index: PhotoIndex) -> Survey:
     system = find_system(lines[0][1])
     if system is None:
         raise UserError(
-            f"{name} begins with {lines[0][1][:60]!r}, which is no coordinate system; {SYSTEM_ADVICE}"
+            f"{name} begins with {lines[0][1][:60]!r}, which is not a coordinate system; {SYSTEM_ADVICE}"
         )
     path = PurePosixPath(name)
     folder = "" if path.parent == PurePosixPath(".") else path.parent.as_posix()
@@ -98,7 +98,7 @@ def split_sighting(line: str, index: PhotoIndex, folder: str) -> tuple[list[str]
         for end in range(NUMBERS + 1, len(cells) + 1):
             image = (separator or " ").join(pieces[NUMBERS:end]).strip(" \"'")
             label = next((cell for cell in cells[end:] if cell), "").strip("\"'")
-            rank = likeness(image, index, folder)
+            rank = name_rank(image, index, folder)
             if best is None or rank > best[0]:
                 best = (rank, numbers, image, label)
     return best and best[1:]
@@ -120,12 +120,12 @@ def _sighting(
         )
     place = system.place(x, y)
     if place is None:
-        raise ValueError(f"{x:g} {y:g} is no place on Earth in {system.name}")
+        raise ValueError(f"{x:g} {y:g} is not a valid position in {system.name}")
     altitude = None
     if not is_unknown(numbers[2]):
         altitude = parse_length(numbers[2], system.height_m, signs[1])
         if altitude is None or not -12000 < altitude < 20000:
-            raise ValueError(f"{numbers[2]} is no height; write NaN where it is not known")
+            raise ValueError(f"{numbers[2]} is not a height; write NaN if it is not known")
     return GroundPoint(label, *place, altitude, image, pixel_x, pixel_y, written=label)
 
 
@@ -204,10 +204,12 @@ def gcp_note(
     shared = sorted({p.written for p in points if p.written and p.written != p.label})
     if shared:
         names = f"{shared[0]}-1, {shared[0]}-2"
-        said.append(f"{some_of(shared)} labels several places, which are told apart as {names}")
+        said.append(f"{some_of(shared)} labels several points, which are now called {names}")
     unknown = {point.label for point in used if point.altitude is None}
     if unknown:
-        said.append(f"{counted(len(unknown), 'point')} without a height, which counts across only")
+        said.append(
+            f"{counted(len(unknown), 'point')} without a height, used for the horizontal position only"
+        )
     return "; ".join([*said, survey.remark] if survey.remark else said)
 
 
@@ -222,11 +224,11 @@ def _lost(
         if point in used:
             continue
         if not point.match.photos:
-            why = "of names that no photo has"
+            why = "whose photo is not in the source"
         elif len(point.match.photos) > 1:
-            why = "of names that several photos have, where a folder before the name would help"
+            why = "whose name several photos have; write the folder before it"
         elif point in outside:
-            why = "outside of the photo"
+            why = "outside the photo"
         else:
             why = "in photos that were left out"
         groups.setdefault(why, []).append(point.image)

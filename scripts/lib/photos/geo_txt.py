@@ -64,7 +64,7 @@ def _row(
     place = system.place(x, y)
     if place is None:
         why = (
-            f"{x:g} {y:g} is no place on Earth in {system.name}; check the first line and the order x y "
+            f"{x:g} {y:g} is not a valid position in {system.name}; check the first line and the order x y "
             "(longitude latitude)"
         )
         return Row(number, name, match, fault=why)
@@ -79,7 +79,7 @@ def _row(
     ]
     if unread and (unread[0] == 0 or any(v is not None for v in lengths[unread[0] :])):
         return Row(
-            number, name, match, fault=f"has no number but {cells[2 + unread[0]]!r} after x y"
+            number, name, match, fault=f"needs a number, not {cells[2 + unread[0]]!r} after x y"
         )
     return located_row(number, name, match, place, lengths[0], (lengths[4], lengths[5]))
 
@@ -92,13 +92,13 @@ def split_line(line: str, index: PhotoIndex, folder: str) -> tuple[str, list[str
     """
     best: tuple[tuple[int, ...], str, list[str]] | None = None
     for name, cells in _cuts(line):
-        rank = likeness(name, index, folder)
+        rank = name_rank(name, index, folder)
         if best is None or rank > best[0]:
             best = (rank, name, cells)
     return best and best[1:]
 
 
-def likeness(name: str, index: PhotoIndex, folder: str) -> tuple[int, ...]:
+def name_rank(name: str, index: PhotoIndex, folder: str) -> tuple[int, ...]:
     """How much a piece of a line looks like a photo's name, to compare ways of cutting the line."""
     match = index.find(name, folder)
     return match.rank[0] > 1, bool(_SUFFIX.search(name)), len(name) if match.photos else 0

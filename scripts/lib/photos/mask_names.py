@@ -44,7 +44,7 @@ def pair_masks(photos: Sequence[str], masks: Sequence[str]) -> Pairs:
         if len(owners) == 1:
             found[mask] = owners[0]
         elif owners:
-            why[mask] = f"a mask, but its name fits {owners[0]} and {owners[1]} alike"
+            why[mask] = f"a mask, but its name fits both {owners[0]} and {owners[1]}"
         else:
             why[mask] = "a mask, but there is no photo for it"
     for masks_of_one in _numbered(found):

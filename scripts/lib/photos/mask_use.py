@@ -84,18 +84,20 @@ def sentences(
         photos = "1 photo has" if used == 1 else f"{used} photos have"
         said.append(f"{photos} a mask: black is ignored, white is kept.")
     if idle := [line.file for line in lines if line.note.endswith(HIDES_NOTHING)]:
-        said.append(f"{_masks(len(idle))} without black and hide nothing ({_first(idle)}).")
+        said.append(
+            f"{_masks(len(idle))} without black, so that nothing is hidden ({_first(idle)})."
+        )
     notes = [note for item in items for note in item.mask_notes]
     refused = [note for note in notes if not note.used]
     if hiding := [note.name for note in refused if note.text == HIDING]:
         said.append(
-            f"{_masks(len(hiding))} not used, because nearly all hide whole photos "
+            f"{_masks(len(hiding))} not used, because nearly all of them hide the whole photo "
             f"({_first(hiding)}): black and transparent parts are ignored."
         )
     if unfit := [f"{note.name}: {note.text}" for note in refused if note.text != HIDING]:
         said.append(f"{_masks(len(unfit))} not used ({_first(unfit)}).")
     if labels := [str(note) for note in notes if note.used]:
-        said.append(f"{_masks(len(labels))} not in black and white ({_first(labels)}).")
+        said.append(f"{_masks(len(labels))} with grey values ({_first(labels)}).")
     if unused:
         shown = [f"{name}: {reason}" for name, reason in unused.items()]
         said.append(f"{_masks(len(shown))} not used ({_first(shown)}).")

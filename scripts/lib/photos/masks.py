@@ -86,7 +86,7 @@ def _kept(values: Values, lossless: bool) -> tuple[NDArray[np.bool_], str | None
     if not lossless:
         return values >= (top / 2 if FAINT <= top < WHITE else WHITE), None
     if top < WHITE or (len(levels) <= MOST_LABELS and _has_labels(values, levels)):
-        note = f"has {len(levels)} values: 0 is ignored, every other kept"
+        note = f"has {len(levels)} values: 0 is ignored, all others are kept"
         return values > 0, note
     return values >= WHITE, None
 

@@ -14,73 +14,74 @@ CLOCK = r"^([0-9]{1,2}:[0-5][0-9]|[0-9]{1,4}):[0-5][0-9](\.[0-9]{1,3})?$"
 
 @dataclass(frozen=True)
 class ImportOptions(Options):
-    """Which photos are taken in, and how large."""
+    """Which photos are used, and at which size."""
 
     max_side: Literal[0] | int = option(
         3200,
-        "Longer side; larger photos are reduced to it, 0 keeps every size.",
+        "Longest side of a photo; larger photos are scaled down to it. 0 keeps the original size.",
         64,
         65_500,
         unit="pixels",
     )
     min_side: int = option(
         200,
-        "Shorter side under which a file is a thumbnail and left out.",
+        "A photo whose shorter side is smaller than this counts as a thumbnail and is left out.",
         16,
         65_500,
         unit="pixels",
     )
     min_photos: int = option(
         3,
-        "Fewer usable photos than this stop the run; two views are the least that have depth.",
+        "The run stops when there are fewer usable photos than this. Depth needs at least two views.",
         1,
         100_000,
     )
     jpeg_quality: int = option(
         95,
-        """Quality of photos that had to be rotated, reduced or converted; others keep their pixels'
-        bytes.""",
+        """JPEG quality of photos that had to be rotated, scaled down or converted; all others are copied
+        unchanged.""",
         50,
         100,
     )
     drop_blurred: bool = option(
-        True, "Leave out photos that are far less sharp than those around them and than the set."
+        True,
+        "Leave out photos that are much less sharp than their neighbours and than the whole set.",
     )
     drop_duplicates: bool = option(
-        True, "Leave out copies, also re-encoded ones, and second shots from the same spot."
+        True, "Leave out copies (also re-encoded ones) and repeated photos from the same position."
     )
     drop_overexposed: bool = option(
-        True, "Leave out photos that are mostly white or black while the set is not."
+        True, "Leave out photos that are mostly white or black when the rest of the set is not."
     )
     keep_metadata: bool = option(
         False,
-        """Keep EXIF (position, serial numbers) inside the archived photos; photos.json has what the stages
-        need.""",
+        """Keep EXIF data (position, serial numbers) inside the photos of photos.zip. The stages do not need
+        it: they read photos.json.""",
     )
-    video_max_frames: int = option(200, "Frames taken from one video at most.", 3, 10_000)
+    video_max_frames: int = option(200, "Maximum number of frames taken from one video.", 3, 10_000)
     video_per_second: float = option(
         3.0,
-        "The sharpest frame of every such part of a second is a candidate.",
+        "Candidate frames per second of video: of each interval the sharpest frame is considered.",
         most=60,
         above=0,
     )
     video_motion: float = option(
         0.03,
-        """Share of its width by which the picture must move between two frames taken: a standing camera
-        gives one.""",
+        """Minimum movement of the picture between two selected frames, as a fraction of its width. A camera
+        that stands still gives one frame.""",
         0,
         0.5,
     )
     video_min_frames: int = option(
         60,
-        """Where a video gives fewer frames than this, the camera moved slowly: less than video_motion is
-        enough then, down to 1 %, or to 0.2 % where near things move against far ones.""",
+        """If a video gives fewer frames than this, the camera moved slowly, and less movement than
+        video_motion is accepted: down to 1 %, or to 0.2 % where near objects move against far ones.""",
         0,
         10_000,
     )
     video_start: float | str = option(
         0.0,
-        """Where a video begins to be used, from its beginning, as seconds or as minutes and seconds.""",
+        """Start of the part of each video that is used, in seconds or as minutes and seconds.""",
         0,
         MOST_SECONDS,
         unit="seconds",
@@ -89,7 +90,7 @@ class ImportOptions(Options):
     )
     video_end: float | str = option(
         0.0,
-        """Where a video ends to be used, likewise; 0 is its end. For every video of the source.""",
+        """End of the part of each video that is used, in the same form; 0 means the end of the video.""",
         0,
         MOST_SECONDS,
         unit="seconds",
@@ -98,23 +99,22 @@ class ImportOptions(Options):
     )
     focal_length: str = option(
         "",
-        """Focal length of all photos of the scene, which then counts instead of what their EXIF says; a
-        number with its unit: `28mm` is the 35 mm equivalent, `2900px` pixels of the photo or film as it is,
-        before max_side reduces it. Empty goes by EXIF. It is where the solution begins, not where it
-        ends.""",
+        """Focal length of all photos of the scene, used instead of EXIF. A number with its unit: `28mm` is
+        the 35 mm equivalent, `2900px` is in pixels of the original photo or video, before max_side scales
+        it down. Empty means EXIF. It is only the start value; calibration refines it.""",
         pattern=r"^([0-9]{1,6}(\.[0-9]{1,3})? ?(mm|px))?$",
         form="empty, or a number with mm or px",
     )
     positions: str = option(
         "",
-        """Name of the geo.txt (OpenDroneMap) or table inside the source that tells positions, which must
-        then be of use; empty uses geo.txt and every table that names photos, and leaves other tables aside
-        with a sentence.""",
+        """Name of the geo.txt (OpenDroneMap) or table in the source that holds the positions; the run stops
+        if it cannot be used. Empty uses geo.txt and every table that names photos; other tables are ignored
+        with a message.""",
     )
     position_columns: str = option(
         "",
-        """Columns of the table where their names are unusual, as "file=name, latitude=lat, longitude=lon,
-        altitude=alt".""",
+        """Names of the table's columns if they are not recognised, for example "file=name, latitude=lat,
+        longitude=lon, altitude=alt".""",
     )
 
 

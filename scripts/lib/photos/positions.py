@@ -81,7 +81,7 @@ class Positions:
         said = [f"positions of {counted(used, 'photo')}"] if used else []
         lost = _lost(file, self.of, given)
         if len(given) > used:
-            lost.append(f"{counted(len(given) - used, 'photo')} with a position left out")
+            lost.append(f"{counted(len(given) - used, 'photo')} with a position, but left out")
         if not lost and not used:
             lost = ["it has no positions"]
         said += [file.remark] if file.remark else []
@@ -97,7 +97,7 @@ def find_position_files(names: Sequence[str], asked: str) -> list[str]:
         found = [n for n in names if n == asked or PurePosixPath(n).name == asked]
         if not found:
             raise UserError(
-                f"import_photos.positions names {asked}, which is not in the source; put it beside "
+                f"import_photos.positions names {asked}, which is not in the source; put it next to "
                 "the photos"
             )
         return found
@@ -126,7 +126,7 @@ def read_positions(
     if columns and tables and all(file.unused for file in tables):
         raise UserError(
             f"import_photos.position_columns does not fit {tables[0].name}: {tables[0].unused}; "
-            "write its columns as they stand there: file=..., latitude=..., longitude=..."
+            "write its columns as they are spelled there: file=..., latitude=..., longitude=..."
         )
     given: dict[str, Given] = {}
     for file in files:
@@ -195,7 +195,7 @@ def _read_geo(text: str, _: str, index: PhotoIndex, folder: str) -> Table:
     system = find_system(lines[0][1])
     if system is None:
         raise NotUsedError(
-            f"it begins with {lines[0][1][:60]!r}, which is no coordinate system; {SYSTEM_ADVICE}"
+            f"it begins with {lines[0][1][:60]!r}, which is not a coordinate system; {SYSTEM_ADVICE}"
         )
     return Table(read_geo(text, system, index, folder), feet_remark(system))
 
@@ -246,7 +246,7 @@ def _lost(file: PositionFile, of: Mapping[str, Given], given: Collection[str]) -
     if strangers and len(strangers) == len({r.name for r in file.rows if r.name}):
         lost.append("it " + _no_photo(file.rows))
     elif strangers:
-        lost.append(f"{counted(len(strangers), 'name')} no photo has ({some_of(strangers)})")
+        lost.append(f"{counted(len(strangers), 'name')} that no photo has ({some_of(strangers)})")
     unclear = list(dict.fromkeys(row.name for row in file.rows if row.match.ambiguous))
     if unclear:
         lost.append(
@@ -262,9 +262,9 @@ def _lost(file: PositionFile, of: Mapping[str, Given], given: Collection[str]) -
     earlier = [p for p, row in best.items() if row is not None and p not in given]
     if earlier:
         lost.append(
-            f"{counted(len(earlier), 'photo')} with a position from {of[earlier[0]].file} already"
+            f"{counted(len(earlier), 'photo')} with a better position from {of[earlier[0]].file}"
         )
     high = [row.name for row in file.rows if row.no_such_height and row.match.photos]
     if high:
-        lost.append(f"{counted(len(high), 'height')} that cannot be ({some_of(high)})")
+        lost.append(f"{counted(len(high), 'height')} that cannot be right ({some_of(high)})")
     return lost

@@ -75,6 +75,6 @@ def require_photos(source: str, photos: Sequence[Photo], needed: int) -> None:
         kept, f"only {kept} usable photos"
     )
     raise UserError(
-        f"{source} has {found}, at least {needed} are needed: give photos or a video of one place, "
-        f"better 20 photos or more{skipped}"
+        f"{source} has {found}, at least {needed} are needed: give photos or a video of one place; 20 "
+        f"photos or more are better{skipped}"
     )

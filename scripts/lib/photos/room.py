@@ -43,7 +43,7 @@ def require(need: int, there: int) -> None:
     """Raises RejectedError when a picture needs more bytes than are there."""
     if need > there:
         raise RejectedError(
-            f"reading it takes {_size(need)} of memory, and {_size(there)} may be used for it; reduce it,"
+            f"reading it takes {_size(need)} of memory, but only {_size(there)} may be used; scale it down,"
             " or run the import with more memory",
             Cause.LARGE,
         )

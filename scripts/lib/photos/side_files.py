@@ -53,7 +53,9 @@ def read_side_files(
     def reader(file: SourceFile) -> Callable[[], bytes]:
         def read() -> bytes:
             if file.size > MAX_BYTES:
-                raise RejectedError(f"too large for positions of photos ({file.size / 1e6:.0f} MB)")
+                raise RejectedError(
+                    f"too large for a table of positions ({file.size / 1e6:.0f} MB)"
+                )
             return read_file(file)
 
         return read

@@ -90,17 +90,17 @@ def sort_files(
 def _unread(file: SourceFile) -> Companion:
     """What kind of file is not read at all, with advice where the kind is known."""
     if file.suffix in RAW_SUFFIXES:
-        return Companion("camera raw is not read; develop it to JPEG", Cause.RAW)
+        return Companion("camera raw files are not supported; convert them to JPEG", Cause.RAW)
     if file.suffix in PANORAMA_SUFFIXES:
         reason = "a 360 degree recording; export flat video or photos from it"
         return Companion(reason, Cause.SPHERE)
     if file.suffix in OTHER_FILMS:
-        reason = "this kind of video is not read; convert it to MP4"
+        reason = "this video format is not supported; convert it to MP4"
         return Companion(reason, Cause.OTHER)
     if file.suffix in DRAWINGS:
-        reason = "this kind of picture is not read; save photos as JPEG or PNG"
+        reason = "this picture format is not supported; save photos as JPEG or PNG"
         return Companion(reason, Cause.OTHER)
-    return Companion(f"not a picture; {KINDS} are read", Cause.OTHER)
+    return Companion(f"not a picture; {KINDS} are supported", Cause.OTHER)
 
 
 def _live_films(
@@ -192,9 +192,9 @@ def _depth_maps(pictures: Sequence[SourceFile], look: Look) -> dict[str, Compani
         if levels is None or levels.camera:
             continue  # what cannot be read is told by the import itself
         if owners:
-            found[name] = Companion(f"a depth map or the like of {owners[0]}", Cause.DEPTH)
+            found[name] = Companion(f"a depth map or similar of {owners[0]}", Cause.DEPTH)
         elif levels.deep or (levels.grey and others.names):
-            found[name] = Companion("a depth map or the like, not a photo", Cause.DEPTH)
+            found[name] = Companion("a depth map or similar, not a photo", Cause.DEPTH)
     return found
 
 

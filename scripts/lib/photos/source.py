@@ -82,8 +82,8 @@ def list_source(source: str, tell: Callable[[str], None] = say) -> list[SourceFi
     """
     if "://" in source:
         raise UserError(
-            f"{source} is remote: put it into the scenes sheet and run the workflow, which fetches "
-            "s3:// sources, or give a folder"
+            f"{source} is not on this machine: put it into the scenes sheet and run the workflow, "
+            "which downloads s3:// sources, or give a folder"
         )
     path = Path(source)
     suffix = path.suffix.lower()
@@ -156,7 +156,7 @@ def _list_zip(path: Path, tell: Callable[[str], None]) -> list[SourceFile]:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         if is_fault(error):
             raise
-        raise UserError(f"{path} is not a readable zip ({error}); make it again") from None
+        raise UserError(f"{path} is not a readable zip ({error}); create it again") from None
     own = own_results(_inside(info) + "/" * info.is_dir() for info in archive.infolist())
     for folder in own:
         tell(f"Left out {OWN.format(folder)}")

@@ -149,7 +149,5 @@ def why_no_header(content: Sequence[tuple[int, str]], index: PhotoIndex, folder:
         f"it has no column for {missing or 'positions'} (it begins with {', '.join(first)[:80]!r})"
     )
     if any(index.find(cell, folder).photos for cells in others for cell in cells):
-        why += (
-            "; if they are there under other names, tell these with import_photos.position_columns"
-        )
+        why += "; if they have other names, give these in import_photos.position_columns"
     return why

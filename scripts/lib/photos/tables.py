@@ -96,7 +96,9 @@ def _grid(lines: Sequence[str], header: Header) -> tuple[list[tuple[int, list[st
                 rows.append((begin, [cell.strip() for cell in cells]))
             begin = reader.line_num + 1
     except csv.Error as error:
-        return rows, Row(begin, fault=f"is no row of a table ({error}); look for a quote too many")
+        return rows, Row(
+            begin, fault=f"is not a row of a table ({error}); check its quotation marks"
+        )
     return rows, None
 
 
@@ -126,9 +128,7 @@ def _system_above(lines: Sequence[str], header: int) -> CoordinateSystem | None:
         if system is not None:
             return system
         if named:
-            raise NotUsedError(
-                f"its coordinate system leads to no place on Earth ({text[:40]} ...)"
-            )
+            raise NotUsedError(f"its coordinate system gives no valid position ({text[:40]} ...)")
     return None
 
 
@@ -191,7 +191,7 @@ class _NoValueError(Exception):
     """A cell that says nothing that its column may say."""
 
     def __init__(self, text: str, kind: str) -> None:
-        super().__init__(f"{text!r} is no {kind}")
+        super().__init__(f"{text!r} is not a {kind}")
 
 
 def _place(
@@ -214,7 +214,7 @@ def _place(
         )
     place = system.place(east, north)
     if place is None:
-        raise _NoValueError(f"{ground[1]} {ground[0]}", f"place on Earth in {system.name[:40]}")
+        raise _NoValueError(f"{ground[1]} {ground[0]}", f"position in {system.name[:40]}")
     return place
 
 
@@ -244,8 +244,8 @@ def _require_degrees(cells: Sequence[str]) -> None:
     fine = sum(bool(clear.search(cell)) for cell in told)
     if fine * 2 < len(told) or any(parse_angle(cell, "EW") is None for cell in told):
         raise NotUsedError(
-            "its numbers are not degrees, or too short for places of photos, and it does not name their "
-            "coordinate system; give them as geo.txt, whose first line names it"
+            "its numbers are not degrees, or have too few digits for photo positions, and it does "
+            "not name a coordinate system; write them as geo.txt, whose first line names it"
         )
 
 

@@ -30,8 +30,8 @@ def span(start: float | str, end: float | str) -> Span:
     first, last = seconds(start), seconds(end)
     if last and last <= first:
         raise UserError(
-            f"import_photos.video_end is {end!r} and video_start {start!r}, so that nothing of a video is"
-            " left; the end must be the later one"
+            f"import_photos.video_end is {end!r} and video_start {start!r}, so that nothing of the "
+            "video is left; video_end must be later than video_start"
         )
     return Span(first, last or None)
 

@@ -25,7 +25,7 @@ class _Obstacle:
 
 
 NO_GPU = _Obstacle(
-    "torch sees no CUDA GPU", "check nvidia-smi, and that this torch was built for CUDA"
+    "PyTorch finds no CUDA GPU", "check nvidia-smi, and that this PyTorch was built for CUDA"
 )
 
 
@@ -129,7 +129,7 @@ def _obstacle() -> _Obstacle | None:
             what, "install a CUDA toolkit that fits this torch, or run with --sdm apptainer"
         )
     if _backend._C is None:
-        return _Obstacle("a GPU is here, but gsplat has no CUDA kernels for it", INSTALL)
+        return _Obstacle("there is a GPU, but gsplat has no CUDA kernels for it", INSTALL)
     return None
 
 
@@ -140,7 +140,7 @@ def _fault() -> _Obstacle | None:
     except torch.cuda.OutOfMemoryError:
         return None  # it works; what fits is decided later
     except RuntimeError as error:
-        what = f"the GPU does not work with this torch ({_first_line(error)})"
+        what = f"the GPU does not work with this PyTorch ({_first_line(error)})"
         return _Obstacle(what, "install a torch build that supports this GPU and its driver")
     return None
 

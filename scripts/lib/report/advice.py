@@ -12,12 +12,12 @@ from scripts.lib.report.verdicts import Level
 # A kept photo with less than this share of the capture's median sharpness stands out as soft. The
 # measure depends on the subject, so only a wide margin says anything.
 SOFT_SHARE = 0.35
-# A judged view this far below the mean is a place, not noise.
+# A test view this far below the mean is a weak area, not noise.
 WEAK_VIEW_DROP_DB = 3.0
 LISTED = 6  # names in one sentence; a longer list is in the table
 
 
-# Shares of the photographed ground that are worth a word. Every flight has a rim of thin cover.
+# Shares of the photographed ground that are worth a sentence. Every flight covers its edge thinly.
 THIN_GROUND, BARE_GROUND = 0.2, 0.05
 
 
@@ -38,7 +38,7 @@ class Capture:
     kept: Sequence[str]
     unregistered: Sequence[str]
     sharpness: dict[str, float]
-    views: Sequence[tuple[str, float]]  # judged photo, PSNR in dB
+    views: Sequence[tuple[str, float]]  # test photo, PSNR in dB
     alone: Sequence[str]  # photos that match no other one at all
     gps_outliers: Sequence[str]
     track_length: float | None
@@ -46,8 +46,8 @@ class Capture:
     reprojection_px: float | None
     damaged: Sequence[str]
     thin: Ground | None = None  # seen by one or two photos
-    bare: Ground | None = None  # seen by three or more, yet without a spot that could be placed
-    flown: bool = False  # from the air, over more than a garden
+    bare: Ground | None = None  # seen by three or more, but without a 3D point
+    flown: bool = False  # from the air, over an area larger than a garden
 
 
 def listed(items: Sequence[str]) -> str:
@@ -85,27 +85,27 @@ def neighbours(all_names: Sequence[str], first: str, last: str) -> str:
     return f"after {left}" if left else f"before {right}" if right else ""
 
 
-def unplaced(capture: Capture) -> list[str]:
-    """Sentences on photos that could not be placed, by runs of neighbours."""
+def unregistered(capture: Capture) -> list[str]:
+    """Sentences on photos that could not be registered, by runs of neighbours."""
     sentences = []
     groups = runs(capture.kept, capture.unregistered)
     for first, last, length in groups[:LISTED]:
         where = neighbours(capture.kept, first, last)
         pronoun = "It shows" if length == 1 else "They show"
         sentences.append(
-            f"{span(first, last, length)} could not be placed. {pronoun} too little of what the "
-            f"others show: at that spot{f', {where},' if where else ''} take three or four more "
-            "photos, a step or two apart, each showing at least two thirds of the one before."
+            f"{span(first, last, length)} could not be registered. {pronoun} too little of what the "
+            f"other photos show. Take three or four more photos there{f' ({where})' if where else ''}, "
+            "a step or two apart; each should show at least two thirds of what the one before shows."
         )
     if len(groups) > LISTED:
         sentences.append(
-            f"{len(groups) - LISTED} more groups could not be placed; they are listed below."
+            f"{len(groups) - LISTED} more groups could not be registered; they are listed below."
         )
     return sentences
 
 
 def weak_views(capture: Capture) -> list[str]:
-    """A sentence on the judged views that came out clearly worse than the rest."""
+    """A sentence on the test views that came out clearly worse than the rest."""
     if not capture.views:
         return []
     mean = sum(value for _, value in capture.views) / len(capture.views)
@@ -118,37 +118,37 @@ def weak_views(capture: Capture) -> list[str]:
         return []
     if len(weak) > len(capture.views) / 2:
         return [
-            "Most test views came out weak, so it is not one corner: take about twice as many "
-            "photos, at two or three heights, with a fixed exposure, and avoid wind, passers-by "
+            "Most test views are weak, so the problem is not one single area. Take about twice as many "
+            "photos, from two or three heights and with a fixed exposure. Avoid wind, people walking by "
             "and changing light."
         ]
     found = listed([f"{name} ({value:.1f} dB)" for value, name in weak])
-    spot, one = ("that spot", "it") if len(weak) == 1 else ("each of these spots", "them")
+    spot, one = ("that area", "it") if len(weak) == 1 else ("each of these areas", "them")
     return [
-        f"The scene is weakest around {found}: photograph {spot} again, nearer and from three or "
-        f"more directions, so that no part of {one} is seen by one photo only."
+        f"The scene is weakest around {found}. Photograph {spot} again, from closer and from at least "
+        f"three directions, so that every part of {one} is visible in several photos."
     ]
 
 
 def ground(capture: Capture) -> list[str]:
-    """Sentences on ground at the rim and on ground that could not be placed, by compass and photos."""
+    """Sentences on ground at the edge and on ground without 3D points, by compass and photos."""
     found = []
     thin, bare = capture.thin, capture.bare
     if thin is not None and thin.share > THIN_GROUND:
         edge = f"most of it along the {thin.side}ern edge" if thin.side else "all along the edge"
         reach = "on that side" if thin.side else "on every side"
         found.append(
-            f"{100 * thin.share:.0f} % of the ground in the photos is seen by one or two of them only, "
-            f"{edge}{shown_by(thin)}: the scene frays out there. Next time take one row of photos more, "
-            f"beyond the part you want to keep, {reach}."
+            f"{100 * thin.share:.0f} % of the ground is visible in only one or two photos, "
+            f"{edge}{shown_by(thin)}: the scene is incomplete there. Next time fly one more line of photos "
+            f"outside the area that you need, {reach}."
         )
     if bare is not None and bare.share > BARE_GROUND:
         where = f", most of it in the {bare.side}" if bare.side else ""
         found.append(
-            f"{100 * bare.share:.0f} % of the ground is seen by three photos or more, yet no spot on it "
-            f"could be placed{where}{shown_by(bare)}: trees, grass and water look different in each "
-            "photo. Photograph that part from higher up, each photo showing four fifths of the one "
-            "before, on a still day; or end the scene where it begins."
+            f"{100 * bare.share:.0f} % of the ground is visible in at least three photos, but no 3D point "
+            f"could be found on it{where}{shown_by(bare)}: trees, grass and water look different in each "
+            "photo. Photograph that area from higher up, with 80 % overlap and on a day without wind, or "
+            "leave it out of the scene."
         )
     return found
 
@@ -160,58 +160,57 @@ def shown_by(part: Ground) -> str:
 
 def advise(capture: Capture) -> list[str]:
     """Advice for the next visit, most useful first. Empty when nothing is weak."""
-    found = unplaced(capture)
+    found = unregistered(capture)
     if capture.alone:
         one = len(capture.alone) == 1
         found.append(
-            f"{listed(capture.alone)} {'matches' if one else 'match'} no other photo at all: "
-            "blurred, of bare walls, water or sky, or of another place. Leave such photos out, or "
-            "keep something with texture in the picture."
+            f"{listed(capture.alone)} {'matches' if one else 'match'} no other photo. Such photos are often "
+            "blurred, show only a bare wall, water or sky, or were taken somewhere else. Leave them out, "
+            "or keep something with texture in the picture."
         )
     if capture.models is not None and capture.models > 1:
         found.append(
-            f"The photos fell into {capture.models} groups with too little in common. When you change "
-            "place, height or zoom, keep photographing on the way: the steps between tie the groups "
-            "together."
+            f"The photos form {capture.models} groups that overlap too little. When you move on, or "
+            "change height or zoom, keep taking photos on the way: they connect the groups."
         )
     if verdicts.photo_count(len(capture.kept)).level in (Level.FAIR, Level.WEAK):
         how = (
-            "Fly parallel lines, each photo showing four fifths of the one before and each line two "
-            "thirds of the line beside it, and go once round with the camera tilted"
+            "Fly parallel lines with 80 % overlap along the line and 65 % between lines, and fly once "
+            "around the area with a tilted camera"
             if capture.flown
-            else "Walk once around at eye level and once higher, one photo every two steps"
+            else "Walk around once at eye level and once with the camera higher, one photo every two steps"
         )
         found.append(
-            f"{len(capture.kept)} photos are few. {how}: {2 * verdicts.PHOTOS_GOOD} or more make the "
-            "difference."
+            f"{len(capture.kept)} photos are not many. {how}: {2 * verdicts.PHOTOS_GOOD} photos or more "
+            "make a clear difference."
         )
     if verdicts.track_length(capture.track_length).level in (Level.FAIR, Level.WEAK):
         found.append(
-            "Neighbouring photos share too little. Take them closer together, so that two photos "
-            "in a row show at least two thirds of the same thing, and prefer sideways steps to "
+            "Neighbouring photos overlap too little. Take them closer together, so that each photo "
+            "shows at least two thirds of what the one before shows, and step sideways instead of "
             "turning on the spot."
         )
     if verdicts.reprojection(capture.reprojection_px).level is Level.WEAK:
         found.append(
-            "Camera positions fit badly: keep one zoom and one focus setting, hold still for each "
-            "photo, and leave out photos with people or cars filling the picture."
+            "Camera positions fit badly. Do not change zoom or focus, hold the camera still for each "
+            "photo, and leave out photos in which people or cars fill the picture."
         )
     found += ground(capture)
     found += weak_views(capture)
     if soft := soft_photos(capture.sharpness):
         found.append(
-            f"{listed(soft)} {'is' if len(soft) == 1 else 'are'} much softer than the rest: hold "
-            "still or use a shorter exposure, and delete the blurred ones before a new run."
+            f"{listed(soft)} {'is' if len(soft) == 1 else 'are'} much less sharp than the rest. Hold the "
+            "camera still or use a shorter exposure, and delete blurred photos before the next run."
         )
     if capture.gps_outliers:
         found.append(
             f"The GPS position of {listed(capture.gps_outliers)} contradicts the others and was "
-            "not used. Give the camera a minute under open sky before the first photo."
+            "not used. Wait a minute under open sky before you take the first photo."
         )
     if capture.damaged:
         found.append(
-            f"{listed(capture.damaged)} could not be read: copy the "
-            f"file{'s' if len(capture.damaged) > 1 else ''} from the card again."
+            f"{listed(capture.damaged)} could not be read. Copy the "
+            f"file{'s' if len(capture.damaged) > 1 else ''} from the memory card again."
         )
     return found
 

@@ -1,4 +1,4 @@
-"""How exactly the cameras are known: their lenses, and where they stood."""
+"""How accurately the cameras are known: their lenses, and where they stood."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from scripts.lib.core.quantities import length_text
 from scripts.lib.report.values import DASH
 from scripts.lib.report.verdicts import NOT_MEASURED, Level, Verdict
 
-# Share of the capture's extent by which the middle camera may be off. At a thousandth, what is as far away as
-# the capture is wide moves by a pixel or two in the picture; at a hundredth the edges of things double.
+# Error of the median camera as a share of the capture's extent. At a thousandth, things as far away as the
+# capture is wide move by a pixel or two in the picture; at a hundredth, edges appear twice.
 POSITION_GOOD, POSITION_FAIR = 0.001, 0.005
 WIDE = 1.96  # standard deviations: 95 % of the errors
 KINDS = {
     "SIMPLE_PINHOLE": "no distortion",
-    "SIMPLE_RADIAL": "one number for its distortion",
-    "RADIAL": "two numbers for its distortion",
-    "OPENCV": "four numbers for its distortion",
+    "SIMPLE_RADIAL": "one distortion parameter",
+    "RADIAL": "two distortion parameters",
+    "OPENCV": "four distortion parameters",
 }
 
 
 def lens(sfm: Sfm) -> tuple[str, Verdict]:
-    """The lens of the camera that took most, and what the calibration made of the lenses."""
+    """The lens of the first camera, and what the calibration changed."""
     cameras = sfm.calibration.cameras if sfm.calibration else ()
     if not sfm.calibration or not cameras:
         return sfm.cameras[0].model if sfm.cameras else DASH, NOT_MEASURED
     changed = [camera for camera in cameras if camera.changed]
     if not changed:
         reason = sfm.calibration.reason.rstrip(".")
-        return cameras[0].after.model, Verdict(Level.GOOD, f"The plain lens stays: {reason}.")
+        return cameras[0].after.model, Verdict(
+            Level.GOOD, f"The simple lens model is kept: {reason}."
+        )
     first = changed[0]
     model = first.after.model
     said = f"Calibrated from these photos: {KINDS.get(model, model)}"
@@ -41,8 +43,10 @@ def lens(sfm: Sfm) -> tuple[str, Verdict]:
         said += f" (± {WIDE * error:.1f} px)" if error is not None else ""
     gain = first.held_out_gain
     if gain is not None:
-        said += f"; points kept out of the calibration fit {100 * gain:.1f} % better"
-    more = f" So for {len(changed)} of {len(cameras)} cameras." if len(cameras) > 1 else ""
+        said += f"; points that were not used for the calibration fit {100 * gain:.1f} % better"
+    more = (
+        f" The same holds for {len(changed)} of {len(cameras)} cameras." if len(cameras) > 1 else ""
+    )
     return model, Verdict(Level.GOOD, f"{said}.{more}")
 
 
@@ -64,26 +68,27 @@ def certainty(sfm: Sfm, metres: bool) -> tuple[str, Verdict]:
             for s, name in zip(sigma, names, strict=True)
         )
     if share <= POSITION_GOOD:
-        return value, Verdict(Level.GOOD, "The camera positions are exact.")
+        return value, Verdict(Level.GOOD, "The camera positions are accurate.")
     if share <= POSITION_FAIR:
         return value, Verdict(
-            Level.FAIR, "The camera positions are good for viewing, rough for measuring."
+            Level.FAIR,
+            "The camera positions are good enough for viewing, but too rough for exact measurements.",
         )
     return value, Verdict(
-        Level.WEAK, "The camera positions are uncertain; more photos that overlap help."
+        Level.WEAK, "The camera positions are uncertain; more overlapping photos would help."
     )
 
 
-def place(georef: Georef | None) -> str:
-    """How certain the scene's place and lengths are (95 %), as a sentence; empty where that is not known."""
+def position(georef: Georef | None) -> str:
+    """How accurate the scene's position and lengths are (95 %), a sentence; empty where not known."""
     told = georef.certainty if georef else None
     if told is None:
         return ""
     scale = told.scale_within_95_percent
     east, north, up = (length_text(value) for value in told.within_95_m)
     return (
-        f" The whole scene is placed to ± {east} east, ± {north} north and ± {up} up, and lengths are "
-        f"right to ± {scale:.2g} % (95 %; an error that all positions share cannot be seen)."
+        f" The position of the whole scene is accurate to ± {east} east, ± {north} north and ± {up} up, and "
+        f"lengths to ± {scale:.2g} % (95 %; an error that all positions have in common cannot be detected)."
     )
 
 

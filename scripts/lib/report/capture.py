@@ -18,7 +18,7 @@ class Row:
     name: str
     kept: bool
     reason: str
-    companion: bool  # a file that nobody takes for a photo
+    companion: bool  # a file next to the photos that is not a photo itself
     size: str
     camera: str
     sharpness: str
@@ -33,7 +33,7 @@ class PhotoTable:
     dropped: list[Row]
     companions: list[Row]
     left_out: str  # how many files were left out and what they are; empty when there are none
-    unplaced: list[str]
+    unregistered: list[str]
     pairs: str  # how the photos were compared
 
 
@@ -45,12 +45,12 @@ def shown_names(files: StageFiles) -> dict[str, str]:
 
 
 def photos(files: StageFiles, shown: dict[str, str]) -> PhotoTable:
-    """Rows of kept and dropped photos and of other files, what was not placed, and how photos were compared.
+    """Rows of kept and dropped photos and of other files, what was not registered, how pairs were chosen.
 
     `shown` maps names in photos.zip to the photographer's own.
     """
     told = files.photos
-    unplaced, uses = set(files.sfm.unregistered), photos_used.uses(files)
+    unregistered, uses = set(files.sfm.unregistered), photos_used.uses(files)
     every = sorted(told.photos if told else (), key=lambda photo: photo.file)
     rows = [
         Row(
@@ -61,7 +61,9 @@ def photos(files: StageFiles, shown: dict[str, str]) -> PhotoTable:
             size=" × ".join(map(str, photo.size)) if all(photo.size) else DASH,
             camera=photo.camera or DASH,
             sharpness=decimals(photo.sharpness, 0),
-            use="not placed" if photo.file in unplaced else photos_used.use_of(photo.file, uses),
+            use="not registered"
+            if photo.file in unregistered
+            else photos_used.use_of(photo.file, uses),
         )
         for photo in every
     ]
@@ -70,7 +72,7 @@ def photos(files: StageFiles, shown: dict[str, str]) -> PhotoTable:
         dropped=[row for row in rows if not row.kept and not row.companion],
         companions=[row for row in rows if not row.kept and row.companion],
         left_out=left_out_text(told.left_out) if told else "",
-        unplaced=[shown.get(name, name) for name in sorted(unplaced)],
+        unregistered=[shown.get(name, name) for name in sorted(unregistered)],
         pairs=pairs(files),
     )
 
@@ -80,9 +82,9 @@ def pairs(files: StageFiles) -> str:
     told = files.pairs
     if told is None:
         return ""
-    said = f"Photos were compared by the strategy “{told.strategy}”"
+    said = f"Photo pairs were chosen with the strategy “{told.strategy}”"
     said += f": {told.reason.rstrip('.')}." if told.reason else "."
-    return f"{said} {grouped(told.verified)} of {grouped(told.pairs)} pairs share a view."
+    return f"{said} {grouped(told.verified)} of {grouped(told.pairs)} pairs overlap."
 
 
 def plan(files: StageFiles) -> Any:

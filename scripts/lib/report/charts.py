@@ -106,7 +106,7 @@ def training_curve(points: Sequence[tuple[float, float]]) -> Markup:
         marker = "o" if len(points) < 25 else None
         chart.axes.plot(steps, values, color=ACCENT, marker=marker, markersize=4)
         chart.axes.set_xlabel("training steps")
-        chart.axes.set_ylabel("likeness, dB")
+        chart.axes.set_ylabel("PSNR, dB")
         chart.axes.annotate(
             f"{values[-1]:.1f}",
             (steps[-1], values[-1]),
@@ -119,17 +119,17 @@ def training_curve(points: Sequence[tuple[float, float]]) -> Markup:
 
 
 def view_bars(views: Sequence[tuple[str, float, str]], mean: float | None) -> Markup:
-    """One bar for each judged view, (name, PSNR in dB, level), in the order of the capture."""
+    """One bar for each test view, (name, PSNR in dB, level), in the order of the capture."""
     colours = {"good": GOOD, "fair": FAIR, "weak": WEAK}
-    with drawing("views", "Likeness of each photo that judges, in capture order") as chart:
+    with drawing("views", "Quality of each test photo, in capture order") as chart:
         values = [value for _, value, _ in views]
-        places = range(len(views))
-        chart.axes.bar(places, values, color=[colours.get(level, ACCENT) for *_, level in views])
+        columns = range(len(views))
+        chart.axes.bar(columns, values, color=[colours.get(level, ACCENT) for *_, level in views])
         if mean is not None:
             chart.axes.axhline(mean, color=INK, linewidth=1, linestyle="--")
         chart.axes.set_ylim(max(0.0, min(values) - 4), max(values) + 1)
         few = len(views) <= 10
-        chart.axes.set_xticks(places if few else [0, len(views) - 1])
+        chart.axes.set_xticks(columns if few else [0, len(views) - 1])
         names = [name for name, _, _ in views] if few else [views[0][0], views[-1][0]]
         chart.axes.set_xticklabels(
             [name if len(name) <= 14 else f"…{name[-12:]}" for name in names],
@@ -139,7 +139,7 @@ def view_bars(views: Sequence[tuple[str, float, str]], mean: float | None) -> Ma
             parse_math=False,
         )
         chart.axes.grid(axis="x", visible=False)
-        chart.axes.set_ylabel("likeness, dB")
+        chart.axes.set_ylabel("PSNR, dB")
     return chart.svg
 
 
@@ -203,7 +203,7 @@ def rate_curve(
     tried: Sequence[tuple[str, float, float]], shipped: Sequence[tuple[str, float, float]]
 ) -> Markup:
     """Bytes against dB: settings that were tried, (name, MB, dB), and the files that ship on top."""
-    label = "Likeness against size, over Gaussians, bands and formats"
+    label = "Quality against size, over Gaussians, bands and formats"
     with drawing("rate", label, 3.2) as chart:
         tried = sorted(tried, key=lambda point: point[1])
         chart.axes.plot(
@@ -234,7 +234,7 @@ def rate_curve(
                 fontsize=8.5,
                 parse_math=False,
             )
-        _sizes(chart, [x for _, x, _ in [*tried, *shipped]], "file size, MB", "likeness, dB")
+        _sizes(chart, [x for _, x, _ in [*tried, *shipped]], "file size, MB", "PSNR, dB")
         chart.axes.margins(y=0.6)  # room for the slanted names
     return chart.svg
 
@@ -249,7 +249,7 @@ def pareto(
 
     The stepped line is the front: nothing is both better and cheaper than the scenes on it.
     """
-    with drawing(name, f"Likeness against {across}", 2.9) as chart:
+    with drawing(name, f"Quality against {across}", 2.9) as chart:
         for trail in trails:
             chart.axes.plot(
                 [x for x, _ in trail],
@@ -266,11 +266,11 @@ def pareto(
         chart.axes.step(
             [x for x, _ in front], [y for _, y in front], where="post", color=GOOD, linewidth=1.4
         )
-        for place, (said, x, y) in enumerate(sorted(points, key=lambda point: point[1])):
+        for index, (said, x, y) in enumerate(sorted(points, key=lambda point: point[1])):
             chart.axes.plot([x], [y], "o", color=ACCENT, markersize=7)
-            _name(chart, said, x, y, below=bool(place % 2), size=9)
+            _name(chart, said, x, y, below=bool(index % 2), size=9)
         every = [x for _, x, _ in points] + [x for trail in trails for x, _ in trail]
-        _sizes(chart, every, across, "likeness, dB")
+        _sizes(chart, every, across, "PSNR, dB")
     return chart.svg
 
 

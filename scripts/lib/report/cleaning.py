@@ -1,4 +1,4 @@
-"""The report's part on cleaning: what was left out before encoding, and what that did."""
+"""The report's part on cleaning: what was removed before encoding, and the effect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts.lib.report.values import grouped
 CLEANED = {
     "transparent": "nearly transparent",
     "unseen": "seen by fewer than two photos",
-    "far": "far outside of the capture",
+    "far": "far outside the capture",
     "needle": "needle-shaped",
     "sheet": "wide sheets of haze",
 }
@@ -19,7 +19,7 @@ CLEANED = {
 
 @dataclass(frozen=True)
 class Cleaning:
-    """How many Gaussians were left out of how many, a row for each reason, and what that changed."""
+    """How many Gaussians were removed of how many, a row for each reason, and what that changed."""
 
     out: str
     before: str
@@ -28,26 +28,26 @@ class Cleaning:
 
 
 def cleaning(files: StageFiles) -> Cleaning | None:
-    """What was left out before encoding, by reason, and what that did to the photos that steer."""
+    """What was removed before encoding, by reason, and the effect on the validation photos."""
     clean = files.clean
     if clean is None:
         return None
     rows = []
     for name, entry in clean.filters.items():
         if entry.count:
-            done = "left out" if entry.applied else "kept: photos need them"
+            done = "removed" if entry.applied else "kept, because photos would suffer"
             rows.append((CLEANED.get(name, name), grouped(entry.count), done))
     if clean.cropped:
-        rows.append(("outside of the crop", grouped(clean.cropped), "left out"))
+        rows.append(("outside the crop", grouped(clean.cropped), "removed"))
     change = None
     if clean.psnr_before is not None and clean.psnr_after is not None:
         step = clean.psnr_after - clean.psnr_before
         steering = clean.measured_on == "steering"
-        measured = "the photos that steer" if steering else "the photos it was measured on"
+        measured = "the validation photos" if steering else "the photos used to measure"
         change = (
-            f"which changed {measured} by {step:+.2f} dB"
+            f"which changed the quality on {measured} by {step:+.2f} dB"
             if abs(step) >= 0.005
-            else f"without any change of {measured}"
+            else f"without changing the quality on {measured}"
         )
     return Cleaning(
         out=grouped(clean.gaussians_before - clean.gaussians_after),

@@ -1,4 +1,4 @@
-"""The shipped files of a scene out of codecs.json, as the table shows them."""
+"""The published files of a scene out of codecs.json, as the table shows them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SPELT = {
     "compressed_ply": "Compressed PLY",
 }
 PURPOSE = {
-    "ply": "the trained splat itself, for editing and archiving",
-    "sog": "what the web page loads",
-    "mobile_sog": "what the web page loads on a phone",
-    "lod": "what the page of site.zip streams",
+    "ply": "the cleaned splat itself, for editing and archiving",
+    "sog": "loaded by the web page",
+    "mobile_sog": "loaded by the web page on a phone",
+    "lod": "streamed by the page in site.zip",
     "spz": "for apps and engines that read SPZ",
     "compressed_ply": "for editors and older viewers",
 }
@@ -35,7 +35,7 @@ PURPOSE = {
 
 @dataclass(frozen=True)
 class Format:
-    """One file that ships. `loss_db` is positive when the decoded file is worse than the PLY."""
+    """One published file. `loss_db` is positive when the decoded file is worse than the PLY."""
 
     name: str  # as people write it
     key: str  # as codecs.json writes it

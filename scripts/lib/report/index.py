@@ -89,7 +89,7 @@ def _shown(row: Row) -> Shown:
 
 
 def _charts(rows: Sequence[Row]) -> list[Any]:
-    """Likeness against size, time and cost over all scenes; settings of a scene as trails."""
+    """Quality against size, time and cost over all scenes; settings of a scene as trails."""
     measured = [row for row in rows if row.record.psnr is not None]
     drawn = []
 

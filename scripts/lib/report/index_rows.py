@@ -91,13 +91,14 @@ def rows_of(
 
 
 def rows_of_others(scenes: Sequence[str], places: Places) -> Iterator[Row]:
-    """The lines of finished scenes of other sheets; which are listed and which cannot be is told."""
+    """The lines of finished scenes of other sheets; a line on the console says which are listed and "
+    "which cannot be."""
     for scene in other_scenes(places.results, scenes):
-        where = f"{scene}, which is in {places.results} from another sheet"
+        where = f"Scene {scene} of another sheet in {places.results}"
         try:
             row = row_of(scene, *files_of(places.results, scene), places.folder_of(scene))
         except UserError as error:
-            say(f"{where}, is not listed: {error}")
+            say(f"{where} is not listed: {error}")
         else:
-            say(f"{where}, is listed too")
+            say(f"{where} is listed as well")
             yield row

@@ -23,7 +23,7 @@ MACHINE = {
 
 
 def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
-    """Machine, versions and seed: what is needed to make the same again."""
+    """Machine, versions and seed: what is needed to make the same scene again."""
     rows = [("Device", record.device), ("Seed", text(record.seed))]
     rows += [
         (f"Device of {made.stage}", device)

@@ -23,16 +23,16 @@ class Measure:
 
 
 def measures(record: Summary, files: StageFiles) -> list[Measure]:
-    """Rows of the figures, from the photos through their positions to the likeness of new views."""
-    placed = DASH
+    """Rows of the figures, from the photos and their positions to the quality of new views."""
+    registered = DASH
     if record.registered is not None and record.kept:
-        placed = f"{record.registered} of {record.kept}"
+        registered = f"{record.registered} of {record.kept}"
     place = placing(files.georef)
     rmse = DASH
     if record.georeferenced:
-        rmse = f"± {decimals(record.rmse_horizontal_m, 2)} m across"
+        rmse = f"± {decimals(record.rmse_horizontal_m, 2)} m horizontally"
         if record.rmse_vertical_m is not None:
-            rmse += f", ± {record.rmse_vertical_m:.2f} m up"
+            rmse += f", ± {record.rmse_vertical_m:.2f} m vertically"
     points, pixels, pairs = files.sfm.points, files.eval.resolution, files.pairs
     neighbours = 2 * pairs.verified / pairs.photos if pairs and pairs.photos else None
     return [
@@ -43,29 +43,28 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
             "Readable photos that the scene was made from.",
         ),
         Measure(
-            "Photos placed",
-            placed,
+            "Photos registered",
+            registered,
             verdicts.registration(record.registered, record.kept),
-            "Photos whose camera position was found by comparing them with the others "
-            "(“registered”).",
+            "Photos whose camera position and direction were found by comparing them with the others.",
         ),
         Measure(
-            "Pieces",
+            "Groups",
             grouped(record.models),
             verdicts.pieces(record.models),
-            "Groups of photos that hang together. One is right.",
+            "Groups of photos that are connected by overlap. There should be one.",
         ),
         Measure(
             "Overlap",
             decimals(neighbours, 1),
             verdicts.overlap(neighbours),
-            "With how many other photos one photo shares a view, on average (“verified pairs”).",
+            "How many other photos one photo overlaps, on average (“verified pairs”).",
         ),
         Measure(
             "Fit of the positions",
             decimals(record.reprojection_error_px, 2, "px"),
             verdicts.reprojection(record.reprojection_error_px),
-            "How far a spot lies, in the photos, from where the positions say it should "
+            "Distance between a point in the photos and where the model puts it, on average "
             "(“reprojection error”).",
         ),
         Measure(
@@ -74,29 +73,29 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
             "Which of COLMAP's camera models describes the lens (“self-calibration”).",
         ),
         Measure(
-            "Exactness of the positions",
+            "Accuracy of the positions",
             *cameras.certainty(files.sfm, record.georeferenced is True),
-            "Where the middle one of the cameras stood, to within so much"
-            + (" " if record.georeferenced else ", in percent of the capture's extent, ")
-            + "in 95 of 100 cases (from the “covariance” of the adjustment).",
+            "The error of a typical camera position"
+            + (" " if record.georeferenced else ", in percent of the size of the capture, ")
+            + "is smaller than this in 95 of 100 cases (from the “covariance” of the adjustment).",
         ),
         Measure(
             "Depth",
             decimals(record.triangulation_angle_deg, 1, "°"),
             verdicts.depth(record.triangulation_angle_deg, record.moved),
-            "The angle between the photos' lines of sight to a spot, the middle of all spots "
+            "The angle between two lines of sight to the same point, median of all points "
             "(“triangulation angle”).",
         ),
         Measure(
-            "Photos per spot",
+            "Photos per point",
             decimals(record.track_length, 1),
             verdicts.track_length(record.track_length),
-            "How many photos see the same spot, on average"
-            + (f", over {grouped(points)} spots" if points else "")
+            "How many photos see the same point, on average"
+            + (f", for {grouped(points)} points" if points else "")
             + " (“track length”).",
         ),
         Measure(
-            "Scale and place",
+            "Scale and position",
             rmse,
             verdicts.georeferencing(
                 record.georeferenced,
@@ -104,26 +103,33 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
                 files.georef.reason.rstrip(".") if files.georef else "",
                 bool(place and place.survey),
             ),
-            _placed_by(place) + cameras.place(files.georef),
+            _position_source(place) + cameras.position(files.georef),
         ),
         Measure(
-            "Likeness of new views",
+            "Quality of new views",
             decimals(record.psnr, 1, "dB")
             + ("" if record.ssim is None else f", SSIM {record.ssim:.3f}"),
             verdicts.held_out(record.psnr, record.held_out is not False),
-            (photos_used.sentence(files) or "Some photos were kept from the training.")
-            + " This is how close the scene comes to them (“PSNR”: 3 dB more is half the error)"
-            + (f", compared at {pixels} pixels." if pixels else "."),
+            (photos_used.sentence(files) or _views_of(record))
+            + " The rendered views are compared with them (“PSNR”: 3 dB more is half the error)"
+            + (f", at {pixels} pixels." if pixels else "."),
         ),
     ]
 
 
-def _placed_by(placed: Placing | None) -> str:
-    """What the figures of scale and place say, and how well each surveyed point is met."""
+def _views_of(record: Summary) -> str:
+    """Which photos the views are of, where the stages do not say how many were used for what."""
+    if record.held_out is False:
+        return "These photos were used for training."
+    return "Some photos were not used for training."
+
+
+def _position_source(placed: Placing | None) -> str:
+    """What the figures of scale and position mean, and the error of each surveyed point."""
     if placed is None or not placed.survey:
-        return "How far the photos' GPS and the camera positions disagree (“RMSE”)."
+        return "Difference between the GPS positions and the camera positions (“RMSE”)."
     said = f"From {placed.points} surveyed points (gcp_list.txt)"
     if not placed.misses:
-        return f"{said}; with four or more, each would be checked against the others."
+        return f"{said}; with at least four, each could be checked against the others."
     each = ", ".join(f"{label} {miss:.2f} m" for label, miss in placed.misses)
-    return f"{said}: how far each one is missed when it is left out: {each}."
+    return f"{said}. Error of each point when it is left out of the fit: {each}."

@@ -31,36 +31,36 @@ from scripts.lib.report.photographed import photographed
 from scripts.lib.report.summary import Summary
 from scripts.lib.report.values import DASH, decimals
 
-FILES = {  # of the scene's folder, beside those that the formats table names
+FILES = {  # in the scene's folder, besides those in the formats table
     "web/index.html": "the web page (with its folder: any static host serves it)",
-    "splat.html": "the web page in one file, which opens by a double click",
-    "site.zip": "the web page to unpack on a host, with names that caches may keep for ever",
-    "splat.ply": "the trained scene as it was trained",
+    "splat.html": "the web page in one file, which opens with a double click",
+    "site.zip": "the web page to unpack on a web host; its file names let caches keep the files for ever",
+    "splat.ply": "the scene as it was trained, before cleaning",
     "tour.mp4": "the guided tour as a film",
     "undistorted.zip": "photos and camera positions, for other trainers",
-    "photos.zip": "the photos as used",
+    "photos.zip": "the photos that were used",
     "renders.zip": "test views in full size",
     "poster.jpg": "the poster",
     "photos.json": "every photo, kept or not, and why",
-    "sfm.json": "camera positions: figures",
-    "georef.json": "place and scale on the map",
-    "train.json": "training: figures",
-    "eval.json": "test views: figures",
-    "clean.json": "what was left out and why",
+    "sfm.json": "camera positions: numbers",
+    "georef.json": "position and scale on the Earth",
+    "train.json": "training: numbers",
+    "eval.json": "test views: numbers",
+    "clean.json": "cleaning: what was removed and why",
     "compress.json": "compressed files: what was tried",
-    "features.json": "details found in each photo",
-    "pairs.json": "photos compared: figures",
-    "undistort.json": "straightening photos: settings",
+    "features.json": "features found in each photo",
+    "pairs.json": "photo pairs: numbers",
+    "undistort.json": "undistorting photos: settings",
     "tour.json": "the film: settings",
-    "codecs.json": "compressed files: figures",
+    "codecs.json": "compressed files: numbers",
     "view.json": "start view, tour, limits and map of the page",
-    "web/manifest.json": "versions, options and check sums",
+    "web/manifest.json": "versions, options and checksums",
 }
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Data URIs: the poster, and per judged view the kinds `photo`, `render`, `error`."""
+    """Data URIs: the poster, and per test view the kinds `photo`, `render`, `error`."""
 
     poster: str
     views: dict[str, dict[str, str]]
@@ -139,14 +139,14 @@ def _taken(files: StageFiles) -> str:
 
 def _tiles(record: Summary) -> list[tuple[str, str]]:
     """The four figures at the top: (value, what it is)."""
-    placed = DASH
+    registered = DASH
     if record.registered is not None:
-        placed = f"{record.registered}" + (f" of {record.kept}" if record.kept else "")
+        registered = f"{record.registered}" + (f" of {record.kept}" if record.kept else "")
     spent = record.total_seconds or record.train_seconds
     said = "from photos to page" if record.total_seconds else "training"
     return [
-        (placed, "photos placed"),
-        (decimals(record.psnr, 1, "dB"), "likeness of new views"),
+        (registered, "photos registered"),
+        (decimals(record.psnr, 1, "dB"), "quality of new views (PSNR)"),
         (values.size(record.sog_bytes), "to load on the page"),
         (DASH if spent is None else duration(spent), said),
     ]

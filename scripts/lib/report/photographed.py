@@ -10,7 +10,7 @@ from scripts.lib.report.advice import Capture, Ground
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
 
-GARDEN = 500.0  # square metres: who photographs more from above has flown
+GARDEN = 500.0  # square metres: a larger area seen from above was flown over
 
 
 def photographed(files: StageFiles, record: Summary, shown: dict[str, str]) -> Capture:

@@ -1,4 +1,4 @@
-"""What each photo did for the splat: trained on, steering, judging; in words and photo by photo."""
+"""What each photo was used for: training, validation or test; in words and photo by photo."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from scripts.lib.contracts.split import SplitCounts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.values import text
 
-STEERED = "when to stop, what to clean away, how small the files may be"
+VALIDATED = "when to stop, what to remove and how small the files may be"
 WORDS = {
-    "trained": "trained on",
-    "steering": "steers",
-    "judged": "judges",
-    "left_out": "left out: nearly repeats one that judges",
+    "trained": "training",
+    "steering": "validation",
+    "judged": "test",
+    "left_out": "left out: almost the same as a test photo",
 }
 
 
 def counts(files: StageFiles) -> SplitCounts | None:
-    """How many photos did what, as the stages wrote it; None where nobody says."""
+    """How many photos were used for what, as the stages wrote it; None where that is not recorded."""
     return files.eval.split_counts or files.train.split_counts
 
 
 def one_set(files: StageFiles) -> bool | None:
-    """Whether the photos that judge steered too; None when nobody says."""
+    """Whether the test photos were used for validation too; None where that is not recorded."""
     found = counts(files)
     return None if found is None else found.one_set
 
 
 def sentence(files: StageFiles) -> str:
-    """How many photos were trained on, steered and judge; empty where nobody says."""
+    """How many photos were used for what; empty where that is not recorded."""
     found = counts(files)
     if found is None:
         return ""
@@ -37,21 +37,21 @@ def sentence(files: StageFiles) -> str:
     left_out = found.left_out
     if not judged:
         return (
-            f"All {trained} photos were trained on and none was kept to judge by, so the figures are of"
-            " photos that the scene was made from."
+            f"All {trained} photos were used for training and none was kept for testing, so the numbers are"
+            " measured on photos that the scene was made from."
         )
     total = trained + judged + left_out + (0 if one_set(files) else steering)
-    start = f"Of {total} photos, {trained} {_be(trained)} trained on"
+    start = f"Of {total} photos, {trained} {_be(trained)} used for training"
     if left_out:
-        start += f", {left_out} {_be(left_out)} left out because of showing nearly what a judging one shows"
+        start += f", {left_out} {_be(left_out)} left out because of showing almost the same as a test photo"
     if one_set(files):
         return (
-            f"{start}, and {judged} judge the result after they had steered the work ({STEERED}): there are"
-            " too few photos for two sets, so the figures flatter a little."
+            f"{start} and {judged} for both validation ({VALIDATED}) and test: there are too few photos for"
+            " two separate sets, so the result is slightly too good."
         )
     return (
-        f"{start}, {steering} steered the work ({STEERED}), and {judged} judge the result: nothing was"
-        " decided by these, they were measured once, at the end."
+        f"{start}, {steering} for validation ({VALIDATED}), and {judged} for the test: these played no part"
+        " in any decision and were measured once, at the end."
     )
 
 
@@ -62,7 +62,7 @@ def _be(number: int) -> str:
 def uses(files: StageFiles) -> dict[str, str]:
     """Name of a photo, with and without its ending -> what it did.
 
-    Names that are missing were trained on, as far as anyone says.
+    Names that are missing were used for training, as far as is recorded.
     """
     split = files.train.split
     found: dict[str, str] = {}
@@ -70,9 +70,9 @@ def uses(files: StageFiles) -> dict[str, str]:
         for part, word in WORDS.items():
             found |= dict.fromkeys(getattr(split, part), word)
         if one_set(files):
-            found |= dict.fromkeys(split.judged, "steers and judges")
+            found |= dict.fromkeys(split.judged, "validation and test")
     elif files.eval.held_out:
-        found = dict.fromkeys((view.name for view in files.eval.views), "held out")
+        found = dict.fromkeys((view.name for view in files.eval.views), "test")
         found |= dict.fromkeys(files.train.left_out, WORDS["left_out"])
     return found | {_stem(name): word for name, word in found.items()}
 

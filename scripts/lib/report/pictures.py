@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 
-QUALITY = 80  # JPEG; the views are to be compared by eye, not measured from the report
+QUALITY = 80  # JPEG; the views are compared by eye, not measured in the report
 
 
 def data_uri(data: bytes, long_side: int, source: str) -> str:
@@ -43,7 +43,7 @@ def file_uri(path: Path, long_side: int) -> str:
 
 
 def view_uris(archive: zipfile.ZipFile, name: str, long_side: int) -> dict[str, str]:
-    """Photo, render and error map of one judged view, as far as renders.zip has them.
+    """Photo, render and error map of one test view, as far as renders.zip has them.
 
     Members are `{name}.photo.jpg` and so on; `name` may or may not keep the photo's own suffix.
     """

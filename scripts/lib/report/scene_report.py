@@ -20,11 +20,14 @@ class ReportOptions(Options):
     """The report of one scene."""
 
     max_views: int = option(
-        12, "Judged views shown as pictures, the worst ones; the rest are listed.", 0, 10_000
+        12,
+        "Test views shown as pictures, the worst first; the rest are listed in a table.",
+        0,
+        10_000,
     )
     picture_side: int = option(
         640,
-        "Longer side of each picture; three of them stand side by side.",
+        "Longer side of each picture; three of them are shown side by side.",
         64,
         4096,
         unit="pixels",
@@ -40,8 +43,8 @@ def report_scene(
     contact: Path | None = None,
     stops: Path | None = None,
 ) -> None:
-    """Write the report of one scene to `output`; `contact` is the sheet of all photos, `stops` the strip
-    of the tour's views, if there are such.
+    """Write the report of one scene to `output`; `contact` is the contact sheet of all photos, `stops` the
+    strip of the tour's views, where there are any.
 
     Raises UserError on a missing or damaged input.
     """

@@ -9,19 +9,19 @@ from scripts.lib.report import charts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.values import decimals, dollars
 
-# What the stages do, in the words of someone who waits for them.
+# What the stages do, in plain words.
 IN_WORDS = {
     "import_photos": "reading the photos",
-    "extract_features": "finding details",
+    "extract_features": "finding features",
     "match_photos": "comparing photos",
-    "map_scene": "placing the cameras",
-    "undistort": "straightening photos",
+    "map_scene": "finding the camera positions",
+    "undistort": "undistorting photos",
     "train_splat": "training the scene",
     "evaluate_splat": "test views",
     "clean_splat": "cleaning",
     "compress_splat": "compressing",
     "check_codecs": "checking the files",
-    "render_poster": "planning the visit",
+    "render_poster": "planning the tour, poster",
     "render_tour": "film",
     "bundle_web": "web page",
 }

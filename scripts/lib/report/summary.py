@@ -1,4 +1,4 @@
-"""The numbers of a scene that both the report and the index show, as one flat record."""
+"""The numbers of a scene that the report and the index both show, as one flat record."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Summary:
     rmse_vertical_m: float | None
     psnr: float | None
     ssim: float | None
-    held_out: bool | None  # False when the numbers above are of photos that training has seen
+    held_out: bool | None  # False when the numbers above were measured on photos used for training
     gaussians: int | None
     steps: int | None
     ply_bytes: int | None
@@ -55,7 +55,7 @@ def summarise(files: StageFiles) -> Summary:
     every = files.photos.photos if files.photos else ()
     formats = {item.key: item for item in read_formats(files.codecs)}
     sog, ply = formats.get("sog"), formats.get("ply")
-    placed = placing(georef)
+    located = placing(georef)
     record = Summary(
         scene=files.scene,
         verdict="",
@@ -68,8 +68,8 @@ def summarise(files: StageFiles) -> Summary:
         triangulation_angle_deg=sfm.triangulation_angle_deg,
         moved=sfm.parallax is not None if sfm.registered else None,
         georeferenced=georef.georeferenced if georef else None,
-        rmse_horizontal_m=placed.horizontal if placed else None,
-        rmse_vertical_m=placed.vertical if placed else None,
+        rmse_horizontal_m=located.horizontal if located else None,
+        rmse_vertical_m=located.vertical if located else None,
         psnr=files.eval.psnr,
         ssim=files.eval.ssim,
         held_out=files.eval.held_out,
@@ -105,10 +105,10 @@ def judge(summary: Summary) -> Verdict:
 def headline(summary: Summary) -> str:
     """The report's first sentence: the verdict and the two numbers that carry it."""
     start = judge(summary).text
-    seen = "views it was trained on" if summary.held_out is False else "views it never saw"
+    seen = "training views" if summary.held_out is False else "new views"
     parts = []
     if summary.registered is not None and summary.kept:
         parts.append(f"{summary.registered} of {summary.kept} photos registered")
     if summary.psnr is not None:
         parts.append(f"{seen} match the photos at {summary.psnr:.1f} dB")
-    return f"{start}: {', '.join(parts)}." if parts else f"{start}: the stages left no figures."
+    return f"{start}: {', '.join(parts)}." if parts else f"{start}: the stages recorded no numbers."

@@ -22,7 +22,7 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
     train = files.train
     rows = [
         ("Steps", grouped(record.steps)),
-        ("Gaussians (soft dots the scene is made of)", grouped(record.gaussians)),
+        ("Gaussians (the soft ellipsoids that the scene consists of)", grouped(record.gaussians)),
         ("Time", DASH if record.train_seconds is None else duration(record.train_seconds)),
         ("Peak memory", decimals(train.peak_memory_mb, 0, "MB")),
     ]
@@ -31,26 +31,28 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
     planned = train.planned_steps
     if planned and train.steps < planned:
         rows.append(
-            ("Stopped early", f"nothing was gained any more; {grouped(planned)} were planned")
+            ("Stopped early", f"no further improvement; {grouped(planned)} steps were planned")
         )
     if train.sky_photos:
         rows.append(
-            ("Photos that show the sky, which was put far behind", grouped(train.sky_photos))
+            ("Photos that show the sky, which was placed far away", grouped(train.sky_photos))
         )
     if train.left_out:
-        rows.append(("Not trained on, being nearly photos that judge", ", ".join(train.left_out)))
+        rows.append(
+            ("Left out because they are almost the same as test photos", ", ".join(train.left_out))
+        )
     rows += _cameras_refined(files)
-    rows += [("Fitted to the machine", text(sentence)) for sentence in train.adapted]
+    rows += [("Adapted to this machine", text(sentence)) for sentence in train.adapted]
     return [(name, value) for name, value in rows if value != DASH]
 
 
 def _cameras_refined(files: StageFiles) -> list[tuple[str, str]]:
-    """How far training moved the cameras, and the likeness when each judging photo may move too."""
+    """How far training moved the cameras, and the quality when each test photo may move too."""
     rows = []
     found = files.train.cameras
     if found and found.moved:
-        moved = f"{found.moved.rms_px:.2f} pixels; the scene stayed in place"
-        rows.append(("Cameras moved while training", moved))
+        moved = f"{found.moved.rms_px:.2f} pixels on average; the scene itself did not move"
+        rows.append(("Cameras moved during training", moved))
     if found and found.focal_scales:
         changes = ", ".join(f"{100 * (scale - 1):+.2f} %" for scale in found.focal_scales)
         rows.append(("Focal lengths changed", changes))
@@ -58,9 +60,9 @@ def _cameras_refined(files: StageFiles) -> list[tuple[str, str]]:
     if fitted is not None:
         rows.append(
             (
-                "Likeness with each judging photo moved to where it fits best",
-                f"{fitted:.1f} dB, not the main figure: the {fitted - plain:.1f} dB more are what small"
-                " errors of these photos' positions cost there",
+                "Quality when the camera of each test photo is fitted to the scene",
+                f"{fitted:.1f} dB. This is not the main result: the difference of {fitted - plain:.1f} dB is"
+                " caused by small errors in the positions of these photos",
             )
         )
     return rows

@@ -29,21 +29,24 @@ class Verdict:
 
 
 # Share of the kept photos whose position was found. One lost photo in twenty is a blurred frame;
-# one in five means that a part of the place was photographed without enough overlap.
+# one in five means that a part of the scene was photographed without enough overlap.
 REGISTERED_GOOD, REGISTERED_FAIR = 0.95, 0.80
 # Pixels between where a point is seen and where the model puts it. Sharp, still photos of today's
 # cameras give 0.4 to 1.1 (50 phone photos: 0.97); above 2 the lens model or the matches are wrong.
 REPROJECTION_GOOD, REPROJECTION_FAIR = 1.2, 2.0
-# Degrees between the photos' lines of sight to a spot, the median spot. 3 is a step of one twentieth of
-# the distance; below 1.5 the stage on poses refuses.
+# Degrees between the photos' lines of sight to a point, median over the points. 3 is a step of one twentieth
+# of the distance; below 1.5 map_scene stops.
 DEPTH_GOOD, DEPTH_FAIR = 3.0, 1.5
 # Photos that see the same point. Two rays always meet somewhere, the third one checks them; with
 # four and more, one bad match no longer moves the point.
 TRACK_GOOD, TRACK_FAIR = 4.0, 3.0
-# Metres. A phone's or drone's GPS is right to 2-5 m; more says that single positions are off.
-# Below 0.1 m only RTK gets.
+# Metres. A phone's or drone's GPS is accurate to 2-5 m; more means that single positions are wrong.
+# Only RTK gets below 0.1 m.
 GPS_RTK, GPS_GOOD, GPS_FAIR = 0.1, 4.0, 10.0
-SURVEY_GOOD, SURVEY_FAIR = 0.1, 1.0  # metres by which a point that was left out is missed
+SURVEY_GOOD, SURVEY_FAIR = (
+    0.1,
+    1.0,
+)  # error in metres of a surveyed point that was left out of the fit
 # dB on views that training never saw. Carefully made benchmark captures reach 27-29; below 21
 # the difference is plain to see without comparing.
 PSNR_GOOD, PSNR_FAIR = 26.0, 21.0
@@ -53,7 +56,7 @@ LOSS_GOOD, LOSS_FAIR = 0.3, 1.0
 # Other photos that a photo has verified matches with. Its neighbours on both sides, two deep, make
 # four; six means that paths cross. With fewer than three the chain of photos can break anywhere.
 OVERLAP_GOOD, OVERLAP_FAIR = 6.0, 3.0
-# Photos of one place. Twenty is one walk around a small subject, with 15-20 degrees between photos;
+# Photos of one scene. Twenty is one walk around a small subject, with 15-20 degrees between photos;
 # below twelve large parts are seen from one side only.
 PHOTOS_GOOD, PHOTOS_FAIR = 20, 12
 
@@ -85,9 +88,9 @@ def photo_count(kept: float | None) -> Verdict:
         return NOT_MEASURED
     level = _falling(kept, PHOTOS_GOOD, PHOTOS_FAIR)
     texts = {
-        Level.GOOD: "Enough photos to see the place from many sides.",
-        Level.FAIR: "Few photos: corners that only one or two of them see stay soft.",
-        Level.WEAK: "Very few photos: expect holes wherever fewer than three of them look.",
+        Level.GOOD: "Enough photos to see the scene from many sides.",
+        Level.FAIR: "Few photos: parts that only one or two photos show will look soft.",
+        Level.WEAK: "Very few photos: expect holes wherever fewer than three photos overlap.",
     }
     return Verdict(level, texts[level])
 
@@ -99,12 +102,12 @@ def registration(registered: float | None, kept: float | None) -> Verdict:
     level = _falling(registered / kept, REGISTERED_GOOD, REGISTERED_FAIR)
     missing = int(kept - registered)
     if missing <= 0:
-        return Verdict(Level.GOOD, "Every photo found its place among the others.")
+        return Verdict(Level.GOOD, "The camera position of every photo was found.")
     lost = f"{missing} photo{'s' if missing > 1 else ''}"
     texts = {
-        Level.GOOD: f"Only {lost} could not be placed; the scene does not suffer.",
-        Level.FAIR: f"{lost} could not be placed: where they were taken, the scene is thinner.",
-        Level.WEAK: f"{lost} could not be placed: a part of what you photographed is missing.",
+        Level.GOOD: f"Only {lost} could not be registered; the scene does not suffer.",
+        Level.FAIR: f"{lost} could not be registered: the scene has less detail there.",
+        Level.WEAK: f"{lost} could not be registered: a part of what you photographed is missing.",
     }
     return Verdict(level, texts[level])
 
@@ -114,10 +117,10 @@ def pieces(models: float | None) -> Verdict:
     if models is None:
         return NOT_MEASURED
     if models <= 1:
-        return Verdict(Level.GOOD, "All placed photos hang together as one piece.")
+        return Verdict(Level.GOOD, "All registered photos form one connected group.")
     return Verdict(
         Level.FAIR,
-        f"The photos fell into {int(models)} pieces that share too little; the largest was used.",
+        f"The photos form {int(models)} groups that overlap too little; the largest was used.",
     )
 
 
@@ -128,8 +131,8 @@ def reprojection(error_px: float | None) -> Verdict:
     level = _rising(error_px, REPROJECTION_GOOD, REPROJECTION_FAIR)
     texts = {
         Level.GOOD: "Camera positions fit the photos to about a pixel.",
-        Level.FAIR: "Camera positions fit, but not crisply: some blur, movement or zooming.",
-        Level.WEAK: "Camera positions fit badly: motion blur, moving things or a changed zoom.",
+        Level.FAIR: "Camera positions fit, but not exactly: there was some blur, movement or zooming.",
+        Level.WEAK: "Camera positions fit badly: look for motion blur, moving objects or a changed zoom.",
     }
     return Verdict(level, texts[level])
 
@@ -139,15 +142,15 @@ def depth(angle_deg: float | None, moved: bool | None = None) -> Verdict:
     if moved is False:
         return Verdict(
             Level.WEAK,
-            "A camera that only turned on the spot explains these photos as well: they show no depth, "
-            "however good the picture looks from there. Walk sideways, a step between photos.",
+            "These photos could also come from a camera that only turned on the spot: they contain no depth, "
+            "however good the picture looks from there. Walk sideways, one step between photos.",
         )
     if angle_deg is None:
         return NOT_MEASURED
     level = _falling(angle_deg, DEPTH_GOOD, DEPTH_FAIR)
     texts = {
         Level.GOOD: "The photos were taken far enough apart to show depth.",
-        Level.FAIR: "The photos were taken close together: distances are rough.",
+        Level.FAIR: "The photos were taken close together: depth is only roughly known.",
         Level.WEAK: "The photos were taken from nearly one spot: there is hardly any depth.",
     }
     return Verdict(level, texts[level])
@@ -159,9 +162,9 @@ def track_length(photos_per_point: float | None) -> Verdict:
         return NOT_MEASURED
     level = _falling(photos_per_point, TRACK_GOOD, TRACK_FAIR)
     texts = {
-        Level.GOOD: "Each spot is seen by several photos: good overlap.",
-        Level.FAIR: "Most spots are seen by only three photos: the overlap is just enough.",
-        Level.WEAK: "Most spots are seen by only two photos: too little overlap.",
+        Level.GOOD: "Each point is seen by several photos: good overlap.",
+        Level.FAIR: "Most points are seen by only three photos: the overlap is just enough.",
+        Level.WEAK: "Most points are seen by only two photos: too little overlap.",
     }
     return Verdict(level, texts[level])
 
@@ -172,9 +175,9 @@ def overlap(neighbours: float | None) -> Verdict:
         return NOT_MEASURED
     level = _falling(neighbours, OVERLAP_GOOD, OVERLAP_FAIR)
     texts = {
-        Level.GOOD: "Each photo shares its view with many others: a firm network.",
-        Level.FAIR: "Each photo shares its view with a few others only: a chain, not a network.",
-        Level.WEAK: "Most photos share their view with one or two others: the chain can break.",
+        Level.GOOD: "Each photo overlaps many others: a stable network.",
+        Level.FAIR: "Each photo overlaps only a few others: a chain rather than a network.",
+        Level.WEAK: "Most photos overlap only one or two others: the chain can break.",
     }
     return Verdict(level, texts[level])
 
@@ -184,7 +187,7 @@ def georeferencing(
 ) -> Verdict:
     """Whether distances in the scene are metres, and how well GPS, or a `survey`, agrees with it.
 
-    `reason` is the stage's own word on why the scene is not in metres.
+    `reason` is what map_scene says about why the scene is not in metres.
     """
     if georeferenced is None:
         return NOT_MEASURED
@@ -192,27 +195,27 @@ def georeferencing(
         return Verdict(
             Level.UNKNOWN,
             f"Not in metres: {reason or 'the photos carry no usable GPS'}."
-            " The picture does not suffer from that.",
+            " This does not affect the picture.",
         )
     if rmse_m is None:
         source = "survey" if survey else "GPS"
-        return Verdict(Level.UNKNOWN, f"In metres; how exact the {source} was is not recorded.")
+        return Verdict(Level.UNKNOWN, f"In metres; the accuracy of the {source} is not recorded.")
     if survey:
         level = _rising(rmse_m, SURVEY_GOOD, SURVEY_FAIR)
         texts = {
-            Level.GOOD: "In metres: the surveyed points are met to the decimetre.",
-            Level.FAIR: "In metres, roughly: look again at the surveyed point that is missed most.",
-            Level.WEAK: "In metres on paper only: surveyed points contradict each other or the photos."
+            Level.GOOD: "In metres: the surveyed points fit to within ten centimetres.",
+            Level.FAIR: "Roughly in metres: check the surveyed point with the largest error.",
+            Level.WEAK: "Do not measure: the surveyed points contradict each other or the photos."
             " Check their coordinates, and where they were clicked in the photos.",
         }
         return Verdict(level, texts[level])
     if rmse_m <= GPS_RTK:
-        return Verdict(Level.GOOD, "In metres, to a few centimetres: survey-grade GPS.")
+        return Verdict(Level.GOOD, "In metres, accurate to a few centimetres: survey-grade GPS.")
     level = _rising(rmse_m, GPS_GOOD, GPS_FAIR)
     texts = {
-        Level.GOOD: "In metres: the GPS agrees with the photos as well as GPS can.",
-        Level.FAIR: "In metres, roughly: the GPS wandered. Do not measure to the centimetre.",
-        Level.WEAK: "In metres on paper only: the GPS contradicts the photos. Do not measure.",
+        Level.GOOD: "In metres: GPS and photos agree as well as GPS allows.",
+        Level.FAIR: "Roughly in metres: the GPS positions are inaccurate. Do not measure to the centimetre.",
+        Level.WEAK: "Do not measure: the GPS positions contradict the photos.",
     }
     return Verdict(level, texts[level])
 
@@ -220,19 +223,20 @@ def georeferencing(
 def held_out(psnr_db: float | None, unseen: bool = True) -> Verdict:
     """How close the scene comes to photos that it was not trained on.
 
-    With `unseen` false the photos were trained on, and the number flatters: never better than fair.
+    With `unseen` false the photos were trained on, and the number is too good: never better than fair.
     """
     if psnr_db is None:
         return NOT_MEASURED
     level = _falling(psnr_db, PSNR_GOOD, PSNR_FAIR)
     if not unseen and level is not Level.WEAK:
         return Verdict(
-            Level.FAIR, "Measured on photos it was trained on, which flatters: new views are worse."
+            Level.FAIR,
+            "Measured on photos that were used for training: new views are worse than this.",
         )
     texts = {
         Level.GOOD: "New views look like the photos; differences show only side by side.",
-        Level.FAIR: "New views are recognisable and mostly clean, soft in the weaker places.",
-        Level.WEAK: "New views differ plainly from the photos: blur, haze or ghost shapes.",
+        Level.FAIR: "New views are recognisable and mostly clean, but soft in weak areas.",
+        Level.WEAK: "New views clearly differ from the photos: blur, haze or ghost shapes.",
     }
     return Verdict(level, texts[level])
 
@@ -253,7 +257,7 @@ def format_loss(loss_db: float | None) -> Verdict:
 def overall(
     registered: Verdict, seen: Verdict, others: Iterable[Verdict], shown: Verdict = NOT_MEASURED
 ) -> Verdict:
-    """The headline: placed photos, depth `shown` and the picture decide, the rest can only make it fair.
+    """The headline: registered photos, depth `shown` and the picture decide, the rest can only make it fair.
 
     So a handful of photos, or a slightly blurred set, that still came out well is not called weak.
     """

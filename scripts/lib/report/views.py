@@ -1,4 +1,4 @@
-"""The report's part on the photos that judge: each one's figures, and all of them as a chart."""
+"""The report's part on the test photos: the numbers of each, and a chart of all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scripts.lib.report.verdicts import Verdict
 
 @dataclass(frozen=True)
 class Row:
-    """A judged view: its figures in words, and its pictures by their kind."""
+    """A test view: its numbers in words, and its pictures by their kind."""
 
     name: str
     psnr: str
@@ -32,7 +32,7 @@ def worst_first(files: StageFiles) -> list[ViewFigures]:
 def rows(
     files: StageFiles, pictures: Mapping[str, dict[str, str]], shown: dict[str, str]
 ) -> list[Row]:
-    """Judged views, worst first, with their pictures as far as they were asked for."""
+    """Test views, worst first, with their pictures where these were asked for."""
     return [
         Row(
             name=shown.get(view.name, view.name),
@@ -46,7 +46,7 @@ def rows(
 
 
 def chart(files: StageFiles) -> Any:
-    """The PSNR of each judged view as inline SVG; empty for fewer than two."""
+    """The PSNR of each test view as inline SVG; empty for fewer than two."""
     views = [
         (view.name, view.psnr, verdicts.held_out(view.psnr).level.value)
         for view in sorted(files.eval.views, key=lambda view: view.name)

@@ -1,8 +1,9 @@
-"""Which photos train a splat, which steer the work on it, and which judge the result. Needs no torch.
+"""Which photos are used for training, for validation and for the test. Needs no torch.
 
-Trained on: what the splat is fitted to. Steering: looked at again and again for decisions, when to stop,
-which Gaussians to clean away, how small the files may be. Judged: measured once, at the end, for eval.json,
-codecs.json and the report; a number that decisions were made on would flatter. `split_scene` is the only
+In code and JSON: `trained`, what the splat is fitted to. `steering`, the validation photos, used for
+decisions: when to stop, which Gaussians to remove, how small the files may be. `judged`, the test photos,
+measured once, at the end, for eval.json, codecs.json and the report; a number that decisions were based on
+would be too good. `split_scene` is the only
 place that divides them; training records what it gave (`Split.record`) and every later stage reads that.
 """
 

@@ -58,7 +58,7 @@ def adjust_with_positions(
     usable = solved and after <= WORST_GROWTH * before + SLACK_PX
     told = PositionAdjustment(
         used=usable,
-        positions=len(_placed(adjusted, priors)),
+        positions=len(_with_prior(adjusted, priors)),
         reprojection_before_px=round(before, 4),
         reprojection_after_px=round(after, 4),
     )
@@ -89,7 +89,7 @@ def free_adjustment(
 
 
 def position_adjustment(priors: Mapping[str, Prior], seed: int) -> Adjust:
-    """An adjustment in which `priors` pull the cameras. It places the model on them again. See Adjust."""
+    """An adjustment in which `priors` pull the cameras. It aligns the model with them again. See Adjust."""
 
     def adjust(
         model: pycolmap.Reconstruction, principal_point: bool, keep_lenses: frozenset[int]
@@ -99,7 +99,7 @@ def position_adjustment(priors: Mapping[str, Prior], seed: int) -> Adjust:
         settings.alignment_ransac.random_seed = seed
         settings.ceres.prior_position_loss_function_type = pycolmap.LossFunctionType.CAUCHY
         solver = pycolmap.create_pose_prior_bundle_adjuster(
-            options, settings, config, _placed(model, priors), model
+            options, settings, config, _with_prior(model, priors), model
         )
         return bool(solver.solve().is_solution_usable())
 
@@ -130,7 +130,7 @@ def _problem(
     return options, config
 
 
-def _placed(
+def _with_prior(
     model: pycolmap.Reconstruction, priors: Mapping[str, Prior]
 ) -> list[pycolmap.PosePrior]:
     """The priors of registered photos as COLMAP takes them."""
@@ -168,7 +168,7 @@ def raise_again(
     model: pycolmap.Reconstruction,
     priors: Mapping[str, Prior],
 ) -> None:
-    """Give `adjusted` the up that `model` has, and place it on the positions again.
+    """Give `adjusted` the up that `model` has, and align it with the positions again.
 
     The adjuster first aligns the model to the positions by a free similarity, which along a street leaves
     the turn about the street to the noise of the positions.
@@ -183,5 +183,5 @@ def raise_again(
             wanted.append(priors[image.name].position)
     # Cameras that moved against each other have no common turn, but a mean one.
     back = Sim3(1.0, Rotation.from_matrix(turns).mean().as_matrix(), np.zeros(3))
-    placed = fit_sim3_upright(back.apply(found), wanted).after(back)
-    adjusted.transform(pycolmap.Sim3d(placed.matrix()[:3]))
+    aligned = fit_sim3_upright(back.apply(found), wanted).after(back)
+    adjusted.transform(pycolmap.Sim3d(aligned.matrix()[:3]))

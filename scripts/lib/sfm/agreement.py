@@ -40,7 +40,7 @@ def agreeing(a: Array, b: Array) -> Chosen:
     """Which points agree on one similarity from `a` to `b` (N, 3, heights may be NaN); a third may be wrong.
 
     The points that agree best take in the one that fits them best, until that one contradicts them. Fewer
-    than four known heights cannot contradict each other: places on the ground are judged then.
+    than four known heights cannot contradict each other: positions on the ground are judged then.
     """
     if np.isfinite(b[:, 2]).sum() < LEAST_AGREEING:
         b = np.column_stack([b[:, :2], np.full(len(b), np.nan)])
@@ -61,11 +61,11 @@ def contradictions(a: Array, b: Array, good: Chosen) -> Array:
     5), its level shared by all choices of so many good points and another one (Bonferroni), as these were
     chosen because they agree.
     """
-    places, known = fit_places(a[good], b[good]).apply(a), np.isfinite(b)
-    residuals, middle = places - b, places[good].mean(axis=0)
-    size = np.linalg.norm(places[good] - middle, axis=1).max()
+    moved, known = fit_positions(a[good], b[good]).apply(a), np.isfinite(b)
+    residuals, middle = moved - b, moved[good].mean(axis=0)
+    size = np.linalg.norm(moved[good] - middle, axis=1).max()
     unknowns = UPRIGHT if _upright_only(b) else list(range(MOTION))
-    rows = np.array([motion_at((place - middle) / size) for place in places])[:, :, unknowns]
+    rows = np.array([motion_at((position - middle) / size) for position in moved])[:, :, unknowns]
     design = rows[good][known[good]]
     freedom = len(design) - int(np.linalg.matrix_rank(design))
     variance = (residuals[good][known[good]] ** 2).sum() / freedom
@@ -95,7 +95,7 @@ def _best(a: Array, b: Array, size: int) -> Chosen:
         """What the fit of `inside` misses least, and the sum of its squares; infinite where nothing fits."""
         try:
             if _upright_only(b[inside]) == upright:  # else they tell less than all of them do
-                squares = length(fit_places(a[inside], b[inside]).apply(a) - b) ** 2 / axes
+                squares = length(fit_positions(a[inside], b[inside]).apply(a) - b) ** 2 / axes
                 drawn = np.sort(np.argsort(squares, kind="stable")[:size])
                 return float(squares[drawn].sum()), drawn
         except ValueError:  # they coincide
@@ -130,7 +130,7 @@ def _upright_only(b: Array) -> bool:
     return not known.all() and (known.sum() < MIN_POINTS or in_a_row(b[known]))
 
 
-def fit_places(a: Array, b: Array) -> Sim3:
+def fit_positions(a: Array, b: Array) -> Sim3:
     """The similarity from `a` to `b` (N, 3), of which heights may be NaN.
 
     Where too few heights are known to tell which way is up, the model's own up stays. Raises ValueError

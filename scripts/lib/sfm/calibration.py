@@ -24,7 +24,7 @@ from scripts.lib.sfm.lens_trials import (
     run_trials,
     set_and_adjust,
 )
-from scripts.lib.sfm.lenses import Lens, forced, ladder, parameters
+from scripts.lib.sfm.lenses import Lens, forced, parameters, richer_lenses
 
 Sigmas = dict[int, dict[str, float]]  # of each camera's free parameters, by name
 
@@ -71,16 +71,16 @@ def calibrate(
     if wanted not in ("auto", True):
         choice = _Choice(forced(str(wanted)))
         return _finish(model, adjust, dict.fromkeys(_used(model), choice))
-    own = {number: ladder(model.cameras[number].model_name)[0] for number in _used(model)}
+    own = {number: richer_lenses(model.cameras[number].model_name)[0] for number in _used(model)}
     if model.num_reg_images() < MIN_PHOTOS:
-        reason = f"{model.num_reg_images()} photos are too few to judge a richer lens by"
+        reason = f"{model.num_reg_images()} photos are too few to test a more detailed lens model"
         return model, _unchanged(model, own, reason)
     held, thin = hold_out(model, seed)
     if sum(model.point3D(number).track.length() for number in held) < MIN_HELD_OUT:
         return model, _unchanged(model, own, "too few points are seen by three photos")
     trials = run_trials(model, thin, held, own, adjust)
     if len(trials) < 2:
-        return model, _unchanged(model, own, "no richer lens could be solved for")
+        return model, _unchanged(model, own, "no more detailed lens model could be estimated")
 
     @cache
     def sigmas(trial: int) -> Sigmas:
@@ -116,7 +116,7 @@ def _choose(
     camera = model.cameras[number]
     chosen, rows = trials[0], []
     tried = {trials[0].lenses[number]}
-    for place, trial in enumerate(trials[1:], 1):
+    for index, trial in enumerate(trials[1:], 1):
         lens = trial.lenses[number]
         if lens in tried:
             continue
@@ -129,7 +129,7 @@ def _choose(
         elif gain < MIN_GAIN:
             why = "held-out tracks fit no better"
         else:
-            sigmas = sigmas_of(place)
+            sigmas = sigmas_of(index)
             why = _undetermined(camera, lens, trial.params(number), sigmas.get(number, {}))
             # Lenses of one capture are of one kind: what one camera shows beyond doubt counts for all.
             added = max(
@@ -196,7 +196,7 @@ def _finish(
     """All tracks adjusted with the chosen lenses, and the report."""
     adjusted = pycolmap.Reconstruction(model)
     if not set_and_adjust(adjusted, {n: choice.lens for n, choice in chosen.items()}, adjust):
-        own = {number: ladder(model.cameras[number].model_name)[0] for number in chosen}
+        own = {number: richer_lenses(model.cameras[number].model_name)[0] for number in chosen}
         return model, _unchanged(model, own, "the adjustment found no solution", chosen)
     adjusted.update_point_3d_errors()
     cameras = [
@@ -236,5 +236,8 @@ def _unchanged(
         rows = chosen[number].rows if chosen else []
         camera = model.cameras[number]
         cameras.append(_camera(number, camera, camera, _Choice(lens, rows)))
-    why = reason or "no richer lens is determined and fits held-out tracks better"
+    why = (
+        reason
+        or "no more detailed lens model is determined by the photos and fits held-out tracks better"
+    )
     return Calibration(False, why, tuple(cameras))

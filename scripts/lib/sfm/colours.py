@@ -42,13 +42,13 @@ def colour_points(model: pycolmap.Reconstruction, folder: Path) -> None:
         model.point3D(number).color = colour
 
 
-def _sampled(file: Path, places: npt.NDArray[np.float64]) -> Bytes:
-    """Colours (N, 3) of a photo at `places` (N, 2), pixels of its full size, pixel centres at +0.5."""
+def _sampled(file: Path, pixels_at: npt.NDArray[np.float64]) -> Bytes:
+    """Colours (N, 3) of a photo at `pixels_at` (N, 2), pixels of its full size, pixel centres at +0.5."""
     with Image.open(file) as image:
         full = np.array(image.size)
         image.draft("RGB", (image.width // 2, image.height // 2))
         pixels: Bytes = np.asarray(image.convert("RGB"))
     shrunk = pixels.shape[1::-1] / full
-    column, line = np.clip((places * shrunk).astype(int), 0, np.array(pixels.shape[1::-1]) - 1).T
+    column, line = np.clip((pixels_at * shrunk).astype(int), 0, np.array(pixels.shape[1::-1]) - 1).T
     taken: Bytes = pixels[line, column]
     return taken

@@ -18,10 +18,10 @@ from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import LEAST_DEVIATION_M, Prior
 from scripts.lib.sfm.projection import (
     Seen,
-    by_lens,
-    by_place,
-    by_turn,
+    lens_jacobian,
+    local_point_jacobian,
     point_roots,
+    rotation_jacobian,
     seen_by,
 )
 from scripts.lib.sfm.schur import eliminated
@@ -95,22 +95,22 @@ def certainty(
     # The motion nearest to what the centres do.
     nearest = np.linalg.pinv(motions[at])
     motion = nearest @ blocks @ nearest.T if priors else np.zeros((7, 7))
-    places = {
+    positions = {
         image.name: blocks[3 * row : 3 * row + 3, 3 * row : 3 * row + 3]
         for row, image in enumerate(images)
     }
-    return Certainty(lenses, places, float(np.sqrt(unit_variance)), motion)
+    return Certainty(lenses, positions, float(np.sqrt(unit_variance)), motion)
 
 
 def _variance(residual: Array, weight: Array, redundancy: int) -> float:
     """Variance of one coordinate, from weighted residuals of a robust adjustment.
 
-    Huber, "Robust Statistics" (1981), 7.6: the weighted sum of squares is put right by the mean slope of the
-    weighted residual, which is w for the across part and w^3 for the part along the residual.
+    Huber, "Robust Statistics" (1981), 7.6: the weighted sum of squares is corrected by the mean derivative of
+    the weighted residual, which is w for the across part and w^3 for the part along the residual.
     """
     squares = float((weight**2 * (residual**2).sum(axis=1)).sum()) / redundancy
-    slope = float(((weight + weight**3) / 2).mean())
-    return squares / slope**2
+    derivative = float(((weight + weight**3) / 2).mean())
+    return squares / derivative**2
 
 
 def _lens_columns(
@@ -134,19 +134,23 @@ def _reduced(
 ) -> Array:
     """Information (size, size) of poses and lenses once the points are eliminated."""
     root = np.sqrt(weight)[:, None, None]
-    slope = by_place(model, seen)
-    to_world = root * (slope @ seen.turns(model)[seen.photo])
+    local = local_point_jacobian(model, seen)
+    to_world = root * (local @ seen.turns(model)[seen.photo])
     # A camera that moves sees the world move the other way.
-    slopes = [root * by_turn(seen, slope), -to_world, root * by_lens(model, seen, free)]
-    jacobian = np.concatenate(slopes, axis=2)
+    parts = [
+        root * rotation_jacobian(seen, local),
+        -to_world,
+        root * lens_jacobian(model, seen, free),
+    ]
+    jacobian = np.concatenate(parts, axis=2)
     count = len(seen.points)
     whitened = to_world @ point_roots(to_world, seen.point, count)[seen.point]
-    place = np.full((len(weight), jacobian.shape[2]), -1)
-    place[:, :POSE] = POSE * seen.photo[:, None] + np.arange(POSE)
+    column_of = np.full((len(weight), jacobian.shape[2]), -1)
+    column_of[:, :POSE] = POSE * seen.photo[:, None] + np.arange(POSE)
     for row, number in enumerate(seen.cameras):
         for column, parameter in enumerate(free.get(number, ())):
-            place[seen.camera == row, POSE + column] = columns[number, parameter]
-    return eliminated(jacobian, place, whitened, seen.point, size)
+            column_of[seen.camera == row, POSE + column] = columns[number, parameter]
+    return eliminated(jacobian, column_of, whitened, seen.point, size)
 
 
 def _pull(images: Sequence[pycolmap.Image], priors: Mapping[str, Prior], size: int) -> Array:

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from scripts.lib.contracts.sfm import Coverage, Ground
 
-ENOUGH = 3  # photos that must see a place before it stands firm
+ENOUGH = 3  # photos that must see a spot before it is well covered
 LOOKING_DOWN = 0.6  # mean downward part of the viewing directions: 37 degrees below the horizon
 CELLS = 2500  # of the box around points and cameras, about
 REACH = 2.5  # times the median distance from camera to point: beyond it a photo shows too little
@@ -72,7 +72,7 @@ def _sees(
     ground: npt.NDArray[np.float64],
     far: float,
 ) -> Cells:
-    """Which of the places (N, 3) lie in a photo's frame and within reach."""
+    """Which of the positions (N, 3) lie in a photo's frame and within reach."""
     pose, camera = image.cam_from_world(), model.cameras[image.camera_id]
     local = ground @ pose.rotation.matrix().T + pose.translation
     near = (local[:, 2] > 0) & (np.linalg.norm(local, axis=1) < far)
@@ -97,5 +97,5 @@ def _part(
         side, chosen = SIDES[most], sector == most
     among = seen[(slice(None), *np.argwhere(cells)[chosen].T)].sum(axis=1)
     order = np.argsort(-among, kind="stable")[:NAMED]
-    share = round(float(cells.sum() / shown.sum()), 4)
-    return Ground(share, side, tuple(names[i] for i in order if among[i]))
+    fraction = round(float(cells.sum() / shown.sum()), 4)
+    return Ground(fraction, side, tuple(names[i] for i in order if among[i]))

@@ -130,8 +130,8 @@ def _per_photo(
     files: Sequence[str],
     parts: Sequence[told.Component],
     pairs: Mapping[NamePair, Verified],
-) -> tuple[told.Placed, ...]:
-    """For every photo: its place, what it sees, how well that fits, and whom it overlaps most."""
+) -> tuple[told.PhotoReport, ...]:
+    """For every photo: registered or not, what it sees, how well that fits, and whom it overlaps most."""
     beside: dict[str, list[tuple[int, str]]] = {name: [] for name in files}
     for (a, b), pair in pairs.items():
         if a in beside and b in beside:
@@ -145,7 +145,7 @@ def _per_photo(
         image = images.get(name)
         near = sorted(beside[name], key=lambda link: (-link[0], link[1]))[:NEIGHBOURS]
         lines.append(
-            told.Placed(
+            told.PhotoReport(
                 file=name,
                 registered=image is not None,
                 component=component.get(name),

@@ -152,13 +152,13 @@ class CudaComparer:
 
 
 def _two_largest(products: Any, dim: int) -> tuple[Any, Any, Any]:
-    """Largest and second largest number along a dimension, and the place of the largest one."""
-    best, place = products.max(dim)
-    at = place.unsqueeze(dim)
+    """Largest and second largest number along a dimension, and the index of the largest one."""
+    best, index = products.max(dim)
+    at = index.unsqueeze(dim)
     products.scatter_(dim, at, 0.0)
     second = products.max(dim).values
     products.scatter_(dim, at, best.unsqueeze(dim))
-    return best, second, place
+    return best, second, index
 
 
 def mutual(rows: npt.NDArray[Any], columns: npt.NDArray[Any], limits: Limits) -> Matches:

@@ -38,16 +38,16 @@ def camera_groups(photos: Sequence[Photo], share: bool = True) -> dict[tuple[Any
     group count as one. Where a focal length in millimetres is all that EXIF tells (a camera whose sensor
     is not known), it tells zooms apart as well. Photos without any focal length stay together.
     """
-    places = {photo.file: number for number, photo in enumerate(photos)}
+    order = {photo.file: number for number, photo in enumerate(photos)}
     groups: dict[tuple[Any, ...], list[str]] = {}
-    for photo in sorted(photos, key=lambda p: (_told_focal(p)[1] or 0.0, places[p.file])):
+    for photo in sorted(photos, key=lambda p: (_told_focal(p)[1] or 0.0, order[p.file])):
         unit, focal = _told_focal(photo)
         key = (photo.camera, photo.body, *photo.size, unit)
         near = (k for k in groups if k[:5] == key and _one_focal(k[5], focal))
         found = next(near, (*key, focal)) if share else (*key, focal, photo.file)
         groups.setdefault(found, []).append(photo.file)
-    ordered = {key: sorted(names, key=places.__getitem__) for key, names in groups.items()}
-    return dict(sorted(ordered.items(), key=lambda group: places[group[1][0]]))
+    ordered = {key: sorted(names, key=order.__getitem__) for key, names in groups.items()}
+    return dict(sorted(ordered.items(), key=lambda group: order[group[1][0]]))
 
 
 def _told_focal(photo: Photo) -> tuple[str, float | None]:
@@ -113,7 +113,7 @@ def _by_us(
             for done, (name, found) in enumerate(
                 _in_order(pool, features_of, photos, 2 * threads), 1
             ):
-                link.write_keypoints(ids[name], affine(found.places))
+                link.write_keypoints(ids[name], affine(found.keypoints))
                 link.write_descriptors(
                     ids[name],
                     pycolmap.FeatureDescriptors(
@@ -150,7 +150,7 @@ def _in_order(
 def photo_features(
     photo: Photo, folder: Path, options: FeatureOptions, work: Workspace
 ) -> Features:
-    """Our SIFT features of one photo, places in its own pixels; none where its mask is black."""
+    """Our SIFT features of one photo, keypoints in its own pixels; none where its mask is black."""
     picture, (width, height) = read_grey(folder / photo.file, options.max_side)
     mask = folder / MASKS / f"{photo.file}.png"
     settings = Settings(
@@ -160,15 +160,15 @@ def photo_features(
         contrast=options.peak_threshold,
     )
     found = sift(picture, settings, read_shown(mask) if mask.exists() else None, work)
-    found.places[:, 0] *= width / picture.shape[1]
-    found.places[:, 1] *= height / picture.shape[0]
-    found.places[:, 2] *= np.sqrt(width * height / picture.size)
+    found.keypoints[:, 0] *= width / picture.shape[1]
+    found.keypoints[:, 1] *= height / picture.shape[0]
+    found.keypoints[:, 2] *= np.sqrt(width * height / picture.size)
     return found
 
 
-def affine(places: NDArray[np.float32]) -> NDArray[np.float32]:
+def affine(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
     """COLMAP's keypoints (N, 6), x, y and the shape a11, a12, a21, a22, from x, y, sigma and angle (N, 4)."""
-    x, y, sigma, angle = places.T
+    x, y, sigma, angle = keypoints.T
     across, down = sigma * np.cos(angle), sigma * np.sin(angle)
     return np.stack([x, y, across, -down, down, across], axis=1)
 
@@ -211,8 +211,8 @@ def _nothing_found(photos: Sequence[Photo]) -> str:
     if sum(share >= MOSTLY_HIDDEN for share in hidden) > len(photos) / 2:
         return (
             f"the masks hide all that could be matched ({100 * min(hidden):.0f} to {100 * max(hidden):.0f} % "
-            "of the photos): black (0) hides and white (255) shows, so turn them round, scale them to 255, "
-            "or leave them out"
+            "of the photos): black (0) hides and white (255) shows, so invert them, scale them to "
+            "255, or leave them out"
         )
     where = ", or the parts that their masks leave," if any(hidden) else ""
     return f"no photo has any texture to match: are they{where} blank, black or out of focus?"

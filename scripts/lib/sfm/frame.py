@@ -28,8 +28,8 @@ from scripts.lib.sfm.agreement import MIN_POINTS
 from scripts.lib.sfm.calibration import calibrate
 from scripts.lib.sfm.control import ControlFit, Reference, Survey, survey_fit
 from scripts.lib.sfm.gps import (
+    GpsFit,
     Located,
-    Verdict,
     centres,
     find_located,
     fit_to_gps,
@@ -53,7 +53,7 @@ STANDS = Sim3(1.0, np.eye(3), np.zeros(3))  # a model that is upright already
 
 
 @dataclass(frozen=True)
-class Placed:
+class Aligned:
     """A model in its final frame, and georef.json's content.
 
     priors: positions that pulled it in the adjustment, in that frame; fitted: else the certainty of its fit
@@ -66,7 +66,7 @@ class Placed:
     fitted: Frame | None = None
 
 
-def place_calibrated(
+def align_calibrated(
     model: pycolmap.Reconstruction,
     photos: Sequence[Photo],
     use_gps: bool = True,
@@ -76,18 +76,18 @@ def place_calibrated(
     seed: int = 0,
     calibration: str | bool = "auto",
     up: GivenUp | None = None,
-) -> tuple[Placed, Calibration | None]:
+) -> tuple[Aligned, Calibration | None]:
     """The model in its final frame with its lenses calibrated, and sfm.json's `calibration`.
 
     Surveyed points (`gcps` of photos.json) decide where there are three, else GPS, else `up`. With `adjust`,
     GPS positions take part in a last bundle adjustment, and in the calibration as well (see `calibrate`).
-    What that changed is placed once more, since lens and place depend on each other. The given model is
+    What that changed is aligned once more, since lens and alignment depend on each other. The given model is
     transformed in place.
     """
     level = level_frame(model, photos, up)
-    first = _place(model, photos, use_gps, adjust, gcps, seed, level)
+    first = _aligned(model, photos, use_gps, adjust, gcps, seed, level)
     if up is not None and first.georef.gravity != up.source and not first.georef.upright_only:
-        note = f"map_scene.up is of no use here: {first.georef.gravity} tells which way is up"
+        note = f"map_scene.up is not used, because the {first.georef.gravity} already gives the up direction"
         first = replace(first, georef=replace(first.georef, notes=(*first.georef.notes, note)))
     priors = first.priors
     solve = position_adjustment(priors, seed) if priors else free_adjustment
@@ -98,7 +98,7 @@ def place_calibrated(
         raise_again(calibrated, first.model, priors)
     # What was given holds in the mapper's frame, and is done.
     level = level_frame(calibrated, photos, None) if up is None else (STANDS, up.source)
-    second = _place(calibrated, photos, use_gps, adjust, gcps, seed, level)
+    second = _aligned(calibrated, photos, use_gps, adjust, gcps, seed, level)
     # The mapper's frame is still the one that the matrices tell of.
     whole = np.array(second.georef.world_from_sfm) @ np.array(first.georef.world_from_sfm)
     scale = first.georef.scale * second.georef.scale
@@ -121,7 +121,7 @@ def _rows(matrix: Array) -> Matrix:
     return cast(Matrix, tuple(map(tuple, matrix.tolist())))
 
 
-def _place(
+def _aligned(
     model: pycolmap.Reconstruction,
     photos: Sequence[Photo],
     use_gps: bool,
@@ -129,7 +129,7 @@ def _place(
     gcps: Sequence[Sighting],
     seed: int,
     standing: tuple[Sim3, str],
-) -> Placed:
+) -> Aligned:
     """The model in its frame; `standing` turns Z up, and says what told it."""
     level, gravity = standing
     located = find_located(model, photos) if use_gps else None
@@ -157,15 +157,15 @@ def _place(
         notes=(*survey.notes, *gps.notes),
     )
     if control is not None:
-        placed = control.sim3.after(upright)
+        aligned = control.sim3.after(upright)
         reason = f"{len(control.labels)} surveyed points"
     elif gps.sim3 is not None and located is not None:
-        placed, origin, reason = gps.sim3.after(level), located.origin, gps.reason
+        aligned, origin, reason = gps.sim3.after(level), located.origin, gps.reason
     else:
-        placed = _comfortable(model, level)
-        model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
-        return Placed(model, with_matrix(georef, placed.scale, placed.matrix()))
-    model.transform(pycolmap.Sim3d(placed.matrix()[:3]))
+        aligned = _comfortable(model, level)
+        model.transform(pycolmap.Sim3d(aligned.matrix()[:3]))
+        return Aligned(model, with_matrix(georef, aligned.scale, aligned.matrix()))
+    model.transform(pycolmap.Sim3d(aligned.matrix()[:3]))
     adjustment, pulling = None, None
     if adjust and control is None and located is not None:
         given = priors(model, located, gps)
@@ -173,13 +173,13 @@ def _place(
         pulling = given if adjustment.used else None
     ground = _ground(_points(model))
     model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), np.array([0.0, 0.0, -ground])))
-    lowered = Sim3(placed.scale, placed.rotation, placed.translation - [0.0, 0.0, ground])
+    lowered = Sim3(aligned.scale, aligned.rotation, aligned.translation - [0.0, 0.0, ground])
     assert origin is not None  # both ways to get here set it
-    place = (origin[0], origin[1], origin[2] + ground)
+    at_ground = (origin[0], origin[1], origin[2] + ground)
     if located is not None:
         georef = with_residuals(georef, model, located, gps, ground)
     georef = replace(
-        with_matrix(_on_earth(georef, place), lowered.scale, lowered.matrix()),
+        with_matrix(_on_earth(georef, at_ground), lowered.scale, lowered.matrix()),
         reason=reason,
         gravity=_gravity(control, gps, gravity),
         gcp=_told(control),
@@ -187,39 +187,39 @@ def _place(
     )
     lowering = np.array([0.0, 0.0, ground])
     moved = {n: replace(p, position=p.position - lowering) for n, p in (pulling or {}).items()}
-    return Placed(
+    return Aligned(
         model, georef, moved or None, None if moved else _fitted(control, gps, located, model)
     )
 
 
 def _fitted(
     control: ControlFit | None,
-    gps: Verdict,
+    gps: GpsFit,
     located: Located | None,
     model: pycolmap.Reconstruction,
 ) -> Frame | None:
-    """The certainty of the fit that placed the model; None where it cannot be told."""
+    """The certainty of the fit that aligned the model; None where it cannot be told."""
     if control is not None:
-        return fitted_frame(control.places, control.residuals)
+        return fitted_frame(control.points, control.residuals)
     if located is None:
         return None
     found = centres(model)
     good = np.array(gps.inliers)
-    places = np.array([found[name] for name in located.names])[good]
-    misses = places - located.target[good]
+    positions = np.array([found[name] for name in located.names])[good]
+    misses = positions - located.target[good]
     # The model was lowered to the ground since; that is no misfit.
     known = (located.heights & gps.heights)[good]
     misses[:, 2] -= np.median(misses[known, 2]) if known.any() else 0.0
     misses[~known, 2] = np.nan
-    return fitted_frame(places, misses)
+    return fitted_frame(positions, misses)
 
 
-def _on_earth(georef: Georef, place: tuple[float, float, float]) -> Georef:
-    """`georef` with its origin at this place, in WGS84 and in the UTM zone it lies in.
+def _on_earth(georef: Georef, where: tuple[float, float, float]) -> Georef:
+    """`georef` with its origin at this position, in WGS84 and in the UTM zone it lies in.
 
-    The place was moved to the ground with the model; its vertical datum is the camera's own.
+    The position was moved to the ground with the model; its vertical datum is the camera's own.
     """
-    latitude, longitude, altitude = (float(value) for value in place)
+    latitude, longitude, altitude = (float(value) for value in where)
     return replace(
         georef,
         georeferenced=True,
@@ -233,14 +233,14 @@ def _on_earth(georef: Georef, place: tuple[float, float, float]) -> Georef:
 
 
 def _reference(
-    model: pycolmap.Reconstruction, located: Located | None, gps: Verdict, placed: Sim3
+    model: pycolmap.Reconstruction, located: Located | None, gps: GpsFit, aligned: Sim3
 ) -> Reference | None:
-    """What GPS says of scale and place, to judge a survey by; None where GPS was refused."""
+    """What GPS says of scale and position, to judge a survey by; None where GPS was refused."""
     if located is None or gps.sim3 is None:
         return None
     found = centres(model)
     good = np.array(gps.inliers)
-    misses = placed.apply([found[name] for name in located.names]) - located.target
+    misses = aligned.apply([found[name] for name in located.names]) - located.target
     spread = float(np.sqrt(located.target[good, :2].var(axis=0).sum()))
     return Reference(located.origin, rms(misses[good])[0], spread, gps.heights)
 
@@ -250,8 +250,8 @@ def _at_height_of(
 ) -> ControlFit:
     """The fit to points without heights, raised to where GPS has the photos."""
     found = centres(model)
-    placed = fit.sim3.apply(level.apply([found[name] for name in located.names]))
-    lift = float(np.median(located.target[:, 2] - placed[:, 2]))
+    aligned = fit.sim3.apply(level.apply([found[name] for name in located.names]))
+    lift = float(np.median(located.target[:, 2] - aligned[:, 2]))
     raised = Sim3(fit.sim3.scale, fit.sim3.rotation, fit.sim3.translation + [0.0, 0.0, lift])
     return replace(fit, sim3=raised)
 
@@ -280,7 +280,7 @@ def _rounded(residual: Array) -> Miss:
     return east, north, up if np.isfinite(up) else None
 
 
-def _gravity(control: ControlFit | None, gps: Verdict, seen: str) -> str:
+def _gravity(control: ControlFit | None, gps: GpsFit, seen: str) -> str:
     """What told which way is up: surveyed heights where there are three, else GPS, else the cameras."""
     if control is not None and np.isfinite(control.residuals[:, 2]).sum() >= MIN_POINTS:
         return "survey"

@@ -1,4 +1,4 @@
-"""The gate: a hopeless scene stops before it costs a training run, with words on what to do."""
+"""The check before training: a hopeless scene stops here, with advice, before it costs a training run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from scripts.lib.core.console import UserError, say
 from scripts.lib.sfm.options import MapOptions
 
 NAMES_SHOWN = 8
-# Below this median angle between two views of a point there is no depth to speak of: a step of one
-# part in forty of the distance.
+# Below this median angle between two views of a point there is almost no depth: the camera moved by a
+# fortieth of the distance.
 MIN_ANGLE_DEG = 1.5
 # Photos of a flat thing look like a turned camera too, so only a clear majority says something.
 MOSTLY = 0.6
@@ -23,7 +23,7 @@ MIN_GROUP = 3  # photos of a separate piece worth telling
 
 @dataclass(frozen=True)
 class Judgement:
-    """sfm.json's content with `verdict` and `advice`, and what is said of a scene."""
+    """sfm.json's content with `verdict` and `advice`, and what is said about a scene."""
 
     report: Sfm
     faults: list[str]  # what stops it, or would without `force`
@@ -37,7 +37,7 @@ def judge_scene(report: Sfm, dropped: Sequence[Photo], options: MapOptions) -> J
     forced = options.force and report.registered > 0  # nothing goes on without a model
     verdict: Literal["passed", "forced", "refused"] = "forced" if forced else "refused"
     something = not options.force and (report.registered or report.turned)
-    way_on = "To go on with what there is, set map_scene.force to true." if something else ""
+    way_on = "To continue anyway, set map_scene.force to true." if something else ""
     judged = replace(report, advice=advice, verdict=verdict if faults else "passed")
     return Judgement(judged, faults, way_on)
 
@@ -60,30 +60,32 @@ def _faults(report: Sfm, options: MapOptions) -> list[str]:
     total, registered = report.photos, report.registered
     needed = max(options.min_photos, math.ceil(options.min_registered_fraction * total))
     turned = report.turned
-    # Beside too few photos with a place, or, with `force`, in the very model that goes on.
+    # Beside too few registered photos, or, with `force`, in the very model that goes on.
     if turned and turned >= registered and (registered < needed or not report.parallax):
         return [
-            f"a camera that only turned explains {turned} of {total} photos as well as any model does: "
-            "they were taken from one spot, and show no depth."
+            f"{turned} of {total} photos could also come from a camera that only turned on the spot: they "
+            "were taken from one position and contain no depth."
         ]
     if registered == 0:
-        return [f"none of {total} photos found its place."]
+        return [f"none of the {total} photos could be registered."]
     if registered < needed:
-        return [f"only {registered} of {total} photos found their place, {needed} are needed."]
+        return [f"only {registered} of {total} photos could be registered; {needed} are needed."]
     angle = report.triangulation_angle_deg
     if angle is not None and angle < MIN_ANGLE_DEG:
         return [
-            f"the photos see the same points from one spot (median angle {angle:.1f} degrees): walk "
-            "sideways, a step of a twentieth of the distance or more between photos."
+            f"the photos were taken from nearly one position (median angle {angle:.1f} degrees): move "
+            "sideways between photos, by at least a twentieth of the distance to the subject."
         ]
     error, track = report.reprojection_error_px, report.track_length
     if error is not None and error > options.max_reprojection_error:
         return [
-            f"the cameras fit badly: {error:.1f} px, {options.max_reprojection_error:g} allowed."
+            f"the camera positions fit badly: the mean reprojection error is {error:.1f} px, and "
+            f"map_scene.max_reprojection_error allows {options.max_reprojection_error:g}."
         ]
     if track is not None and track < options.min_track_length:
         return [
-            f"points are seen by {track:.2f} photos on average, {options.min_track_length:g} are needed."
+            f"points are seen by {track:.2f} photos on average; map_scene.min_track_length needs "
+            f"{options.min_track_length:g}."
         ]
     return []
 
@@ -96,36 +98,38 @@ def _advice(report: Sfm, dropped: Sequence[Photo], refused: bool) -> list[str]:
     pieces = [part for part in report.components if part.registered >= MIN_GROUP]
     if turned and refused:
         found.append(
-            "Most pairs of photos differ by a turn of the camera only: depth needs steps sideways, "
-            "so walk around the subject, a step between photos, instead of turning on the spot."
+            "Between most photos the camera only turned. Depth needs steps to the side: walk around the "
+            "subject, one step between photos, instead of turning on the spot."
         )
     if len(pieces) > 1:
         groups = "; ".join(f"{p.registered} photos ({_span(p.photos)})" for p in pieces)
         found.append(
-            f"The photos fall into {len(pieces)} groups with too little in common: {groups}. If they show "
-            "two places, make two scenes of them; if one, take photos on the way between the groups."
+            f"The photos form {len(pieces)} groups that overlap too little: {groups}. If they show "
+            "different places, make a scene of each; if not, take photos between the groups."
         )
     grouped = {name for part in pieces for name in part.photos}
     alone = [name for name in report.alone if name not in grouped]
     if alone:
-        stands = "stands" if len(alone) == 1 else "stand"
-        found.append(f"{_listed(alone)} {stands} alone: no other photo shows the same thing.")
+        matches = "matches" if len(alone) == 1 else "match"
+        found.append(f"{_listed(alone)} {matches} no other photo.")
     missing = [n for n in report.unregistered if n not in alone and n not in grouped]
     if missing and report.registered:
-        found.append(f"Without a place: {_listed(missing)}.")
+        found.append(f"These photos could not be registered: {_listed(missing)}.")
     twins = sum(1 for line in dropped if line.twin)
     if twins and (refused or twins > total):
         found.append(
-            f"{twins} of {twins + total} photos are the same view as another and were left out: each "
-            "photo needs a step to the side of the one before."
+            f"{twins} of {twins + total} photos repeat the view of another photo and were left out: take a "
+            "step to the side before each photo."
         )
     soft = sum(1 for line in dropped if line.reason.startswith("blurred"))
     if soft and refused:
-        found.append(f"{soft} blurred photos were left out: hold still, or use more light.")
+        found.append(
+            f"{soft} blurred photos were left out: hold the camera still, or use more light."
+        )
     if refused and not turned:
         found.append(
-            "Take more photos between these and their neighbours, so that each overlaps the next by "
-            "two thirds, walking rather than turning, in focus."
+            "Take more photos in between, so that each overlaps the next by two thirds. Walk instead of "
+            "turning, and make sure that the photos are sharp."
         )
     return found
 

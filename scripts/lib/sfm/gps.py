@@ -1,4 +1,4 @@
-"""GPS and the model: whether they agree, how well, and how hard each position may pull."""
+"""GPS and the model: whether they agree, how well, and how much weight each position gets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Located:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GpsFit:
     """A similarity to local metres, or None; in both cases the reason."""
 
     sim3: Sim3 | None
@@ -68,31 +68,31 @@ class Verdict:
     notes: tuple[str, ...] = ()
 
 
-def no_gps(use_gps: bool) -> Verdict:
-    """The verdict when no registered photo has a position, or GPS is switched off."""
+def no_gps(use_gps: bool) -> GpsFit:
+    """The answer when no registered photo has a position, or GPS is switched off."""
     reason = (
-        f"0 registered photos have GPS, {MIN_GPS_PHOTOS} are needed"
+        f"0 registered photos have GPS; {MIN_GPS_PHOTOS} are needed"
         if use_gps
         else "GPS is switched off"
     )
-    return Verdict(None, reason, [])
+    return GpsFit(None, reason, [])
 
 
 def find_located(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> Located | None:
     """Registered photos with a position; None when there is none."""
-    placed = {image.name for image in registered(model)}
+    having_pose = {image.name for image in registered(model)}
     having = [
         photo
         for photo in photos
-        if photo.file in placed
+        if photo.file in having_pose
         and _finite(photo.latitude) is not None
         and _finite(photo.longitude) is not None
     ]
     if not having:
         return None
-    told = np.array([_finite(p.altitude) for p in having], float)  # NaN where there is none
-    zeros = _zero_heights(told)
-    heights = np.where(zeros, np.nan, told)
+    altitudes = np.array([_finite(p.altitude) for p in having], float)  # NaN where there is none
+    zeros = _zero_heights(altitudes)
+    heights = np.where(zeros, np.nan, altitudes)
     ground = np.array([(p.latitude, p.longitude) for p in having], float)
     rows = np.column_stack([ground, heights])
     origin = middle_of(rows)
@@ -102,8 +102,8 @@ def find_located(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> Loc
     notes = []
     if zeros.any():
         notes.append(
-            f"{int(zeros.sum())} of {len(having)} photos tell a height of 0 m, the others {origin[2]:.0f} m: "
-            "the zeros are taken as not known."
+            f"{int(zeros.sum())} of {len(having)} photos have a height of 0 m, the others {origin[2]:.0f} m: "
+            "the zeros are treated as unknown."
         )
     names = [str(p.file) for p in having]
     target = enu_from_geodetic([tuple(row) for row in rows], origin)
@@ -115,31 +115,31 @@ def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None
 
 
-def _zero_heights(told: Array) -> Flags:
+def _zero_heights(altitudes: Array) -> Flags:
     """Which heights (N,) are 0 for want of a better one."""
-    zero = told == 0.0
-    others = told[np.isfinite(told) & ~zero]
-    if not len(others) or zero.sum() < max(2, ZEROS * np.isfinite(told).sum()):
-        return np.zeros(len(told), bool)
+    zero = altitudes == 0.0
+    others = altitudes[np.isfinite(altitudes) & ~zero]
+    if not len(others) or zero.sum() < max(2, ZEROS * np.isfinite(altitudes).sum()):
+        return np.zeros(len(altitudes), bool)
     usual = np.median(others)
     apart = max(ZEROS_APART * 1.4826 * np.median(np.abs(others - usual)), ZEROS_APART_M)
-    return zero if abs(usual) > apart else np.zeros(len(told), bool)
+    return zero if abs(usual) > apart else np.zeros(len(altitudes), bool)
 
 
-def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) -> Verdict:
+def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) -> GpsFit:
     """Similarity from the levelled model to local metres, or None with the reason."""
     count = len(located.names)
     nothing = [False] * count
 
-    def refused(reason: str) -> Verdict:
-        return Verdict(None, reason, nothing)
+    def refused(reason: str) -> GpsFit:
+        return GpsFit(None, reason, nothing)
 
     if count < MIN_GPS_PHOTOS:
-        return refused(f"{count} registered photos have GPS, {MIN_GPS_PHOTOS} are needed")
+        return refused(f"{count} registered photos have GPS; {MIN_GPS_PHOTOS} are needed")
     spread = float(np.sqrt(located.target[:, :2].var(axis=0).sum()))
     if spread < MIN_SPREAD_M:
         return refused(
-            f"the GPS positions spread over {spread:.1f} m only, {MIN_SPREAD_M:.0f} m are needed"
+            f"the GPS positions cover only {spread:.1f} m; {MIN_SPREAD_M:.0f} m are needed"
         )
     found = centres(model)
     source = level.apply([found[name] for name in located.names])
@@ -152,19 +152,19 @@ def fit_to_gps(model: pycolmap.Reconstruction, located: Located, level: Sim3) ->
     horizontal, _ = rms(fit.residuals[fit.inliers])
     notes = list(located.notes)
     if horizontal > MAX_RMSE_OF_SPREAD * spread:
-        missed = f"GPS misses the poses by {horizontal:.1f} m in a scene {spread:.1f} m wide"
+        missed = f"GPS differs from the poses by {horizontal:.1f} m in a scene {spread:.1f} m wide"
         lengths = _lengths_within(fit, located, heights)
         if lengths is None or lengths > MAX_LENGTH_ERROR:
             return refused(missed)
-        notes.append(f"{missed}: lengths are right to {100 * lengths:.0f} % only.")
+        notes.append(f"{missed}: lengths are accurate only to {100 * lengths:.0f} %.")
     if not heights and located.heights.any():
         notes.append(
-            "The heights that the photos tell do not agree with the poses and are not used: lengths and "
-            "north are right, the height above the sea is rough."
+            "The GPS heights of the photos do not agree with the poses and are not used: lengths and north "
+            "are correct, but the height above sea level is only approximate."
         )
     reason = f"{agreeing} of {count} GPS positions agree"
     inliers = fit.inliers.tolist()
-    return Verdict(fit.sim3, reason, inliers, heights, fit.upright, tuple(notes))
+    return GpsFit(fit.sim3, reason, inliers, heights, fit.upright, tuple(notes))
 
 
 def _lengths_within(fit: RobustFit, located: Located, heights: bool) -> float | None:
@@ -177,7 +177,7 @@ def _lengths_within(fit: RobustFit, located: Located, heights: bool) -> float | 
 
 
 def _fit_with_heights(source: Array, located: Located) -> tuple[RobustFit | None, bool]:
-    """The fit, and whether it uses heights: only those that are told, and only where they agree."""
+    """The fit, and whether it uses heights: only those that are known, and only where they agree."""
     known, target = located.heights, located.target
     fit = _fit(source[known], target[known]) if known.sum() >= MIN_GPS_PHOTOS else None
     if fit is not None:
@@ -190,7 +190,7 @@ def _fit_with_heights(source: Array, located: Located) -> tuple[RobustFit | None
 
 
 def _judge_all(fit: RobustFit, source: Array, located: Located) -> RobustFit:
-    """The same fit with all photos judged: those without a height by their place on the ground."""
+    """The same fit with all photos judged: those without a height by their position on the ground."""
     if located.heights.all():
         return fit
     residuals = fit.sim3.apply(source) - located.target
@@ -221,7 +221,7 @@ def _fit(source: Array, target: Array) -> RobustFit | None:
     return free if tilted > WRONG_UP * error else upright
 
 
-def priors(model: pycolmap.Reconstruction, located: Located, gps: Verdict) -> dict[str, Prior]:
+def priors(model: pycolmap.Reconstruction, located: Located, gps: GpsFit) -> dict[str, Prior]:
     """Priors of the photos whose GPS agrees, as uncertain as they proved to be or claim, the larger.
 
     A receiver's claim leaves out antenna, shutter delay and datum; the misfit to a rigid model has
@@ -238,11 +238,11 @@ def priors(model: pycolmap.Reconstruction, located: Located, gps: Verdict) -> di
     )  # both the misfit and a receiver's claim are of the distance on the ground
     return {
         name: Prior(
-            place,
+            position,
             max(horizontal, claim[0] or 0.0) * per_axis,
-            max(vertical, claim[1] or 0.0) if told else UNKNOWN_M,
+            max(vertical, claim[1] or 0.0) if has_height else UNKNOWN_M,
         )
-        for name, place, claim, agrees, told in zip(
+        for name, position, claim, agrees, has_height in zip(
             located.names, located.target, located.accuracy, gps.inliers, known, strict=True
         )
         if agrees
@@ -250,7 +250,7 @@ def priors(model: pycolmap.Reconstruction, located: Located, gps: Verdict) -> di
 
 
 def with_residuals(
-    georef: Georef, model: pycolmap.Reconstruction, located: Located, gps: Verdict, ground: float
+    georef: Georef, model: pycolmap.Reconstruction, located: Located, gps: GpsFit, ground: float
 ) -> Georef:
     """`georef` with the RMSE of the finished model against the GPS that agrees.
 
@@ -269,9 +269,9 @@ def with_residuals(
             name: (
                 round(float(miss[0]), 3),
                 round(float(miss[1]), 3),
-                round(float(miss[2]), 3) if told else None,
+                round(float(miss[2]), 3) if has_height else None,
             )
-            for name, miss, told in zip(located.names, misses, known, strict=True)
+            for name, miss, has_height in zip(located.names, misses, known, strict=True)
         },
     )
 

@@ -56,7 +56,7 @@ def level_frame(
         ]
         if not named:
             raise UserError(
-                f"map_scene.up names {', '.join(given.photos)}, and none of them found its place; name others"
+                f"map_scene.up names {', '.join(given.photos)}, but none of them is registered; name others"
             )
         rotations = [image.cam_from_world().rotation.matrix() for image in named]
         level, source = rotation_to_z(up_from_cameras(rotations)), given.source

@@ -10,7 +10,14 @@ import pycolmap
 
 from scripts.lib.sfm.adjust import Adjust, Prior, adjustment_options, onto
 from scripts.lib.sfm.covariance import certainty
-from scripts.lib.sfm.lenses import Lens, as_fisheye, free_parameters, ladder, parameters, set_lens
+from scripts.lib.sfm.lenses import (
+    Lens,
+    as_fisheye,
+    free_parameters,
+    parameters,
+    richer_lenses,
+    set_lens,
+)
 from scripts.lib.sfm.projection import Seen, seen_by
 from scripts.lib.sfm.robust import in_noise, noise_of
 from scripts.lib.sfm.tables import tables
@@ -22,7 +29,7 @@ MIN_TRACK = (
 # Lenses are compared on a model of so many sightings; more decide nothing anew, and cost time.
 COMPARED = 20_000
 LEAST_NOISE_PX = 0.01
-FAR_PX = 100.0  # what a point costs that has no place in the picture any more
+FAR_PX = 100.0  # what a point costs that is not projected into the picture any more
 # Gain of the richest lens from which poorer ones are tried too: what fits too much may lose a little.
 WORTH_A_LOOK = -0.005
 
@@ -91,10 +98,10 @@ def run_trials(
 
 
 def _families(camera: pycolmap.Camera) -> list[tuple[Lens, ...]]:
-    """The camera's own ladder, and the fisheyes' where its picture is bent as much as theirs."""
-    own = ladder(camera.model_name)
+    """The camera's own family of lenses, and the fisheyes' where its picture is bent as much as theirs."""
+    own = richer_lenses(camera.model_name)
     fisheye = as_fisheye(camera)
-    return [own] if fisheye is None else [own, (own[0], *ladder(fisheye.model_name))]
+    return [own] if fisheye is None else [own, (own[0], *richer_lenses(fisheye.model_name))]
 
 
 def _trial(
@@ -111,7 +118,7 @@ def _trial(
     adjusted = pycolmap.Reconstruction(start)
     if not set_and_adjust(adjusted, lenses, adjust):
         return None
-    seen = _placed_anew(test, adjusted)
+    seen = _triangulated_again(test, adjusted)
     if noise is None:
         noise = noise_of(seen.residual, LEAST_NOISE_PX)
     return Trial(lenses, adjusted, _costs(seen, noise), noise)
@@ -166,8 +173,8 @@ def _only(model: pycolmap.Reconstruction, keep: set[int]) -> pycolmap.Reconstruc
     return copy
 
 
-def _placed_anew(test: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> Seen:
-    """The held-out sightings, their points placed anew by the adjusted cameras."""
+def _triangulated_again(test: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> Seen:
+    """The held-out sightings, their points triangulated again by the adjusted cameras."""
     model = pycolmap.Reconstruction(test)
     numbers = sorted(adjusted.reg_image_ids())
     model.transform(onto(model, adjusted))

@@ -47,7 +47,7 @@ SAME = {"k": ("k1",), "k1": ("k",)}
 FISHEYE_BEND = 0.15
 
 
-def ladder(model: str) -> tuple[Lens, ...]:
+def richer_lenses(model: str) -> tuple[Lens, ...]:
     """The lenses to try for a camera of COLMAP's `model`, from its own on; itself alone if unknown here."""
     for family in (LENSES, FISHEYES):
         names = [lens.model for lens in family]

@@ -20,9 +20,9 @@ from scripts.lib.core.geo import Array
 from scripts.lib.sfm.projection import (
     Flags,
     Seen,
-    by_place,
-    by_turn,
+    local_point_jacobian,
     point_roots,
+    rotation_jacobian,
     seen_by,
     sparse_rows,
 )
@@ -38,22 +38,22 @@ TOLERANCE, ROUNDS = 1e-2, 200
 class Sightings(Seen):
     """K sightings of a finished model, and what moves them.
 
-    place: (K, 2) pixels from the principal point, as projected. span: (K, 2) width and height of the
-    picture. by_pose: (K, 2, 6) and by_point: (K, 2, 3), slopes of the projection. weight: (K,) of a robust
-    loss. noise: standard deviation of a coordinate, pixels.
+    offset: (K, 2) pixels from the principal point, as projected. span: (K, 2) width and height of the
+    picture. pose_jacobian: (K, 2, 6) and point_jacobian: (K, 2, 3), of the projection. weight: (K,) of a
+    robust loss. noise: standard deviation of a coordinate, pixels.
     """
 
-    place: Array
+    offset: Array
     span: Array
-    by_pose: Array
-    by_point: Array
+    pose_jacobian: Array
+    point_jacobian: Array
     weight: Array
     noise: float
 
     def scaled_pose(self) -> Array:
-        """by_pose in pixels: turns and moves of the size that shifts the typical sighting by one."""
-        size = np.sqrt((self.by_pose**2).sum(axis=1))
-        scaled: Array = self.by_pose / np.median(size, axis=0).clip(1e-12)
+        """pose_jacobian in pixels: turns and moves of the size that shifts the typical sighting by one."""
+        size = np.sqrt((self.pose_jacobian**2).sum(axis=1))
+        scaled: Array = self.pose_jacobian / np.median(size, axis=0).clip(1e-12)
         return scaled
 
 
@@ -86,9 +86,9 @@ def sightings(model: pycolmap.Reconstruction, keep: frozenset[int] | None = None
     Raises ValueError when there are none.
     """
     seen = seen_by(model, keep)
-    slope = by_place(model, seen)
-    good = seen.usable() & np.isfinite(slope).all(axis=(1, 2))
-    seen, slope = seen.only(good), slope[good]
+    jacobian = local_point_jacobian(model, seen)
+    good = seen.usable() & np.isfinite(jacobian).all(axis=(1, 2))
+    seen, jacobian = seen.only(good), jacobian[good]
     if not len(seen.photo):
         raise ValueError("the model has no sightings")
     shared = [model.cameras[number] for number in seen.cameras]
@@ -99,10 +99,10 @@ def sightings(model: pycolmap.Reconstruction, keep: frozenset[int] | None = None
     weight = 1 / (1 + in_noise(seen.residual, noise))
     return Sightings(
         **vars(seen),
-        place=seen.projected - middle[seen.camera],
+        offset=seen.projected - middle[seen.camera],
         span=span[seen.camera],
-        by_pose=np.concatenate([by_turn(seen, slope), slope], axis=2),
-        by_point=slope @ seen.turns(model)[seen.photo],
+        pose_jacobian=np.concatenate([rotation_jacobian(seen, jacobian), jacobian], axis=2),
+        point_jacobian=jacobian @ seen.turns(model)[seen.photo],
         weight=weight,
         noise=noise,
     )
@@ -129,7 +129,7 @@ def solve_step(
         owners = motions[number].owners
         assert owners is not None
         groups.append((owners, int(owners.max()) + 1, [number]))
-    fields, columns, places, first = [], [], {}, 0
+    fields, columns, unknowns, first = [], [], {}, 0
     for owner, count, members in groups:
         parts = [motions[number].field * motions[number].deviation for number in members]
         if members is own:
@@ -139,7 +139,7 @@ def solve_step(
         at = POSE if members is own else 0
         for number in members:
             wide = motions[number].field.shape[2]
-            places[number] = first + width * np.arange(count)[:, None] + at + np.arange(wide)
+            unknowns[number] = first + width * np.arange(count)[:, None] + at + np.arange(wide)
             at += wide
         fields.append(field)
         columns.append(first + width * owner[:, None] + np.arange(width))
@@ -153,10 +153,10 @@ def solve_step(
     # where the whole model stands, and nothing moves it.
     ridge, had = np.full(first, 1e-6 * float(np.median((A**2).sum(axis=0)))), np.zeros(first)
     for number, motion in enumerate(motions):
-        ridge[places[number]] = seen.noise**2
+        ridge[unknowns[number]] = seen.noise**2
         begun = start[number] if number < len(start) else None
         if begun is not None:
-            had[places[number]] = begun / motion.deviation
+            had[unknowns[number]] = begun / motion.deviation
 
     def without_points(u: Array) -> Array:
         left: Array = u - Q @ (Q_back @ u)
@@ -171,7 +171,9 @@ def solve_step(
     solution = _conjugate(
         lambda x: back @ without_points(A @ x) + ridge * x, lambda x: inverse @ x, right
     )
-    numbers = [solution[places[number]] * motion.deviation for number, motion in enumerate(motions)]
+    numbers = [
+        solution[unknowns[number]] * motion.deviation for number, motion in enumerate(motions)
+    ]
     return Step(numbers, (J @ solution).reshape(-1, 2))
 
 
@@ -179,7 +181,7 @@ def held_out_residuals(seen: Sightings, motions: Sequence[Motion], chosen: Flags
     """Residuals (K, 2) of each sighting after a step in which its track took no part.
 
     chosen: (points,) True for the tracks of one half. Each half is judged by the step of the other one,
-    its points placed anew by the moved cameras.
+    its points triangulated again by the moved cameras.
     """
     half = chosen[seen.point]
     left = np.zeros_like(seen.residual)
@@ -196,7 +198,7 @@ def held_out_residuals(seen: Sightings, motions: Sequence[Motion], chosen: Flags
 def _point_space(seen: Sightings, used: Flags) -> sparse.csr_array:
     """Orthonormal columns (2K, 3 points) of what moving the points does to the weighted residuals of
     `used`."""
-    weighted = seen.by_point * (np.sqrt(seen.weight) * used)[:, None, None]
+    weighted = seen.point_jacobian * (np.sqrt(seen.weight) * used)[:, None, None]
     roots = point_roots(weighted, seen.point, len(seen.points))
     columns = 3 * seen.point[:, None] + np.arange(3)
     return sparse_rows(weighted @ roots[seen.point], columns, 3 * len(seen.points))

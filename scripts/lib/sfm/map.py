@@ -1,4 +1,4 @@
-"""Photos to a model in its final frame: map, judge, place, correct the lenses, write."""
+"""Photos to a model in its final frame: map, judge, align, correct the lenses, write."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage
 from scripts.lib.sfm.describe import describe, finished
-from scripts.lib.sfm.frame import Placed, place_calibrated
+from scripts.lib.sfm.frame import Aligned, align_calibrated
 from scripts.lib.sfm.gate import judge_scene, require_scene
-from scripts.lib.sfm.ladder import climbing
 from scripts.lib.sfm.matching import require_photos_in, verified_pairs
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.own_lenses import correct_lenses
+from scripts.lib.sfm.retries import best_attempt
 from scripts.lib.sfm.uncertainty import Certain, how_certain
 from scripts.lib.sfm.unpack import unpacked
 
@@ -53,9 +53,9 @@ def map_photos(
     matching: MatchOptions,
     threads: int,
 ) -> tuple[Sfm, Georef]:
-    """Map, judge, place and write; returns what sfm.json and georef.json say.
+    """Map, judge, align and write; returns what sfm.json and georef.json say.
 
-    `features` and `matching` are those of the stages before, for the ladder. Raises UserError, after writing
+    `features` and `matching` are those of the stages before, for the retries. Raises UserError, after writing
     sfm.json, when the scene is hopeless.
     """
     content = read(Photos, files.photos_report)
@@ -68,7 +68,7 @@ def map_photos(
     began = time.monotonic()
     with (
         unpacked(files.photos, files.metrics, names) as folder,
-        climbing(files.database, folder, photos, options, features, matching, threads) as (
+        best_attempt(files.database, folder, photos, options, features, matching, threads) as (
             best,
             attempts,
         ),
@@ -79,11 +79,11 @@ def map_photos(
         # Snakemake removes outputs of a failed job; by hand, the numbers explain the refusal.
         write(files.metrics, judgement.report)
         require_scene(judgement)
-        placed, certain, residuals = placed_model(best.models[0], photos, content.gcps, options)
-        report = finished(judgement.report, placed.model)
-        colour_points(placed.model, folder)
-        write_model(placed.model, folder, files.sparse)
-    georef = placed.georef
+        aligned, certain, residuals = aligned_model(best.models[0], photos, content.gcps, options)
+        report = finished(judgement.report, aligned.model)
+        colour_points(aligned.model, folder)
+        write_model(aligned.model, folder, files.sparse)
+    georef = aligned.georef
     for sentence in filter(None, [*georef.notes, residuals.sentence]):
         say(f"Note: {sentence}")
     report = replace(
@@ -91,21 +91,21 @@ def map_photos(
         calibration=certain.calibration,
         certainty=certain.cameras,
         residuals=residuals,
-        coverage=ground_coverage(placed.model, placing(georef) is not None),
+        coverage=ground_coverage(aligned.model, placing(georef) is not None),
     )
     write(files.metrics, report)
     write(files.georef, georef)
     return report, georef
 
 
-def placed_model(
+def aligned_model(
     model: pycolmap.Reconstruction,
     photos: Sequence[Photo],
     gcps: Sequence[Sighting],
     options: MapOptions,
-) -> tuple[Placed, Certain, Residuals]:
+) -> tuple[Aligned, Certain, Residuals]:
     """The model in its final frame with lenses corrected, how certain it is, and what its residuals show."""
-    placed, calibration = place_calibrated(
+    aligned, calibration = align_calibrated(
         model,
         photos,
         options.use_gps,
@@ -115,10 +115,10 @@ def placed_model(
         calibration=options.calibration,
         up=parse_up(options.up),
     )
-    certain = how_certain(placed.model, calibration, placed.priors, placed.fitted)
-    placed = replace(placed, georef=replace(placed.georef, certainty=certain.place))
+    certain = how_certain(aligned.model, calibration, aligned.priors, aligned.fitted)
+    aligned = replace(aligned, georef=replace(aligned.georef, certainty=certain.frame))
     corrected, residuals = correct_lenses(
-        placed, photos, options.seed, allowed=not switched_off(options.calibration)
+        aligned, photos, options.seed, allowed=not switched_off(options.calibration)
     )
     return corrected, certain, residuals
 
@@ -132,10 +132,10 @@ def write_model(model: pycolmap.Reconstruction, scratch: Path, sparse: Path) -> 
 
 
 def summary(report: Sfm, georef: Georef) -> str:
-    """How much was mapped and how it is placed, a line for the log."""
-    place = placing(georef)
+    """How much was mapped and how it is georeferenced, a line for the log."""
+    found = placing(georef)
     return (
         f"{report.registered} of {report.photos} photos, {report.points} points, "
         f"{report.reprojection_error_px:.2f} px; "
-        + (f"{place.words}." if place else f"not georeferenced: {georef.reason}.")
+        + (f"{found.words}." if found else f"not georeferenced: {georef.reason}.")
     )

@@ -26,7 +26,7 @@ GROWTH, SETTLED, LOCAL_ITERATIONS = 1.5, 1e-3, 10
 # Pairs of thinned matches are smaller; COLMAP asks the two photos to begin with for 100.
 FIRST_MATCHES = 50
 THIN_ENOUGH = (
-    0.9  # share of linked photos that thinned tracks must place, else all tracks are tried
+    0.9  # share of linked photos that thinned tracks must register, else all tracks are tried
 )
 MIN_POINTS_SEEN = 10  # by a photo that counts as registered
 MIN_POINTS = 30  # of a model
@@ -44,7 +44,7 @@ class Attempt:
     models: list[pycolmap.Reconstruction]
     seconds: float
     database: Path = Path()
-    rung: str = "as matched"
+    strategy: str = "as matched"
     verified: int = 0  # verified pairs it had
     parallax: Parallax | None = None  # of the largest model
     turned: Sequence[pycolmap.Reconstruction] = ()
@@ -71,7 +71,7 @@ class Attempt:
         largest = self.models[0] if self.models else None
         error = float(largest.compute_mean_reprojection_error()) if largest else None
         return told.Attempt(
-            rung=self.rung,
+            strategy=self.strategy,
             mapper=self.mapper,
             verified_pairs=self.verified,
             registered=self.registered,
@@ -122,7 +122,7 @@ def run_mapper(
 def _supported(model: pycolmap.Reconstruction) -> bool:
     """Take out photos that hardly any point supports; whether a model is left.
 
-    The global mapper gives every photo of the view graph a place, also where the camera only
+    The global mapper gives every photo of the view graph a pose, also where the camera only
     turned and not one point could be triangulated.
     """
     while True:
@@ -169,8 +169,8 @@ def _thinned(database: Path, matches: Matches, work: Path) -> Path | None:
     """A database with some of the tracks; None where they are few."""
     with pycolmap.Database.open(database) as link:
         numbers = [image.image_id for image in link.read_all_images()]
-        places = {number: link.read_keypoints(number) for number in numbers}
-    left = thinned({number: len(xy) for number, xy in places.items()}, matches, places)
+        keypoints = {number: link.read_keypoints(number) for number in numbers}
+    left = thinned({number: len(xy) for number, xy in keypoints.items()}, matches, keypoints)
     if left is None:
         return None
     write_thinned(database, work / "thin.db", left)
@@ -215,7 +215,7 @@ def _grown(
 def _completed(
     models: Sequence[pycolmap.Reconstruction], database: Path, options: MapOptions, threads: int
 ) -> list[pycolmap.Reconstruction]:
-    """The models with all tracks of their photos, adjusted; the largest with all photos it can place."""
+    """The models with all tracks of their photos, adjusted; the largest with all photos it can register."""
     settings = _settings(options, threads)
     with pycolmap.Database.open(database) as link:
         cache = pycolmap.DatabaseCache.create(link, pycolmap.DatabaseCacheOptions())
@@ -241,7 +241,7 @@ def _adjust_all(
 ) -> None:
     """One adjustment of all tracks.
 
-    COLMAP repeats it, because wrong observations bend it before they are known. Here photos are placed well
+    COLMAP repeats it, because wrong observations bend it before they are known. Here the poses are good
     enough to tell most of them beforehand, and a robust loss takes the weight from the rest.
     """
     adjustment = settings.get_global_bundle_adjustment()
@@ -259,7 +259,7 @@ def _adjust_all(
 def _add_rest(
     mapper: pycolmap.IncrementalMapper, settings: pycolmap.IncrementalPipelineOptions
 ) -> None:
-    """Place photos that thinned tracks left out."""
+    """Register photos that thinned tracks left out."""
     while True:
         for number in mapper.find_next_images(settings.mapper, False):
             if mapper.register_next_image(settings.mapper, number):

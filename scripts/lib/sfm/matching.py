@@ -148,7 +148,7 @@ def match_pairs(
 
 @dataclass(frozen=True)
 class _Photo:
-    """Features of a photo: places (N, 2) in pixels, and descriptors packed, all and the coarsest ones."""
+    """Features of a photo: keypoints (N, 2) in pixels, and descriptors packed, all and the coarsest ones."""
 
     image_id: int
     camera: pycolmap.Camera
@@ -173,8 +173,8 @@ class _Matcher:
         coarse = None
         if len(points) > 2 * MOST_FEATURES:
             coarse = self.compare.pack(described[coarsest(points, MOST_FEATURES)])
-        places = points[:, :2].astype(np.float64).reshape(-1, 2)
-        return _Photo(image_id, camera, places, self.compare.pack(described), coarse)
+        keypoints = points[:, :2].astype(np.float64).reshape(-1, 2)
+        return _Photo(image_id, camera, keypoints, self.compare.pack(described), coarse)
 
     def all(
         self, pairs: Sequence[tuple[_Photo, _Photo]], pool: ThreadPoolExecutor

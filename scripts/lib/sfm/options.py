@@ -32,39 +32,39 @@ class FeatureOptions(Options):
 
     max_side: Literal[0] | int = option(
         1600,
-        "Longer side of the copy that features are found on, 0 never reduces.",
+        "Longest side of the copy of a photo in which features are searched; 0 uses the full size.",
         64,
         MOST_PIXELS,
         unit="pixels",
     )
     max_features: int = option(
-        4096, "Features a photo at most; the largest ones are kept.", 50, MOST_FEATURES
+        4096, "Maximum number of features per photo; the largest ones are kept.", 50, MOST_FEATURES
     )
     first_octave: Literal["auto"] | int = option(
         "auto",
-        """-1 doubles the photo first (finer features), 0 is three to four times faster; auto doubles photos
-        of at most 1200 pixels, which have too few features without.""",
+        """-1 doubles the size of the photo first (finer features), 0 does not and is three to four times
+        faster; auto doubles photos of at most 1200 pixels, which have too few features otherwise.""",
         -1,
         3,
     )
     peak_threshold: float = option(
         0.0067,
-        "Contrast a feature must have; lower finds more in flat texture.",
+        "Minimum contrast of a feature; a lower value finds more features in weak texture.",
         most=1,
         above=0,
     )
     camera_model: CameraModel = option(
-        "SIMPLE_RADIAL", "Lens model that is solved for. OPENCV for wide lenses with many photos."
+        "SIMPLE_RADIAL", "COLMAP lens model for mapping. OPENCV suits wide lenses with many photos."
     )
     share_intrinsics: bool = option(
         True,
-        "Photos of one camera, size and focal length share one lens; false gives each its own.",
+        "Photos with the same camera, size and focal length share one lens; false: one lens per photo.",
     )
 
 
 @dataclass(frozen=True)
 class FinerFeatureOptions(FeatureOptions):
-    """Of retries, where too few photos were registered: a second descriptor finds a few more matches, for a
+    """For retries, when too few photos were registered: a second descriptor finds a few more matches, for a
     quarter more time.
     """
 
@@ -73,120 +73,128 @@ class FinerFeatureOptions(FeatureOptions):
 
 @dataclass(frozen=True)
 class MatchOptions(Options):
-    """Which photos are compared, and how strictly."""
+    """Which photos are compared with each other, and how strictly."""
 
     strategy: Literal["auto", "exhaustive", "spatial", "sequential", "retrieval"] = option(
         "auto",
-        """auto compares all pairs of a small set; in a larger one neighbours by GPS, or by order of names
-        and times, each with the photos that look most alike; without either, photos that look alike
-        (retrieval).""",
+        """auto compares all pairs of a small set. In a larger set it compares neighbours by GPS (spatial) or
+        by order of names and times (sequential), in both cases together with photos that look similar;
+        without GPS or order, only photos that look similar (retrieval).""",
     )
-    exhaustive_limit: int = option(30, "Photos up to which auto compares all pairs.", 2, 100_000)
+    exhaustive_limit: int = option(
+        30, "Up to this number of photos, auto compares all pairs.", 2, 100_000
+    )
     neighbours: int = option(
-        16, "Spatial and retrieval: how many photos each one is compared with.", 2, 1000
+        16, "Spatial and retrieval: number of photos that each photo is compared with.", 2, 1000
     )
     overlap: int = option(
-        8, "Sequential: how many of the next photos each one is compared with.", 1, 1000
+        8, "Sequential: number of following photos that each photo is compared with.", 1, 1000
     )
     max_ratio: float = option(
-        0.8, "Lowe's ratio test; lower keeps only unmistakable matches.", most=1, above=0
+        0.8, "Lowe's ratio test; a lower value keeps only very clear matches.", most=1, above=0
     )
     guided: bool = option(
-        False, "Search again along epipolar lines: more matches, about twice the time."
+        False,
+        "Guided matching: search again along epipolar lines. More matches, about twice the time.",
     )
     min_inliers: int = option(
         15,
-        "Geometrically consistent matches that a pair of photos needs to count.",
+        "Minimum number of geometrically consistent matches of a photo pair.",
         6,
         1000,
     )
-    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
+    seed: int = option(0, "Seed of the random numbers.", 0, 2**31 - 1, shared=True)
 
 
 @dataclass(frozen=True)
 class MapOptions(Options):
-    """Cameras and sparse points, the scene's frame, and the gate before training."""
+    """Camera poses and sparse points, the scene's coordinate frame, and the check before training."""
 
     mapper: Literal["auto", "incremental", "global"] = option(
-        "auto", "auto starts with one and tries the other when few photos were registered."
+        "auto",
+        "auto starts with one mapper and tries the other one if too few photos are registered.",
     )
     # Up to 400 photos the incremental one, tuned as above, took a half to a quarter of the global one's time
     # for equal errors (tests/bench/NOTES.md).
     global_mapper_min_photos: int = option(
         1000,
-        """Photos from which auto takes the global mapper first; below, the incremental one, which was
-        faster in every measurement up to 400 photos.""",
+        """From this number of photos on, auto starts with the global mapper; below, with the incremental
+        mapper, which was faster in every measurement up to 400 photos.""",
         3,
         1_000_000,
     )
     retry_below: float = option(
-        0.9, "Share of photos registered under which mapping is tried again in another way.", 0, 1
-    )
-    retries: bool = option(
-        True,
-        """When too few photos are registered, compare more pairs, try the other mapper, and find more
-        features; false tries the other mapper only.""",
-    )
-    min_registered_fraction: float = option(
-        0.6,
-        """Share of photos that must be registered, or the run stops before training: of a scene with more
-        gaps than this, a splat shows holes rather than the place.""",
+        0.9,
+        "Mapping is retried in another way if a smaller fraction of the photos is registered.",
         0,
         1,
     )
-    min_photos: int = option(3, "Registered photos that a scene needs at least.", 2, 100_000)
+    retries: bool = option(
+        True,
+        """If too few photos are registered, compare more pairs, try the other mapper, and find more
+        features; false only tries the other mapper.""",
+    )
+    min_registered_fraction: float = option(
+        0.6,
+        """The run stops before training if a smaller fraction of the photos is registered: the splat would
+        have too many holes.""",
+        0,
+        1,
+    )
+    min_photos: int = option(3, "Minimum number of registered photos.", 2, 100_000)
     max_reprojection_error: float = option(
         3.0,
-        """Mean reprojection error above which the run stops: good models have 0.3 to 1.5, and training
-        cannot sharpen what the cameras blur.""",
+        """The run stops if the mean reprojection error is larger. Good models have 0.3 to 1.5; training
+        cannot repair inaccurate cameras.""",
         most=100,
         above=0,
         unit="pixels",
     )
     min_track_length: float = option(
         2.1,
-        """Photos that see a point on average, at least; near 2 each point is a guess of one pair, and
-        nothing confirms it.""",
+        """The run stops if a point is seen by fewer photos than this on average. Near 2, each point comes
+        from a single pair of photos, and nothing confirms it.""",
         2,
         100,
     )
-    force: bool = option(False, "Go on with what there is, whatever the gate says.")
+    force: bool = option(False, "Continue even if this check would stop the run.")
     use_gps: bool = option(
-        True, "Put the model into metres, north and up where the photos' GPS positions agree."
+        True, "Georeference the model (metres, north, up) if the GPS positions of the photos agree."
     )
     gps_in_adjustment: bool = option(
         True,
-        """Let the GPS positions that agree pull the cameras in a last bundle adjustment, each as hard as
-        its measured error allows; it takes the bend out of long straight flights.""",
+        """Use the GPS positions that agree as priors in a last bundle adjustment, weighted by their measured
+        error. This removes the bend of long straight flights.""",
     )
     up: str = option(
         "auto",
-        """Which way is up where neither GPS nor surveyed points tell: auto goes by how photos are usually
-        held. Else names of photos that were held level, separated by commas (two that look in different
-        directions are enough), or a direction x y z in the frame that auto gives: the difference of two
-        positions, one above the other, that the page with ?edit tells; 0 0 -1 turns the scene over.""",
+        """Which way is up if neither GPS nor surveyed points tell. auto assumes that most photos were held
+        level. Otherwise give names of photos that were held level, separated by commas (two that look in
+        different directions are enough), or a direction x y z in the frame that auto produces: open the
+        page with ?edit, read two positions, one above the other, and give their difference. 0 0 -1 turns
+        the scene upside down.""",
         1,
         10_000,
     )
     refine_principal_point: bool = option(
         False,
-        """Solve for the image centre already while mapping; `calibration` does so afterwards, where the
-        photos determine it.""",
+        """Estimate the principal point during mapping. `calibration` does so afterwards, if the photos
+        determine it.""",
     )
     calibration: Calibration = option(
         "auto",
-        """Lens of each camera, solved for after the last adjustment. `auto` takes the richest one that the
-        photos determine, judged by a tenth of the points kept out of it; `off` (YAML reads it as false)
-        leaves what mapping found; a name of COLMAP's is for every camera.""",
+        """Lens model of each camera, estimated after the last adjustment. `auto` takes the most detailed
+        model that the photos determine, tested on a tenth of the points that take no part in it; `off`
+        (false in YAML) keeps the lens from mapping; the name of a COLMAP model is used for all cameras.""",
     )
-    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
+    seed: int = option(0, "Seed of the random numbers.", 0, 2**31 - 1, shared=True)
 
 
 @dataclass(frozen=True)
 class UndistortOptions(Options):
-    """Pinhole photos for training."""
+    """Undistorted (pinhole) photos for training."""
 
     max_side: Literal[0] | int = option(
-        0, "Longer side, 0 keeps the photos' size.", 64, MOST_PIXELS, unit="pixels"
+        0, "Longest side; 0 keeps the size of the photos.", 64, MOST_PIXELS, unit="pixels"
     )
-    jpeg_quality: int = option(95, "Quality of the undistorted photos.", 50, 100)
+    jpeg_quality: int = option(95, "JPEG quality of the undistorted photos.", 50, 100)

@@ -18,11 +18,11 @@ from scripts.lib.contracts.photos import Photo
 from scripts.lib.contracts.sfm import Residuals
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Adjust, free_adjustment, onto, position_adjustment, raise_again
-from scripts.lib.sfm.frame import Placed
+from scripts.lib.sfm.frame import Aligned
 from scripts.lib.sfm.gps import centres, known_rms
 from scripts.lib.sfm.lenses import free_parameters
 from scripts.lib.sfm.linearised import Motion, Sightings, sightings, solve_step
-from scripts.lib.sfm.projection import by_lens
+from scripts.lib.sfm.projection import lens_jacobian
 from scripts.lib.sfm.residuals import LENS_DEVIATION, look_into_residuals, picture_motions, sentence
 from scripts.lib.sfm.tables import Rows
 
@@ -31,33 +31,33 @@ STEPS = 2  # of lenses, with an adjustment of poses and points after each; a thi
 
 
 def correct_lenses(
-    placed: Placed, photos: Sequence[Photo], seed: int = 0, *, allowed: bool = True
-) -> tuple[Placed, Residuals]:
+    aligned: Aligned, photos: Sequence[Photo], seed: int = 0, *, allowed: bool = True
+) -> tuple[Aligned, Residuals]:
     """The finished model with what its residuals show taken in where lenses can do that, and sfm.json's
     `residuals`.
 
     The model stays in its frame: positions from GPS pull as they did before, and its georef tells how they
     are missed now. Unless `allowed`, residuals are looked into and lenses stay. The given model is not
-    changed; `placed` comes back where nothing is found or gained.
+    changed; `aligned` comes back where nothing is found or gained.
     """
-    model = placed.model
+    model = aligned.model
     report = look_into_residuals(model, photos, seed)
     found = [finding for finding in report.findings if finding in CORRECTED]
     if not found or not allowed:
-        return placed, report
-    priors = placed.priors
+        return aligned, report
+    priors = aligned.priors
     solve = position_adjustment(priors, seed) if priors else free_adjustment
     corrected = own_lenses(model, [CORRECTED[finding] for finding in found], solve)
     if corrected is None:
-        return placed, report
+        return aligned, report
     before, after = _error(model), float(corrected.compute_mean_reprojection_error())
     if after >= before:
-        return placed, report
+        return aligned, report
     if not priors:
         corrected.transform(onto(corrected, model))
-    elif placed.georef.upright_only:
+    elif aligned.georef.upright_only:
         raise_again(corrected, model, priors)
-    georef = _missed(placed.georef, centres(model), centres(corrected))
+    georef = _missed(aligned.georef, centres(model), centres(corrected))
     report = replace(
         report,
         corrected=tuple(found),
@@ -65,7 +65,7 @@ def correct_lenses(
         reprojection_after_px=round(after, 4),
     )
     report = replace(report, sentence=sentence(report, photos))
-    return replace(placed, model=corrected, georef=georef), report
+    return replace(aligned, model=corrected, georef=georef), report
 
 
 def own_lenses(
@@ -113,7 +113,7 @@ def own_lenses(
 
 def _lens_motion(model: pycolmap.Reconstruction, seen: Sightings, groups: Rows) -> Motion:
     """What the free parameters of the shared lenses do, for photos of the cameras `groups` (photos,)."""
-    field = by_lens(
+    field = lens_jacobian(
         model, seen, {n: free_parameters(model.cameras[n], False) for n in seen.cameras}
     )
     size = np.sqrt((field**2).sum(axis=1).mean(axis=0))

@@ -119,10 +119,10 @@ def spatial_pairs(photos: Sequence[Photo], neighbours: int) -> list[Index]:
         if photo.latitude is not None and photo.longitude is not None
     }
     index = list(located)
-    places = enu_from_geodetic(list(located.values()), located[index[0]])[:, :2]
+    positions = enu_from_geodetic(list(located.values()), located[index[0]])[:, :2]
     pairs: set[Index] = set()
     for row, i in enumerate(index):
-        distance = np.linalg.norm(places - places[row], axis=1)
+        distance = np.linalg.norm(positions - positions[row], axis=1)
         nearest = [k for k in np.argsort(distance, kind="stable") if k != row][:neighbours]
         pairs.update((min(i, index[k]), max(i, index[k])) for k in nearest)
     for i in sorted(set(range(len(photos))) - set(index)):

@@ -44,7 +44,7 @@ class Seen:
         return self.pixel - self.projected
 
     def usable(self) -> Flags:
-        """(K,) whether the point lies before the camera and has a place in the picture."""
+        """(K,) whether the point lies before the camera and is projected to a pixel."""
         flags: Flags = np.isfinite(self.projected).all(axis=1) & (self.local[:, 2] > 0)
         return flags
 
@@ -80,7 +80,7 @@ def seen_by(model: pycolmap.Reconstruction, points: frozenset[int] | None = None
     # Rows of the points that are seen, which are nearly all: counted, not sorted.
     used = np.bincount(at[kept], minlength=len(wanted)) > 0
     numbers, where = found.points[used], (np.cumsum(used) - 1)[at[kept]]
-    world = found.places[used][where]
+    world = found.xyz[used][where]
     local, projected = np.empty((len(rows), 3)), np.empty((len(rows), 2))
     ends = np.searchsorted(rows, np.arange(len(images) + 1))
     camera = np.empty(len(rows), np.int64)
@@ -100,9 +100,9 @@ def projection(camera: pycolmap.Camera, local: Array) -> Array:
     return np.asarray(camera.img_from_cam(local), float)
 
 
-def by_place(model: pycolmap.Reconstruction, seen: Seen) -> Array:
-    """Slope (K, 2, 3) of each projection by the point's place in the camera's frame."""
-    slope = np.empty((len(seen.photo), 2, 3))
+def local_point_jacobian(model: pycolmap.Reconstruction, seen: Seen) -> Array:
+    """Jacobian (K, 2, 3) of each projection with respect to the point in the camera's frame."""
+    jacobian = np.empty((len(seen.photo), 2, 3))
     step = STEP * np.maximum(np.linalg.norm(seen.local, axis=1), 1e-9)
     for row, number in enumerate(seen.cameras):
         mine = seen.camera == row
@@ -111,25 +111,31 @@ def by_place(model: pycolmap.Reconstruction, seen: Seen) -> Array:
             moved = np.zeros_like(local)
             moved[:, axis] = far
             difference = projection(camera, local + moved) - projection(camera, local - moved)
-            slope[mine, :, axis] = difference / (2 * far[:, None])
-    return slope
+            jacobian[mine, :, axis] = difference / (2 * far[:, None])
+    return jacobian
 
 
-def by_turn(seen: Seen, slope: Array) -> Array:
-    """Slope (K, 2, 3) by a turn of the camera about its axes, from `by_place`'s.
+def rotation_jacobian(seen: Seen, jacobian: Array) -> Array:
+    """Jacobian (K, 2, 3) with respect to a rotation of the camera about its axes.
+
+    jacobian: as from `local_point_jacobian`.
 
     A turn w moves a point of the camera's frame by w x local.
     """
-    # slope . (w x local) = w . (local x slope)
-    turned: Array = np.cross(seen.local[:, None, :], slope)
+    # jacobian . (w x local) = w . (local x jacobian)
+    turned: Array = np.cross(seen.local[:, None, :], jacobian)
     return turned
 
 
-def by_lens(model: pycolmap.Reconstruction, seen: Seen, free: Mapping[int, Sequence[int]]) -> Array:
-    """Slope (K, 2, n) by the parameters `free` of each camera; n is that of the camera with most of them,
-    and columns that a camera has no parameter for are 0."""
+def lens_jacobian(
+    model: pycolmap.Reconstruction, seen: Seen, free: Mapping[int, Sequence[int]]
+) -> Array:
+    """Jacobian (K, 2, n) with respect to the parameters `free` of each camera.
+
+    n is that of the camera with most of them; columns that a camera has no parameter for are 0.
+    """
     width = max((len(free.get(number, ())) for number in seen.cameras), default=0)
-    slope = np.zeros((len(seen.photo), 2, width))
+    jacobian = np.zeros((len(seen.photo), 2, width))
     for row, number in enumerate(seen.cameras):
         mine = seen.camera == row
         camera, local = model.cameras[number], seen.local[mine]
@@ -137,16 +143,16 @@ def by_lens(model: pycolmap.Reconstruction, seen: Seen, free: Mapping[int, Seque
             step = STEP * max(1.0, abs(float(camera.params[parameter])))
             ahead, behind = (_changed(camera, parameter, sign * step) for sign in (1, -1))
             difference = projection(ahead, local) - projection(behind, local)
-            slope[mine, :, column] = difference / (2 * step)
-    return slope
+            jacobian[mine, :, column] = difference / (2 * step)
+    return jacobian
 
 
 def point_roots(weighted: Array, point: Rows, count: int) -> Array:
-    """For each point the root (points, 3, 3) of the inverse of what its sightings say of its place.
+    """For each point the root (points, 3, 3) of the inverse of what its sightings say about its position.
 
-    weighted: (K, 2, 3) slopes by the point's place, times the root of the sighting's weight; point: (K,)
-    rows of the `count` points. The inverse is root root^T. A direction in which a point is hardly held is
-    left out: it takes nothing away from the poses.
+    weighted: (K, 2, 3) Jacobians with respect to the point, times the root of the sighting's weight.
+    point: (K,) rows of the `count` points. The inverse is root root^T. A direction in which a point is
+    hardly held is left out: it takes nothing away from the poses.
     """
     squares = np.einsum("kai,kaj->kij", weighted, weighted)
     own = np.stack(
@@ -162,7 +168,7 @@ def point_roots(weighted: Array, point: Rows, count: int) -> Array:
 def sparse_rows(values: Array, columns: Rows, size: int) -> sparse.csr_array:
     """Two rows for each sighting: (2K, size) from values (K, 2, n) and the columns (K, n) they stand in.
 
-    Values that stand in one place are summed.
+    Values with the same row and column are summed.
     """
     count, width = columns.shape
     rows = np.repeat(np.arange(2 * count), width)

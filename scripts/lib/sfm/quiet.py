@@ -10,7 +10,7 @@ import pycolmap
 
 from scripts.lib.core.console import Progress, duration, say
 
-# Below that, COLMAP prints several lines per photo, and an error when a rung of the ladder finds
+# Below that, COLMAP prints several lines per photo, and an error when one of the retries finds
 # nothing; what matters of it is in our own reports.
 pycolmap.logging.minloglevel = int(pycolmap.logging.FATAL)
 pycolmap.logging.alsologtostderr = False

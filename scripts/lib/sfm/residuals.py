@@ -137,7 +137,7 @@ def picture_motions(seen: Sightings) -> dict[str, Motion]:
     """
     half = np.sqrt((seen.span**2).sum(axis=1)) / 2
     side = float(np.median(seen.span.max(axis=1)))
-    x, y = (seen.place / half[:, None]).T
+    x, y = (seen.offset / half[:, None]).T
     zero, one, square = np.zeros_like(x), np.ones_like(x), x * x + y * y
     lens = _field(
         (x, y),
@@ -164,51 +164,52 @@ def picture_motions(seen: Sightings) -> dict[str, Motion]:
 
 def row_time(seen: Sightings) -> Array:
     """When each sighting was read (K,): -0.5 at the first row, 0.5 at the last."""
-    share = seen.place / seen.span
-    along: Array = np.where(seen.span[:, 0] >= seen.span[:, 1], share[:, 1], share[:, 0])
+    across = seen.offset / seen.span
+    along: Array = np.where(seen.span[:, 0] >= seen.span[:, 1], across[:, 1], across[:, 0])
     return along
 
 
 def sentence(report: Residuals, photos: Sequence[Photo]) -> str:
-    """What was found, in plain words with its size, and what was done or is to be done; empty without a
-    find."""
+    """What was found, in plain words with its size, and what was done or should be done; empty when
+    nothing was found."""
     parts = []
     for finding in report.findings:
         own = finding in report.corrected
         if finding == "rolling_shutter":
             parts.append(
-                "The camera moved while it read the photos row by row (rolling shutter): that shifts the "
-                f"last rows against the first by about {_size(report.rows):.0f} pixels."
+                "The camera moved while it recorded the photos row by row (rolling shutter): the last rows "
+                f"are shifted against the first by about {_size(report.rows):.0f} pixels."
             )
             parts.append(
-                "Next time move and turn more slowly while filming."
+                "Next time, move and turn more slowly while filming."
                 if _is_video(photos)
-                else "Next time stand still for each photo."
+                else "Next time, keep the camera still for each photo."
             )
         elif finding == "stabilised":
             parts.append(
-                "A stabiliser moves the picture over the sensor from photo to photo, by about "
+                "The image stabiliser shifts the picture on the sensor from photo to photo, by about "
                 f"{_size(report.shift):.0f} pixels."
             )
             parts.append(
-                "Each photo got its own picture centre."
+                "This was corrected: each photo has its own picture centre."
                 if own
-                else "Next time switch the stabiliser off."
+                else "Next time, switch the image stabiliser off."
             )
         elif finding == "breathing":
             parts.append(
-                "The focal length changes a little from photo to photo, by about "
+                "The focal length changes slightly from photo to photo, by about "
                 f"{_size(report.focal):.1f} %, as it does when a lens focuses."
             )
             parts.append(
-                "Each photo got its own focal length."
+                "This was corrected: each photo has its own focal length."
                 if own
-                else "Next time focus once and lock the focus."
+                else "Next time, focus once and then lock the focus."
             )
         elif finding == "lens":
             parts.append(
-                "The lens bends the picture in a way that its model does not describe: spots lie off by "
-                f"about {_size(report.radius):.1f} pixels more than they should."
+                "The lens distorts the picture in a way that the lens model does not describe: "
+                "points are off "
+                f"by about {_size(report.radius):.1f} pixels more than they should be."
             )
     return " ".join(parts)
 

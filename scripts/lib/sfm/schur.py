@@ -27,10 +27,10 @@ def eliminated(jacobian: Floats, columns: Rows, whitened: Floats, point: Rows, s
     begins = np.concatenate([[0], ends])
     longest = int(np.diff(begins).max(initial=0))
     information = np.zeros((size, size))
-    place = np.full(size, -1)
+    row_of = np.full(size, -1)
     space = longest * columns.shape[1]
     _eliminate(
-        *(jacobian, columns, whitened, order, begins, place),
+        *(jacobian, columns, whitened, order, begins, row_of),
         *(np.empty(space, np.int64), np.empty((space, 3)), information),
     )
     # Only the half on one side of the diagonal of each point's rows is there, and half of the diagonal.
@@ -55,14 +55,14 @@ def _eliminate(
     whitened: Floats,
     order: Rows,
     begins: Rows,
-    place: Rows,
+    row_of: Rows,
     used: Rows,
     cross: Floats,
     information: Floats,
 ) -> None:
     """Add half of everything to `information`.
 
-    place: (size,) of -1, the row of `cross` that a column has at this point. used: the column of each such
+    row_of: (size,) of -1, the row of `cross` that a column has at this point. used: the column of each such
     row. cross: (rows, 3), what the sightings of the point say of the column and the point together.
     """
     width = columns.shape[1]
@@ -81,14 +81,14 @@ def _eliminate(
                             up * jacobian[k, 0, b] + down * jacobian[k, 1, b]
                         )
                 information[column, column] += 0.5 * (up * up + down * down)
-                row = place[column]
+                row = row_of[column]
                 if row < 0:
                     row = rows
-                    place[column], used[row] = row, column
+                    row_of[column], used[row] = row, column
                     cross[row, 0] = cross[row, 1] = cross[row, 2] = 0.0
                     rows += 1
                 for axis in range(3):
                     cross[row, axis] += up * whitened[k, 0, axis] + down * whitened[k, 1, axis]
         _subtract(rows, used, cross, information)
         for i in range(rows):
-            place[used[i]] = -1
+            row_of[used[i]] = -1

@@ -29,15 +29,15 @@ POINT_HEAD, TRACK_STEP = (
 
 @dataclass(frozen=True)
 class Tables:
-    """Of the registered photos, by COLMAP's number: rows and places in pixels (K, 2) of the features that see
-    a point, and the points' numbers (K,). Of all points, ascending by number: `points` (P,), `places` (P, 3),
+    """Of the registered photos, by COLMAP's number: rows and pixels (K, 2) of the features that see
+    a point, and the points' numbers (K,). Of all points, ascending by number: `points` (P,), `xyz` (P, 3),
     and how many photos see each, `lengths` (P,)."""
 
     features: dict[int, Rows]
     pixels: dict[int, Array]
     seen: dict[int, Rows]
     points: Rows
-    places: Array
+    xyz: Array
     lengths: Rows
 
 

@@ -1,8 +1,8 @@
-"""Fewer tracks for the mapping: enough to place every photo, a fraction of the work.
+"""Fewer tracks for the mapping: enough to register every photo, a fraction of the work.
 
 A photo of half a megapixel may share two thousand features with others, and every step of an incremental
 mapper (resection, triangulation, local and global adjustments) takes time in proportion to them. A few
-hundred that are spread over the picture and seen by many photos place it as well, as a start: the last
+hundred that are spread over the picture and seen by many photos give its pose as well, as a start: the last
 adjustment has all of them.
 """
 
@@ -93,16 +93,16 @@ def _renumbered(labels: Index) -> Index:
 
 
 def thinned(
-    counts: Mapping[int, int], matches: Matches, places: Mapping[int, npt.NDArray[np.float32]]
+    counts: Mapping[int, int], matches: Matches, keypoints: Mapping[int, npt.NDArray[np.float32]]
 ) -> dict[tuple[int, int], Index] | None:
     """The matches of some tracks, chosen so that each photo and each pair keeps enough of them.
 
-    places: of each image's features (N, 2 or more), pixels. None where most would be kept: not worth it.
+    keypoints: of each image's features (N, 2 or more), pixels. None where most would be kept: not worth it.
     """
     tracks = join(counts, matches)
     if not len(tracks.track):
         return None
-    kept = _chosen(tracks, _cells(tracks, places), *_links(tracks, matches))
+    kept = _chosen(tracks, _cells(tracks, keypoints), *_links(tracks, matches))
     if kept[tracks.track].mean() > WORTH:
         return None
     row = {number: i for i, number in enumerate(tracks.numbers)}
@@ -114,13 +114,13 @@ def thinned(
     return left
 
 
-def _cells(tracks: Joined, places: Mapping[int, npt.NDArray[np.float32]]) -> Index:
+def _cells(tracks: Joined, keypoints: Mapping[int, npt.NDArray[np.float32]]) -> Index:
     """The cell (N,) of its photo that each observation lies in, numbered through all photos."""
     cell = np.zeros(len(tracks.photo), np.int64)
     for i, number in enumerate(tracks.numbers):
         mine = np.flatnonzero(tracks.photo == i)
         if len(mine):
-            xy = places[number][tracks.feature[mine], :2]
+            xy = keypoints[number][tracks.feature[mine], :2]
             low = xy.min(axis=0)
             flat = (CELLS * (xy - low) / (np.ptp(xy, axis=0) + 1e-3)).astype(int)
             cell[mine] = CELLS * (CELLS * i + flat[:, 1]) + flat[:, 0]

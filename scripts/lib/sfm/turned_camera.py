@@ -125,10 +125,10 @@ def _step(
     """One damped Gauss-Newton step; the directions are eliminated first (Schur complement)."""
     size = np.linalg.norm(misses, axis=1)
     weight = np.where(size <= limit, 1.0, limit / np.maximum(size, 1e-12))
-    by_turn, by_direction, by_lens = _derivatives(tracks, state, local)
+    rotation_jacobian, direction_jacobian, lens_jacobian = _derivatives(tracks, state, local)
     turns, lenses = 3 * tracks.photos, len(tracks.low)
     width = turns + 2 * lenses
-    ours = np.concatenate([by_turn, by_lens], axis=2)
+    ours = np.concatenate([rotation_jacobian, lens_jacobian], axis=2)
     pulled = weight[:, None, None] * ours.transpose(0, 2, 1)
     columns = np.concatenate(
         [3 * tracks.photo[:, None] + [0, 1, 2], turns + 2 * tracks.lens[:, None] + [0, 1]], axis=1
@@ -144,20 +144,20 @@ def _step(
     prior[turns:] = WALL * len(misses) * (beyond != 0)
     gradient[turns:] += prior[turns:] * beyond
     a[np.diag_indices(width)] += damping * a.diagonal() + prior + 1e-6
-    theirs = weight[:, None, None] * by_direction.transpose(0, 2, 1)
-    summed = _by_track(tracks, theirs @ by_direction)
+    theirs = weight[:, None, None] * direction_jacobian.transpose(0, 2, 1)
+    summed = _by_track(tracks, theirs @ direction_jacobian)
     summed[:, [0, 1], [0, 1]] *= 1 + damping
     summed[:, [0, 1], [0, 1]] += 1e-6
     inverse = np.linalg.inv(summed)
     right = _by_track(tracks, np.einsum("nij,nj->ni", theirs, misses)).ravel()
-    across = pulled @ by_direction  # (N, 5, 2), one block a photo and track
+    across = pulled @ direction_jacobian  # (N, 5, 2), one block a photo and track
     solved = across @ inverse[tracks.track]
     rows = 2 * tracks.track[:, None, None] + np.array([0, 1])
     where = np.broadcast_arrays(columns[:, :, None], rows)
-    place = (where[0].ravel(), where[1].ravel())
+    entries = (where[0].ravel(), where[1].ravel())
     size_of = (width, 2 * tracks.tracks)
-    joint = sparse.csr_matrix((across.ravel(), place), shape=size_of)
-    eliminated = sparse.csr_matrix((solved.ravel(), place), shape=size_of)
+    joint = sparse.csr_matrix((across.ravel(), entries), shape=size_of)
+    eliminated = sparse.csr_matrix((solved.ravel(), entries), shape=size_of)
     a -= (eliminated @ joint.T).toarray()
     # Not by LAPACK: its idle threads would spin, which costs more than the solution.
     moved = spsolve(sparse.csc_matrix(a), -(gradient - eliminated @ right))
@@ -192,14 +192,14 @@ def _derivatives(tracks: Tracks, state: Turned, local: Array) -> tuple[Array, Ar
     turn = np.zeros((len(local), 3, 3))  # of a vector p: the cross product's matrix of -p
     turn[:, 0, 1], turn[:, 0, 2], turn[:, 1, 2] = local[:, 2], -local[:, 1], local[:, 0]
     turn -= turn.transpose(0, 2, 1)
-    by_direction = (
+    direction_jacobian = (
         projection @ state.rotations[tracks.photo] @ _across(state.directions)[tracks.track]
     )
     radius = (tracks.undistorted**2).sum(axis=1, keepdims=True)
-    by_lens = tracks.focal[:, None, None] * np.stack(
+    lens_jacobian = tracks.focal[:, None, None] * np.stack(
         [projected, -radius * tracks.undistorted], axis=2
     )
-    return projection @ turn, by_direction, by_lens
+    return projection @ turn, direction_jacobian, lens_jacobian
 
 
 def _across(directions: Array) -> Array:

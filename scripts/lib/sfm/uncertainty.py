@@ -1,4 +1,4 @@
-"""How certain the cameras and their place on the Earth are, as sfm.json and georef.json tell it."""
+"""How certain the cameras and their position on the Earth are, as sfm.json and georef.json tell it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AXES = 3
 
 @dataclass(frozen=True)
 class Frame:
-    """How certain a frame that was fitted to known places is.
+    """How certain a frame that was fitted to known positions is.
 
     covariance (7, 7): of the shift of `middle` (3,) in metres, of the turn about it in radians, of the
     logarithm of the scale; out of so many degrees of freedom.
@@ -44,15 +44,15 @@ class Frame:
         return self.wide * float(np.sqrt(self.covariance[6, 6]))
 
 
-def fitted_frame(places: Array, residuals: Array) -> Frame | None:
-    """The certainty of a similarity fitted to `places` (N, 3) with `residuals` (N, 3), metres.
+def fitted_frame(positions: Array, residuals: Array) -> Frame | None:
+    """The certainty of a similarity fitted to `positions` (N, 3) with `residuals` (N, 3), metres.
 
     Residuals are NaN where a coordinate is not known. Errors across and up have sizes of their own. None
     where the fit has nothing left over to judge it by.
     """
     known = np.isfinite(residuals)
     freedom = int(known.sum()) - MOTION
-    if freedom < 1 or len(places) < AXES:
+    if freedom < 1 or len(positions) < AXES:
         return None
     squares = np.nan_to_num(residuals) ** 2
     put_right = known.sum() / freedom  # a fit makes residuals smaller than the errors are
@@ -60,8 +60,8 @@ def fitted_frame(places: Array, residuals: Array) -> Frame | None:
     up = (
         squares[:, 2].sum() / max(known[:, 2].sum(), 1) * put_right if known[:, 2].any() else across
     )
-    middle = places.mean(axis=0)
-    rows = np.concatenate([motion_at(place - middle) for place in places])
+    middle = positions.mean(axis=0)
+    rows = np.concatenate([motion_at(position - middle) for position in positions])
     weight = (known / [max(across, 1e-12), max(across, 1e-12), max(up, 1e-12)]).ravel()
     information = rows.T @ (rows * weight[:, None])
     if np.linalg.matrix_rank(information) < MOTION:
@@ -70,7 +70,7 @@ def fitted_frame(places: Array, residuals: Array) -> Frame | None:
 
 
 def motion_at(offset: Array) -> Array:
-    """How a place (3,) off the middle moves by shift, turn and scale: (3, 7)."""
+    """How a position (3,) off the middle moves by shift, turn and scale: (3, 7)."""
     x, y, z = offset
     turn = np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
     return np.column_stack([np.eye(3), turn, offset])
@@ -78,11 +78,11 @@ def motion_at(offset: Array) -> Array:
 
 @dataclass(frozen=True)
 class Certain:
-    """A finished model's lenses with their certainty, its cameras among each other, and its place."""
+    """A finished model's lenses with their certainty, its cameras among each other, and its frame."""
 
     calibration: Calibration | None
     cameras: CameraCertainty | None = None
-    place: PlaceCertainty | None = None
+    frame: PlaceCertainty | None = None
 
 
 def how_certain(
@@ -108,12 +108,12 @@ def how_certain(
     if calibration:
         lines = tuple(replace(line, sigma=_sigma(model, line.camera, found)) for line in lines)
         calibration = replace(calibration, cameras=lines)
-    place = None
+    whole = None
     if priors:
-        place = _place(found.motion, NORMAL_95, None)
+        whole = _frame_certainty(found.motion, NORMAL_95, None)
     elif frame is not None:
-        place = _place(frame.covariance, frame.wide, frame.freedom)
-    return Certain(calibration, _among_each_other(model, found, priors, frame), place)
+        whole = _frame_certainty(frame.covariance, frame.wide, frame.freedom)
+    return Certain(calibration, _among_each_other(model, found, priors, frame), whole)
 
 
 def _sigma(model: pycolmap.Reconstruction, camera: int, found: Certainty) -> dict[str, float]:
@@ -159,7 +159,7 @@ def _upper(matrix: Array) -> tuple[float, float, float, float, float, float]:
 
 
 def _carried(frame: Frame | None, centre: Array) -> Array:
-    """What the frame's own uncertainty adds to the covariance (3, 3) of a place."""
+    """What the frame's own uncertainty adds to the covariance (3, 3) of a position."""
     if frame is None:
         return np.zeros((AXES, AXES))
     by = motion_at(centre - frame.middle)
@@ -167,8 +167,8 @@ def _carried(frame: Frame | None, centre: Array) -> Array:
     return added
 
 
-def _place(covariance: Array, wide: float, freedom: int | None) -> PlaceCertainty:
-    """Standard deviations of a place on the Earth, and the half widths inside which 95 % of them lie."""
+def _frame_certainty(covariance: Array, wide: float, freedom: int | None) -> PlaceCertainty:
+    """Standard deviations of a position on the Earth, and the half widths inside which 95 % of them lie."""
     sigma = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     return PlaceCertainty(
         sigma_m=_three(sigma[:3]),

@@ -63,7 +63,7 @@ def remote_digest(stored: StoredObject) -> str:
     for name in sorted(below):
         # The plugin joins the copy's folder and this name; an absolute one (two slashes in the key) wins.
         if name.startswith("/") or ".." in PurePosixPath(name).parts:
-            raise UserError(f"{stored.query}/{name} leads out of the folder; rename that object")
+            raise UserError(f"{stored.query}/{name} points outside the folder; rename that object")
     copy = stored.local_path()
     if copy.is_dir() and _sizes(copy) != below:
         shutil.rmtree(copy)

@@ -126,8 +126,8 @@ class Checkpoints:
         """Say why a checkpoint was not kept; once, until one is kept again."""
         if not self._told:
             say(
-                f"A checkpoint was not kept: {sentence(error) or error}. Training goes on; if it is"
-                " interrupted, it continues from the last checkpoint that was kept"
+                f"A checkpoint could not be saved: {sentence(error) or error}. Training goes on; if it is"
+                " interrupted, it continues from the last checkpoint that was saved"
             )
         self._told = True
 

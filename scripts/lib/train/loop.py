@@ -25,7 +25,7 @@ MEASUREMENTS = 10  # points of the curve
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trained:
     """A finished run: the splat in world units, and its numbers."""
 
     gaussians: Gaussians
@@ -56,7 +56,7 @@ def train(
     settings: Settings,
     checkpoints: Checkpoints | None,
     every: float,
-) -> Outcome:
+) -> Trained:
     """Train `scene`; continue from `checkpoints` if they hold this run, saving `every` seconds.
 
     Raises `StoppedError` after SIGTERM, UserError when no photo is left to train on.
@@ -83,7 +83,7 @@ def train(
                     trainer.curve.append(
                         {"step": trainer.step, "seconds": round(trainer.seconds, 2), "psnr": psnr}
                     )
-                    note = f"{psnr:.2f} dB on photos not trained on"
+                    note = f"{psnr:.2f} dB on validation photos"
             last = trainer.finished()
             if trainer.step % 10 == 0 or last:
                 progress.update(
@@ -97,7 +97,7 @@ def train(
             if asked[0] and not last:
                 raise StoppedError
     if trainer.step < settings.steps:
-        say(f"Stopped after step {trainer.step}: photos not trained on gained no more")
+        say(f"Stopped after step {trainer.step}: the validation photos no longer improved")
     gaussians, split = trainer.gaussians(), trainer.split
     poses = trainer.adjust.poses
     cameras = CamerasRefined(poses.record() if poses else None, tuple(trainer.focal_scales()))
@@ -126,7 +126,7 @@ def train(
         ),
         curve_measured_on="steering" if split.steering else None,
     )
-    return Outcome(gaussians, metrics)
+    return Trained(gaussians, metrics)
 
 
 def _device_name(device: torch.device) -> str:

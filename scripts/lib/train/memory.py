@@ -75,7 +75,7 @@ def fit(need: Need, free: int, free_beside: int = 0) -> Fit:
     if max_gaussians < FEWEST:
         raise UserError(
             f"{free / 2**30:.1f} GB of memory are free on the device, too little for photos of"
-            f" {need.pixels / 1e6:.1f} megapixels; free some, or set train_splat.resolution lower"
+            f" {need.pixels / 1e6:.1f} megapixels; close other programs, or set train_splat.resolution lower"
         )
     return Fit(max_gaussians, 1, elsewhere)
 

@@ -19,84 +19,83 @@ Auto = Literal["auto"] | int  # "auto": what PRESETS says
 
 @dataclass(frozen=True)
 class TrainOptions(Options):
-    """Training. What is "auto" follows from the preset, the device and the capture (how many photos, how
-    large): PRESETS in scripts/lib/train/options.py.
+    """Training. Values of "auto" depend on the preset, the device, and the number and size of the photos:
+    see PRESETS in scripts/lib/train/options.py.
     """
 
-    preset: PresetName = option("standard", 'Sizes for every "auto" below.', shared=True)
+    preset: PresetName = option("standard", 'Sets every "auto" below.', shared=True)
     steps: Auto = option("auto", "Optimiser steps.", 1, 1_000_000)
     max_gaussians: Auto = option(
         "auto",
-        """Gaussians at most while the splat grows. After 60 % of the steps those that show least go, as many
-        as together make a twentieth of the pictures; how many stay follows from the scene.""",
+        """Maximum number of Gaussians while the splat grows. After 60 % of the steps, the Gaussians that show
+        least are removed, at most a twentieth of what the pictures show; how many remain depends on the scene.""",
         1,
         20_000_000,
     )
     sh_degree: Auto = option(
         "auto",
-        "Degree of the spherical harmonics, for colour that changes with the view.",
+        "Degree of the spherical harmonics, which let colours change with the viewing direction.",
         0,
         3,
     )
     resolution: Literal["auto", 0] | int = option(
         "auto",
-        "Longer side of the photos trained on, 0 for their own size.",
+        "Longest side of the photos in training; 0 keeps their size.",
         32,
         65_500,
         unit="pixels",
     )
-    batch_size: Auto = option("auto", "Photos rendered in each step.", 1, 64)
+    batch_size: Auto = option("auto", "Number of photos rendered in each step.", 1, 64)
     rasteriser: Literal["splatmake", "gsplat"] = option(
         "splatmake",
-        """Whose kernels draw on a GPU while training: ours, or gsplat's, which must be installed with its
-        CUDA kernels. Without a GPU our kernels for the CPU draw.""",
+        """Which kernels render on a GPU during training: our own, or those of gsplat, which must be installed
+        with its CUDA kernels. Without a GPU, our CPU kernels are used.""",
     )
     antialiased: bool = option(
         False,
-        """Dim every footprint by what the renderer's blur of 0.3 pixels added (Mip-Splatting). The PLY says
-        so (SplatRenderMode), and every later stage renders it so.""",
+        """Compensate the opacity of each Gaussian for the renderer's blur of 0.3 pixels (Mip-Splatting). The
+        PLY says so (SplatRenderMode), and every later stage renders it in the same way.""",
     )
     exposure: bool = option(
         False,
-        """Learn a gain and an offset for the colours of each photo, zero in the mean, for cameras whose
-        brightness changes from photo to photo. Photos that were not trained on are compared without.""",
+        """Learn a gain and an offset for the colours of each photo (their means are zero), for cameras whose
+        brightness changes from photo to photo. Test photos are compared without it.""",
     )
     refine_poses: bool = option(
         False,
-        """Let the cameras move a few pixels at most in the second half of training, where photos were
-        matched loosely. What they do together is taken out, so that the scene stays where GPS has put it.
-        With fewer than 12 photos they stay.""",
+        """Let the cameras move by a few pixels in the second half of training, for captures whose poses are
+        not exact. Their common motion is removed, so that the scene stays where GPS puts it. With fewer
+        than 12 photos, cameras do not move.""",
     )
     refine_focal: bool = option(
         False,
-        """Likewise let the focal length of each lens that took 12 photos or more change a little. Every
-        later stage renders with what was found; undistorted.zip stays as it is.""",
+        """In the same way, refine the focal length of each lens that took at least 12 photos. Later stages
+        render with the refined value; undistorted.zip does not change.""",
     )
     sky: bool = option(
         True,
-        """Where photos show the sky, put it far behind everything and keep the air before it clear. Found
-        by its looks, by the horizon, and by its looking the same from every camera; nothing happens where
-        there is none.""",
+        """If photos show the sky, place it far behind everything and keep the space in front of it empty.
+        The sky is found by its colour, by the horizon, and because it looks the same from every camera.""",
     )
-    ssim_weight: float = option(0.2, "Share of 1 - SSIM in the loss; the rest is L1.", 0, 1)
+    ssim_weight: float = option(0.2, "Weight of 1 - SSIM in the loss; the rest is L1.", 0, 1)
     test_every: int = option(
         8,
-        """Every n-th photo by sorted name judges the result and is not trained on, 0 trains on all. Photos
-        that nearly repeat one of these are left out of training too. From 32 photos on, one in 16 is kept
-        for steering besides: when to stop, what to clean away, how small the files may be. With fewer,
-        those that judge steer too.""",
+        """Every n-th photo by sorted name is a test photo: it measures the result and is not used for
+        training; 0 trains on all photos. Photos that are almost the same as a test photo are left out as
+        well. From 32 photos on, one in 16 is a validation photo, which decides when to stop, what to remove
+        and how small the files may be. With fewer photos, the test photos also serve for validation.""",
         0,
         10_000,
     )
     test_photos: str = option(
-        "", "Photos that judge instead of every n-th, by name, separated by commas."
+        "", "Test photos by name, separated by commas, instead of every n-th photo."
     )
     early_stop: bool = option(
-        True, "Stop before the last tenth of training where the steering photos gain no more."
+        True, "Stop before the last tenth of training if the validation photos no longer improve."
     )
-    seed: int = option(0, "Start of every random draw.", 0, 2**31 - 1, shared=True)
+    seed: int = option(0, "Seed of the random numbers.", 0, 2**31 - 1, shared=True)
     checkpoint_every: float = option(
-        30.0, "Time between checkpoints, 0 writes none.", 0, 86_400, unit="seconds"
+        30.0, "Time between checkpoints; 0 writes none.", 0, 86_400, unit="seconds"
     )
 
 

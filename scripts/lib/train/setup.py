@@ -19,8 +19,8 @@ from scripts.lib.train.sky import Clearing, sky_tensors
 from scripts.lib.train.step import Adjustments
 
 PLACES = {
-    Place.MEMORY: "they wait in main memory",
-    Place.STREAM: "each is decoded when its turn comes",
+    Place.MEMORY: "they stay in main memory",
+    Place.STREAM: "each one is decoded when it is needed",
 }
 
 
@@ -46,7 +46,9 @@ def fit_machine(need: Need, device: torch.device) -> tuple[Fit, list[str]]:
             f"{need.max_gaussians} Gaussians do not fit into memory, at most {fits.max_gaussians} do"
         )
     if fits.place is not Place.DEVICE:
-        sentences.append(f"The photos do not fit beside the Gaussians: {PLACES[fits.place]}")
+        sentences.append(
+            f"The photos do not fit into memory together with the Gaussians: {PLACES[fits.place]}"
+        )
     return fits, sentences
 
 
@@ -65,9 +67,13 @@ def start_tensors(
         sky = sky_tensors(views, clearing.away, max_gaussians, settings.sh_degree, device)
         count = len(sky["means"])
         if count:
-            say(f"{len(views)} photos show sky: {count} Gaussians far behind stand for it")
+            say(
+                f"{len(views)} photos show the sky: {count} Gaussians far behind the scene represent it"
+            )
         else:
-            say(f"{len(views)} photos show sky, which {max_gaussians} Gaussians are too few for")
+            say(
+                f"{len(views)} photos show the sky, but {max_gaussians} Gaussians are too few to represent it"
+            )
             clearing, sky = None, {}
     start = initial_tensors(
         scene,
@@ -89,8 +95,7 @@ def adjustments(
     sentences = []
     if settings.refine_poses and not refine_poses:
         sentences.append(
-            f"The cameras stay where they are: {len(trained)} photos cannot tell better"
-            f" ({FEWEST_PHOTOS} could)"
+            f"The cameras are not refined: {len(trained)} photos are too few, {FEWEST_PHOTOS} are needed"
         )
     found = Adjustments(
         Exposures(len(trained), device) if settings.exposure else None,

@@ -186,7 +186,7 @@ class Trainer:
             grown = False
         if not grown:
             self.max_gaussians = len(self.parameters)
-            self._adapt(f"Out of memory at {self.max_gaussians} Gaussians: no more are made")
+            self._adapt(f"Out of memory at {self.max_gaussians} Gaussians: no more are added")
 
     def _optimised(self, views: Stack, plan: StepPlan) -> torch.Tensor | None:
         """One step, with fewer Gaussians where memory runs out; None when it ran out half way.
@@ -221,7 +221,7 @@ class Trainer:
         self.parameters = p.taken(kept)
         self.position_gradients = self.position_gradients[kept].clone()
         torch.cuda.empty_cache()
-        self._adapt(f"Out of memory at {len(p)} Gaussians: going on with {self.max_gaussians}")
+        self._adapt(f"Out of memory at {len(p)} Gaussians: continuing with {self.max_gaussians}")
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The raw parameters by name."""

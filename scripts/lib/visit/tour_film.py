@@ -28,10 +28,15 @@ class TourOptions(Options):
     """The guided tour as a film; "auto" takes what the device can do in about a minute."""
 
     width: Literal["auto"] | int = option(
-        "auto", "Width; the picture is 16 to 9.", 64, 3840, unit="pixels"
+        "auto", "Width of the film; the format is 16:9.", 64, 3840, unit="pixels"
     )
-    fps: Literal["auto"] | int = option("auto", "Frames a second.", 1, 60)
-    crf: int = option(23, "Constant quality of x264, from 0 (large) to 51 (ugly).", 0, 51)
+    fps: Literal["auto"] | int = option("auto", "Frames per second.", 1, 60)
+    crf: int = option(
+        23,
+        "Constant quality of x264, from 0 (best quality, large file) to 51 (poor quality, small file).",
+        0,
+        51,
+    )
 
 
 def sway(view: View) -> tour.Tour:

@@ -47,42 +47,41 @@ PLACE = re.compile(
 
 @dataclass(frozen=True)
 class WebOptions(Options):
-    """What the page says and how it looks. Best set per scene, as bundle_web.title in the sheet."""
+    """What the page says and how it looks. Usually set per scene, for example bundle_web.title in "
+    "the sheet."""
 
-    title: str = option("", "Title of the page; empty makes one from the scene's name.")
+    title: str = option("", "Title of the page; empty makes one from the name of the scene.")
     description: str = option(
         "", "One sentence for search engines, link previews and screen readers."
     )
     credit: str = option("", "Who took the photos.")
-    licence: str = option(
-        "", "Under which licence the scene may be used, as shown beside the credit."
-    )
+    licence: str = option("", "Licence of the scene, shown next to the credit.")
     date: str = option(
         "auto",
-        "Date of the capture as shown; auto takes the photos' own, empty shows none.",
+        "Date of the capture on the page; auto takes it from the photos, empty shows none.",
     )
     url: str = option(
         "",
-        "Where the page will stand, like https://example.org/yard/; link previews need it.",
+        "Address of the published page, such as https://example.org/yard/; link previews need it.",
         pattern=r"^(https?://[^\s\"'<>]+)?$",
     )
     background: str = option(
         "#101214",
-        "Colour where the splat is empty, like #101214.",
+        "Background colour where the splat is empty, such as #101214.",
         pattern="^#[0-9a-fA-F]{6}$",
     )
-    tour: bool = option(True, "Offer a guided tour past the best capture views.")
+    tour: bool = option(True, "Offer a guided tour past the best views.")
     map: bool = option(
         True,
-        "Offer a small plan of where the photos were taken, without any position on Earth.",
+        "Offer a small map of the camera positions, without any position on the Earth.",
     )
     coordinates: bool = option(
-        False, "Say on the page where on Earth the place is, when the photos' GPS tells."
+        False, "Publish the position of the scene on the Earth, if the photos have GPS."
     )
     annotations: list[dict[str, Any]] = option(
         [],
-        """Notes in the scene, each {title, text, position: [x, y, z], camera: {position, target}}; open the
-        page with ?edit and click a place to get one. In the sheet as JSON.""",
+        """Notes in the scene, each {title, text, position: [x, y, z], camera: {position, target}}. Open the
+        page with ?edit and click a point to get one. In the sheet, write them as JSON.""",
     )
 
 

@@ -136,7 +136,7 @@ def _context(about: About) -> list[Entity]:
             "@id": PUBLISHER,
             # Nobody asks whether a credit names one person or several.
             "@type": "Organization",
-            "name": about.credit or "The publisher of this page, who is not named",
+            "name": about.credit or "The publisher of this page (not named)",
             "url": about.url or "./",
         },
         {

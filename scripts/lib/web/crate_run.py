@@ -221,7 +221,7 @@ def _where(machine: Mapping[str, Any]) -> str:
     system = " ".join(str(machine[key]) for key in ("system", "architecture") if key in machine)
     cpus = f" with {machine['cpus']} CPUs" if machine.get("cpus") else ""
     gpu = f" and {machine['gpu']}" if machine.get("gpu") else ""
-    return f"On {system}{cpus}{gpu}." if system else "On a machine that it did not tell of."
+    return f"On {system}{cpus}{gpu}." if system else "On an unknown machine."
 
 
 def _usage(run: Run, step: Step) -> Iterator[Entity]:
@@ -282,6 +282,7 @@ def _data(run: Run, files: Files) -> Iterator[Entity]:
         "@id": SOURCE,
         "@type": "Dataset",
         "name": "The photos",
-        "description": "As they were given. They are no part of this page; manifest.json has a hash of each.",
+        "description": "The photos as they were provided. They are not part of this page; "
+        "manifest.json has a hash of each.",
         "exampleOfWork": refs(given_source),
     }

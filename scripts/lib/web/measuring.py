@@ -42,4 +42,4 @@ def accuracy(measure: Measure | None) -> str:
     percent = 100 * measure.error
     said = "better than 0.1" if percent < 0.1 else f"about {percent:.1g}"
     source = "surveyed points" if measure.survey else "the photos' GPS"
-    return f"In metres, from {source}: scale right to {said} %, plus how well you aim."
+    return f"In metres, from {source}: scale accurate to {said} %, plus how exactly you click."

@@ -31,20 +31,20 @@ TYPES = {
 
 @dataclass(frozen=True)
 class PublishOptions(Options):
-    """Where the page is put for visitors."""
+    """Where the page is published."""
 
     to: str = option(
         "",
-        """s3://BUCKET/PREFIX, or a folder that a web server shows; empty publishes nothing. The bucket of
-        config/aws/stack.yaml shows what lies under web/.""",
+        """s3://BUCKET/PREFIX, or a folder of a web server; empty publishes nothing. The bucket of
+        config/aws/stack.yaml serves everything under web/.""",
     )
     url: str = option(
         "",
-        "Address under which visitors see that place, such as https://d111.cloudfront.net.",
+        "Address at which visitors reach this bucket or folder, such as https://d111.cloudfront.net.",
     )
     name: str = option(
         "",
-        "Name of the page below it: letters, digits, - and _; empty takes the scene's.",
+        "Name of the page below that address: letters, digits, - and _; empty takes the scene's name.",
         pattern="^([A-Za-z0-9][A-Za-z0-9_-]*)?$",
     )
 

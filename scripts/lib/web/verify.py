@@ -34,7 +34,7 @@ def problems(folder: Path) -> list[str]:
         raise UserError(f"{folder} holds no manifest.json; give the web folder bundle_web made")
     whole = path.read_bytes()
     if not is_whole(whole):
-        return ["manifest.json was changed: its bytes do not match the hash it carries"]
+        return ["manifest.json was changed: its bytes do not match the hash that it contains"]
     made = read(Manifest, path)
     site, scene_file = made.site, made.files.get("scene.sog")
     hashed = hashed_name("scene.sog", scene_file.sha256 if scene_file else "")
@@ -95,7 +95,7 @@ def archive_problems(path: Path, entries: Mapping[str, Entry]) -> list[str]:
         return [f"{place}: {missing[0]} is missing"]
     # Names, dates and places of the members: the zip was written by add_to_zip, byte for byte.
     if rebuilt.getvalue() != path.read_bytes():
-        return [f"{place} was changed: its files are as they were made, the bytes around them not"]
+        return [f"{place} was changed: its files are unchanged, but the bytes around them are not"]
     return []
 
 
@@ -107,7 +107,7 @@ def compared(path: Path, name: str, entry: Entry) -> str:
     if size != entry.bytes:
         return f"{name} has {size} bytes, not {entry.bytes}"
     if sha256(path) != entry.sha256:
-        return f"{name} was changed: same size, other bytes"
+        return f"{name} was changed: same size, different bytes"
     return ""
 
 
@@ -125,7 +125,7 @@ def splat_problems(path: Path, recorded: Decoded) -> list[str]:
         wanted = getattr(recorded, key)
         scale = max(1.0, float(np.abs(corner).max()))
         if np.abs(corner - np.array(wanted)).max() > 1e-3 * scale:
-            found.append(f"{path.name} decodes to other bounds ({key}) than recorded")
+            found.append(f"{path.name} decodes to different bounds ({key}) than recorded")
     return found
 
 
@@ -134,6 +134,6 @@ def what_is_whole(folder: Path) -> str:
     made = read(Manifest, folder / "manifest.json")
     beside = [name for name in (*made.shipped, "site.zip") if (folder.parent / name).exists()]
     return (
-        f"{folder}: {len(made.files) + 1} files are as they were made, and the splat decodes to what"
-        f" was recorded; so are beside it {', '.join(beside) or 'none'}"
+        f"{folder}: all {len(made.files) + 1} files are unchanged, and the splat decodes to what was"
+        f" recorded. Also unchanged, next to the folder: {', '.join(beside) or 'none'}"
     )

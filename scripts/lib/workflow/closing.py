@@ -73,11 +73,11 @@ def closing_lines(results: Path, scenes: Sequence[str], root: Path) -> list[str]
         lines.append(f"... and {len(told) - HANDFUL} more scenes")
     if (results / INDEX).is_file():
         lines.append(f"All scenes: {results / INDEX}")
-    lines.append("These files open by a double click.")
+    lines.append("These files open with a double click.")
     page = next((results / scene for scene in scenes if (results / scene / PAGE).is_file()), None)
     if page is not None:
         lines.append(
-            f"The page as a web server shows it: {serve_command(page / PAGE.parent, root)}"
+            f"To see the page as on a web server: {serve_command(page / PAGE.parent, root)}"
         )
     return lines
 
@@ -107,7 +107,7 @@ def bucket_lines(run: str, results: str, finished: Iterable[tuple[str, str]]) ->
     lines.sort()
     if len(lines) > 2 * HANDFUL:
         lines = [*lines[: 2 * HANDFUL], f"... and {len(lines) - 2 * HANDFUL} more files in {place}"]
-    hint = f"They open by a double click once they are here: aws s3 cp {place}/FILE ."
+    hint = f"They open with a double click after downloading: aws s3 cp {place}/FILE ."
     return [*lines, hint] if lines else []
 
 
@@ -122,8 +122,10 @@ def failure_lines(failed: Iterable[tuple[str, str]], logs: Path) -> list[str]:
         if log.is_file():
             lines.append(f"  log: {log}")
     if lines:
-        lines.append("Put that right and run the same command again: what is finished stays.")
-    return lines or ["Stopped before the end; run the same command again: what is finished stays."]
+        lines.append("Fix this and run the same command again; finished results are kept.")
+    return lines or [
+        "Stopped before the end. Run the same command again; finished results are kept."
+    ]
 
 
 def last_error(log: Path) -> str:

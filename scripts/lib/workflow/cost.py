@@ -21,15 +21,18 @@ ASSUMED_PHOTOS = 200
 
 @dataclass(frozen=True)
 class CostOptions(Options):
-    """What a scene cost, on a machine of your own. On AWS Batch the ledger of the jobs and
-    config/aws/prices.yaml count instead.
+    """Cost of a scene on your own machine. On AWS Batch, the ledger of the jobs and config/aws/prices.yaml
+    are used instead.
     """
 
     price_per_hour: float = option(
-        0.0, "Price of the machine; 0 leaves it out.", 0, 100_000, unit="dollars"
+        0.0, "Price of the machine per hour; 0: not counted.", 0, 100_000, unit="dollars"
     )
     watts: float = option(
-        0.0, "What the machine draws from the wall at work; 0 leaves energy out.", 0, 1_000_000
+        0.0,
+        "Power that the machine uses at work, in watts; 0: energy is not counted.",
+        0,
+        1_000_000,
     )
     price_per_kwh: float = option(0.0, "Price of a kilowatt-hour.", 0, 1000, unit="dollars")
 

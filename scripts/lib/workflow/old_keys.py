@@ -17,18 +17,18 @@ RENAMED = {
     "import_photos.video_least": "import_photos.video_min_frames",
     "compress_splat.stream_from": "compress_splat.stream_min_gaussians",
 }
-JUDGES = "the photos that judge are those of train_splat.test_every or train_splat.test_photos"
+JUDGES = "the test photos are those of train_splat.test_every or train_splat.test_photos"
 SIZE = "photos are compared at the size that train_splat.resolution chose"
-BITS = "more bits are taken where the usual ones lose too much, see compress_splat.desktop_loss_db"
+BITS = "more bits are used where the default loses too much, see compress_splat.desktop_loss_db"
 REMOVED = {
     "evaluate_splat.holdout": JUDGES,
     "check_codecs.holdout": JUDGES,
     "evaluate_splat.resolution": SIZE,
     "check_codecs.resolution": SIZE,
-    "extract_features.max_orientations": "a second descriptor is taken where too few photos were registered",
+    "extract_features.max_orientations": "a second descriptor is used when too few photos were registered",
     "train_splat.repeats": "start one run for each seed",
-    "compress_splat.sh_iterations": "more passes gained nothing that was worth their time",
-    "compress_splat.webp_effort": "another effort saved nothing that was worth its time",
+    "compress_splat.sh_iterations": "more passes gained too little for their time",
+    "compress_splat.webp_effort": "another effort saved too little for its time",
     "compress_splat.spz_sh1_bits": BITS,
     "compress_splat.spz_sh_rest_bits": BITS,
     "compress_splat.rate_points": "the curve shows every file that was tried",
@@ -40,13 +40,13 @@ def advice(key: str, value: Any = None) -> str | None:
     """What to tell of an old key, `rule.option` or one at the top; None for a key that is no old one."""
     rule, dot, name = key.partition(".")
     if key in RENAMED:
-        return f"{key!r} is now {RENAMED[key]!r}; write that instead"
+        return f"{key!r} is now {RENAMED[key]!r}; use that instead"
     if key in REMOVED:
-        return f"{key!r} is no option any more; remove it: {REMOVED[key]}"
+        return f"{key!r} is no longer an option; remove it: {REMOVED[key]}"
     if dot and name in FOR_ALL_RULES:
         written = f"'{name}: {value}'" if value is not None else f"{name!r}"
         return (
-            f"{key!r} is now one key for all rules; write {written} at the top of the configuration,"
+            f"{key!r} is now one key for all rules; put {written} at the top of the configuration,"
             f" or give the sheet a column {name}"
         )
     return None

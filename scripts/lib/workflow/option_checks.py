@@ -39,20 +39,20 @@ def check_options(options: Options, where: str) -> None:
     for search, judge in LIMITS:
         if value(search) > value(judge):
             raise UserError(
-                f"{where}: {search} is {value(search)} and {judge} only {value(judge)}, so that the"
-                " file would be refused once it is made; raise the second or lower the first"
+                f"{where}: {search} is {value(search)} and {judge} only {value(judge)}, so that the "
+                "file would be refused after encoding; raise the second or lower the first"
             )
     largest, smallest = value("import_photos.max_side"), value("import_photos.min_side")
     if largest and smallest > largest:
         raise UserError(
-            f"{where}: import_photos.min_side is {smallest} and max_side {largest}, so that no photo is left;"
-            " max_side must be the larger one"
+            f"{where}: import_photos.min_side is {smallest} and max_side {largest}, so that no photo "
+            "is left; max_side must be larger than min_side"
         )
     place = value("publish_web.to")
     scheme, mark, rest = place.partition("://")
     if mark and (scheme != "s3" or not rest.strip("/")):
         raise UserError(
-            f"{where}: publish_web.to is {place!r}; give s3://BUCKET/PREFIX or a folder of this machine"
+            f"{where}: publish_web.to is {place!r}; give s3://BUCKET/PREFIX or a folder on this machine"
         )
 
 

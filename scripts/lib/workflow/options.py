@@ -12,40 +12,39 @@ NAME = "^[A-Za-z0-9][A-Za-z0-9_-]*$"  # as the wildcard constraint in rules/comm
 
 @dataclass(frozen=True)
 class WorkflowOptions(Options):
-    """One section per rule; a section is handed to its script whole."""
+    """Options of the whole workflow. Below them there is one section for each rule."""
 
     scenes: str = option("config/scenes.tsv", "The sheet of scenes to build, tab-separated.", 1)
-    results: str = option("results", "Folder for everything that is made.", 1)
+    results: str = option("results", "Folder for all results.", 1)
     only: str = option(
         "",
-        "Scenes of the sheet to build this time, by name, separated by commas; empty builds all of them.",
+        "Build only these scenes of the sheet: names separated by commas. Empty builds all scenes.",
     )
     preset: Literal["draft", "standard", "high"] = option(
         "standard",
-        """Time against quality: draft is a first look, standard is for publishing, high takes several times
+        """Time or quality: draft is a first look, standard is for publishing, high takes several times
         longer.""",
         per_scene=True,
     )
     device: Literal["auto", "cuda", "cpu"] = option(
         "auto",
-        """Where every rule that trains or renders computes: auto takes an NVIDIA GPU that works and else
-        the CPU, and says so; cuda stops where there is none; cpu keeps every rule off GPUs.""",
+        """Where training and rendering run. auto uses an NVIDIA GPU if there is a working one, otherwise the
+        CPU, and prints which; cuda stops if there is no working GPU; cpu never uses a GPU.""",
         per_scene=True,
     )
-    seed: int = option(
-        0, "Start of every random draw, in every rule that makes one.", 0, 2**31 - 1, per_scene=True
-    )
+    seed: int = option(0, "Seed of the random numbers in all rules.", 0, 2**31 - 1, per_scene=True)
     registry: str = option(
         "ghcr.io/splatmake",
-        """Where the container images lie: a host and a path in small letters, without scheme or final
-        slash. Yours may be an ECR, such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com/splatmake.""",
+        """Registry of the container images: host and path in lower case, without https:// and without a
+        slash at the end. Your own may be, for example, an ECR:
+        123456789012.dkr.ecr.eu-west-1.amazonaws.com/splatmake.""",
         pattern="^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$",
     )
 
 
 @dataclass(frozen=True)
 class SceneRow(Options):
-    """One scene a line, tab-separated."""
+    """One scene per line, tab-separated."""
 
     scene: str = option(
         "",
@@ -55,7 +54,7 @@ class SceneRow(Options):
     )
     source: str = option(
         "",
-        """A folder or a .zip of photos, or a video, relative to the working directory or absolute; or an
-        s3:// prefix or object of these""",
+        """A folder or a .zip of photos, or a video; the path may be relative to the working directory or
+        absolute. Or an s3:// prefix or object with one of these""",
         1,
     )

@@ -92,7 +92,9 @@ class RunProgress(logging.Handler):
             self.state = state
             self._write_if_possible()
             if isinstance(self.after, Background) and not self.after.close():
-                told = "The bucket does not answer: the run's last records were not kept there"
+                told = (
+                    "The bucket does not answer: the last records of the run were not saved there"
+                )
                 print(told, file=self.stream, flush=True)
             if self.closing:
                 self.closing.tell_last(state, self.jobs.values())

@@ -185,8 +185,8 @@ class RunRecords:
             ) from None
         if others:
             self._tell(
-                f"{self.place}/{ARCHIVE} holds {len(others)} file(s) that are no records of this run, such"
-                f" as {others[0]!r}, and they are ignored; check who may write to that bucket"
+                f"{self.place}/{ARCHIVE} holds {len(others)} file(s) that are not records of this "
+                f"run, such as {others[0]!r}, which are ignored; check who may write to that bucket"
             )
 
     def _tell(self, text: str) -> None:
@@ -231,7 +231,7 @@ class RunRecords:
                 self._look()
             raise UserError(f"others changed {self.place}/{ARCHIVE} {TRIES} times meanwhile")
         except (UserError, OSError) as error:
-            self._tell(f"The run's records were not kept: {faults.sentence(error) or error}")
+            self._tell(f"The records of the run were not saved: {faults.sentence(error) or error}")
 
 
 def read_ledger(folder: Path, run: str) -> list[LedgerEntry]:

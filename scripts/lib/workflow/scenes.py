@@ -44,15 +44,15 @@ def load_scenes(sheet: Path, root: Path) -> dict[str, dict[str, str]]:
             )
         if set("{}") & set(cells["source"]):
             raise UserError(
-                f"{where}: source is {cells['source']!r}, and Snakemake takes braces in it for wildcards;"
-                " rename the folder or file, or name a link to it"
+                f"{where}: source is {cells['source']!r}, but Snakemake reads braces as wildcards; "
+                "rename the folder or file, or use a link to it"
             )
         cells["source"] = expanded(f"{where}: source", cells["source"])
         if base != Path() and "://" not in cells["source"]:
             cells["source"] = str(base / cells["source"])
         scenes[name], lines[name] = Row(cells, where), number
     if not scenes:
-        raise UserError(f"{sheet} names no scene; add a line with a name and a folder of photos")
+        raise UserError(f"{sheet} contains no scene; add a line with a name and a folder of photos")
     return scenes
 
 

@@ -103,14 +103,14 @@ def _sentence(error: ValidationError, where: str) -> str:
             return f"{where}: {old}"
         name, colon, _ = str(word).partition(":")
         if colon and name in known:  # YAML takes `title:x` for a key without a value
-            return f"{where}: unknown key {full!r}; write a blank behind the colon"
+            return f"{where}: unknown key {full!r}; write a space after the colon"
         return f"{where}: unknown key {full!r}; {suggestion(str(word), known)}"
     what = f"{path!r} is {error.instance!r}" if path else "the file"
     if error.validator == "required":
         missing = next(key for key in schema["required"] if key not in instance)
         return f"{where}: {missing!r} is missing"
     if error.validator == "type" and schema.get("type") == "object":
-        return f"{where}: {what}; options stand below it by name, as in {{option: value}}"
+        return f"{where}: {what}; its options must follow by name, as in {{option: value}}"
     if error.validator == "type" and schema.get("type") == "array":
         return f"{where}: {what}; it must be a list, in square brackets"
     allowed = {

@@ -67,15 +67,15 @@ def _row(sheet: Path, columns: list[str], line: Line) -> dict[str, str]:
     cells = _without_empty_end(line.cells)
     if len(cells) > len(columns):
         raise UserError(
-            f"{sheet}, line {line.number}: there are {len(cells)} cells and only {len(columns)} columns;"
-            " one tab stands between two cells, and the first line names every column"
+            f"{sheet}, line {line.number}: there are {len(cells)} cells but only {len(columns)} "
+            "columns; use one tab between two cells, and name every column in the first line"
         )
     cells += [""] * (len(columns) - len(cells))
     for column, cell in zip(columns, cells, strict=True):
         if cell and not column:
             raise UserError(
-                f"{sheet}, line {line.number}: {_short(cell)} stands in a column without a name;"
-                " name it in the first line, or remove the tab before it"
+                f"{sheet}, line {line.number}: {_short(cell)} is in a column without a name; name the "
+                "column in the first line, or remove the tab before the cell"
             )
     return {column: cell for column, cell in zip(columns, cells, strict=True) if column}
 
@@ -124,8 +124,8 @@ def _lines(sheet: Path, text: str) -> Iterator[Line]:
             found = (QUOTED if quoted else PLAIN).match(text, at)
             if found is None:
                 raise UserError(
-                    f"{sheet}, line {number}: the cell {_short(text[at:end])} begins with a quotation mark"
-                    " that is not closed at the cell's end; write it without, or close it"
+                    f"{sheet}, line {number}: the cell {_short(text[at:end])} begins with a quotation "
+                    "mark that is not closed at the end of the cell; remove it, or close it"
                 )
             cell = found[1].replace('""', '"') if quoted else found[0]
             number += found[0].count("\n")

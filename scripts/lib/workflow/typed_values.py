@@ -33,8 +33,8 @@ def parse_scalars(
         name = f"{path}.{key}" if path else str(key)
         if value is None and path:
             raise UserError(
-                f"{where}: {name} has no value; remove it, or write its value in quotation marks: from a # on"
-                " YAML reads a comment"
+                f"{where}: {name} has no value; remove it, or write its value in quotation marks: "
+                "YAML reads everything after a # as a comment"
             )
         if value is None:
             continue
@@ -53,7 +53,7 @@ def _as_text(value: Any, where: str) -> Any:
     """A value for an option that is text. A whole number and a date are taken as they were written."""
     if isinstance(value, bool | float):
         raise UserError(
-            f"{where} is read as {value!r}; write it in quotation marks, because it is a text"
+            f"{where} is read as {value!r}; write it in quotation marks, because it is text"
         )
     if isinstance(value, int):
         return str(value)

@@ -14,7 +14,7 @@ window.splatmake = (() => {
     const element = (id) => document.getElementById(id);
 
     // A failure whose message is meant for the visitor.
-    class Told extends Error {
+    class UserFacingError extends Error {
         // `link`: what helps, as {href, text}.
         constructor(message, link = null) {
             super(message);
@@ -36,8 +36,8 @@ window.splatmake = (() => {
         if (event.effectiveDirective === 'worker-src') workerRefused(policyTold());
     });
     const policyTold = () =>
-        new Told(
-            `This server's content policy blocks parts of the page (${forbidden}). Whoever runs the server must` +
+        new UserFacingError(
+            `This server's content policy blocks parts of the page (${forbidden}). The owner of the server must` +
                 ' allow what index.html allows in its own Content-Security-Policy.'
         );
     const policyError = async () => {
@@ -55,7 +55,7 @@ window.splatmake = (() => {
         noWorker, // fails when the server's policy refuses the viewer's worker
         root,
         element,
-        Told,
+        UserFacingError,
         config: JSON.parse(element('config').textContent),
         parameters: new URLSearchParams(location.search),
         viewer: null, // the viewer's handle, once it exists

@@ -3,7 +3,7 @@
 
 ((page) => {
     const STALL_SECONDS = 30;
-    const { element, Told, config } = page;
+    const { element, UserFacingError, config } = page;
     const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
     page.showProgress = (fraction, words) => {
@@ -23,12 +23,12 @@
     const sandboxed = () => self.origin === 'null' && location.protocol.startsWith('http');
     const unreachable = (what) =>
         sandboxed()
-            ? new Told(
-                  'The frame around this page blocks it from loading its own files. Whoever made the page with' +
+            ? new UserFacingError(
+                  'The frame around this page blocks it from loading its own files. The author of the page with' +
                       ' that frame must add allow-same-origin to its sandbox.',
                   { href: location.href, text: 'Open the scene by itself' }
               )
-            : new Told(`${what} could not be downloaded. Check your connection and try again.`);
+            : new UserFacingError(`${what} could not be downloaded. Check your connection and try again.`);
 
     const request = async (name, url, what, signal) => {
         const here = inlined(name);
@@ -41,10 +41,10 @@
             throw (await page.policyError()) || unreachable(what);
         }
         if (response.status === 404) {
-            throw new Told(`${what} is missing on this server.`);
+            throw new UserFacingError(`${what} is missing on this server.`);
         }
         if (!response.ok) {
-            throw new Told(`${what} could not be downloaded: the server answered ${response.status}.`);
+            throw new UserFacingError(`${what} could not be downloaded: the server answered ${response.status}.`);
         }
         return response;
     };
@@ -69,7 +69,7 @@
                 onBytes(Math.min(1, received / size));
             }
         } catch {
-            throw new Told(
+            throw new UserFacingError(
                 `The download stopped after ${megabytes(received)} of ${megabytes(size)}.` +
                     ' Check your connection and try again.'
             );
@@ -99,12 +99,12 @@
         const response = await request(name, url, 'The scene', abort.signal);
         const blob = await readAll(response, bytes, abort, onBytes);
         if (blob.size < bytes) {
-            throw new Told(
+            throw new UserFacingError(
                 `The scene is incomplete: ${megabytes(blob.size)} of ${megabytes(bytes)} arrived.`
             );
         }
         if (blob.size !== bytes || !(await matches(blob, sha256))) {
-            throw new Told('The scene on this server is not the one this page was made for.');
+            throw new UserFacingError('The scene on this server is not the one this page was made for.');
         }
         return blob;
     };
@@ -114,7 +114,7 @@
         try {
             return await response.json();
         } catch {
-            throw new Told("The scene's settings on this server are damaged.");
+            throw new UserFacingError("The scene's settings on this server are damaged.");
         }
     };
 
@@ -139,7 +139,7 @@
             console.error(error);
             throw (
                 (await page.policyError()) ||
-                new Told('The viewer could not be started. Reload the page, or update your browser.')
+                new UserFacingError('The viewer could not be started. Reload the page, or update your browser.')
             );
         }
     };
@@ -147,19 +147,19 @@
     page.checkBrowser = () => {
         if (location.protocol === 'file:' && !config.inline) {
             const oneFile = config.single?.split('/').at(-1);
-            throw new Told(
-                'Browsers refuse to load this page straight from a disk.' +
+            throw new UserFacingError(
+                'Browsers cannot open this page directly from a disk.' +
                     (config.single ? ` Open ${oneFile}, the same page in one file, or start` : ' Start') +
                     ' "python -m http.server" in this folder and open http://localhost:8000.',
                 config.single && { href: config.single, text: `Open ${oneFile}` }
             );
         }
         if (!globalThis.DecompressionStream) {
-            throw new Told('This browser is too old to show the scene. Please update it.');
+            throw new UserFacingError('This browser is too old to show the scene. Please update it.');
         }
         const context = document.createElement('canvas').getContext('webgl2');
         if (!context) {
-            throw new Told(
+            throw new UserFacingError(
                 'This browser cannot draw in three dimensions (WebGL 2 is off or missing).' +
                     ' Try another browser, or turn on hardware acceleration in its settings.'
             );

@@ -55,13 +55,13 @@
 
         const add = (point) => {
             if (!point) {
-                result.textContent = 'There is nothing at that place. Try a solid spot.';
+                result.textContent = 'There is nothing at this point. Try a solid surface.';
                 return;
             }
             const last = lines.at(-1);
             if (!last || last.length === 2) {
                 lines.push([point]);
-                result.textContent = 'Now the other end.';
+                result.textContent = 'Now choose the other end.';
             } else {
                 last.push(point);
                 const height = Math.abs(last[0][2] - last[1][2]);

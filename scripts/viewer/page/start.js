@@ -2,7 +2,7 @@
 'use strict';
 
 ((page) => {
-    const { element, root, parameters, config, Told } = page;
+    const { element, root, parameters, config, UserFacingError } = page;
     const PICKS = ['pick', 'navigateTo']; // what the viewer does with a click on the scene
 
     // Others may want a click on the scene for themselves: the first that says true has it.
@@ -35,7 +35,7 @@
     const firstFrame = () =>
         new Promise((resolve, reject) => {
             page.viewer.app.assets.on('error', () => {
-                reject(new Told('The scene is damaged and cannot be drawn.'));
+                reject(new UserFacingError('The scene is damaged and cannot be drawn.'));
             });
             if (page.viewer.state.loaded) resolve();
             else page.viewer.events.once('loaded:changed', resolve);
@@ -45,15 +45,15 @@
         element('stage')
             .querySelector('canvas')
             .addEventListener('webglcontextlost', () => {
-                fail(new Told('The graphics card stopped drawing this page. Try again.'));
+                fail(new UserFacingError('The graphics card stopped drawing this page. Try again.'));
             });
     };
 
     const fail = (error) => {
-        if (!(error instanceof Told)) console.error(error);
+        if (!(error instanceof UserFacingError)) console.error(error);
         element('reason').textContent =
-            error instanceof Told ? error.message : 'The scene could not be shown in this browser.';
-        const link = error instanceof Told && error.link;
+            error instanceof UserFacingError ? error.message : 'The scene could not be shown in this browser.';
+        const link = error instanceof UserFacingError && error.link;
         element('way-out').hidden = !link;
         if (link) {
             const anchor = element('way-out').querySelector('a');

@@ -93,11 +93,11 @@ def test_a_full_disk_while_a_zip_is_written(
         (errno.ENOSPC, "no space left for out/splat.ply"),
         (errno.EDQUOT, "no space left for out/splat.ply"),
         (errno.EROFS, "its file system is read-only"),
-        (errno.EACCES, "permission denied; check who owns it"),
+        (errno.EACCES, "permission denied; check its owner and permissions"),
         (errno.EFBIG, "larger than its file system"),
         (errno.EMFILE, "ulimit -n"),
-        (errno.EIO, "the disk or the network share it is on failed"),
-        (errno.ESTALE, "the disk or the network share it is on failed"),
+        (errno.EIO, "the disk or network share failed"),
+        (errno.ESTALE, "the disk or network share failed"),
     ],
 )
 def test_faults_of_the_machine_are_sentences(

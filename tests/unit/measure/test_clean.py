@@ -111,7 +111,9 @@ def test_filters_and_crop_that_together_leave_nothing_are_refused(
     """The crop holds only what the filters take: one Gaussian that no camera sees."""
     far = read_ply(folder / "splat.ply").means[TRUE + 20]
     crop = {"sphere": [*far.astype(float).tolist(), 0.5]}
-    with pytest.raises(UserError, match="holds 1 Gaussians .* all of which the filters leave out"):
+    with pytest.raises(
+        UserError, match="holds 1 Gaussians .* all of which the filters would remove"
+    ):
         run(folder, tmp_path, crop=crop)
     assert not (tmp_path / "clean.ply").exists()
     kept, _ = run(folder, tmp_path, enabled=False, crop=crop)

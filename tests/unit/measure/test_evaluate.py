@@ -81,7 +81,7 @@ def test_without_unseen_views_it_says_so(
     write_ply(ply, read_ply(folder / "splat.ply"), (TrainingNote(64, 0).comment(),))
     result = measured(ply, folder, tmp_path)
     assert result["held_out"] is False and len(result["views"]) == 8
-    assert "No photo was kept from training" in capsys.readouterr().out
+    assert "There are no test photos" in capsys.readouterr().out
 
 
 def test_a_splat_that_does_not_tell_its_training_is_not_called_unseen(
@@ -89,7 +89,7 @@ def test_a_splat_that_does_not_tell_its_training_is_not_called_unseen(
 ) -> None:
     result = measured(folder / "close.ply", folder, tmp_path)
     assert result["held_out"] is False and len(result["views"]) == 2
-    assert "may have seen" in capsys.readouterr().out
+    assert "may be among them" in capsys.readouterr().out
 
 
 def test_each_stage_reads_the_split_of_the_training(folder: Path, tmp_path: Path) -> None:

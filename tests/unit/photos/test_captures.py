@@ -364,9 +364,9 @@ def test_bmp_is_read_and_other_kinds_are_told(tmp_path: Path) -> None:
     (folder / "y.insv").write_bytes(b"film")
     run = imported(folder, tmp_path)
     assert "x.bmp" in run.kept and run.entry("x.bmp")["changed"] == "converted from BMP"
-    assert "this kind of picture is not read" in run.reason("x.gif")
-    assert "this kind of video is not read" in run.reason("x.braw")
-    assert "develop it" in run.reason("y.dng") and "360 degree" in run.reason("y.insv")
+    assert "this picture format is not supported" in run.reason("x.gif")
+    assert "this video format is not supported" in run.reason("x.braw")
+    assert "convert them" in run.reason("y.dng") and "360 degree" in run.reason("y.insv")
 
 
 @pytest.mark.parametrize("suffix", [".mpg", ".ts", ".wmv"])

@@ -68,14 +68,14 @@ def survey(text: str, photos: Sequence[str] = PHOTOS) -> list[GroundPoint]:
     [
         ("", "empty"),
         ("EPSG:4326\n1 2 3\n", "line 2"),
-        ("EPSG:4326\n500 95 0 1 1 a.jpg", "line 2: 500 95 is no place on Earth"),
-        ("UTM 30U\n1 2 3 4 5 a.jpg", "no coordinate system; write EPSG:4326"),
+        ("EPSG:4326\n500 95 0 1 1 a.jpg", "line 2: 500 95 is not a valid position"),
+        ("UTM 30U\n1 2 3 4 5 a.jpg", "not a coordinate system; write EPSG:4326"),
         (
             "EPSG:4326\n\n14.4 50.1 1 2 3 a0.jpg\n14.4 NaN 1 2 3 a0.jpg",
             "line 4: x, y and the pixel",
         ),
         ("EPSG:4326\n14.4 50.1 1 nan 3 a0.jpg", "line 2: x, y and the pixel"),
-        ("EPSG:4326\n14.4 50.1 -99999 2 3 a0.jpg", "line 2: -99999 is no height; write NaN"),
+        ("EPSG:4326\n14.4 50.1 -99999 2 3 a0.jpg", "line 2: -99999 is not a height; write NaN"),
         ("EPSG:4326\n14.4 50.1 high 2 3 a0.jpg", "line 2 is not a sighting"),
         ("EPSG:4326\n14.4,50.1,200,2,3,,G1", "line 2 is not a sighting"),
     ],
@@ -130,7 +130,7 @@ def test_one_label_for_all_is_told_apart_by_place() -> None:
     assert points[2].altitude == 200
     note = gcp_note(Survey(points), set(points), set())
     assert note == (
-        "7 sightings of 4 surveyed points; GCP labels several places, which are told apart as "
+        "7 sightings of 4 surveyed points; GCP labels several points, which are now called "
         "GCP-1, GCP-2"
     )
 
@@ -167,10 +167,10 @@ def test_what_became_of_every_sighting_is_told(
     (line,) = run.report["others"]
     assert (line["file"], line["kind"]) == ("gcp_list.txt", "control points")
     assert line["note"] == (
-        "2 sightings of 1 surveyed point; 1 outside of the photo (a1.jpg); 1 in photos that were left "
-        "out (twin.jpg); 1 of names that several photos have, where a folder before the name would help "
-        "(DJI_1.jpg); 1 of names that no photo has (IMG_7.jpg); 1 point without a height, which counts "
-        "across only"
+        "2 sightings of 1 surveyed point; 1 outside the photo (a1.jpg); 1 in photos that were left "
+        "out (twin.jpg); 1 whose name several photos have; write the folder before it (DJI_1.jpg); "
+        "1 whose photo is not in the source (IMG_7.jpg); 1 point without a height, used for the "
+        "horizontal position only"
     )
     assert f"gcp_list.txt: {line['note']}\n" in capsys.readouterr().out
 
@@ -181,7 +181,7 @@ def test_a_list_that_meets_no_photo_stops_nothing(tmp_path: Path) -> None:
     run = imported(folder, tmp_path)
     assert run.report["gcps"] == []
     assert run.report["others"][0]["note"].startswith(
-        "not used: no sighting is in a photo; 1 of names"
+        "not used: no sighting is in a photo; 1 whose photo"
     )
 
 
@@ -229,7 +229,7 @@ def test_a_survey_without_gps_through_all_stages(
     assert georef["gcp"]["check_rmse_horizontal_m"] < 0.05
     assert georef["gcp"]["check_rmse_vertical_m"] < 0.05
     assert georef["projected"]["easting"] == pytest.approx(corner[0], abs=4)
-    assert "5 surveyed points within 0.0" in capsys.readouterr().out
+    assert "5 surveyed points to 0.0" in capsys.readouterr().out
     placed = placing(from_file(Georef, georef, tmp_path / "georef.json"))
     assert placed and placed.survey and {label for label, _ in placed.misses} == set(marks)
     sentence = accuracy(measuring(from_file(Georef, georef, tmp_path / "georef.json"), VIEW))

@@ -274,7 +274,10 @@ def test_masks_that_hide_everything_are_not_believed(
 ) -> None:
     run = imported(set_of(tmp_path / "in", drawn(HALF * 0)), tmp_path)
     assert len(run.kept) == 3 and all(entry["masked"] is None for entry in run.report["photos"])
-    assert "3 masks were not used, because nearly all hide whole" in capsys.readouterr().out
+    assert (
+        "3 masks were not used, because nearly all of them hide the whole"
+        in capsys.readouterr().out
+    )
     with zipfile.ZipFile(run.archive) as archive:
         assert not [name for name in archive.namelist() if name.startswith("masks/")]
 
@@ -312,7 +315,7 @@ def test_a_mask_beside_a_transparent_picture_counts(tmp_path: Path) -> None:
 def test_masks_without_black_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = imported(set_of(tmp_path / "in", drawn(HALF | 255)), tmp_path)
     assert all(entry["mask"] is None for entry in run.report["photos"])
-    assert "3 masks were without black and hide nothing" in capsys.readouterr().out
+    assert "3 masks were without black, so that nothing is hidden" in capsys.readouterr().out
 
 
 def test_masks_without_a_photo_and_second_masks_are_told(

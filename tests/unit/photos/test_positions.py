@@ -96,7 +96,7 @@ def test_lines_of_geo_txt(
     for end in ("\n", "\r\n", "\r"):
         text = end.join(["EPSG:4326", "# a comment", "", line])
         if photo is None:
-            with pytest.raises(UserError, match=r"geo.txt line 4 .*no place on Earth"):
+            with pytest.raises(UserError, match=r"geo.txt line 4 .*not a valid position"):
                 read("geo.txt", text, photos)
             continue
         found = read("geo.txt", b"\xef\xbb\xbf" + text.encode(), photos)
@@ -110,11 +110,11 @@ def test_lines_of_geo_txt(
     ("text", "words"),
     [
         ("", "empty"),
-        ("moon\na.jpg 1 2\n", "no coordinate system"),
-        ("a.jpg 14.4 50.1\n", "no coordinate system; write EPSG:4326"),
-        ("EPSG:5703\na.jpg 1 2\n", "no coordinate system"),
+        ("moon\na.jpg 1 2\n", "not a coordinate system"),
+        ("a.jpg 14.4 50.1\n", "not a coordinate system; write EPSG:4326"),
+        ("EPSG:5703\na.jpg 1 2\n", "not a coordinate system"),
         ("EPSG:4326\na.jpg 1\n", "line 2"),
-        ("EPSG:4326\na.jpg 200 95 3\n", "no place on Earth"),
+        ("EPSG:4326\na.jpg 200 95 3\n", "not a valid position"),
         ("EPSG:4326\na.jpg 14.4 50.1 high\n", "line 2 .*'high'"),
         ("EPSG:4326\na.jpg,14.4,50.1,400,0,0,0,2 apples,0.03\n", "line 2 .*apples"),
         ("EPSG:4326\na0.jpg 14.4 50.1\na1.jpg 14.4 fifty\n", "line 3"),
@@ -219,19 +219,19 @@ def test_a_table_of_thousands_in_windows_letters() -> None:
         ("points.csv", "label,lat,lon\nP1,150.1,14.4\n", "names no photo of this source (P1)"),
         ("boxes.csv", "image,x,y,w,h\na0.jpg,10,20,30,40\na1.jpg,11,21,3,4\n", "not degrees"),
         ("utm.csv", "image,easting,northing\na0.jpg,458731.9,5549700.5\n", "not degrees"),
-        ("local.csv", METASHAPE.replace('GEOGCS["WGS 84"', 'LOCAL_CS["m"'), "no place on Earth"),
+        ("local.csv", METASHAPE.replace('GEOGCS["WGS 84"', 'LOCAL_CS["m"'), "no valid position"),
         ("empty.csv", "\n\n", "empty"),
         ("head.csv", "file,lat,lon\n", "it has no positions"),
         ("noise.csv", b"\x00\x01\x02", "not a text file"),
-        ("bad.csv", 'file,lat,lon\n"a0.jpg,1,2\n', "line 2 is no row"),
-        ("words.csv", "file,lat,lon\na0.jpg,north,east\n", "'north' is no latitude"),
+        ("bad.csv", 'file,lat,lon\n"a0.jpg,1,2\n', "line 2 is not a row"),
+        ("words.csv", "file,lat,lon\na0.jpg,north,east\n", "'north' is not a latitude"),
         ("list.csv", "a0.jpg\na1.jpg\n", "latitudes"),
-        ("scores.csv", "a0.jpg 0.93 0.12 1\n", "too short for places"),
-        ("xyz.csv", "a0.jpg,458731.9,5549700.5,300\n", "does not name their coordinate system"),
+        ("scores.csv", "a0.jpg 0.93 0.12 1\n", "too few digits for photo positions"),
+        ("xyz.csv", "a0.jpg,458731.9,5549700.5,300\n", "does not name a coordinate system"),
         (
             "bild.csv",
             "Bild;Breite\na0.jpg;50,1\n",
-            "tell these with import_photos.position_columns",
+            "give these in import_photos.position_columns",
         ),
         ("commas.csv", "file,lat,lon\na0.jpg,50,1,14,4\n", "more cells than there are columns"),
         ("gps.xlsx", b"PK\3\4", "a spreadsheet; save it as CSV"),
@@ -261,20 +261,26 @@ def test_a_bystander_is_no_photo(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert len(run.report["photos"]) == 4 and run.entry("a0.jpg")["latitude"] == 50.1
     said = capsys.readouterr().out
     assert said.count("notes.csv: not used: ") == 1
-    assert "gps.csv: positions of 1 photo; 1 name no photo has (IMG_1.JPG)\n" in said
+    assert "gps.csv: positions of 1 photo; 1 name that no photo has (IMG_1.JPG)\n" in said
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("file,lat,lon\na0.jpg,50.1,14.4\n\na1.jpg,50.1,14_4\n", r"line 4 \(a1.jpg\): '14_4'"),
-        ("file,lat,lon\na0.jpg,50.1,14.4\na1.jpg,95,14\n", "line 3 .*'95' is no latitude"),
-        ("file,lat,lon\na0.jpg,50.1,14.4\na1.jpg,,14\n", "line 3 .*'' is no latitude"),
+        ("file,lat,lon\na0.jpg,50.1,14.4\na1.jpg,95,14\n", "line 3 .*'95' is not a latitude"),
+        ("file,lat,lon\na0.jpg,50.1,14.4\na1.jpg,,14\n", "line 3 .*'' is not a latitude"),
         ("file,lat,lon\na0.jpg,50.1 W,14.4\na1.jpg,50,14\n", "line 2 .*'50.1 W'"),
-        ("file,lat,lon,alt\na0.jpg,50,14,1\na1.jpg,50,14,high\n", "line 3 .*'high' is no height"),
-        ('file,lat,lon\na0.jpg,50.1,14.4\n"a1.jpg,50.1,14.4\na2.jpg,1,1\n', "line 3 .*quote"),
-        ('file,lat,lon\na0.jpg,50,14\na1.jpg,"50" N,14\n', "line 3 .*quote"),
-        (METASHAPE_UTM + "a1.jpg,1e9,1e9,3\n", "line 4 .*no place on Earth"),
+        (
+            "file,lat,lon,alt\na0.jpg,50,14,1\na1.jpg,50,14,high\n",
+            "line 3 .*'high' is not a height",
+        ),
+        (
+            'file,lat,lon\na0.jpg,50.1,14.4\n"a1.jpg,50.1,14.4\na2.jpg,1,1\n',
+            "line 3 .*quotation marks",
+        ),
+        ('file,lat,lon\na0.jpg,50,14\na1.jpg,"50" N,14\n', "line 3 .*quotation marks"),
+        (METASHAPE_UTM + "a1.jpg,1e9,1e9,3\n", "line 4 .*is not a position in"),
     ],
 )
 def test_a_table_that_is_meant_is_never_half_read(text: str, words: str) -> None:
@@ -302,7 +308,7 @@ def test_counts_are_of_photos_that_got_one(tmp_path: Path) -> None:
     rows = "".join(f"{name},50.1,14.4\n" for name in ("a0.jpg", "a1.jpg", "twin.jpg"))
     (folder / "gps.csv").write_text("file,lat,lon\n" + rows)
     (line,) = imported(folder, tmp_path).report["others"]
-    assert line["note"] == "positions of 2 photos; 1 photo with a position left out"
+    assert line["note"] == "positions of 2 photos; 1 photo with a position, but left out"
 
 
 # Which photo a name means
@@ -367,7 +373,7 @@ def test_geo_txt_comes_before_tables() -> None:
     sources = {name: (lambda name=name: texts[name].encode()) for name in order}
     found = read_positions(sources, PhotoIndex(PHOTOS), False, "")
     assert where(found, "a0.jpg") == HERE
-    assert found.notes(PHOTOS)[1].note == "not used: 1 photo with a position from geo.txt already"
+    assert found.notes(PHOTOS)[1].note == "not used: 1 photo with a better position from geo.txt"
 
 
 def test_a_named_file_of_positions_must_be_there(

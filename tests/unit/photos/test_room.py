@@ -49,7 +49,7 @@ def test_a_picture_that_needs_too_much_is_left_out(
     )
     (left_out,) = [photo for photo in made.photos if not photo.kept]
     assert left_out.original == name and made.kept == 3
-    assert "MB of memory, and 8 MB may be used" in left_out.reason
+    assert "MB of memory, but only 8 MB may be used" in left_out.reason
     assert made.left_out == {"pictures too large to be read": 1}
 
 
@@ -143,7 +143,7 @@ def test_one_large_picture_at_a_time() -> None:
         thread.join()
     assert most == 1
     with (
-        pytest.raises(RejectedError, match="takes 401 MB of memory, and 400 MB"),
+        pytest.raises(RejectedError, match="takes 401 MB of memory, but only 400 MB"),
         Room(800_000_000, 4).hold(401_000_000),
     ):
         pass

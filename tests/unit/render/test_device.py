@@ -143,7 +143,7 @@ def test_a_gpu_that_is_paid_for_is_never_left_idle(
     stage: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_BATCH_JOB_ID", "7")
-    with pytest.raises(UserError, match="AWS Batch gave this job a GPU, but torch sees no"):
+    with pytest.raises(UserError, match="AWS Batch gave this job a GPU, but PyTorch finds no"):
         run(stage, made, tmp_path, "--gpus", "1")
 
 
@@ -169,11 +169,11 @@ def test_kernels_that_cannot_be_built_are_as_none(
 
 @pytest.mark.usefixtures("no_driver")
 def test_without_any_gpu_the_cpu_is_taken_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert choose_device("auto", 1, {}) == Device("cpu", "torch sees no CUDA GPU")
+    assert choose_device("auto", 1, {}) == Device("cpu", "PyTorch finds no CUDA GPU")
     assert choose_device("cpu", 1, {"AWS_BATCH_JOB_ID": "7"}).type == "cpu"
     assert choose_device("auto", 0, {"AWS_BATCH_JOB_ID": "7"}).type == "cpu"
     assert capsys.readouterr().out == ""
-    with pytest.raises(UserError, match="device is 'cuda', but torch sees no CUDA GPU"):
+    with pytest.raises(UserError, match="device is 'cuda', but PyTorch finds no CUDA GPU"):
         choose_device("cuda", 0, {})
     with pytest.raises(UserError, match="device is 'tpu'; choose auto, cuda or cpu"):
         choose_device("tpu", 0, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from scripts.lib.contracts.benchmark import read_benchmark
 from scripts.lib.contracts.codecs import Codecs
 from scripts.lib.contracts.compress import Tried
 from scripts.lib.contracts.georef import Georef, PlaceCertainty
-from scripts.lib.contracts.record import from_json
+from scripts.lib.contracts.record import from_file, from_json
 from scripts.lib.contracts.sfm import Calibrated, Calibration, CameraCertainty, Lens, Sfm
 from scripts.lib.core.console import UserError
 from scripts.lib.report import advice, cameras, charts, summary, values, verdicts
@@ -75,10 +76,9 @@ def report(folder: Path, stages: dict[str, Any], *extra: str) -> str:
 def test_a_good_capture_reads_as_one(tmp_path: Path) -> None:
     text = report(tmp_path, stage_values())
     assert (
-        "Good capture: 24 of 24 photos registered, views it never saw match the photos at 28.0 dB."
-        in text
+        "Good capture: 24 of 24 photos registered, new views match the photos at 28.0 dB." in text
     )
-    assert "Nothing needs repeating" in text
+    assert "Nothing has to be photographed again" in text
     assert "<h1>Old yard</h1>" in text
     for expected in ("612 kB", "0.20 dB", "visibly worse", "4 May 2031", "Acme One", "Seed"):
         assert expected in text
@@ -103,9 +103,9 @@ def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:
         "IMG_0009.jpg",
         "show the sky",
         "1 instead of 2 photos at once",
-        "0.42 pixels; the scene stayed in place",
+        "0.42 pixels on average; the scene itself did not move",
         "+0.12 %",
-        "28.6 dB, not the main figure: the 0.6 dB more",
+        "28.6 dB. This is not the main result: the difference of 0.6 dB",
     ):
         assert expected in told
     assert "Stopped early" not in report(tmp_path / "plain", stage_values())
@@ -119,17 +119,17 @@ SETS = {"trained": 29, "steering": 2, "judged": 5, "left_out": 0, "one_set": Fal
     [
         (
             {},
-            "Of 36 photos, 29 were trained on, 2 steered the work (when to stop, what to clean away, how "
-            "small the files may be), and 5 judge the result: nothing was decided by these",
+            "Of 36 photos, 29 were used for training, 2 for validation (when to stop, what to remove and how "
+            "small the files may be), and 5 for the test: these played no part",
         ),
         (
             {"steering": 5, "one_set": True, "left_out": 1},
-            "Of 35 photos, 29 were trained on, 1 was left out because of showing nearly what a judging one "
-            "shows, and 5 judge the result after they had steered the work (",
+            "Of 35 photos, 29 were used for training, 1 was left out because of showing almost the same as a "
+            "test photo and 5 for both validation (",
         ),
         (
             {"steering": 0, "judged": 0},
-            "All 29 photos were trained on and none was kept to judge by",
+            "All 29 photos were used for training and none was kept for testing",
         ),
     ],
 )
@@ -139,7 +139,7 @@ def test_how_many_photos_did_what_is_said(
     stages = stage_values()
     stages["eval"]["split_counts"] = SETS | changes
     assert expected in report(tmp_path, stages)
-    assert "steered the work" not in report(tmp_path / "before", stage_values())
+    assert "for validation" not in report(tmp_path / "before", stage_values())
 
 
 def test_each_photo_tells_what_it_did(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_each_photo_tells_what_it_did(tmp_path: Path) -> None:
     }
     stages["train"]["split"], stages["train"]["split_counts"] = split, SETS
     text = report(tmp_path, stages)
-    for number, word in ((0, "judges"), (1, "steers"), (3, "left out: nearly"), (4, "trained on")):
+    for number, word in ((0, "test"), (1, "validation"), (3, "left out: almost"), (4, "training")):
         row = text[text.index(f'<td class="name">IMG_{number:04d}.JPG') :]
         assert f"<td>{word}" in row[: row.index("</tr>")]
 
@@ -196,13 +196,13 @@ def test_ground_is_told_by_compass_and_photos(tmp_path: Path) -> None:
         "bare": {"share": 0.19, "side": "", "photos": []},
     }
     text = report(tmp_path, stages)
-    assert "39 % of the ground in the photos is seen by one or two of them only" in text
+    assert "39 % of the ground is visible in only one or two photos" in text
     assert "most of it along the south-eastern edge (see IMG_0001.JPG and IMG_0002.JPG)" in text
-    assert "19 % of the ground is seen by three photos or more" in text
+    assert "19 % of the ground is visible in at least three photos" in text
     stages["photos"]["photos"] = stages["photos"]["photos"][:18]
-    assert "18 photos are few. Fly parallel lines" in report(tmp_path, stages)
+    assert "18 photos are not many. Fly parallel lines" in report(tmp_path, stages)
     stages["sfm"]["coverage"]["photographed"] = 20.0  # a table
-    assert "18 photos are few. Walk once around" in report(tmp_path, stages)
+    assert "18 photos are not many. Walk around once" in report(tmp_path, stages)
     stages["sfm"]["coverage"]["thin"]["share"] = stages["sfm"]["coverage"]["bare"]["share"] = 0.04
     assert "of the ground" not in report(tmp_path, stages)
 
@@ -227,9 +227,9 @@ def test_a_survey_is_told_point_by_point(tmp_path: Path) -> None:
         },
     )
     text = report(tmp_path, stages)
-    assert "± 0.27 m across, ± 0.11 m up" in text
+    assert "± 0.27 m horizontally, ± 0.11 m vertically" in text
     assert "From 4 surveyed points" in text and "n 0.50 m, e 0.02 m" in text
-    assert "look again at the surveyed point that is missed most" in text
+    assert "check the surveyed point with the largest error" in text
 
 
 def test_everything_a_person_named_is_escaped(tmp_path: Path) -> None:
@@ -272,7 +272,8 @@ def test_a_file_without_its_keys_is_refused_with_what_to_run_again(
 ) -> None:
     arguments = write_stage_files(tmp_path, stage_values())
     path = tmp_path / "yard" / f"{stage}.json"
-    path.write_text('{"written_by": "splatmake 0.0.1"}')
+    form = json.loads(path.read_text()).get("format", 1)
+    path.write_text(json.dumps({"format": form, "written_by": "splatmake 0.0.1"}))
     words = rf"{stage}\.json: '\w+' is missing \(written by splatmake 0\.0\.1\);"
     with pytest.raises(UserError, match=rf"{words} delete it and run {program} again$"):
         main(arguments)
@@ -331,8 +332,8 @@ def test_seen_views_are_called_so(tmp_path: Path) -> None:
     stages = stage_values()
     stages["eval"]["held_out"] = False
     text = report(tmp_path, stages)
-    assert "Usable capture with weak spots" not in text.split("<h2>")[0] or "trained on" in text
-    assert "Views it was trained on" in text and "never saw" not in text
+    assert "Usable capture with weak spots: " in text and "training views match the photos" in text
+    assert "Views used for training" in text and "not used for training" not in text
 
 
 def test_importing_the_report_needs_no_torch_or_pycolmap() -> None:
@@ -441,9 +442,9 @@ def test_a_good_capture_needs_no_advice() -> None:
 
 def test_lost_photos_are_named_with_their_neighbours() -> None:
     found = advice.advise(capture(unregistered=["3.jpg", "5.jpg", "4.jpg", "39.jpg"]))
-    assert found[0].startswith("3.jpg to 5.jpg (3 photos) could not be placed.")
+    assert found[0].startswith("3.jpg to 5.jpg (3 photos) could not be registered.")
     assert "between 2.jpg and 6.jpg" in found[0]
-    assert found[1].startswith("39.jpg could not be placed. It shows")
+    assert found[1].startswith("39.jpg could not be registered. It shows")
     assert "after 38.jpg" in found[1]
 
 
@@ -452,7 +453,7 @@ def test_weak_views_are_named_worst_first() -> None:
     (found,) = advice.advise(capture(views=views))
     assert "d (16.5 dB) and b (18.0 dB)" in found
     (found,) = advice.advise(capture(views=[("a", 15.0), ("b", 16.0), ("c", 30.0)]))
-    assert found.startswith("Most test views came out weak")
+    assert found.startswith("Most test views are weak")
 
 
 @pytest.mark.parametrize(
@@ -460,11 +461,11 @@ def test_weak_views_are_named_worst_first() -> None:
     [
         ({"models": 2}, "2 groups"),
         ({"track_length": 2.4}, "closer together"),
-        ({"kept": ["a", "b", "c"]}, "3 photos are few"),
-        ({"reprojection_px": 3.0}, "one zoom"),
+        ({"kept": ["a", "b", "c"]}, "3 photos are not many"),
+        ({"reprojection_px": 3.0}, "Do not change zoom"),
         ({"alone": ["7.jpg"]}, "7.jpg matches no other photo"),
         ({"gps_outliers": ["7.jpg", "8.jpg"]}, "7.jpg and 8.jpg contradicts"),
-        ({"damaged": ["7.jpg"]}, "copy the file from the card"),
+        ({"damaged": ["7.jpg"]}, "Copy the file from the memory card"),
         ({"sharpness": {**{f"{i}.jpg": 100.0 for i in range(9)}, "soft.jpg": 20.0}}, "soft.jpg is"),
     ],
 )
@@ -554,12 +555,16 @@ def test_files_that_were_left_out_are_counted_by_what_they_are(tmp_path: Path) -
     stages["photos"]["left_out"] = {"films of Live Photos": 1, "blurred photos": 1}
     told = report(tmp_path, stages)
     assert "left out: films of Live Photos (1), blurred photos (1)" in told
-    assert told.index("blurred: 3 %") < told.index("Files beside the photos that are none: 1")
-    assert told.index("Files beside the photos that are none") < told.index("the moving part")
+    assert told.index("blurred: 3 %") < told.index(
+        "Files next to the photos that are not photos themselves: 1"
+    )
+    assert told.index("Files next to the photos that are not photos themselves") < told.index(
+        "the moving part"
+    )
 
 
 def sfm(**told: Any) -> Sfm:
-    return replace(from_json(Sfm, stage_values()["sfm"]), **told)
+    return replace(from_file(Sfm, stage_values()["sfm"], Path("sfm.json")), **told)
 
 
 def test_the_lens_and_its_calibration_are_told_in_a_sentence() -> None:
@@ -598,5 +603,5 @@ def test_certainty_is_told_per_axis() -> None:
     assert cameras.certainty(sfm(certainty=None), metres=True)[0] == "–"
     place = PlaceCertainty(sigma, (0.12, 0.13, 0.4), sigma, 0.021, None, ())
     georef = replace(from_json(Georef, stage_values()["georef"]), certainty=place)
-    assert "± 12.0 cm east" in cameras.place(georef) and "± 0.021 %" in cameras.place(georef)
-    assert cameras.place(replace(georef, certainty=None)) == ""
+    assert "± 12.0 cm east" in cameras.position(georef) and "± 0.021 %" in cameras.position(georef)
+    assert cameras.position(replace(georef, certainty=None)) == ""

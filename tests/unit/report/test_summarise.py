@@ -58,7 +58,7 @@ def test_the_index_links_each_scene_and_loads_nothing(results: Path) -> None:
     pictures = [source for source in page.sources if not source.startswith("#")]
     assert len(pictures) == 2 and all(s.startswith("data:image/jpeg") for s in pictures)
     assert "http:" not in text and "https:" not in text
-    assert "2 scenes, 1 of them from a good capture" in text
+    assert "2 scenes, 1 from a good capture" in text
     assert "Good capture" in text and "Weak capture" in text
 
 
@@ -112,7 +112,7 @@ def test_scenes_of_another_sheet_stay_in_the_index(
     main([*arguments(results, ["yard"]), "--others"])
     assert [row["scene"] for row in rows(results)] == ["yard", "mill-2"]
     assert "mill-2/web/index.html" in Page((results / "index.html").read_text()).links
-    assert "mill-2, which is in" in capsys.readouterr().out
+    assert "Scene mill-2 of another sheet" in capsys.readouterr().out
     (results / "mill-2" / "train.json").write_text("{")
     main([*arguments(results, ["yard"]), "--others"])
     assert [row["scene"] for row in rows(results)] == ["yard"]

@@ -22,7 +22,7 @@ from scripts.lib.core.console import UserError
 from scripts.lib.core.geo import Sim3, utm_epsg
 from scripts.lib.core.up import GivenUp, parse_up
 from scripts.lib.scene.start_view import look_at
-from scripts.lib.sfm.frame import place_calibrated
+from scripts.lib.sfm.frame import align_calibrated
 from scripts.lib.sfm.gps import find_located, fit_to_gps, priors
 from scripts.lib.sfm.gravity import up_direction
 from tests.unit.sfm_scene import centres, synthetic
@@ -74,7 +74,7 @@ def place_model(
     **options: Any,
 ) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
     """The placed model with its lenses as they are, and georef.json's content."""
-    placed, _ = place_calibrated(
+    placed, _ = align_calibrated(
         model, lines(photos), use_gps, calibration="off", gcps=sighted(gcps), **options
     )
     return placed.model, as_file(placed.georef)
@@ -132,7 +132,7 @@ def test_scattered_positions_still_tell_the_scale_where_they_are_many(tmp_path: 
         photo.update(latitude=row[0], longitude=row[1], altitude=row[2])
     model, report = place_model(pycolmap.Reconstruction(truth), photos)
     assert report["georeferenced"], report["reason"]
-    assert any("lengths are right to" in note for note in report["notes"])
+    assert any("lengths are accurate only to" in note for note in report["notes"])
     assert report["scale"] == pytest.approx(3.0, rel=0.15)
     # The same positions on the wrong photos tell nothing.
     for photo, other in zip(photos, generator.permutation(photos), strict=True):
@@ -155,7 +155,7 @@ def test_the_matrix_in_the_report_is_what_was_done(tmp_path: Path) -> None:
     ("spoil", "words"),
     [
         (lambda photos: [p.update(latitude=None) for p in photos[3:]], "3 registered photos have"),
-        (lambda photos: [p.update(latitude=50.1, longitude=14.4) for p in photos], "spread over"),
+        (lambda photos: [p.update(latitude=50.1, longitude=14.4) for p in photos], "cover only"),
         (
             lambda photos: [
                 p.update(
@@ -341,10 +341,10 @@ def test_a_direction_in_the_frame_that_auto_gives(
 ) -> None:
     """With a lens calibrated afterwards too, which places the model a second time."""
     truth, photos = synthetic(tmp_path / "m.db", frames=12, noise_px=0.3)
-    auto, _ = place_calibrated(
+    auto, _ = align_calibrated(
         pycolmap.Reconstruction(truth), photos, False, calibration=calibration
     )
-    given, _ = place_calibrated(
+    given, _ = align_calibrated(
         pycolmap.Reconstruction(truth),
         photos,
         False,
@@ -367,7 +367,10 @@ def test_gps_is_believed_more_than_a_direction(tmp_path: Path) -> None:
     model, photos, places = scene(tmp_path)
     model, report = place_model(model, photos, up=parse_up("0 0 -1"))
     assert np.abs(moved(model, places)).max() < 0.01 and report["gravity"] == "GPS"
-    assert "map_scene.up is of no use here: GPS tells which way is up" in report["notes"]
+    assert (
+        "map_scene.up is not used, because the GPS already gives the up direction"
+        in report["notes"]
+    )
 
 
 def test_what_is_no_direction_is_refused(tmp_path: Path) -> None:
@@ -388,7 +391,9 @@ def test_what_is_no_direction_is_refused(tmp_path: Path) -> None:
     truth, kept = synthetic(tmp_path / "m.db", frames=6, noise_px=0.0)
     photos = [asdict(photo) for photo in kept]
     photos.append({**photos[0], "file": "lost.jpg"})
-    with pytest.raises(UserError, match="map_scene.up names lost.jpg, and none of them found its"):
+    with pytest.raises(
+        UserError, match="map_scene.up names lost.jpg, but none of them is registered"
+    ):
         place_model(truth, photos, False, up=parse_up("lost.jpg"))
 
 
@@ -504,7 +509,7 @@ def test_a_miss_below_a_metre_is_told_in_centimetres(tmp_path: Path) -> None:
     for gcp in gcps:
         gcp["altitude"] += 0.6 * (gcp["label"] == wrong)
     _, report = place_model(model, photos, gcps=gcps)
-    assert f"{wrong} (by 60.0 cm) contradicts them" in report["notes"][0]
+    assert f"{wrong} (by 60.0 cm) contradicts the other" in report["notes"][0]
 
 
 def test_noise_of_a_survey_leaves_no_point_out(tmp_path: Path) -> None:
@@ -556,7 +561,7 @@ def test_a_survey_elsewhere_is_told(tmp_path: Path) -> None:
         gcp["longitude"] += 6.0  # the next zone
     _, report = place_model(model, photos, gcps=gcps)
     assert report["gcp"] is None and report["georeferenced"]
-    assert "right zone" in report["notes"][0]
+    assert "UTM zone" in report["notes"][0]
 
 
 # Heights, and the far side of the Earth
@@ -579,7 +584,7 @@ def test_zeros_among_the_heights_are_not_known(tmp_path: Path) -> None:
         photo["altitude"] = 0.0
     model, report = place_model(model, photos, adjust=True)
     assert report["georeferenced"] and len(report["inliers"]) == 20
-    assert "10 of 20 photos tell a height of 0 m" in report["notes"][0]
+    assert "10 of 20 photos have a height of 0 m" in report["notes"][0]
     assert np.abs(moved(model, places)).max() < 0.5
     assert report["rmse_vertical_m"] < 0.3
     assert report["residuals_m"][photos[0]["file"]][2] is None
@@ -613,7 +618,7 @@ def test_heights_that_mean_nothing_are_told_and_not_used(tmp_path: Path) -> None
     if report["georeferenced"]:
         assert report["rmse_vertical_m"] is None and "heights" in report["notes"][0]
     else:
-        assert "agree" in report["reason"] or "misses" in report["reason"]
+        assert "agree" in report["reason"] or "differs" in report["reason"]
 
 
 def test_positions_that_are_no_numbers_are_not_there(tmp_path: Path) -> None:

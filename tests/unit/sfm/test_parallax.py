@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.lib.sfm.ladder import Climb, _with_gps
 from scripts.lib.sfm.mapping import Attempt, run_mapper
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.parallax import measure_parallax
+from scripts.lib.sfm.retries import Inputs, _with_gps
 from tests.unit.sfm_scene import (
     FOCAL,
     Pose,
@@ -112,7 +112,7 @@ def test_gps_proves_a_flight_that_looks_like_a_turn(
         east, north, up = random.normal(0, metres or 4.0, 3) + (centre if metres else 0.0)
         place = {"latitude": 50 + north / 111_230, "longitude": 14 + east / 71_700, "altitude": up}
         photos.append(entry(f"v{number:03d}.jpg", **place))
-    climb = Climb(
+    climb = Inputs(
         photos, tmp_path, tmp_path, MapOptions(), FeatureOptions(), MatchOptions(), threads=1
     )
     attempt = Attempt("global", [], 0.0, tmp_path / "m.db", turned=[model])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from scripts.lib.contracts.georef import Georef
-from scripts.lib.contracts.record import from_json
+from scripts.lib.contracts.record import from_file
 from scripts.lib.contracts.sfm import Residuals, Sfm
 from scripts.lib.report import cameras
 from scripts.lib.sfm.adjust import Prior, free_adjustment
-from scripts.lib.sfm.frame import Placed
+from scripts.lib.sfm.frame import Aligned
 from scripts.lib.sfm.own_lenses import correct_lenses, with_own_cameras
 from scripts.lib.sfm.residuals import look_into_residuals
 from tests.photo_lines import line
@@ -123,14 +124,14 @@ def test_a_plain_scene_shows_nothing(seed: int) -> None:
     assert report.judged and report.finding is None and report.sentence == ""
     for name in ("rows", "focal", "shift", "radius"):
         assert getattr(report, name).share < 0.005, name
-    same, told = correct_lenses(Placed(model, PLACED), [])
+    same, told = correct_lenses(Aligned(model, PLACED), [])
     assert same.model is model and told.corrected == ()
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_breathing_is_found_measured_and_taken_in(seed: int) -> None:
     model, shots, places = ring(breathing, seed)
-    placed, report = correct_lenses(Placed(model, PLACED), [])
+    placed, report = correct_lenses(Aligned(model, PLACED), [])
     corrected = placed.model
     assert report.findings == report.corrected == ("breathing",)
     assert "its own focal length" in report.sentence
@@ -149,14 +150,14 @@ def test_breathing_is_found_measured_and_taken_in(seed: int) -> None:
 
 def test_lenses_stay_when_calibration_is_off() -> None:
     model, _, _ = ring(breathing)
-    same, report = correct_lenses(Placed(model, PLACED), [], allowed=False)
+    same, report = correct_lenses(Aligned(model, PLACED), [], allowed=False)
     assert same.model is model and report.findings == ("breathing",) and report.corrected == ()
     assert "lock the focus" in report.sentence
 
 
 def test_a_picture_that_moves_is_found_and_taken_in() -> None:
     model, shots, places = ring(stabilised)
-    placed, report = correct_lenses(Placed(model, PLACED), [])
+    placed, report = correct_lenses(Aligned(model, PLACED), [])
     corrected = placed.model
     assert report.findings[0] == "stabilised" and "stabilised" in report.corrected
     found = np.array([corrected.cameras[n].params[1:3] for n in corrected.reg_image_ids()])
@@ -174,7 +175,7 @@ def test_a_shift_in_a_narrow_picture_looks_like_a_turn_and_is_not_told() -> None
 @pytest.mark.parametrize("shot", [unsteady, panning])
 def test_rolling_shutter_is_found_and_named(shot: Callable[[np.random.Generator], Shot]) -> None:
     model, shots, _ = ring(shot)
-    same, report = correct_lenses(Placed(model, PLACED), [line("a.jpg", kind="frame")])
+    same, report = correct_lenses(Aligned(model, PLACED), [line("a.jpg", kind="frame")])
     assert report.finding == "rolling_shutter"
     assert same.model is model and report.corrected == ()
     assert "while filming" in report.sentence
@@ -192,7 +193,7 @@ def test_positions_from_gps_hold_the_frame_and_are_told_of() -> None:
     priors = {name: Prior(places[name] + shift, 0.01, 0.01) for name in names}
     misses = {n: tuple((centres(model)[n] - priors[n].position).tolist()) for n in names}
     georef = replace(PLACED, upright_only=False, inliers=tuple(names), residuals_m=misses)
-    placed, report = correct_lenses(Placed(model, georef, priors), [])
+    placed, report = correct_lenses(Aligned(model, georef, priors), [])
     assert report.corrected == ("breathing",)
     found = centres(placed.model)
     now = np.array([found[name] - priors[name].position for name in names])
@@ -221,7 +222,7 @@ def test_few_photos_are_not_judged() -> None:
 
 
 def test_what_was_found_reaches_the_report() -> None:
-    report = from_json(Sfm, stage_values()["sfm"])
+    report = from_file(Sfm, stage_values()["sfm"], Path("sfm.json"))
     told = Residuals(judged=True, finding=None, findings=("rolling_shutter",), sentence="Rows.")
     assert cameras.motions(replace(report, residuals=told)) == ("Rows.", False)
     told = Residuals(

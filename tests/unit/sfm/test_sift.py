@@ -37,7 +37,7 @@ def blobs(places: list[tuple[float, float]], sigma: float, size: int = 200) -> G
 @pytest.mark.parametrize("sigma", [2.6, 3.3, 6.0, 11.0])
 def test_blobs_are_found_where_they_are(first: int, sigma: float) -> None:
     known = [(50.3, 60.8), (140.1, 131.25)]
-    found = sift(blobs(known, sigma), Settings(first_octave=first)).places
+    found = sift(blobs(known, sigma), Settings(first_octave=first)).keypoints
     for place in known:
         here = found[np.hypot(*(found[:, :2] - place).T) < 1]
         nearest = here[np.abs(np.log(here[:, 2] / sigma)).argmin()]
@@ -59,11 +59,11 @@ def matches(one: Features, other: Features, ratio: float = 0.8) -> NDArray[np.in
 def compare(one: Features, other: Features, turn: float, scale: float, expected: NDArray) -> None:
     """`expected` (N, 2): where the places of `one` ought to be in `other`."""
     pairs = matches(one, other)
-    off = np.hypot(*(other.places[pairs[:, 1], :2] - expected[pairs[:, 0]]).T)
+    off = np.hypot(*(other.keypoints[pairs[:, 1], :2] - expected[pairs[:, 0]]).T)
     right = off < 2
     assert len(pairs) > 150 and right.mean() > 0.97
     assert np.median(off[right]) < 0.15
-    a, b = one.places[pairs[right, 0]], other.places[pairs[right, 1]]
+    a, b = one.keypoints[pairs[right, 0]], other.keypoints[pairs[right, 1]]
     angles = (b[:, 3] - a[:, 3] - turn + np.pi) % (2 * np.pi) - np.pi
     assert abs(np.median(angles)) < 0.02 and np.percentile(np.abs(angles), 80) < 0.2
     assert np.median(b[:, 2] / a[:, 2]) == pytest.approx(scale, rel=0.02)
@@ -72,7 +72,7 @@ def compare(one: Features, other: Features, turn: float, scale: float, expected:
 def test_a_quarter_turn_turns_places_and_angles() -> None:
     one = grey(1)
     found, turned = sift(one, Settings(-1)), sift(np.rot90(one, -1).copy(), Settings(-1))
-    x, y = found.places[:, 0], found.places[:, 1]
+    x, y = found.keypoints[:, 0], found.keypoints[:, 1]
     compare(found, turned, np.pi / 2, 1.0, np.stack([one.shape[0] - y, x], axis=1))
 
 
@@ -88,21 +88,21 @@ def test_a_turn_and_a_smaller_copy_are_matched() -> None:
     terms = (*back[0], offset[0], *back[1], offset[1])
     copy = image.transform(image.size, Image.Transform.AFFINE, terms, Image.Resampling.BICUBIC)
     found, other = sift(np.asarray(image), Settings(-1)), sift(np.asarray(copy), Settings(-1))
-    compare(found, other, angle, scale, middle + scale * (found.places[:, :2] - middle) @ turn.T)
+    compare(found, other, angle, scale, middle + scale * (found.keypoints[:, :2] - middle) @ turn.T)
 
 
 def test_a_part_of_a_picture_has_the_same_features_inside() -> None:
     whole = grey(3, 400, 320)
     all_found, found = sift(whole, Settings()), sift(whole[32:288, 64:368].copy(), Settings())
-    moved = found.places[:, :2] + [64, 32]
-    far = np.minimum(found.places[:, :2], [304, 256] - found.places[:, :2]).min(1)
-    inner = (far > 8 * found.places[:, 2]) & (far > 40)
-    tree = cKDTree(np.c_[all_found.places[:, :2], all_found.places[:, 2]])
-    off, nearest = tree.query(np.c_[moved, found.places[:, 2]][inner])
+    moved = found.keypoints[:, :2] + [64, 32]
+    far = np.minimum(found.keypoints[:, :2], [304, 256] - found.keypoints[:, :2]).min(1)
+    inner = (far > 8 * found.keypoints[:, 2]) & (far > 40)
+    tree = cKDTree(np.c_[all_found.keypoints[:, :2], all_found.keypoints[:, 2]])
+    off, nearest = tree.query(np.c_[moved, found.keypoints[:, 2]][inner])
     same = off < 0.02
     assert inner.sum() > 100 and same.mean() > 0.97
-    likeness = all_found.descriptors[nearest[same]].astype(int) - found.descriptors[inner][same]
-    assert np.percentile(np.abs(likeness).max(1), 90) <= 2
+    difference = all_found.descriptors[nearest[same]].astype(int) - found.descriptors[inner][same]
+    assert np.percentile(np.abs(difference).max(1), 90) <= 2
 
 
 @pytest.mark.parametrize("first", [-1, 0])
@@ -123,7 +123,7 @@ def test_it_finds_what_colmap_finds(tmp_path: Path, first: int) -> None:
     photo = line("a.png", width=480, height=360)
     own = FeatureOptions(max_features=10000, first_octave=first)
     found = photo_features(photo, tmp_path, own, Workspace())
-    ours = affine(found.places)
+    ours = affine(found.keypoints)
     assert ours.shape[1] == points.shape[1] and len(ours) == pytest.approx(len(points), rel=0.02)
     scales = [np.sqrt(a[:, 2] * a[:, 5] - a[:, 3] * a[:, 4]) for a in (points, ours)]
     tree = cKDTree(np.c_[points[:, :2], scales[0]])
@@ -141,9 +141,9 @@ def test_it_finds_what_colmap_finds(tmp_path: Path, first: int) -> None:
 
 def test_a_second_direction_makes_a_second_feature() -> None:
     one, two = (sift(grey(5), Settings(directions=count)) for count in (1, 2))
-    again = {tuple(place) for place in one.places}
-    assert len(one.places) < len(two.places) <= 2 * len(one.places)
-    assert again <= {tuple(place) for place in two.places}
+    again = {tuple(keypoint) for keypoint in one.keypoints}
+    assert len(one.keypoints) < len(two.keypoints) <= 2 * len(one.keypoints)
+    assert again <= {tuple(keypoint) for keypoint in two.keypoints}
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
@@ -154,20 +154,20 @@ def test_nothing_is_found_where_nothing_is() -> None:
     ):
         for first in (-1, 0, 1):
             found = sift(np.ascontiguousarray(blank), Settings(first))
-            assert found.places.shape == (0, 4) and found.descriptors.shape == (0, 128)
+            assert found.keypoints.shape == (0, 4) and found.descriptors.shape == (0, 128)
 
 
 def test_hidden_parts_have_no_features(tmp_path: Path) -> None:
     shown = np.ones((120, 160), bool)  # of half the picture's size
     shown[:, :80] = False
     found, free = sift(grey(6), Settings(), shown), sift(grey(6), Settings())
-    assert 0 < len(found.places) < len(free.places)
-    assert found.places[:, 0].min() >= 160
+    assert 0 < len(found.keypoints) < len(free.keypoints)
+    assert found.keypoints[:, 0].min() >= 160
     mask = Image.fromarray((shown * 255).astype(np.uint8))
     (tmp_path / "m.png").write_bytes(encoded(mask, "PNG"))
     assert (read_shown(tmp_path / "m.png") == shown).all()
     limited = sift(grey(6), Settings(most=50), shown)
-    assert len(limited.places) >= 50  # what is hidden takes no place from what shows
+    assert len(limited.keypoints) >= 50  # what is hidden takes no keypoints from what shows
 
 
 def test_the_coarsest_scales_are_kept_whole() -> None:
@@ -222,7 +222,9 @@ def test_reduced_photos_keep_their_places(
     picture, full = read_grey(tmp_path / "a.jpg", max_side)
     assert full == size and max(picture.shape) == (min(max_side, width) or width)
     photo = line("a.jpg", width=width, height=height)
-    found = photo_features(photo, tmp_path, FeatureOptions(max_side=max_side), Workspace()).places
+    found = photo_features(
+        photo, tmp_path, FeatureOptions(max_side=max_side), Workspace()
+    ).keypoints
     nearest = found[np.hypot(*(found[:, :2] - known).T).argmin()]
     assert nearest[:2] == pytest.approx(known, abs=0.15)
     assert nearest[2] == pytest.approx(14 / 2 ** (1 / 6), rel=0.1)

@@ -28,10 +28,10 @@ def test_tables_hold_what_the_model_does(tmp_path: Path) -> None:
     assert found.points.tolist() == sorted(model.point3D_ids())
     for row, number in enumerate(found.points.tolist()):
         point = model.point3D(number)
-        assert np.array_equal(found.places[row], point.xyz)
+        assert np.array_equal(found.xyz[row], point.xyz)
         assert found.lengths[row] == point.track.length()
 
 
 def test_a_model_without_anything_has_empty_tables() -> None:
     found = tables(pycolmap.Reconstruction())
-    assert not found.seen and not len(found.points) and found.places.shape == (0, 3)
+    assert not found.seen and not len(found.points) and found.xyz.shape == (0, 3)

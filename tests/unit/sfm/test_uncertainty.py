@@ -63,11 +63,11 @@ def test_what_the_files_say() -> None:
         tried=(),
     )
     found = how_certain(model, Calibration(False, "", (line,)), priors, None)
-    assert found.cameras is not None and found.calibration is not None and found.place is not None
+    assert found.cameras is not None and found.calibration is not None and found.frame is not None
     assert found.cameras.frame == "positions" and len(found.cameras.covariance) == 12
     assert found.cameras.sighting_sigma_px == pytest.approx(0.5, rel=0.1)
     assert set(found.calibration.cameras[0].sigma or {}) == {"f", "k"}
     # Twelve positions to 0.1 m place the whole to 0.1 / sqrt(12).
-    assert found.place.sigma_m[0] == pytest.approx(0.1 / np.sqrt(12), rel=0.1)
+    assert found.frame.sigma_m[0] == pytest.approx(0.1 / np.sqrt(12), rel=0.1)
     found = how_certain(model, None, None, None)
-    assert found.cameras is not None and found.cameras.frame == "photos" and found.place is None
+    assert found.cameras is not None and found.cameras.frame == "photos" and found.frame is None

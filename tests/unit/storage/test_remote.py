@@ -49,7 +49,7 @@ class Stored:
 )
 def test_a_key_that_leads_out_is_refused(key: str, tmp_path: Path) -> None:
     """The plugin writes each object to its folder joined with the rest of the key."""
-    with pytest.raises(UserError, match="leads out of the folder; rename that object"):
+    with pytest.raises(UserError, match="points outside the folder; rename that object"):
         remote_digest(Stored(["photos/good.jpg", key], tmp_path))
 
 

@@ -209,7 +209,7 @@ def test_a_refused_upload_costs_only_the_checkpoint(
         store.save(5, {"step": 5})
         store.save(6, {"step": 6})
     told = capsys.readouterr().out
-    assert told.count("A checkpoint was not kept") == 1 and "did not take" in told
+    assert told.count("A checkpoint could not be saved") == 1 and "did not take" in told
 
 
 def test_a_network_error_is_no_damaged_checkpoint(
@@ -258,11 +258,11 @@ def test_a_full_disk_costs_only_the_checkpoint(
         store.save(step, {"rows": torch.zeros(1 << 19)})
     assert [path.name for path in small_disk.iterdir()] == [f"{'3' * 16}-00000001.pt"]
     told = capsys.readouterr().out
-    assert told.count("A checkpoint was not kept: no space left for") == 1
+    assert told.count("A checkpoint could not be saved: no space left for") == 1
     assert store.load() == {"step": 1}
     store.save(4, {"step": 4})
     store.save(5, {"rows": torch.zeros(1 << 19)})
-    assert capsys.readouterr().out.count("A checkpoint was not kept") == 1
+    assert capsys.readouterr().out.count("A checkpoint could not be saved") == 1
 
 
 @pytest.mark.parametrize("where", ["folder", "bucket"])
@@ -286,7 +286,7 @@ def test_training_goes_on_without_checkpoints(
     options = command(scene_zip, tmp_path, steps=12, checkpoint_every=1e-6)
     main([*options, "--checkpoints", place])
     assert read_json(tmp_path / "train.json")["steps"] == 12
-    assert capsys.readouterr().out.count("A checkpoint was not kept") == 1
+    assert capsys.readouterr().out.count("A checkpoint could not be saved") == 1
     assert list((tmp_path / "temporary").iterdir()) == []
     assert not list(tmp_path.glob("checkpoints/.*"))
 

@@ -304,7 +304,7 @@ def test_photos_left_in_the_zip_train_the_same(
         ends.append(trainer)
     streamed = ends[1].photos.stacks[0].photos
     assert isinstance(streamed, StreamedPhotos) and len(streamed._found) <= 2 * AHEAD
-    assert "decoded when its turn comes" in ends[1].adapted[0]
+    assert "decoded when it is needed" in ends[1].adapted[0]
     assert ends[1].measure() == ends[0].measure()
     for name in NAMES:
         assert torch.equal(ends[0].parameters[name], ends[1].parameters[name]), name
@@ -553,7 +553,7 @@ def test_hidden_parts_are_neither_trained_on_nor_judged(tmp_path: Path) -> None:
     views = evaluate.Views(scene, [0], True, split_scene(scene, 0))
     photo = evaluate.photo_of(views, 0)
     assert np.isnan(photo[:, half:]).all() and not np.isnan(photo[:, : half - 1]).any()
-    assert evaluate.likeness(render.numpy(), photo)["psnr"] > 30
+    assert evaluate.image_quality(render.numpy(), photo)["psnr"] > 30
     assert np.isfinite(evaluate.error_map(render.numpy(), photo)).all()
 
 

@@ -316,5 +316,5 @@ def test_an_image_in_parts(image: str, told: dict[str, str]) -> None:
 def test_steps_travel_as_text() -> None:
     assert steps_from_json(steps_to_json(STEPS)) == STEPS
     for text in ("{", "3", '[{"name": "x"}]', '[{"name": "x", "description": "", "inputs": 3}]'):
-        with pytest.raises(UserError, match="--steps is no list of the workflow's rules"):
+        with pytest.raises(UserError, match="--steps is not a list of the workflow's rules"):
             steps_from_json(text)

@@ -133,6 +133,6 @@ def test_a_member_that_leads_out_is_refused(
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("index.html", "x")
         archive.writestr(name, "x")
-    with pytest.raises(UserError, match="leads out of its folder"):
+    with pytest.raises(UserError, match="points outside its folder"):
         publish(path, PublishOptions(str(there).removesuffix("/yard")), "yard")
     assert there.tree() == [] and not (tmp_path / "evil.html").exists()

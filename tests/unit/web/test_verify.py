@@ -116,7 +116,7 @@ def test_one_changed_byte_is_found_and_named(
     (folder / name).write_bytes(data)
     found = problems(folder)
     assert len(found) == 1 and name in found[0], found
-    with pytest.raises(UserError, match="is not what was made"):
+    with pytest.raises(UserError, match="was changed: "):
         main([str(folder)])
 
 
@@ -139,7 +139,7 @@ def flip(path: Path, at: int) -> None:
 def test_one_changed_byte_of_the_one_file_page(copied: Path, where: float) -> None:
     assert problems(copied / "web") == []
     flip(copied / "splat.html", round(where * ((copied / "splat.html").stat().st_size - 1)))
-    assert problems(copied / "web") == ["../splat.html was changed: same size, other bytes"]
+    assert problems(copied / "web") == ["../splat.html was changed: same size, different bytes"]
 
 
 def test_one_changed_byte_in_each_file_of_the_zip_for_hosts(copied: Path) -> None:
@@ -177,7 +177,7 @@ def test_the_zip_unpacked_on_a_host(copied: Path) -> None:
     (name,) = (copied / "host" / "yard").glob("page.*.js")
     flip(name, 10)
     assert problems(copied / "host" / "yard") == [
-        f"{name.name} was changed: same size, other bytes"
+        f"{name.name} was changed: same size, different bytes"
     ]
 
 

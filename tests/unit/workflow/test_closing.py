@@ -35,15 +35,18 @@ def test_one_scene(results: Path, tmp_path: Path) -> None:
     assert lines == [
         "yard: page out dir/yard/splat.html, report out dir/yard/report.html",
         "All scenes: out dir/index.html",
-        "These files open by a double click.",
-        "The page as a web server shows it: python -m scripts.serve 'out dir/yard/web'",
+        "These files open with a double click.",
+        "To see the page as on a web server: python -m scripts.serve 'out dir/yard/web'",
     ]
 
 
 def test_only_files_that_are_there(results: Path) -> None:
     put(results / "yard" / "report.html")
     lines = Closing(str(results), ["yard", "mill"], ROOT).lines("done", [])
-    assert lines == ["yard: report out dir/yard/report.html", "These files open by a double click."]
+    assert lines == [
+        "yard: report out dir/yard/report.html",
+        "These files open with a double click.",
+    ]
     assert Closing(str(results), ["mill"], ROOT).lines("done", []) == []
 
 
@@ -73,16 +76,16 @@ def test_a_failure(results: Path) -> None:
     log = results / "logs" / "yard" / "map_scene.log"
     put(log)
     log.write_text(
-        "Matching 3/9\nError: old\nError: only 3 of 9 photos found their place; walk on\nx\n"
+        "Matching 3/9\nError: old\nError: only 3 of 9 photos could be registered; walk on\nx\n"
     )
     jobs = [Job("map_scene", "yard", "failed"), Job("report_scene", "mill", "done")]
     jobs += [Job("train_splat", "yard"), Job("summarise", "")]
     lines = Closing(str(results), ["yard", "mill"], ROOT).lines("failed", jobs)
     assert lines[0].startswith("mill: page")
     assert lines[-3:] == [
-        "yard: map_scene failed: only 3 of 9 photos found their place; walk on",
+        "yard: map_scene failed: only 3 of 9 photos could be registered; walk on",
         "  log: out dir/logs/yard/map_scene.log",
-        "Put that right and run the same command again: what is finished stays.",
+        "Fix this and run the same command again; finished results are kept.",
     ]
     assert not any(line.startswith("yard: page") for line in lines)
 
@@ -96,7 +99,9 @@ def test_an_interrupted_run(results: Path) -> None:
     lines = Closing(str(results), ["yard"], ROOT).lines(
         "failed", [Job("train_splat", "yard", "running")]
     )
-    assert lines == ["Stopped before the end; run the same command again: what is finished stays."]
+    assert lines == [
+        "Stopped before the end. Run the same command again; finished results are kept."
+    ]
 
 
 def test_a_run_in_a_bucket_names_addresses(results: Path) -> None:
@@ -110,7 +115,7 @@ def test_a_run_in_a_bucket_names_addresses(results: Path) -> None:
     assert lines == [
         "yard: s3://bucket/run/results/yard/report.html",
         "yard: s3://bucket/run/results/yard/splat.html",
-        "They open by a double click once they are here: aws s3 cp s3://bucket/run/results/FILE .",
+        "They open with a double click after downloading: aws s3 cp s3://bucket/run/results/FILE .",
     ]
 
 

@@ -112,7 +112,7 @@ def test_earlier_runs_weigh_the_stages(tmp_path: Path) -> None:
     assert read(progress)["percent"] < 5
 
 
-class Told:
+class Closing:
     """Stands for the closing lines: what they were asked for."""
 
     def __init__(self) -> None:
@@ -123,19 +123,19 @@ class Told:
 
 
 def test_the_end_is_told_once(tmp_path: Path) -> None:
-    told = Told()
+    closing = Closing()
     progress = RunProgress(
-        tmp_path / "p.json", tmp_path, io.StringIO(), Clock(), closing=told  # type: ignore[arg-type]
+        tmp_path / "p.json", tmp_path, io.StringIO(), Clock(), closing=closing  # type: ignore[arg-type]
     )  # fmt: skip
     progress.emit(
         logging.makeLogRecord({"msg": "Nothing to be done (all requested files are there)."})
     )
-    assert told.states == ["waiting"]
+    assert closing.states == ["waiting"]
     progress.begin(JOBS)
     progress.emit(logging.makeLogRecord({"msg": "Nothing to be done"}))
     progress.end("failed")
     progress.end("done")
-    assert told.states == ["waiting", "failed"]
+    assert closing.states == ["waiting", "failed"]
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_runs_in_a_bucket_do_not_share_their_progress() -> None:
 
 
 def test_the_last_records_are_waited_for(tmp_path: Path) -> None:
-    """And told to be missing when the bucket does not take them in time."""
+    """And closing to be missing when the bucket does not take them in time."""
     kept: list[Path] = []
     stream = io.StringIO()
     progress = RunProgress(
@@ -168,4 +168,4 @@ def test_the_last_records_are_waited_for(tmp_path: Path) -> None:
     progress = RunProgress(tmp_path / "p.json", tmp_path, stream, Clock(), slow)
     progress.begin(JOBS)
     progress.end("failed")
-    assert "last records were not kept" in stream.getvalue()
+    assert "the last records of the run were not saved" in stream.getvalue()

@@ -99,7 +99,7 @@ def test_a_bucket_that_refuses_is_told_once(s3: Any, tmp_path: Path) -> None:
     records = RunRecords("s3://nowhere/run", tmp_path, stream)
     records.store()
     records.store()
-    assert stream.getvalue().count("The run's records were not kept") == 1
+    assert stream.getvalue().count("The records of the run were not saved") == 1
 
 
 def put_archive(s3: Any, *members: tuple[str | zipfile.ZipInfo, bytes]) -> None:
@@ -160,7 +160,7 @@ def test_nothing_but_records_is_unpacked(
     assert written == [folder / "metadata" / encoded(f"{RUN}/good")]
     assert not Path("/tmp/evil.txt").exists()
     told = stream.getvalue()
-    assert len(told.splitlines()) == 1 and "1 file(s) that are no records of this run" in told
+    assert len(told.splitlines()) == 1 and "1 file(s) that are not records of this run" in told
     record(folder, "more", 2.0)
     records.store()  # what is stored next is clean again
     assert RunRecords(RUN, tmp_path / "other", stream).fetch() == 2
@@ -228,7 +228,7 @@ def test_who_never_gets_a_turn_says_so(
     record(tmp_path, "a", 1.0)
     monkeypatch.setattr(records.place, "write_after", lambda *_: None)
     records.store()
-    assert "were not kept: others changed" in stream.getvalue()
+    assert "were not saved: others changed" in stream.getvalue()
 
 
 def test_storing_reads_what_has_changed_only(

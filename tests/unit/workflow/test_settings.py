@@ -103,16 +103,16 @@ def test_presets_are_valid(preset: str) -> None:
 
 
 OLD = {
-    "train_splat.seed": "is now one key for all rules; write 'seed: 3' at the top of the configuration",
-    "compress_splat.seed": "is now one key for all rules; write 'seed: 3' at the top of the configuration",
-    "evaluate_splat.device": "is now one key for all rules; write 'device: 3' at the top",
-    "train_splat.preset": "is now one key for all rules; write 'preset: 3' at the top",
-    "evaluate_splat.holdout": "is no option any more; remove it: the photos that judge are those of",
-    "train_splat.cap": "is now 'train_splat.max_gaussians'; write that instead",
-    "map_scene.ladder": "is now 'map_scene.retries'; write that instead",
-    "train_image": "is no option any more; remove it: the image follows from the device",
-    "compress_splat.spz_sh1_bits": "is no option any more; remove it: more bits are taken where",
-    "check_codecs.holdout": "is no option any more; remove it: the photos that judge are those of",
+    "train_splat.seed": "is now one key for all rules; put 'seed: 3' at the top of the configuration",
+    "compress_splat.seed": "is now one key for all rules; put 'seed: 3' at the top of the configuration",
+    "evaluate_splat.device": "is now one key for all rules; put 'device: 3' at the top",
+    "train_splat.preset": "is now one key for all rules; put 'preset: 3' at the top",
+    "evaluate_splat.holdout": "is no longer an option; remove it: the test photos are those of",
+    "train_splat.cap": "is now 'train_splat.max_gaussians'; use that instead",
+    "map_scene.ladder": "is now 'map_scene.retries'; use that instead",
+    "train_image": "is no longer an option; remove it: the image follows from the device",
+    "compress_splat.spz_sh1_bits": "is no longer an option; remove it: more bits are used where",
+    "check_codecs.holdout": "is no longer an option; remove it: the test photos are those of",
 }
 
 
@@ -217,11 +217,11 @@ def test_yaml_as_people_write_it(text: str, section: str, expected: dict[str, An
         ),
         (
             "bundle_web: {'title:1984': ''}",
-            "'bundle_web.title:1984'; write a blank behind the colon",
+            "'bundle_web.title:1984'; write a space after the colon",
         ),
         ("bundle_web: {title: yes}", "bundle_web.title is read as True; write it in quotation"),
         ("train_splat: {steps: .nan}", "'train_splat.steps' is infinite or not a number"),
-        ("train_splat: 5", "'train_splat' is 5; options stand below it by name"),
+        ("train_splat: 5", "'train_splat' is 5; its options must follow by name"),
         ("bundle_web: {annotations: {title: x}}", "it must be a list, in square brackets"),
         ("bundle_web: {annotations: [{title: x, position: [0, .inf, 0]}]}", "is infinite"),
         ("clean_splat: {crop: {ball: 3}}", "clean_splat.crop is"),
@@ -234,7 +234,7 @@ def test_yaml_as_people_write_it(text: str, section: str, expected: dict[str, An
         ("results: ''", "it is empty"),
         ("results: ~nobody-of-this-name/x", "there is no such user"),
         (f"results: {__file__}/out", f"but {__file__} is a file; choose a folder"),
-        ("scenes: https://example.org/my.tsv", "the sheet is read here; download it"),
+        ("scenes: https://example.org/my.tsv", "the sheet must be a local file; download it"),
         ("publish_web: {to: s3://}", "publish_web.to is 's3://'; give s3://BUCKET/PREFIX"),
     ],
 )

@@ -117,8 +117,8 @@ def _draw_some(  # type: ignore[no-untyped-def]  # noqa: C901
                     power = straight - dy * (cross + c * dy)
                     dy += f32(1)
                     before = load(transmittance, place)
-                    share = select(power >= FAINT, least(exp2(power), ALPHA_MAX), f32(0))
-                    weight = share * before
+                    alpha_here = select(power >= FAINT, least(exp2(power), ALPHA_MAX), f32(0))
+                    weight = alpha_here * before
                     after = before - weight
                     over = after <= STOP
                     weight = select(over, f32(0), weight)
@@ -232,15 +232,15 @@ def _draw_backward_some(  # type: ignore[no-untyped-def]  # noqa: C901
                     place = (part * TILE + row) * WIDTH
                     power = straight - dy * (cross + c * dy)
                     raw = exp2(power)
-                    share = select(power >= FAINT, least(raw, ALPHA_MAX), f32(0))
-                    share = select(load(stopped, place) > position, share, f32(0))
+                    alpha_here = select(power >= FAINT, least(raw, ALPHA_MAX), f32(0))
+                    alpha_here = select(load(stopped, place) > position, alpha_here, f32(0))
                     v_red, v_green, v_blue = load(red, place), load(green, place), load(blue, place)
                     rest = load(behind, place)
-                    inverse = f32(1) / (f32(1) - share)
+                    inverse = f32(1) / (f32(1) - alpha_here)
                     before = load(transmittance, place) * inverse
-                    weight = share * before
+                    weight = alpha_here * before
                     worth = v_red * r + v_green * g + v_blue * bl
-                    gradient = share * (before * worth - rest * inverse)
+                    gradient = alpha_here * (before * worth - rest * inverse)
                     gradient = select(raw <= ALPHA_MAX, gradient, f32(0))
                     store(transmittance, place, before)
                     store(behind, place, rest + weight * worth)

@@ -33,12 +33,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Features:
-    """Places (N, 4) as x, y, sigma and angle in pixels and radians, and descriptors (N, 128).
+    """Keypoints (N, 4) as x, y, sigma and angle in pixels and radians, and descriptors (N, 128).
 
     The middle of the first pixel is (0.5, 0.5); angles run from x to y.
     """
 
-    places: NDArray[np.float32]
+    keypoints: NDArray[np.float32]
     descriptors: NDArray[np.uint8]
 
 
@@ -63,9 +63,9 @@ def sift(
         _described(octave, points[chosen], settings.directions)
         for (octave, points), chosen in zip(found, kept, strict=True)
     ]
-    places = [np.empty((0, 4), np.float32), *(features.places for features in described)]
+    keypoints = [np.empty((0, 4), np.float32), *(features.keypoints for features in described)]
     texts = [np.empty((0, LENGTH), np.uint8), *(features.descriptors for features in described)]
-    return Features(np.concatenate(places), np.concatenate(texts))
+    return Features(np.concatenate(keypoints), np.concatenate(texts))
 
 
 def _visible(
@@ -77,12 +77,12 @@ def _visible(
     """Those of the points (N, 4) of an octave that are not hidden."""
     if shown is None:
         return points
-    places = (points[:, :2].astype(np.float64) * step + 0.5) * [
+    keypoints = (points[:, :2].astype(np.float64) * step + 0.5) * [
         shown.shape[1] / size[1],
         shown.shape[0] / size[0],
     ]
-    columns = np.clip(places[:, 0].astype(int), 0, shown.shape[1] - 1)
-    rows = np.clip(places[:, 1].astype(int), 0, shown.shape[0] - 1)
+    columns = np.clip(keypoints[:, 0].astype(int), 0, shown.shape[1] - 1)
+    rows = np.clip(keypoints[:, 1].astype(int), 0, shown.shape[0] - 1)
     found: NDArray[np.float32] = points[shown[rows, columns]]
     return found
 
@@ -102,8 +102,8 @@ def _described(octave: Octave, found: NDArray[np.float32], most: int) -> Feature
     points = points[rows]
     texts = np.empty((len(points), LENGTH), np.uint8)
     descriptors(flat, height, width, points, turned, texts)
-    places = np.empty((len(points), 4), np.float32)
-    places[:, :2] = points[:, :2] * np.float32(octave.step) + np.float32(0.5)
-    places[:, 2] = points[:, 2] * np.float32(octave.step)
-    places[:, 3] = turned
-    return Features(places, texts)
+    keypoints = np.empty((len(points), 4), np.float32)
+    keypoints[:, :2] = points[:, :2] * np.float32(octave.step) + np.float32(0.5)
+    keypoints[:, 2] = points[:, 2] * np.float32(octave.step)
+    keypoints[:, 3] = turned
+    return Features(keypoints, texts)

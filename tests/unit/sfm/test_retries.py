@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.sfm.ladder import finer
 from scripts.lib.sfm.options import FeatureOptions
+from scripts.lib.sfm.retries import finer
 from tests.unit.photo_files import encoded, exif, imported, picture
 from tests.unit.room import FOCAL, FOCAL_35MM, SIZE, Shot, arc, photo, spin, write_room
 from tests.unit.sfm_stages import read, run
 from tests.unit.video_files import write_video
 
 
-def rungs(report: dict[str, Any]) -> list[str]:
-    return [attempt["rung"] for attempt in report["attempts"]]
+def strategies(report: dict[str, Any]) -> list[str]:
+    return [attempt["strategy"] for attempt in report["attempts"]]
 
 
 def two_rooms(folder: Path, first: int, second: int) -> None:
@@ -28,7 +28,7 @@ def two_rooms(folder: Path, first: int, second: int) -> None:
 def test_a_good_scene_needs_one_attempt(tmp_path: Path) -> None:
     names = write_room(tmp_path / "in", arc(7, 60.0))
     report = run(tmp_path)
-    assert rungs(report) == ["as matched"] and report["verdict"] == "passed"
+    assert strategies(report) == ["as matched"] and report["verdict"] == "passed"
     assert report["registered"] == 7 and report["unregistered"] == []
     assert [line["file"] for line in report["per_photo"]] == names
     first = report["per_photo"][0]
@@ -46,14 +46,14 @@ def test_wider_pairs_join_what_the_order_missed(tmp_path: Path) -> None:
     report = run(tmp_path, matching={"strategy": "sequential", "overlap": 1}, retry_below=1.0)
     assert report["registered"] == 8
     if report["attempts"][0]["registered"] < 8:
-        assert rungs(report)[1] == "wider pairs"
+        assert strategies(report)[1] == "wider pairs"
 
 
 def test_more_features_help_when_there_were_too_few(tmp_path: Path) -> None:
     write_room(tmp_path / "in", arc(6, 60.0))
     report = run(tmp_path, features={"first_octave": 2, "max_features": 60})
     assert report["registered"] == 6
-    assert "more features" in rungs(report)
+    assert "more features" in strategies(report)
     assert report["attempts"][0]["registered"] < 6
 
 
@@ -61,7 +61,7 @@ def test_two_rooms_are_refused_as_two_groups(tmp_path: Path) -> None:
     two_rooms(tmp_path / "in", 6, 5)
     with pytest.raises(UserError) as stop:
         run(tmp_path, retries=False, mapper="incremental")
-    assert "2 groups" in str(stop.value) and "two scenes" in str(stop.value)
+    assert "2 groups" in str(stop.value) and "a scene of each" in str(stop.value)
     parts = read(tmp_path)["components"]
     assert [part["registered"] for part in parts] == [6, 5]
     assert all(name.startswith("kitchen") for name in parts[0]["photos"])
@@ -82,7 +82,7 @@ def test_a_camera_that_only_turned_is_refused(tmp_path: Path) -> None:
     write_room(tmp_path / "in", spin(7, 70.0))
     with pytest.raises(UserError) as stop:
         run(tmp_path, retries=False)
-    assert "turn of the camera" in str(stop.value) or "one spot" in str(stop.value)
+    assert "the camera only turned" in str(stop.value) or "on the spot" in str(stop.value)
 
 
 def test_a_stranger_is_named(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_stranger_is_named(tmp_path: Path) -> None:
     (tmp_path / "in" / "zebra.jpg").write_bytes(encoded(picture(99, *SIZE)))
     report = run(tmp_path, retry_below=0.8)
     assert report["alone"] == report["unregistered"] == ["zebra.jpg"]
-    assert any("zebra.jpg stands alone" in sentence for sentence in report["advice"])
+    assert any("zebra.jpg matches no other photo" in sentence for sentence in report["advice"])
 
 
 def test_copies_of_one_view_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,13 @@
-"""The ladder: when registration is poor, wider pairs, then the other mapper, then more features.
+"""Retries when too few photos are registered: wider pairs, then the other mapper, then more features.
 
-Each rung is tried only when the ones before left too many photos without a place, each is recorded,
-and the best model wins: most photos, then longest tracks, then least reprojection error. The other
+Each attempt is made only when those before it left too many photos unregistered. All are recorded,
+and the best model is taken: most photos, then longest tracks, then least reprojection error. The other
 mapper comes before more features because it costs seconds and they cost more than all before: on a
-street of 29 photos the incremental mapper stopped at two, and the global one placed all.
+street of 29 photos the incremental mapper stopped at two, and the global one registered all.
 
-No rung can give depth to photos from one spot. Once a mapper's model of them turns out to be explained by a
-camera that only turned, the climb ends: the next mapper would try harder to invent some.
+No retry can give depth to photos that were taken from one spot. Once a mapper's model turns out to be
+explained by a camera that only turned, no more attempts are made: the next mapper would only try harder to
+invent depth.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ NamePair = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Climb:
-    """Everything a rung needs; `work` is a temporary folder for its databases."""
+class Inputs:
+    """Everything an attempt needs; `work` is a temporary folder for its databases."""
 
     photos: Sequence[Photo]
     folder: Path  # unpacked photos
@@ -71,7 +72,7 @@ class Climb:
 
 
 @contextmanager
-def climbing(
+def best_attempt(
     database: Path,
     folder: Path,
     photos: Sequence[Photo],
@@ -85,67 +86,67 @@ def climbing(
     Raises UserError for an unknown mapper.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(folder, "ladder") as work:
-        climb = Climb(photos, folder, work, options, features, matching, threads)
-        attempts = _attempts(database, climb)
-        yield _chosen(attempts, climb.options), attempts
+    with scratch_folder(folder, "retries") as work:
+        inputs = Inputs(photos, folder, work, options, features, matching, threads)
+        attempts = _attempts(database, inputs)
+        yield _chosen(attempts, inputs.options), attempts
 
 
-def _attempts(database: Path, climb: Climb) -> list[Attempt]:
-    mappers = mapper_order(climb.options, len(climb.photos))
-    attempts = [_attempt("as matched", mappers[0], database, climb)]
-    if climb.options.retries and not _enough(attempts, climb):
-        wider = _wider_pairs(database, attempts[-1], climb)
+def _attempts(database: Path, inputs: Inputs) -> list[Attempt]:
+    mappers = mapper_order(inputs.options, len(inputs.photos))
+    attempts = [_attempt("as matched", mappers[0], database, inputs)]
+    if inputs.options.retries and not _enough(attempts, inputs):
+        wider = _wider_pairs(database, attempts[-1], inputs)
         if wider is not None:
-            attempts.append(_attempt("wider pairs", mappers[0], wider, climb))
+            attempts.append(_attempt("wider pairs", mappers[0], wider, inputs))
     for mapper in mappers[1:]:
-        if not _enough(attempts, climb):
-            attempts.append(_attempt("other mapper", mapper, attempts[-1].database, climb))
-    if climb.options.retries and not _enough(attempts, climb):
-        richer = _more_features(_best(attempts), climb)
+        if not _enough(attempts, inputs):
+            attempts.append(_attempt("other mapper", mapper, attempts[-1].database, inputs))
+    if inputs.options.retries and not _enough(attempts, inputs):
+        richer = _more_features(_best(attempts), inputs)
         for mapper in mappers:
-            if richer is not None and not _enough(attempts, climb):
-                attempts.append(_attempt("more features", mapper, richer, climb))
+            if richer is not None and not _enough(attempts, inputs):
+                attempts.append(_attempt("more features", mapper, richer, inputs))
     return attempts
 
 
-def _attempt(rung: str, mapper: str, database: Path, climb: Climb) -> Attempt:
-    attempt = run_mapper(mapper, database, climb.folder, climb.options, climb.threads)
+def _attempt(strategy: str, mapper: str, database: Path, inputs: Inputs) -> Attempt:
+    attempt = run_mapper(mapper, database, inputs.folder, inputs.options, inputs.threads)
     found = verified_pairs(database)
-    attempt = _with_gps(replace(attempt, rung=rung, verified=len(found)), climb)
+    attempt = _with_gps(replace(attempt, strategy=strategy, verified=len(found)), inputs)
     rest = [int(model.num_reg_images()) for model in attempt.models[1:]]
-    apart = f", apart from it {' and '.join(map(str, rest))}" if rest else ""
+    apart = f"; {' and '.join(map(str, rest))} in other models" if rest else ""
     if attempt.turned_photos:
-        apart += f"; {attempt.turned_photos} as a camera that only turned, which gives no depth"
+        apart += f"; {attempt.turned_photos} from a camera that only turned, which gives no depth"
     say(
-        f"{mapper} mapper, {rung}: {attempt.registered} of {len(climb.photos)} photos in one "
+        f"{mapper} mapper, {strategy}: {attempt.registered} of {len(inputs.photos)} photos in one "
         f"model{apart}"
     )
     return attempt
 
 
-def _with_gps(attempt: Attempt, climb: Climb) -> Attempt:
+def _with_gps(attempt: Attempt, inputs: Inputs) -> Attempt:
     """The attempt with its model without parallax accepted where GPS has the photos at the same places.
 
     A flight over a plain with an unknown lens looks like the turn of a camera far away; GPS knows better.
     """
-    if attempt.models or not attempt.turned or not climb.options.use_gps:
+    if attempt.models or not attempt.turned or not inputs.options.use_gps:
         return attempt
     model = attempt.turned[0]
-    located = find_located(model, climb.photos)
+    located = find_located(model, inputs.photos)
     if located is None:
         return attempt
-    up, _ = up_direction(model, climb.photos)
+    up, _ = up_direction(model, inputs.photos)
     if fit_to_gps(model, located, Sim3(1.0, rotation_to_z(up), np.zeros(3))).sim3 is None:
         return attempt
     parallax = measure_parallax(model, verified_matches(attempt.database))
     return replace(attempt, models=[model], turned=attempt.turned[1:], parallax=parallax)
 
 
-def _enough(attempts: Sequence[Attempt], climb: Climb) -> bool:
-    """Whether another rung would be in vain: nearly all photos have a place, or all are from one spot."""
+def _enough(attempts: Sequence[Attempt], inputs: Inputs) -> bool:
+    """Whether another attempt is of no use: nearly all photos are registered, or all are from one spot."""
     most = max(max(attempt.registered, attempt.turned_photos) for attempt in attempts)
-    return most >= climb.options.retry_below * len(climb.photos)
+    return most >= inputs.options.retry_below * len(inputs.photos)
 
 
 def _chosen(attempts: Sequence[Attempt], options: MapOptions) -> Attempt:
@@ -172,34 +173,34 @@ def _best(attempts: Sequence[Attempt]) -> Attempt:
     return max(attempts, key=merit)
 
 
-def _wider_pairs(database: Path, last: Attempt, climb: Climb) -> Path | None:
+def _wider_pairs(database: Path, last: Attempt, inputs: Inputs) -> Path | None:
     """A copy of the database with more pairs compared; None when that found nothing new."""
-    new = not_compared(database, _candidates(database, last, climb))
+    new = not_compared(database, _candidates(database, last, inputs))
     if not new:
         return None
     say(f"Comparing {len(new)} more pairs of photos")
-    copy = climb.work / "wider.db"
+    copy = inputs.work / "wider.db"
     shutil.copyfile(database, copy)
     before = len(verified_pairs(copy))
-    match_pairs(copy, new, climb.matching, climb.threads)
+    match_pairs(copy, new, inputs.matching, inputs.threads)
     return copy if len(verified_pairs(copy)) > before else None
 
 
-def _candidates(database: Path, last: Attempt, climb: Climb) -> list[NamePair]:
+def _candidates(database: Path, last: Attempt, inputs: Inputs) -> list[NamePair]:
     """All pairs of a small set; of a larger one those by looks, and all across its models."""
-    names = climb.names
+    names = inputs.names
     if len(names) <= EXHAUSTIVE_UP_TO:
         return list(combinations(names, 2))
     votes = count_votes(database, names)
     pairs = {(names[i], names[j]) for i, j in voted_pairs(votes, WIDER_NEIGHBOURS, 8)}
-    place = {name: number for number, name in enumerate(names)}
+    number_of = {name: number for number, name in enumerate(names)}
     inside = last.names(0)
     for name in names:
         if name in inside:
             continue
         # A photo outside the largest model: compare it with the photos in it that look most alike.
-        row = votes[place[name]]
-        ranked = sorted(inside, key=lambda other: -row[place[other]])
+        row = votes[number_of[name]]
+        ranked = sorted(inside, key=lambda other: -row[number_of[other]])
         pairs.update((min(name, other), max(name, other)) for other in ranked[:WIDER_NEIGHBOURS])
     return sorted(pairs)
 
@@ -215,14 +216,16 @@ def finer(options: FeatureOptions) -> FeatureOptions:
     return FinerFeatureOptions(**{**asdict(options), **changed})
 
 
-def _more_features(last: Attempt, climb: Climb) -> Path | None:
+def _more_features(last: Attempt, inputs: Inputs) -> Path | None:
     """A new database with finer and fainter features, for all pairs that had a chance; None if not finer."""
-    richer = climb.work / "richer.db"
+    richer = inputs.work / "richer.db"
     try:
-        extract_features(climb.photos, climb.folder, richer, finer(climb.features), climb.threads)
+        extract_features(
+            inputs.photos, inputs.folder, richer, finer(inputs.features), inputs.threads
+        )
     except UserError:
         return None
     pairs = {tuple(sorted(pair)) for pair in verified_pairs(last.database)}
-    pairs |= {tuple(sorted(pair)) for pair in _candidates(richer, last, climb)}
-    match_pairs(richer, sorted((a, b) for a, b in pairs), climb.matching, climb.threads)
+    pairs |= {tuple(sorted(pair)) for pair in _candidates(richer, last, inputs)}
+    match_pairs(richer, sorted((a, b) for a, b in pairs), inputs.matching, inputs.threads)
     return richer
