@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -102,13 +103,24 @@ class Renderer:
     def weights(
         self, world_to_camera: npt.ArrayLike, K: npt.ArrayLike, size: npt.ArrayLike
     ) -> Float:
-        """How much of one picture each Gaussian (N,) makes: blend weights summed over pixels.
-
-        The picture of grey Gaussians is linear in their colour, and its derivative by a Gaussian's colour
-        is exactly the sum of its blend weights (opacity times transmittance): one backward pass.
-        """
-        grey = torch.zeros((len(self), 1, 3), device=self.device, requires_grad=True)
-        colour = self._colour(grey, world_to_camera, K, size)
-        (gradient,) = torch.autograd.grad(colour[..., 0].sum(), grey)
-        weights: Float = gradient[:, 0, 0].double().cpu().numpy() / SH_C0
+        """How much of one picture each Gaussian (N,) makes: blend weights summed over pixels."""
+        found = blend_weights(
+            len(self), self.device, lambda grey: self._colour(grey, world_to_camera, K, size)
+        )
+        weights: Float = found.double().cpu().numpy()
         return weights
+
+
+def blend_weights(
+    count: int, device: torch.device, picture: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    """Blend weights (opacity times transmittance) of `count` Gaussians, summed over the pixels of a picture.
+
+    `picture` makes the unclipped colours (..., 3) of Gaussians with the harmonics (N, 1, 3) that it is given. It
+    is linear in the colour of grey Gaussians, and its derivative by one of them is the sum wanted: one
+    backward pass.
+    """
+    grey = torch.zeros((count, 1, 3), device=device, requires_grad=True)
+    (gradient,) = torch.autograd.grad(picture(grey)[..., 0].sum(), grey)
+    weights: torch.Tensor = gradient[:, 0, 0] / SH_C0
+    return weights

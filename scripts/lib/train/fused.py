@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from scripts.lib.render.losses.cuda import judge
+from scripts.lib.render.rasterise import on_gpu
 from scripts.lib.render.rasterise.constants import FAR, NEAR
-from scripts.lib.render.rasterise.passes import Cameras, Rasteriser, Shapes
+from scripts.lib.render.rasterise.passes import Cameras, Shapes
 from scripts.lib.train.kernels.geometry_cuda import activate, step_geometry
 from scripts.lib.train.kernels.harmonics_cuda import colours, step_harmonics
 from scripts.lib.train.parameters import ADAM, SH_REST, Parameters
@@ -67,14 +68,14 @@ class _Gradients:
 class FusedStep:
     """As `step.AutogradStep`, for parameters on CUDA; photos of at least 11 x 11 pixels.
 
-    rasteriser: draws, and follows back. at_once: photos of `pixels` pixels that go through the kernels
+    backend: whose kernels draw, as `on_gpu` names them. at_once: photos of `pixels` pixels that go through the kernels
     together; of smaller ones, so many more. A step that runs out of memory before anything has changed is
     done again with half as many; with a single one, or once something has changed (`parameters.steps`
     tells), torch's error goes on.
     """
 
-    def __init__(self, rasteriser: Rasteriser, at_once: int, pixels: int) -> None:
-        self.rasteriser = rasteriser
+    def __init__(self, backend: str, at_once: int, pixels: int) -> None:
+        self.rasteriser = on_gpu(backend)
         self.at_once, self.pixels = at_once, pixels
 
     def _together(self, views: Stack) -> int:

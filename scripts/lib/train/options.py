@@ -27,8 +27,9 @@ class TrainOptions(Options):
     steps: Auto = option("auto", "Optimiser steps.", 1, 1_000_000)
     max_gaussians: Auto = option(
         "auto",
-        """Maximum number of Gaussians while the splat grows. After 60 % of the steps, the Gaussians that show
-        least are removed, at most a twentieth of what the pictures show; how many remain depends on the scene.""",
+        """Maximum number of Gaussians while the splat grows. After 60 % of the steps, the Gaussians that
+        contribute least are removed: as many as together make a twentieth of the pictures. How many remain
+        depends on the scene.""",
         1,
         20_000_000,
     )

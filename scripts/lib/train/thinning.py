@@ -8,44 +8,42 @@ closes the gaps. So their number follows from the scene, and `max_gaussians` is 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from scripts.lib.render.rasterise import rasterise
+from scripts.lib.render.renderer import blend_weights
+from scripts.lib.train.step import render
 from scripts.lib.train.views import Stack
 
 SPARED = 0.05  # of all that the pictures show, made by those that go
 
 
-def shown(parameters: dict[str, Tensor], views: Iterable[Stack], antialiased: bool) -> Tensor:
+def contributions(
+    parameters: dict[str, Tensor], views: Iterable[Stack], antialiased: bool
+) -> Tensor:
     """How many pixels of all views each Gaussian (N,) makes: its blend weights, summed.
 
-    A picture of grey Gaussians is linear in their colours, and its derivative by one of them is the sum of
-    that one's weights. Of the views, only cameras and sizes count.
+    Of the views, only cameras and sizes count.
     """
-    with torch.no_grad():
-        means, quats = parameters["means"], parameters["quats"]
-        scales = torch.exp(parameters["scales"])
-        opacities = torch.sigmoid(parameters["opacities"])
-    total = torch.zeros(len(means), device=means.device)
+    plain = {name: values.detach() for name, values in parameters.items()}
+    total = torch.zeros_like(plain["opacities"])
     for stack in views:
         for row in range(len(stack)):
-            grey = torch.zeros((len(means), 1, 3), device=means.device, requires_grad=True)
-            colour, _ = rasterise(
-                means,
-                quats,
-                scales,
-                opacities,
-                grey,
-                stack.world_to_camera[row : row + 1],
-                stack.K[row : row + 1],
-                stack.size,
-                antialiased=antialiased,
-            )
-            (gradient,) = torch.autograd.grad(colour[..., 0].sum(), grey)
-            total += gradient[:, 0, 0]
+            total += _one_view(plain, stack, row, antialiased)
     return total
+
+
+def _one_view(plain: dict[str, Tensor], stack: Stack, row: int, antialiased: bool) -> Tensor:
+    camera = replace(
+        stack, world_to_camera=stack.world_to_camera[row : row + 1], K=stack.K[row : row + 1]
+    )
+    return blend_weights(
+        len(plain["means"]),
+        plain["means"].device,
+        lambda grey: render(plain | {"sh": grey}, camera, 0, antialiased),
+    )
 
 
 def needed(weights: Tensor, spared: float = SPARED) -> Tensor:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from scripts.lib.core.console import UserError, say
-from scripts.lib.render.rasterise import on_gpu
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.sky import find_sky
 from scripts.lib.scene.split import split_scene
@@ -43,16 +42,16 @@ FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
 def step_for(
-    device: torch.device, rasteriser: str, at_once: int, pixels: int
+    device: torch.device, backend: str, at_once: int, pixels: int
 ) -> AutogradStep | FusedStep:
-    """The optimiser step for a device; on a GPU `rasteriser` (as `rasterise.on_gpu` names it) draws `at_once`
-    photos of `pixels` pixels together."""
+    """The optimiser step for a device; on a GPU `backend` ("cuda" or "gsplat") draws `at_once` photos of
+    `pixels` pixels together."""
     if device.type != "cuda":
         return AutogradStep()
     # Its kernels come with torch's CUDA build only.
     from scripts.lib.train.fused import FusedStep
 
-    return FusedStep(on_gpu(rasteriser), at_once, pixels)
+    return FusedStep(backend, at_once, pixels)
 
 
 class Trainer:
@@ -272,7 +271,7 @@ class Trainer:
     def _thin(self) -> None:
         """Go on with the Gaussians that the photos need."""
         cameras = map(self.adjust.seen, self.photos.stacks)
-        weights = thinning.shown(self.tensors(), cameras, self.settings.antialiased)
+        weights = thinning.contributions(self.tensors(), cameras, self.settings.antialiased)
         kept = thinning.needed(weights)
         self.parameters.keep(kept)
         self.max_gaussians = len(kept)
