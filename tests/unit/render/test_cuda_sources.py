@@ -35,7 +35,7 @@ MOST = {
     "project_backward": Most(128),
     "draw": Most(72, 9_000),
     "draw_backward": Most(144, 38_000),
-    "compare": Most(80, 11_000),
+    "compare": Most(96, 11_000),
     "finish": Most(64, 32),
     "follow_back": Most(80, 16_000),
     "finish_exposures": Most(64, 32),

@@ -77,7 +77,7 @@ def judge(
         LOSS, "compare", grid, THREADS, *images, width, height, C1, C2, maps, partial, macros=macros
     )
     launch(
-        LOSS, "finish", (views,), ENDS, partial, grid[0] * grid[1], width, height, ssim_weight, losses,
+        LOSS, "finish", (views,), ENDS, partial, grid[0] * grid[1], width, height, float(ssim_weight), losses,
         scales, macros=macros,
     )  # fmt: skip
     gradients = torch.empty_like(renders)

@@ -12,10 +12,12 @@ constexpr int THREADS = 128, WARP = 32, WARPS = THREADS / WARP;
 constexpr int EXTRA = COLOURS * REACH, WIDE = THREADS + EXTRA;  // numbers of a row that THREADS windows need
 constexpr int STRIP = 38;                                       // rows of a block; REACH more are read
 constexpr int ROWS = 8;                                         // of shared memory
+constexpr int BATCH = 4;                                        // reads of a thread that are under way together
 constexpr int ENDS = 256;                                       // threads of `finish` and `finish_exposures`
 constexpr unsigned ALL = 0xffffffffu;
 
-// Where the rows of a block's strip and its columns begin, and how the images lie in memory.
+// Where the rows of a block's strip and its columns begin, and how the images lie in memory. Within a view 31 bits
+// number everything: 200 megapixels.
 struct Place {
     int width, height;        // of an image, in numbers and rows
     int windows, down;        // columns and rows of windows
@@ -36,21 +38,26 @@ __device__ inline Place place_of(int width, int height) {
     return p;
 }
 
-struct Pair { float render, photo, cover; };
+// The images of one view, and gains and offsets of its exposure.
+struct View {
+    const float* render;
+    const unsigned char* photo;
+    const MASK* mask;  // or none
+    const float* exposure;
+};
 
-// What is compared at one number of an image: the render as the photo's exposure would have it, mixed with the photo
-// where the mask leaves it out. exposure: gains and offsets.
-__device__ inline Pair compared(const float* render, const unsigned char* photo, const MASK* mask,
-                                const float* exposure, long long at, int colour) {
-    Pair p;
-    p.photo = photo[at] * (1.0f / 255.0f);
-    p.render = render[at] * exposure[colour] + exposure[COLOURS + colour];
-    p.cover = 1;
-    if (mask) {
-        p.cover = mask[at / COLOURS] * SEEN;
-        p.render = p.photo + (p.render - p.photo) * p.cover;
-    }
-    return p;
+// One number of an image: as it was rendered, and what is compared.
+struct Pair { float made, render, photo, cover; };
+
+__device__ inline Pair read_pair(const View& view, int at) {
+    return {view.render[at], 0, float(view.photo[at]), view.mask ? view.mask[at / COLOURS] * SEEN : 1.0f};
+}
+
+// The render as the photo's exposure would have it, mixed with the photo where the mask leaves it out.
+__device__ inline void make_comparable(Pair& p, const float* exposure, int colour) {
+    p.photo *= 1.0f / 255.0f;
+    const float exposed = p.made * exposure[colour] + exposure[COLOURS + colour];
+    p.render = p.cover == 1 ? exposed : p.photo + (exposed - p.photo) * p.cover;
 }
 
 // Gains and offsets of this block's view, from (views, 6) logarithms of gains and offsets, or none. One warp writes.
@@ -67,7 +74,7 @@ struct Sums { float x, y, squares, product; };
 __device__ inline float similarity(const Sums& s, float c1, float c2, float& by_x, float& by_squares, float& by_product) {
     const float mixed = s.x * s.y, both = s.x * s.x + s.y * s.y;
     const float a1 = 2 * mixed + c1, a2 = 2 * (s.product - mixed) + c2;
-    const float over1 = 1 / (both + c1), over2 = 1 / (s.squares - both + c2), over = over1 * over2;
+    const float over1 = __fdividef(1, both + c1), over2 = __fdividef(1, s.squares - both + c2), over = over1 * over2;
     const float value = a1 * a2 * over;
     by_x = 2 * s.y * (a2 - a1) * over + 2 * s.x * value * (over2 - over1);
     by_squares = -value * over2;
@@ -88,7 +95,7 @@ __device__ inline float over_warp(float value) {
 
 // Similarity's slopes by every window, maps (views, 3, down, windows); and for each block the sums of distance,
 // similarity and cover, `partial` (views, blocks, 3). A block has THREADS columns of windows and STRIP rows of them.
-extern "C" __global__ void __launch_bounds__(THREADS, 6) compare(
+extern "C" __global__ void __launch_bounds__(THREADS, 5) compare(
     const float* __restrict__ renders, const unsigned char* __restrict__ photos, const MASK* __restrict__ masks,
     const float* __restrict__ exposures, const int width, const int height, const float c1, const float c2,
     float* __restrict__ maps, float* __restrict__ partial) {
@@ -100,7 +107,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 6) compare(
     const int thread = threadIdx.x, column = p.first_column + thread;
     const int rows = min(STRIP, p.down - p.first_row) + REACH;
     const bool is_last_x = blockIdx.x + 1 == gridDim.x, is_last_y = blockIdx.y + 1 == gridDim.y;
-    const MASK* mask = masks ? masks + p.image / COLOURS : nullptr;
+    const View view = {renders + p.image, photos + p.image, masks ? masks + p.image / COLOURS : nullptr, exposure};
     read_exposure(exposures, exposure);
     float away = 0, alike = 0, cover = 0;
     // Of windows that end k rows further down: all but the taps of those k rows.
@@ -109,18 +116,27 @@ extern "C" __global__ void __launch_bounds__(THREADS, 6) compare(
     for (int from = 0; from < rows; from += ROWS) {
         const int many = min(ROWS, rows - from);
         __syncthreads();
-        for (int row = 0; row < many; ++row)
-            for (int k = thread; k < WIDE && p.first_column + k < p.width; k += THREADS) {
-                const int x = p.first_column + k, y = from + row;
-                const long long at = (long long)(p.first_row + y) * p.width + x;
-                const Pair pair = compared(renders + p.image, photos + p.image, mask, exposure, at, x % COLOURS);
-                pairs[row][k] = make_float2(pair.render, pair.photo);
+#pragma unroll 1
+        for (int begin = thread; begin < ROWS * WIDE; begin += BATCH * THREADS) {
+            Pair some[BATCH];
+#pragma unroll
+            for (int j = 0; j < BATCH; ++j) {
+                const int i = begin + j * THREADS, row = i / WIDE, x = p.first_column + i % WIDE;
+                if (row < many && x < p.width) some[j] = read_pair(view, (p.first_row + from + row) * p.width + x);
+            }
+#pragma unroll
+            for (int j = 0; j < BATCH; ++j) {
+                const int i = begin + j * THREADS, row = i / WIDE, k = i % WIDE, x = p.first_column + k, y = from + row;
+                if (row >= many || x >= p.width) continue;
+                make_comparable(some[j], exposure, x % COLOURS);
+                pairs[row][k] = make_float2(some[j].render, some[j].photo);
                 // What blocks share is counted by one of them.
                 if ((k < THREADS || is_last_x) && (y < STRIP || is_last_y)) {
-                    away += fabsf(pair.render - pair.photo);
-                    cover += pair.cover;
+                    away += fabsf(some[j].render - some[j].photo);
+                    cover += some[j].cover;
                 }
             }
+        }
         __syncthreads();
         if (column >= p.windows) continue;
         for (int row = 0; row < many; ++row) {
@@ -147,8 +163,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 6) compare(
             if (window < 0) continue;
             float by_x, by_squares, by_product;
             alike += similarity(done, c1, c2, by_x, by_squares, by_product);
-            const long long area = (long long)p.down * p.windows;
-            float* to = maps + p.map + (long long)(p.first_row + window) * p.windows + column;
+            const int area = p.down * p.windows;
+            float* to = maps + p.map + (p.first_row + window) * p.windows + column;
             to[0] = by_x;
             to[area] = by_squares;
             to[2 * area] = by_product;
@@ -216,8 +232,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 6) follow_back(
     const Place p = place_of(width, height);
     const int thread = threadIdx.x, column = p.first_column + thread, colour = column % COLOURS;
     const int rows = min(STRIP, p.height - p.first_row) + REACH;  // of windows, from REACH above the strip on
-    const long long area = (long long)p.down * p.windows;
-    const MASK* mask = masks ? masks + p.image / COLOURS : nullptr;
+    const int area = p.down * p.windows;
+    const View view = {renders + p.image, photos + p.image, masks ? masks + p.image / COLOURS : nullptr, exposure};
     const float scale = scales[blockIdx.z];
     read_exposure(exposures, exposure);
     float by_gain = 0, by_offset = 0;
@@ -226,17 +242,37 @@ extern "C" __global__ void __launch_bounds__(THREADS, 6) follow_back(
     for (int from = 0; from < rows; from += ROWS) {
         const int many = min(ROWS, rows - from);
         __syncthreads();
-        for (int row = 0; row < many; ++row)
-            for (int k = thread; k < WIDE; k += THREADS) {
-                const int x = p.first_column + k - EXTRA, y = p.first_row + from + row - REACH;
-                const bool is_window = x >= 0 && x < p.windows && y >= 0 && y < p.down;
-                const float* source = maps + p.map + (long long)y * p.windows + x;
+#pragma unroll 1
+        for (int begin = thread; begin < ROWS * WIDE; begin += BATCH * THREADS) {
+            float some[BATCH][3];
 #pragma unroll
-                for (int part = 0; part < 3; ++part) parts[part][row][k] = is_window ? source[part * area] : 0.0f;
+            for (int j = 0; j < BATCH; ++j) {
+                const int i = begin + j * THREADS, x = p.first_column + i % WIDE - EXTRA;
+                const int y = p.first_row + from + i / WIDE - REACH;
+                const bool is_window = x >= 0 && x < p.windows && y >= 0 && y < p.down;
+                const float* source = maps + p.map + y * p.windows + x;
+#pragma unroll
+                for (int part = 0; part < 3; ++part) some[j][part] = is_window ? source[part * area] : 0.0f;
             }
+#pragma unroll
+            for (int j = 0; j < BATCH; ++j) {
+                const int i = begin + j * THREADS;
+                if (i >= ROWS * WIDE) continue;
+#pragma unroll
+                for (int part = 0; part < 3; ++part) parts[part][i / WIDE][i % WIDE] = some[j][part];
+            }
+        }
         __syncthreads();
         if (column >= p.width) continue;
+        const int above = p.first_row + from - REACH;
+        // A row ahead, so that nobody waits for memory.
+        Pair next = {};
+        if (above >= p.first_row) next = read_pair(view, above * p.width + column);
         for (int row = 0; row < many; ++row) {
+            const int y = above + row;
+            const int at = y * p.width + column;
+            Pair pair = next;
+            if (row + 1 < many && y + 1 >= p.first_row) next = read_pair(view, at + p.width);
             float done[3];
 #pragma unroll
             for (int part = 0; part < 3; ++part) {
@@ -248,15 +284,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 6) follow_back(
                 for (int k = 0; k < REACH; ++k)
                     open[k][part] = (k + 1 < REACH ? open[k + 1][part] : 0.0f) + taps[REACH - 1 - k] * sum;
             }
-            const int y = p.first_row + from + row - REACH;
             if (y < p.first_row) continue;
-            const long long at = (long long)y * p.width + column;
-            const Pair pair = compared(renders + p.image, photos + p.image, mask, exposure, at, colour);
+            make_comparable(pair, exposure, colour);
             const float value = slope(done, pair.render, pair.photo, l1_share, ssim_share) * pair.cover * scale;
             const float by_render = value * exposure[colour];
             gradients[p.image + at] = by_render;
             if (exposures) {
-                by_gain += by_render * renders[p.image + at];
+                by_gain += by_render * pair.made;
                 by_offset += value;
             }
         }
