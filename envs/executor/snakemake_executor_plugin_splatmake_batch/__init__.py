@@ -40,6 +40,7 @@ DESCRIBED_AT_ONCE = 100  # by describe_jobs
 LOG_LINES = 40
 MORE_MEMORY_TRIES = 2
 POLLS_WITHOUT_ANSWER = 20
+REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")  # the names that programs know it by
 
 
 @dataclass
@@ -78,6 +79,7 @@ class Executor(ReleasedExecutor):
             self._tags = parse_tags(settings.tags)
         except ValueError as error:
             raise WorkflowError(str(error)) from None
+        self._region = self._sts.meta.region_name
         self._unanswered = 0
         self._began = time.time()
         self._account = ""
@@ -137,7 +139,8 @@ class Executor(ReleasedExecutor):
             name=job_name(rules, scene, run, identity),
             image=image,
             command=("/bin/bash", "-c", self.format_job_exec(job)),
-            environment=dict(self.envvars()),
+            # What ECS sets depends on the age of its agent.
+            environment={**self.envvars(), **dict.fromkeys(REGIONS, self._region)},
             role=self._role(resources.get("batch_job_role") or settings.job_role),
             vcpus=vcpus,
             memory=memory,

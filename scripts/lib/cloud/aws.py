@@ -34,7 +34,7 @@ class Account:
     def client(self, service: str) -> Any:
         """A boto3 client, made when it is first needed."""
         if service not in self._clients:
-            self._clients[service] = library.boto3().client(service)
+            self._clients[service] = library.client(service)
         return self._clients[service]
 
     def read(self, key: str) -> dict[str, Json] | None:
