@@ -63,7 +63,8 @@ def install_packages(folder: Path) -> None:
         limits = Path(scratch, "limits.txt")
         pinned = requirements(ROOT / "envs" / "cloud.txt")
         limits.write_text("".join(f"{pin}\n" for pin in pinned), encoding="utf-8")
-        command += ["--only-binary=:all:", "-c", str(limits), *API_PACKAGES]
+        # Compiled files hold dates, by which the same code would be another zip each time.
+        command += ["--no-compile", "--only-binary=:all:", "-c", str(limits), *API_PACKAGES]
         result = subprocess.run(command, text=True, capture_output=True)
     if result.returncode:
         last = (result.stderr.splitlines() or ["no message"])[-1]

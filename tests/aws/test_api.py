@@ -363,7 +363,7 @@ def test_a_coordinator_that_vanished_is_a_failure() -> None:
 
 
 def test_the_functions_zip_holds_what_it_imports(tmp_path: Path) -> None:
-    """Only these files and the packages that scripts.tools.deploy_aws installs are there on Lambda."""
+    """Of this project only these files are there on Lambda; its packages: tests/unit/tools/test_deploy.py."""
     import subprocess
     import sys
 
