@@ -20,7 +20,7 @@ from scripts.lib.cloud.aws import Account
 from scripts.lib.cloud.request import MOST_UPLOAD_BYTES
 from scripts.lib.cloud.status import describe_run
 from tests.aws.cloud import ACCOUNT, BUCKET, REGION, STACK, Cloud
-from tests.aws.test_stack import RESOURCES
+from tests.aws.template import RESOURCES
 from tests.conftest import ROOT
 
 Call = Callable[..., tuple[int, dict[str, Any]]]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from scripts.lib.cloud import region
 from scripts.lib.cloud.checks import Finding, all_findings
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError
+from scripts.lib.storage import library
 from scripts.lib.workflow.container_images import read_lock
 from scripts.lib.workflow.cost import Prices, predict
 from scripts.lib.workflow.settings import read_yaml, workflow_settings
@@ -31,6 +33,13 @@ def find(prices: Prices, registry: str = "") -> list[Finding]:
     config = read_yaml(ROOT / "config" / "config.yaml") or {}
     registry = registry or workflow_settings(config, ROOT)["registry"]
     return all_findings(stack, prefix, registry, images, spot)
+
+
+def region_lines(prices: Prices) -> list[str]:
+    """Which machines the region of the environment has, and what to pass to the stack for it."""
+    ec2 = library.client("ec2")
+    machines = prices.machines
+    return region.lines(ec2.meta.region_name, machines, region.offers(ec2, machines))
 
 
 def cost_lines(prices: Prices, photos: int, scenes: int) -> list[str]:

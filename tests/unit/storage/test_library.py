@@ -11,8 +11,8 @@ import pytest
 
 from scripts.lib.cloud.aws import Account
 from scripts.lib.core.console import UserError
-from scripts.lib.storage.places import Bucket
 from scripts.lib.storage.library import client, region
+from scripts.lib.storage.places import Bucket
 from scripts.lib.storage.remote import check_uri
 from tests.conftest import ROOT
 

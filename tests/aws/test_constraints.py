@@ -1,0 +1,207 @@
+"""What AWS refuses, or cannot change later, and neither cfn-lint nor moto tells of config/aws/stack.yaml.
+
+Each check names the page of AWS's documentation that it comes from.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from tests.aws.template import PARAMETERS, RESOURCES, TEMPLATE, of_type
+from tests.conftest import ROOT
+
+LONGEST_STACK = "x" * 30  # as config/aws/README.md allows
+LONGEST_REGION = "ap-southeast-1"
+OFFERED = Path(cfnlint.__file__).parent.joinpath(
+    "data", "schemas", "extensions", "aws_ec2_instance", "instancetype_enum.json"
+)
+
+
+def test_the_template_may_be_sent_as_it_is() -> None:
+    """CloudFormation quotas: 51 200 bytes of a template body; a larger one needs a bucket first."""
+    assert TEMPLATE.stat().st_size < 51_200
+
+
+# -- replacement ------------------------------------------------------------------------------------------
+
+
+@cache
+def schema(kind: str) -> dict[str, Any]:
+    """The schema that AWS publishes for a type of resource, as cfn-lint carries it."""
+    return dict(PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema)
+
+
+def given(properties: Any, pointer: str) -> bool:
+    """Whether a resource says something at /properties/A/B."""
+    for part in pointer.split("/")[2:]:
+        if not isinstance(properties, dict) or part not in properties:
+            return False
+        properties = properties[part]
+    return True
+
+
+def aws_resources() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(name, type, properties) of all resources of AWS's own types."""
+    for name, resource in RESOURCES.items():
+        if resource["Type"].startswith("AWS::"):
+            yield name, resource["Type"], resource.get("Properties", {})
+
+
+def test_what_may_have_to_be_replaced_has_no_name_of_its_own() -> None:
+    """CloudFormation, "Name type": what has a name cannot be replaced, and the update of the stack fails.
+
+    What asks for replacement stands in the resource's schema: `createOnlyProperties`, and those that do so
+    under conditions. A resource with a name and another such property could never have that changed.
+    """
+    wrong, named = [], 0
+    for name, kind, properties in aws_resources():
+        of = schema(kind)
+        fixed = [
+            *of.get("createOnlyProperties", []),
+            *of.get("conditionalCreateOnlyProperties", []),
+        ]
+        said = {pointer for pointer in fixed if given(properties, pointer)}
+        own = {
+            p for p in said if p.rpartition("/")[2] in ("Name", f"{kind.rpartition(':')[2]}Name")
+        }
+        # A name within something else, as a stage's in its API, is free again in a new one.
+        inside = {pointer for pointer in said if pointer in of.get("primaryIdentifier", [])} - own
+        if own:
+            named += 1
+            wrong += [(name, pointer) for pointer in said - own - inside]
+            # Tags of the stack are put on everything that takes tags.
+            wrong += [(name, pointer) for pointer in fixed if pointer == "/properties/Tags"]
+    assert named >= 10 and wrong == []
+
+
+def test_names_that_an_account_has_once_hold_the_region() -> None:
+    """IAM and CloudFront are global: a second stack of this name in another region must not collide."""
+    for name, kind, properties in aws_resources():
+        if kind.startswith(("AWS::IAM", "AWS::CloudFront", "AWS::Budgets")):
+            for value in names_in(properties):
+                assert "${AWS::Region}" in json.dumps(value), (name, value)
+
+
+def names_in(properties: Any) -> Iterator[Any]:
+    """Values of `Name`, `RoleName` and the like, but not of inline policies, which lie inside a role."""
+    if isinstance(properties, dict):
+        for key, value in properties.items():
+            if re.fullmatch(r"(Role|ManagedPolicy|InstanceProfile|Budget)?Name", key):
+                yield value
+            else:
+                yield from names_in(value)
+
+
+def test_names_are_not_too_long() -> None:
+    """IAM and STS quotas: 64 characters for a role; Lambda, FunctionName: 64; Batch, JobQueueName: 128."""
+    limits = {"RoleName": 64, "FunctionName": 64, "JobQueueName": 128, "RepositoryName": 256}
+    seen = set()
+    for name, _, properties in aws_resources():
+        for key, limit in limits.items():
+            if key in properties and "Fn::Sub" in properties[key]:
+                text = properties[key]["Fn::Sub"].replace("${AWS::StackName}", LONGEST_STACK)
+                text = text.replace("${AWS::Region}", LONGEST_REGION)
+                assert len(text) <= limit and "$" not in text, (name, text)
+                seen.add(key)
+    assert seen == set(limits)
+
+
+def ec2_environments() -> dict[str, dict[str, Any]]:
+    found = of_type("Batch::ComputeEnvironment")
+    return {n: p for n, p in found.items() if "FARGATE" not in p["ComputeResources"]["Type"]}
+
+
+def test_machines_are_changed_in_place() -> None:
+    """AWS Batch, "Perform infrastructure updates": the service-linked role and one of three strategies.
+
+    "Error message when you update the desiredvCpus setting": what is running may not be scaled down by
+    hand, so a template says no number. Without UpdateToLatestImageVersion an AMI stays that of the first day.
+    """
+    for name, properties in ec2_environments().items():
+        resources = properties["ComputeResources"]
+        assert "ServiceRole" not in properties and "DesiredvCpus" not in resources, name
+        assert properties["ReplaceComputeEnvironment"] is False, name
+        assert resources["UpdateToLatestImageVersion"] is True, name
+        assert resources["AllocationStrategy"] in {
+            "BEST_FIT_PROGRESSIVE",
+            "SPOT_CAPACITY_OPTIMIZED",
+            "SPOT_PRICE_CAPACITY_OPTIMIZED",
+        }
+        # Jobs of hours end first; "UpdatePolicy": at most 360 minutes.
+        assert properties["UpdatePolicy"] == {
+            "TerminateJobsOnUpdate": False,
+            "JobExecutionTimeoutMinutes": 360,
+        }
+        # "Launch template support": only a number, $Latest or $Default; and $Latest is read once.
+        version = resources["LaunchTemplate"]["Version"]
+        assert version == {"Fn::GetAtt": ["Machine", "LatestVersionNumber"]}
+
+
+# -- what a region has ------------------------------------------------------------------------------------
+
+
+def offered() -> dict[str, set[str]]:
+    """{region: instance types}, from AWS's price lists, as cfn-lint carries them."""
+    content = json.loads(OFFERED.read_text())
+    named = {key: value["enum"] for key, value in content.items() if isinstance(value, dict)}
+    return {key: set(types) for key, types in named.items() if key != "all"}
+
+
+def default_types() -> set[str]:
+    names = ("CpuInstanceTypes", "GpuInstanceTypes")
+    return {kind for name in names for kind in PARAMETERS[name]["Default"].split(",")}
+
+
+def test_the_regions_named_in_the_manual_have_all_machines() -> None:
+    """AWS Batch, CreateComputeEnvironment: `Instance type can only be one of [...]`, of that region's."""
+    lines = (ROOT / "config" / "aws" / "README.md").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("Regions that have all of them: ")]
+    told = set(re.findall(r"[a-z]+(?:-[a-z]+)+-\d", line))
+    assert told == {region for region, types in offered().items() if default_types() <= types}
+
+
+@pytest.mark.parametrize("path", ["config/aws/README.md", "containers/README.md"])
+def test_the_manuals_examples_are_of_such_a_region(path: str) -> None:
+    named = re.findall(r"(?:AWS_REGION=|dkr\.ecr\.)([a-z]+-[a-z]+-\d)", (ROOT / path).read_text())
+    assert named
+    for region in named:
+        assert default_types() <= offered()[region], region
+
+
+def test_every_machine_has_a_price() -> None:
+    from scripts.lib.workflow.cost import PRICES, read_prices
+
+    assert default_types() == set(read_prices(PRICES).machines)
+
+
+# -- logs, images -----------------------------------------------------------------------------------------
+
+
+def test_access_logs_name_the_request_and_its_caller() -> None:
+    """AWS::ApiGatewayV2::Stage AccessLogSettings: "must include at least $context.requestId", one line."""
+    for stage in of_type("ApiGatewayV2::Stage").values():
+        text = stage["AccessLogSettings"]["Format"]
+        assert "$context.requestId" in text and "\n" not in text.strip()
+        fields = json.loads(text)
+        # With a token there is a subject, with a signature an ARN; `identity.caller` is empty with a token.
+        assert {"$context.authorizer.claims.sub", "$context.identity.userArn"} <= set(
+            fields.values()
+        )
+
+
+def test_images_in_use_are_kept_and_the_stack_can_be_deleted() -> None:
+    """Amazon ECR, "Lifecycle policy properties"; AWS::ECR::Repository EmptyOnDelete."""
+    for repository in of_type("ECR::Repository").values():
+        assert repository["EmptyOnDelete"] is True
+        rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+        assert [rule["selection"]["tagStatus"] for rule in rules] == ["untagged", "tagged"]
+        assert rules[0]["selection"]["countType"] == "sinceImagePushed"
