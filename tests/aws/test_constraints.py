@@ -205,3 +205,24 @@ def test_images_in_use_are_kept_and_the_stack_can_be_deleted() -> None:
         rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
         assert [rule["selection"]["tagStatus"] for rule in rules] == ["untagged", "tagged"]
         assert rules[0]["selection"]["countType"] == "sinceImagePushed"
+
+
+# -- jobs that wait -----------------------------------------------------------------------------------------
+
+
+def test_no_job_waits_for_ever() -> None:
+    """AWS Batch, "Automatic remediation with jobStateTimeLimitActions", API_JobStateTimeLimitAction.
+
+    RUNNABLE is the only state, CANCEL the only action of such queues, 600 to 86 400 seconds; what the
+    executor makes of each reason: tests/unit/test_executor_watch.py.
+    """
+    for name, queue in of_type("Batch::JobQueue").items():
+        actions = queue["JobStateTimeLimitActions"]
+        assert {action["Reason"] for action in actions} == {
+            "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+            "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+            "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+        }, name
+        for action in actions:
+            assert (action["State"], action["Action"]) == ("RUNNABLE", "CANCEL")
+            assert 600 <= action["MaxTimeSeconds"] <= 86_400

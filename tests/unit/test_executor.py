@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -211,8 +212,8 @@ def test_polling_ends_when_aws_stays_away() -> None:
     executor = object.__new__(Executor)
     executor.batch_client = Silent()
     executor.logger = __import__("logging").getLogger("test")
-    executor._unanswered = 0
+    executor._unanswered, executor._live = 0, {}
     for _ in range(POLLS_WITHOUT_ANSWER - 1):
-        assert executor._describe([]) == {}
+        assert executor._describe([SimpleNamespace(external_jobid="j")]) == {}
     with pytest.raises(WorkflowError, match="its jobs go on"):
-        executor._describe([])
+        executor._describe([SimpleNamespace(external_jobid="j")])

@@ -48,6 +48,8 @@ def describe_run(
         "percent": progress.percent if progress else None,
         "eta_seconds": progress.eta_seconds if progress and state == "running" else None,
     }
+    if progress and progress.waiting and state == "running":
+        answer["waiting"] = dict(progress.waiting)
     if state == "failed":
         answer["cause"] = (outcome or {}).get("cause") or batch.get("statusReason") or "unknown"
     if outcome and outcome.get("trouble"):

@@ -17,6 +17,7 @@ SECONDS_AN_HOUR = 3600
 JOULES_A_KWH = 3.6e6
 CPU_MACHINE, GPU_MACHINE = "c7i.2xlarge", "g6.xlarge"  # what the queues take first
 ASSUMED_PHOTOS = 200
+GROUPED = "+"  # between the rules of one job in the ledger of the executor plugin
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,23 @@ def job_usd(entry: LedgerEntry, prices: Prices) -> float | None:
     return entry.seconds / SECONDS_AN_HOUR * hourly * part
 
 
+def by_rule(entry: LedgerEntry, benchmarks: Mapping[str, float]) -> list[LedgerEntry]:
+    """The entry of a job, or, where it was a group of rules, one for each of them.
+
+    The group's seconds go to its rules as theirs of `benchmarks` ({rule: seconds}) do; evenly where one
+    has none.
+    """
+    rules = entry.rule.split(GROUPED)
+    weights = [benchmarks.get(rule, 0.0) for rule in rules]
+    if not all(weights):
+        weights = [1.0] * len(rules)
+    whole = sum(weights)
+    return [
+        replace(entry, rule=rule, seconds=entry.seconds * weight / whole)
+        for rule, weight in zip(rules, weights, strict=True)
+    ]
+
+
 def cloud_cost(
     scene: str, benchmarks: Mapping[str, float], ledger: Iterable[LedgerEntry], prices: Prices
 ) -> Cost:
@@ -110,7 +128,9 @@ def cloud_cost(
     run again. The total is None as long as a stage's machine or price is unknown.
     """
     stages = []
-    entries = [entry for entry in ledger if entry.scene == scene]
+    entries = [
+        part for entry in ledger if entry.scene == scene for part in by_rule(entry, benchmarks)
+    ]
     for rule in benchmarks:
         own = [entry for entry in entries if entry.rule == rule]
         costs = [job_usd(entry, prices) for entry in own]

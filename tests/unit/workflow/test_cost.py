@@ -56,6 +56,19 @@ def test_the_ledger_sums_up_what_was_lost_too() -> None:
     assert cost.prices is not None and cost.prices.region == PRICES.region
 
 
+def test_a_group_of_rules_is_booked_rule_by_rule() -> None:
+    ledger = [entry(rule="evaluate_splat+train_splat")]
+    cost = cloud_cost("yard", {"train_splat": 900.0, "evaluate_splat": 100.0}, ledger, PRICES)
+    assert {stage.rule: stage.seconds for stage in cost.stages} == {
+        "train_splat": 3240,
+        "evaluate_splat": 360,
+    }
+    assert cost.usd == pytest.approx(PRICES.machines["g6.xlarge"].spot, abs=1e-3)
+    # Nothing is known of one of them: half each.
+    cost = cloud_cost("yard", {"train_splat": 900.0}, ledger, PRICES)
+    assert cost.stages[0].seconds == 1800
+
+
 def test_an_unknown_machine_makes_no_sum() -> None:
     cost = cloud_cost("yard", {"train_splat": 1.0}, [entry(instance_type="")], PRICES)
     assert cost.usd is None and cost.stages[0].machine == "unknown"
