@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws.cloud import BUCKET, STACK, Cloud, Faults
+from tests.aws.cloud import BUCKET, REGION, STACK, Cloud, Faults
 from tests.aws.submitter import Submitter
 
 Make = Callable[..., Submitter]
@@ -55,7 +55,7 @@ def test_each_job_gets_what_its_rule_asks_for(cloud: Cloud, submitter: Make) -> 
     assert middle["jobQueue"].endswith(f"/{STACK}-gpu-spot")
     assert not container["privileged"]
     assert container["image"] == "registry/middle@sha256:4567"
-    assert container["jobRoleArn"].endswith(f":role/{STACK}-job")
+    assert container["jobRoleArn"].endswith(f":role/{STACK}-{REGION}-job")
     first = next(job for job in jobs if job["jobName"].startswith("first-"))
     assert first["jobQueue"].endswith(f"/{STACK}-cpu-spot")
     assert "pip install" not in first["container"]["command"][-1]

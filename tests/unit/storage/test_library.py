@@ -74,7 +74,7 @@ def test_links_and_forms_go_to_the_buckets_own_region(
     monkeypatch.setenv("AWS_REGION", name)
     account = Account("stack", "bkt")
     host = f"bkt.s3.{name}.amazonaws.com"
-    link = urlsplit(account.link("runs/1/results/yard/report.html"))
+    link = urlsplit(account.link("runs/1/results/yard/report.html", "text/html"))
     assert link.netloc == host and parse_qs(link.query)["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
     form = account.upload_form("uploads/1/yard.zip", 10)
     assert urlsplit(str(form["url"])).netloc == host

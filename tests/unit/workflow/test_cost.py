@@ -15,6 +15,7 @@ from scripts.lib.core.console import UserError
 from scripts.lib.workflow.cost import (
     Machine,
     cloud_cost,
+    coordinator_usd,
     forecast,
     job_usd,
     local_cost,
@@ -67,6 +68,18 @@ def test_a_group_of_rules_is_booked_rule_by_rule() -> None:
     # Nothing is known of one of them: half each.
     cost = cloud_cost("yard", {"train_splat": 900.0}, ledger, PRICES)
     assert cost.stages[0].seconds == 1800
+
+
+def test_a_coordinator_is_paid_for_its_lost_attempts_too() -> None:
+    """Batch describes what runs at the top and, once it has ended, among the attempts."""
+    lost = {"startedAt": 1_000, "stoppedAt": 1_801_000}
+    job = {"attempts": [lost], "startedAt": 2_000_000}
+    paid = coordinator_usd(job, 3_800.0, PRICES)
+    assert paid == pytest.approx(PRICES.coordinator, abs=1e-5)  # half an hour twice
+    ended = {"attempts": [lost], **lost}
+    assert coordinator_usd(ended, 9e9, PRICES) == pytest.approx(PRICES.coordinator / 2, abs=1e-5)
+    assert coordinator_usd({}, 1.0, PRICES) is None
+    assert predict(PRICES, 200, "g6.xlarge").usd_coordinator < 0.1
 
 
 def test_an_unknown_machine_makes_no_sum() -> None:
