@@ -131,6 +131,14 @@ def coordinator(account: Cloud) -> Cloud:
         + " --splatmake-batch-poll-seconds 1"
         for part in template["ContainerProperties"]["Command"]
     ]
+    values = {
+        "AWS_REGION": REGION,
+        "SPLATMAKE_STACK": STACK,
+        "SPLATMAKE_BUCKET": BUCKET,
+        "SPLATMAKE_TOPIC": topic,
+        "SPLATMAKE_SENDER": "nobody@example.org",  # not verified at SES, so that this mail is refused
+        "SPLATMAKE_WEB": "",  # the small workflow publishes nothing
+    }
     account.client("batch").register_job_definition(
         jobDefinitionName=f"{STACK}-coordinator",
         type="container",
@@ -149,11 +157,8 @@ def coordinator(account: Cloud) -> Cloud:
                 {"type": "MEMORY", "value": "2048"},
             ],
             "environment": [
-                {"name": "SPLATMAKE_STACK", "value": STACK},
-                {"name": "SPLATMAKE_BUCKET", "value": BUCKET},
-                {"name": "SPLATMAKE_TOPIC", "value": topic},
-                # Not verified at SES, so that this mail is refused.
-                {"name": "SPLATMAKE_SENDER", "value": "nobody@example.org"},
+                {"name": item["Name"], "value": values[item["Name"]]}
+                for item in template["ContainerProperties"]["Environment"]
             ],
         },
     )

@@ -16,7 +16,7 @@ import cfnlint
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from tests.aws.template import PARAMETERS, RESOURCES, TEMPLATE, of_type
+from tests.aws.template import PARAMETERS, RESOURCES, TEMPLATE, listed, of_type, template
 from tests.conftest import ROOT
 
 LONGEST_STACK = "x" * 30  # as config/aws/README.md allows
@@ -207,7 +207,7 @@ def test_images_in_use_are_kept_and_the_stack_can_be_deleted() -> None:
         assert rules[0]["selection"]["countType"] == "sinceImagePushed"
 
 
-# -- jobs that wait -----------------------------------------------------------------------------------------
+# -- jobs that wait ---------------------------------------------------------------------------------------
 
 
 def test_no_job_waits_for_ever() -> None:
@@ -226,3 +226,126 @@ def test_no_job_waits_for_ever() -> None:
         for action in actions:
             assert (action["State"], action["Action"]) == ("RUNNABLE", "CANCEL")
             assert 600 <= action["MaxTimeSeconds"] <= 86_400
+
+
+# -- Fargate ----------------------------------------------------------------------------------------------
+
+# AWS Batch, ContainerProperties and ComputeResource: not applicable to Fargate, "don't specify it".
+NOT_ON_FARGATE = {"Privileged", "Ulimits", "InstanceType", "Memory", "Vcpus"}
+NOT_IN_ITS_ENVIRONMENT = {
+    "AllocationStrategy",
+    "BidPercentage",
+    "DesiredvCpus",
+    "Ec2Configuration",
+    "ImageId",
+    "InstanceRole",
+    "InstanceTypes",
+    "LaunchTemplate",
+    "MinvCpus",
+    "Tags",
+    "UpdateToLatestImageVersion",
+}
+FARGATE_MEMORY = {"0.25": (512, 2048), "0.5": (1024, 4096), "1": (2048, 8192), "2": (4096, 16384)}
+
+
+def test_the_coordinator_is_one_that_fargate_takes() -> None:
+    """AWS Batch, "Jobs on Fargate", ResourceRequirement: pairs of vCPU and memory; a role to pull and log."""
+    (definition,) = of_type("Batch::JobDefinition").values()
+    container = definition["ContainerProperties"]
+    assert definition["PlatformCapabilities"] == ["FARGATE"]
+    assert not NOT_ON_FARGATE & set(container) and "ExecutionRoleArn" in container
+    needs = {need["Type"]: need["Value"] for need in container["ResourceRequirements"]}
+    least, most = FARGATE_MEMORY[needs["VCPU"]]
+    assert set(needs) == {"VCPU", "MEMORY"} and least <= int(needs["MEMORY"]) <= most
+    assert int(needs["MEMORY"]) % 1024 == 0
+    # In a subnet without NAT the image is out of reach otherwise ("Jobs on Fargate": assignPublicIp).
+    assert container["NetworkConfiguration"] == {"AssignPublicIp": "ENABLED"}
+    environments = of_type("Batch::ComputeEnvironment")
+    (name,) = set(environments) - set(ec2_environments())
+    assert not NOT_IN_ITS_ENVIRONMENT & set(environments[name]["ComputeResources"])
+    queue = of_type("Batch::JobQueue")["CoordinatorQueue"]
+    (order,) = queue["ComputeEnvironmentOrder"]
+    assert order["ComputeEnvironment"] == {"Ref": name}
+
+
+# -- who may what -----------------------------------------------------------------------------------------
+
+
+def policy(name: str) -> list[dict[str, Any]]:
+    """Statements of a managed policy or of a role's own policies."""
+    properties = RESOURCES[name]["Properties"]
+    inline = [one["PolicyDocument"] for one in properties.get("Policies", [])]
+    managed = [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
+    return [statement for document in inline + managed for statement in document["Statement"]]
+
+
+def about(name: str, action: str) -> dict[str, Any]:
+    (found,) = [s for s in policy(name) if action in listed(s["Action"])]
+    return found
+
+
+def test_nobody_registers_other_jobs_or_ends_others_jobs() -> None:
+    """Service Authorization Reference, "Actions, resources, and condition keys for AWS Batch"."""
+    conditions = about("SubmitterPolicy", "batch:RegisterJobDefinition")["Condition"]
+    assert conditions["Bool"] == {"batch:Privileged": "false"}
+    assert conditions["StringEquals"] == {"batch:AWSLogsGroup": {"Ref": "JobLogs"}}
+    assert all(
+        "/*" in json.dumps(way) for way in conditions["StringLike"]["batch:Image"]["Fn::If"][1:]
+    )
+    own = {"StringEquals": {"aws:ResourceTag/stack": {"Ref": "AWS::StackName"}}}
+    for name in ("SubmitterPolicy", "ApiRole"):
+        assert about(name, "batch:TerminateJob")["Condition"] == own
+
+
+def test_whoever_submits_may_look_before() -> None:
+    """What scripts.preflight asks of AWS beside what jobs need."""
+    for action in (
+        "ecr:DescribeImages",
+        "servicequotas:GetServiceQuota",
+        "ec2:DescribeSpotPriceHistory",
+        "ec2:DescribeInstanceTypeOfferings",
+        "batch:DescribeJobQueues",
+    ):
+        assert about("SubmitterPolicy", action)
+
+
+def test_the_api_writes_nothing_but_its_own_files() -> None:
+    resources = json.dumps(about("ApiRole", "s3:PutObject")["Resource"])
+    assert re.findall(r"Arn\}/([^\"]+)", resources) == [
+        "runs/*/request.json",
+        "runs/*/stop.json",
+        "uploads/*",
+    ]
+    assert about("CallerPolicy", "execute-api:Invoke")
+
+
+def test_tokens_are_for_this_api() -> None:
+    """Without an audience each token of an issuer would do, without a scope each of its users."""
+    rules = template()["Rules"]
+    assert "JwtAudience" in json.dumps(rules["TokensForThisApi"])
+    for route in of_type("ApiGatewayV2::Route").values():
+        assert route["AuthorizationScopes"]["Fn::If"][:2] == ["WithScopes", {"Ref": "JwtScopes"}]
+
+
+def test_browsers_of_named_origins_may_call_and_upload() -> None:
+    """API Gateway, "Configure CORS for HTTP APIs"; S3, "Elements of a CORS configuration"."""
+    (api,) = of_type("ApiGatewayV2::Api").values()
+    (bucket,) = [b for b in of_type("S3::Bucket").values() if "CorsConfiguration" in b]
+    for cors in (api["CorsConfiguration"], bucket["CorsConfiguration"]):
+        condition, given, none = cors["Fn::If"]
+        assert (condition, none) == ("WithOrigins", {"Ref": "AWS::NoValue"})
+        assert '{"Ref": "AllowedOrigins"}' in json.dumps(given) and '"https://*"' not in json.dumps(
+            given
+        )
+    methods = {route["RouteKey"].split()[0] for route in of_type("ApiGatewayV2::Route").values()}
+    assert set(api["CorsConfiguration"]["Fn::If"][1]["AllowMethods"]) == methods
+
+
+def test_a_topic_that_events_reach_has_no_key_of_aws() -> None:
+    """SNS, "Key management": services such as EventBridge cannot use the key alias/aws/sns."""
+    (topic,) = of_type("SNS::Topic").values()
+    assert "KmsMasterKeyId" not in topic
+    (rule,) = of_type("Events::Rule").values()
+    assert rule["Targets"][0]["Arn"] == {"Ref": "Mail"}
+    # "Batch job state change": jobQueue is an ARN, which is what Ref gives.
+    assert rule["EventPattern"]["detail"]["jobQueue"] == [{"Ref": "CoordinatorQueue"}]
