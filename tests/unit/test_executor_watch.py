@@ -20,7 +20,13 @@ from snakemake_executor_plugin_splatmake_batch.definition import (
     parse_tags,
     tag_value,
 )
-from snakemake_executor_plugin_splatmake_batch.outcome import STUCK, Move, next_move, waiting_cause
+from snakemake_executor_plugin_splatmake_batch.outcome import (
+    STUCK,
+    Move,
+    furthest_step,
+    next_move,
+    waiting_cause,
+)
 from snakemake_executor_plugin_splatmake_batch.watch import Submitted, Waiting, server_ahead
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
@@ -188,6 +194,43 @@ def test_a_wait_that_leads_to_nothing_ends_on_demand(
         executor.look()
         executor.look()
         assert "Cause: the job waited in a queue where nothing runs" in executor.failed[0]
+
+
+def test_a_training_whose_time_ran_out_goes_on_while_it_gets_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    executor = Watched()
+    executor.infos[0].aux["submitted"].resumes = 5
+    steps = iter([1200, 2400, 2400])
+    monkeypatch.setattr(
+        Account, "last_lines", lambda *_: [f"train_splat: {next(steps)}/30000 (4 %), 3 h left"]
+    )
+    for _ in range(2):
+        executor.job().update(status="FAILED", statusReason="Job attempt duration exceeded timeout")
+        executor.look()
+        assert executor.job()["status"] == "RUNNABLE" and not executor.failed
+    executor.job().update(status="FAILED", statusReason="Job attempt duration exceeded timeout")
+    executor.look()
+    assert "exceeded timeout" in executor.failed[0] and len(executor.batch_client.jobs) == 3
+
+
+def test_a_job_that_keeps_no_checkpoints_has_its_time_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = Watched()
+    monkeypatch.setattr(Account, "last_lines", lambda *_: ["extract_features: 5/9 (55 %)"])
+    executor.job().update(status="FAILED", statusReason="Job attempt duration exceeded timeout")
+    executor.look()
+    assert len(executor.failed) == 1 and not executor.infos
+
+
+def test_how_far_a_log_is_said() -> None:
+    import io
+
+    from scripts.lib.core.console import Progress
+
+    stream = io.StringIO()
+    Progress("train_splat", 30_000, every=0.0, stream=stream).update(1234, "24.1 dB")
+    assert furthest_step([*stream.getvalue().splitlines(), "saved 99/100"]) == 1234
+    assert furthest_step([]) == 0
 
 
 GIVEN_UP = (

@@ -31,7 +31,16 @@ from .definition import (
     tag_value,
 )
 from .ledger import GROUPED, LEDGER, instance_type, keep, ledger_entry
-from .outcome import STUCK, TERMINATED, Move, failure_message, next_move, ran_out_of_memory
+from .outcome import (
+    STUCK,
+    TERMINATED,
+    Move,
+    failure_message,
+    furthest_step,
+    next_move,
+    ran_out_of_memory,
+    ran_out_of_time,
+)
 from .settings import ExecutorSettings, common_settings
 from .watch import Submitted, Waiting
 
@@ -76,7 +85,8 @@ class Executor(ReleasedExecutor):
 
     def run_job(self, job: Any) -> None:
         """Submit a job, or take over one that another submitter has running."""
-        submitted = Submitted(self._request(job))
+        resumes = int(job.resources.get("batch_resumes", 0) or 0)
+        submitted = Submitted(self._request(job), resumes=resumes)
         name = submitted.request.name  # until Batch gives it an id
         info = SubmittedJobInfo(job=job, external_jobid=name, aux={"submitted": submitted})
         self._live[id(info)] = info
@@ -231,6 +241,8 @@ class Executor(ReleasedExecutor):
         log = self._aws.last_lines(self.settings.log_group, job) if move is Move.FAIL else []
         if submitted.grown < MORE_MEMORY_TRIES and ran_out_of_memory(log):
             move = Move.MORE_MEMORY
+        elif ran_out_of_time(job) and submitted.goes_on_from(furthest_step(log)):
+            move = Move.RESUME
         self._bill(info, job)
         info.aux["job_definition_arn"] = submitted.definition or job.get("jobDefinition")
         self._deregister_job(info)

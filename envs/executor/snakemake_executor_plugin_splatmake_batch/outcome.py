@@ -25,6 +25,8 @@ WAITED_FOR_NOTHING = {
     STUCK: "the job waited in a queue where nothing runs; `python -m scripts.preflight` compares the quotas,"
     " and the console of AWS Batch tells of the compute environment",
 }
+TIMED_OUT = "Job attempt duration exceeded timeout"
+STEP = re.compile(r"^\w+: (\d+)/\d+ \(")  # how the programs of the workflow tell their progress
 KILLED = re.compile(r"line \d+: +\d+ Killed\b")  # bash of a program that got SIGKILL
 CAUSE = "Error: "  # how the scripts of the workflow begin their one sentence
 MEMORY = f"{CAUSE}out of memory"  # and what they say when memory did not suffice
@@ -38,6 +40,7 @@ class Move(Enum):
     ON_DEMAND = "again on a machine that stays"
     MORE_MEMORY = "again with more memory"
     AGAIN = "again"
+    RESUME = "on from where its time ran out"
     FAIL = "fail"
 
 
@@ -74,6 +77,17 @@ def waiting_cause(why: str) -> str:
     if not (why.startswith(STUCK) or fnmatch.fnmatch(why, GIVEN_UP)):
         return ""
     return next((said for word, said in WAITED_FOR_NOTHING.items() if word in why), why)
+
+
+def furthest_step(log: Sequence[str]) -> int:
+    """How far a job's last lines tell that it was, by their `label: 1200/30000`; 0 when they do not."""
+    found = [STEP.search(line) for line in log]
+    return max((int(step[1]) for step in found if step), default=0)
+
+
+def ran_out_of_time(job: dict[str, Any]) -> bool:
+    """Whether Batch ended a job because its attempt took longer than it may."""
+    return bool(job.get("status") == "FAILED") and TIMED_OUT in str(job.get("statusReason") or "")
 
 
 def ran_out_of_memory(log: Sequence[str]) -> bool:

@@ -42,6 +42,15 @@ class Submitted:
     waiting: Waiting = field(default_factory=Waiting)
     due: bool = True  # to be submitted, for the first time or again
     refused: int = 0  # how often in a row Batch did not take it
+    resumes: int = 0  # how often it may go on after its time ran out: it keeps checkpoints
+    step: int = 0  # how far it was then
+
+    def goes_on_from(self, step: int) -> bool:
+        """Whether a job whose time ran out at `step` runs again: only while that leads further each time."""
+        further = self.resumes > 0 and step > self.step
+        if further:
+            self.resumes, self.step = self.resumes - 1, step
+        return further
 
 
 def server_ahead(answer: Mapping[str, Any], now: float) -> float:
