@@ -211,7 +211,14 @@ def test_a_run_from_request_to_mail(coordinator: Cloud, call: Call) -> None:
     )
     assert done["state"] == "done"
     assert any("the report has no ink" in trouble for trouble in done["trouble"])
-    assert any("a mail could not be sent" in trouble for trouble in done["trouble"])
+    # The mails come after the outcome, so that a coordinator that is killed between sends none twice.
+    coordinator.wait_for(
+        lambda: any(
+            "a mail could not be sent" in trouble
+            for trouble in call("GET /jobs/{id}", job=job)[1]["trouble"]
+        ),
+        60,
+    )
     ended = Account(STACK, BUCKET).read(Outcome, f"runs/{job}/outcome.json")
     assert ended and ended.coordinator_usd and 0 < ended.coordinator_usd < 0.05
     assert [e.rule for e in coordinator.executions].count("train_splat") == 1
