@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from scripts.lib.core.console import UserError
 from scripts.lib.core.files import sha256
+from scripts.tools import deploy_aws
 from scripts.tools.deploy_aws import api_files, install_packages, write_zip
 from scripts.tools.locks import versions
 from tests.conftest import ROOT
@@ -49,6 +52,24 @@ def test_the_versions_are_those_of_the_lock(packages: Path) -> None:
     locked = versions(ROOT / "envs" / "cloud.txt")
     for name in ("jsonschema", "pyyaml"):
         assert list(packages.glob(f"{name}-{locked[name]}.dist-info")), name
+
+
+def test_a_package_that_is_not_the_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that comes along with what is named: attrs comes with jsonschema."""
+    lock = (ROOT / "envs" / "cloud.txt").read_text()
+    monkeypatch.setattr(deploy_aws, "ROOT", tmp_path)
+    (tmp_path / "envs").mkdir()
+    wrong = re.sub(
+        r"(?m)^(attrs==.*(?:\n +--hash=.*)*)",
+        lambda found: re.sub(r"sha256:\w+", f"sha256:{'0' * 64}", found[1]),
+        lock,
+    )
+    assert wrong != lock
+    (tmp_path / "envs" / "cloud.txt").write_text(wrong)
+    with pytest.raises(UserError, match="pip could not fetch jsonschema, PyYAML for the API"):
+        install_packages(tmp_path / "packages")
 
 
 def test_the_same_code_is_the_same_zip(packages: Path, tmp_path: Path) -> None:
