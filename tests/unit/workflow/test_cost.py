@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from scripts import cost_scene
 from scripts.lib.contracts.cost import LedgerEntry
@@ -68,6 +70,18 @@ def test_a_group_of_rules_is_booked_rule_by_rule() -> None:
     # Nothing is known of one of them: half each.
     cost = cloud_cost("yard", {"train_splat": 900.0}, ledger, PRICES)
     assert cost.stages[0].seconds == 1800
+
+
+def test_no_stage_is_predicted_on_more_cores_than_its_job_has() -> None:
+    """Of the profile for AWS, or else the rule itself."""
+    profile = yaml.safe_load((ROOT / "config/profiles/aws-batch/config.yaml").read_text())
+    text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    found = re.findall(r"(?m)^rule (\w+):\n(?:(?!^rule ).*\n)*?    threads: (\d+)$", text)
+    threads = {rule: int(number) for rule, number in found} | profile["set-threads"]
+    for rule, stage in PRICES.stages.items():
+        machine = PRICES.machines["g6.xlarge" if "gpu_seconds_fixed" in stage else "c7i.2xlarge"]
+        used = min(stage.get("cores", machine.vcpus), machine.vcpus)
+        assert used <= threads[rule], rule
 
 
 def test_a_coordinator_is_paid_for_its_lost_attempts_too() -> None:
