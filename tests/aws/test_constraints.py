@@ -16,6 +16,11 @@ import cfnlint
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from scripts.lib.contracts.outcome import Outcome
+from scripts.lib.contracts.progress import Progress
+from scripts.lib.contracts.request import RunRequest
+from scripts.lib.contracts.stop import Stop
+from scripts.lib.workflow.records import ARCHIVE
 from tests.aws.template import PARAMETERS, RESOURCES, TEMPLATE, listed, of_type, template
 from tests.conftest import ROOT
 
@@ -295,6 +300,18 @@ def test_nobody_registers_other_jobs_or_ends_others_jobs() -> None:
     own = {"StringEquals": {"aws:ResourceTag/stack": {"Ref": "AWS::StackName"}}}
     for name in ("SubmitterPolicy", "ApiRole"):
         assert about(name, "batch:TerminateJob")["Condition"] == own
+
+
+def test_jobs_do_not_write_what_their_submitter_reads() -> None:
+    """A hijacked decoder runs with their role; Snakemake reads records.zip on the operator's machine."""
+    (denied,) = [s for s in policy("ResultsPolicy") if s["Effect"] == "Deny"]
+    assert set(denied["Action"]) == {"s3:PutObject", "s3:DeleteObject"}
+    names = set(re.findall(r"runs/\*/([a-z.]+)", json.dumps(denied["Resource"])))
+    kinds = (Progress, RunRequest, Outcome, Stop)
+    assert names == {ARCHIVE, *(kind.file for kind in kinds)}
+    # `*` of a policy matches `/` too: no stage may have an output of such a name.
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    assert not [name for name in names if f"/{name}" in rules]
 
 
 def test_whoever_submits_may_look_before() -> None:
