@@ -61,3 +61,11 @@ def statements() -> list[tuple[str, dict[str, Any]]]:
             found += [(name, s) for policy in policies for s in policy["Statement"]]
     assert len(found) > 10
     return found
+
+
+def policy(name: str) -> list[dict[str, Any]]:
+    """Statements of a managed policy or of a role's own policies."""
+    properties = RESOURCES[name]["Properties"]
+    inline = [one["PolicyDocument"] for one in properties.get("Policies", [])]
+    managed = [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
+    return [statement for document in inline + managed for statement in document["Statement"]]

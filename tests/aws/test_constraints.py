@@ -21,7 +21,7 @@ from scripts.lib.contracts.progress import Progress
 from scripts.lib.contracts.request import RunRequest
 from scripts.lib.contracts.stop import Stop
 from scripts.lib.workflow.records import ARCHIVE
-from tests.aws.template import PARAMETERS, RESOURCES, TEMPLATE, listed, of_type, template
+from tests.aws.template import PARAMETERS, RESOURCES, TEMPLATE, listed, of_type, policy, template
 from tests.conftest import ROOT
 
 LONGEST_STACK = "x" * 30  # as config/aws/README.md allows
@@ -274,14 +274,6 @@ def test_the_coordinator_is_one_that_fargate_takes() -> None:
 
 
 # -- who may what -----------------------------------------------------------------------------------------
-
-
-def policy(name: str) -> list[dict[str, Any]]:
-    """Statements of a managed policy or of a role's own policies."""
-    properties = RESOURCES[name]["Properties"]
-    inline = [one["PolicyDocument"] for one in properties.get("Policies", [])]
-    managed = [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
-    return [statement for document in inline + managed for statement in document["Statement"]]
 
 
 def about(name: str, action: str) -> dict[str, Any]:
