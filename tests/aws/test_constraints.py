@@ -5,6 +5,8 @@ Each check names the page of AWS's documentation that it comes from.
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -149,6 +151,21 @@ def test_machines_are_changed_in_place() -> None:
         # "Launch template support": only a number, $Latest or $Default; and $Latest is read once.
         version = resources["LaunchTemplate"]["Version"]
         assert version == {"Fn::GetAtt": ["Machine", "LatestVersionNumber"]}
+
+
+def test_machines_start_in_three_zones_from_a_fast_disk() -> None:
+    """EBS, "General Purpose SSD volumes": gp3 has 3 000 IOPS, and a quarter of a MiB/s for each."""
+    for name, properties in of_type("Batch::ComputeEnvironment").items():
+        _, own, _ = properties["ComputeResources"]["Subnets"]["Fn::If"]
+        assert own[:2] == [{"Ref": "SubnetA"}, {"Ref": "SubnetB"}], name
+        assert own[2]["Fn::If"][:2] == ["OwnThirdZone", {"Ref": "SubnetC"}]
+    data = of_type("EC2::LaunchTemplate")["Machine"]["LaunchTemplateData"]
+    (disk,) = data["BlockDeviceMappings"]
+    assert disk["DeviceName"] == {"Ref": "RootDevice"}
+    assert 125 < disk["Ebs"]["Throughput"] <= disk["Ebs"].get("Iops", 3000) / 4
+    blocks = [subnet["CidrBlock"] for subnet in of_type("EC2::Subnet").values()]
+    networks = [ipaddress.ip_network(block) for block in blocks]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(networks, 2))
 
 
 # -- what a region has ------------------------------------------------------------------------------------

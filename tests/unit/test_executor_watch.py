@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -212,6 +214,30 @@ def test_a_training_whose_time_ran_out_goes_on_while_it_gets_further(
     executor.job().update(status="FAILED", statusReason="Job attempt duration exceeded timeout")
     executor.look()
     assert "exceeded timeout" in executor.failed[0] and len(executor.batch_client.jobs) == 3
+
+
+def test_a_machine_that_ecs_has_forgotten_is_still_billed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was taken away has left ECS by the time that its job is booked."""
+    monkeypatch.chdir(tmp_path)
+    known = ["g6.xlarge"]
+    monkeypatch.setattr(
+        "snakemake_executor_plugin_splatmake_batch.instance_type", lambda *_: "".join(known)
+    )
+    executor = Watched()
+    executor.job()["status"] = "RUNNING"
+    executor.look()
+    known.clear()
+    single = SimpleNamespace(
+        rule=SimpleNamespace(name="train_splat"), wildcards=SimpleNamespace(scene="yard")
+    )
+    single.is_group = lambda: False
+    executor.infos[0].job = single
+    Executor._bill(executor, executor.infos[0], executor.job())
+    (entry,) = tmp_path.glob(".snakemake/ledger/*.json")
+    booked = json.loads(entry.read_text())
+    assert (booked["instance_type"], booked["rule"]) == ("g6.xlarge", "train_splat")
 
 
 def test_a_job_that_keeps_no_checkpoints_has_its_time_once(monkeypatch: pytest.MonkeyPatch) -> None:
