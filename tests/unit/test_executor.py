@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from botocore.exceptions import EndpointConnectionError
 from snakemake_executor_plugin_splatmake_batch import POLLS_WITHOUT_ANSWER, Executor
 from snakemake_executor_plugin_splatmake_batch.definition import (
     Request,
+    check_size,
     image_name,
     job_definition,
     job_name,
@@ -82,6 +84,12 @@ def test_definition_asks_for_just_what_was_wanted() -> None:
     assert strategy["attempts"] == 2 and len(strategy["evaluateOnExit"]) <= 5
     assert strategy["evaluateOnExit"][0] == {"onStatusReason": "Host EC2*", "action": "RETRY"}
     assert strategy["evaluateOnExit"][-1]["action"] == "EXIT"
+
+
+def test_a_definition_that_batch_would_not_take_is_one_sentence() -> None:
+    check_size(REQUEST)
+    with pytest.raises(ValueError, match=r"takes 3\d{4} bytes to describe, and AWS Batch takes 24576"):
+        check_size(replace(REQUEST, command=("/bin/bash", "-c", "x" * 30_000)))
 
 
 def test_a_cpu_job_has_no_gpu_and_no_shared_memory_of_its_own() -> None:

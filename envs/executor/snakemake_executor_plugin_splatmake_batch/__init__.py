@@ -23,6 +23,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from .account import Account
 from .definition import (
     Request,
+    check_size,
     image_name,
     job_definition,
     job_name,
@@ -85,8 +86,13 @@ class Executor(ReleasedExecutor):
 
     def run_job(self, job: Any) -> None:
         """Submit a job, or take over one that another submitter has running."""
+        request = self._request(job)
+        try:
+            check_size(request)
+        except ValueError as error:
+            raise WorkflowError(str(error)) from None
         resumes = int(job.resources.get("batch_resumes", 0) or 0)
-        submitted = Submitted(self._request(job), resumes=resumes)
+        submitted = Submitted(request, resumes=resumes)
         name = submitted.request.name  # until Batch gives it an id
         info = SubmittedJobInfo(job=job, external_jobid=name, aux={"submitted": submitted})
         self._live[id(info)] = info

@@ -18,6 +18,7 @@ START_FAILURES = (
     "ResourceInitializationError*",
 )
 OUT_OF_MEMORY = "OutOfMemoryError"
+MOST_BYTES = 24 * 1024  # AWS Batch, "Service quotas": the size of a job definition
 SPOT_TRIES = 2  # interruptions before a job goes to a machine that stays
 MEMORY_GROWTH = 1.5
 # Amazon ECS, "Tag restrictions" (Batch puts a job's tags on its task): letters, numbers, spaces, and
@@ -75,6 +76,16 @@ def requirements(resources: Mapping[str, Any]) -> tuple[int, int, int]:
     gpus = max(int(resources.get("gpu", 0) or 0), int(resources.get("_gpus", 0) or 0))
     memory = resources.get("mem_mib") or resources.get("mem_mb") or 2048
     return max(1, int(resources.get("_cores", 1))), max(4, int(memory)), gpus
+
+
+def check_size(request: Request) -> None:
+    """Raises ValueError when a job's definition is larger than AWS Batch takes."""
+    size = len(json.dumps(job_definition(request)).encode())
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"the job {request.name} takes {size} bytes to describe, and AWS Batch takes {MOST_BYTES}; give"
+            " its options in a file (--configfile) that git knows, instead of on the command line"
+        )
 
 
 def job_definition(request: Request) -> dict[str, Any]:
