@@ -345,6 +345,35 @@ def test_the_api_writes_nothing_but_its_own_files() -> None:
     assert about("CallerPolicy", "execute-api:Invoke")
 
 
+def test_policies_are_not_too_large() -> None:
+    """IAM quotas: 6 144 signs of a managed policy, 10 240 of a role's own together, spaces not counted."""
+    for kind, key, most in (
+        ("ManagedPolicy", "PolicyDocument", 6144),
+        ("Role", "Policies", 10_240),
+    ):
+        for name, properties in of_type(f"IAM::{kind}").items():
+            text = json.dumps(properties.get(key, []), separators=(",", ":"))
+            for short, long in LONG.items():
+                text = text.replace(short, long)
+            assert len(text) < most, name
+
+
+# What the short forms of the template stand for, at their longest.
+LONG = {
+    "${AWS::Partition}": "aws-us-gov",
+    "${AWS::Region}": LONGEST_REGION,
+    "${AWS::AccountId}": "123456789012",
+    "${AWS::StackName}": LONGEST_STACK,
+    "${Bucket.Arn}": "arn:aws-us-gov:s3:::" + "b" * 63,
+}
+
+
+def test_requests_are_logged_where_that_is_allowed_first() -> None:
+    """S3, "Enabling Amazon S3 server access logging": the policy of the target comes before its use."""
+    assert RESOURCES["Bucket"]["DependsOn"] == "AccessLogsPolicy"
+    assert RESOURCES["AccessLogsPolicy"]["Properties"]["Bucket"] == {"Ref": "AccessLogs"}
+
+
 def test_tokens_are_for_this_api() -> None:
     """Without an audience each token of an issuer would do, without a scope each of its users."""
     rules = template()["Rules"]

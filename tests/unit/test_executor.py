@@ -88,7 +88,9 @@ def test_definition_asks_for_just_what_was_wanted() -> None:
 
 def test_a_definition_that_batch_would_not_take_is_one_sentence() -> None:
     check_size(REQUEST)
-    with pytest.raises(ValueError, match=r"takes 3\d{4} bytes to describe, and AWS Batch takes 24576"):
+    with pytest.raises(
+        ValueError, match=r"takes 3\d{4} bytes to describe, and AWS Batch takes 24576"
+    ):
         check_size(replace(REQUEST, command=("/bin/bash", "-c", "x" * 30_000)))
 
 
