@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake_executor_plugin_splatmake_batch import TIMES_REFUSED, Executor
 from snakemake_executor_plugin_splatmake_batch.account import Account
@@ -309,9 +309,11 @@ def test_a_wrong_clock_here_takes_over_no_job_that_ended_before_the_run() -> Non
 
 # -- strings ------------------------------------------------------------------------------------------------
 
+UNTIMED = settings(deadline=None)
 WORDS = st.lists(st.text(max_size=80), min_size=1, max_size=12)
 
 
+@UNTIMED
 @given(WORDS)
 def test_any_words_make_a_tag_that_aws_takes(words: list[str]) -> None:
     """Amazon ECS, "Tag restrictions": `^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$`, at most 256."""
@@ -326,6 +328,7 @@ def test_a_group_of_rules_is_one_tag() -> None:
     assert tag_value(["first", "last", "middle"]) == "first+last+middle"
 
 
+@UNTIMED
 @given(WORDS, st.text(max_size=99))
 def test_any_words_make_a_job_name_that_batch_takes(rules: list[str], scene: str) -> None:
     """AWS Batch, SubmitJob jobName: begins with a letter or digit; letters, digits, - and _; at most 128."""
@@ -334,6 +337,7 @@ def test_any_words_make_a_job_name_that_batch_takes(rules: list[str], scene: str
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
+@UNTIMED
 @given(st.text(max_size=300))
 def test_tags_are_taken_or_refused_in_one_sentence(text: str) -> None:
     try:

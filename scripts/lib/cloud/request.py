@@ -17,6 +17,15 @@ from scripts.lib.workflow.settings import check, load_schema
 MOST_REQUEST_BYTES = 64_000
 MOST_UPLOAD_BYTES = 5 * 10**9  # the most that S3 takes in one upload from a form
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # of an uploaded file
+# What one caller may ask of machines that another pays: the largest that a preset takes, and a little.
+MOST = {
+    ("train_splat", "steps"): 120_000,
+    ("train_splat", "max_gaussians"): 5_000_000,
+    ("train_splat", "batch_size"): 8,
+    ("import_photos", "video_max_frames"): 3000,
+    ("match_photos", "exhaustive_limit"): 200,
+    ("match_photos", "neighbours"): 100,
+}
 ARCHIVES = (".zip", ".mp4", ".mov", ".avi", ".mkv", ".webm")
 
 
@@ -80,6 +89,10 @@ def parse_request(body: str | None, bucket: str, root: Path, caller: str) -> Run
     for key in ("scenes", "only", "results", "registry", "publish_web"):
         if key in options:
             raise RefusedError(400, f"options: {key!r} is set by the service")
+    for (section, name), most in MOST.items():
+        asked = (options.get(section) or {}).get(name)
+        if isinstance(asked, int | float) and asked > most:
+            raise RefusedError(400, f"options: '{section}.{name}' is {asked}; here at most {most}")
     return RunRequest(
         source=value["source"],
         scene=value["scene"],

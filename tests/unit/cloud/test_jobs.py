@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.lib.cloud.aws import subject_line
 from scripts.lib.cloud.outcome import cause_of, letter, outcome_of
-from scripts.lib.cloud.request import RefusedError, parse_request, parse_upload, upload_key
+from scripts.lib.cloud.request import MOST, RefusedError, parse_request, parse_upload, upload_key
 from scripts.lib.cloud.status import describe_run
 from scripts.lib.contracts.cost import Cost
 from scripts.lib.contracts.outcome import Outcome
@@ -21,6 +21,7 @@ from scripts.lib.contracts.published import Published
 from scripts.lib.contracts.request import RunRequest
 from tests.conftest import ROOT
 
+UNTIMED = settings(deadline=None)  # the first example reads the schemas
 MARK = "0123456789abcdef"
 UPLOADS = f"s3://bkt/uploads/{MARK}/fedcba9876543210/"
 KEYS = st.sampled_from(["source", "scene", "email", "options", "name", "bytes", "train_splat"])
@@ -31,6 +32,7 @@ VALUES = st.recursive(
 )
 
 
+@UNTIMED
 @given(VALUES)
 def test_any_json_is_taken_or_refused(value: Any) -> None:
     for parse in (lambda text: parse_request(text, "bkt", ROOT, MARK), parse_upload):
@@ -40,6 +42,7 @@ def test_any_json_is_taken_or_refused(value: Any) -> None:
             assert error.status in (400, 403, 413) and str(error)
 
 
+@UNTIMED
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_what_is_taken_makes_one_line_of_a_sheet(scene: str, tail: str) -> None:
     body = json.dumps({"source": f"{UPLOADS}{tail}", "scene": scene or "yard"})
@@ -58,11 +61,32 @@ def test_a_whole_request() -> None:
     assert taken == RunRequest(**body, caller=MARK)
 
 
+@pytest.mark.parametrize(("key", "most"), MOST.items())
+def test_what_costs_has_a_limit_of_the_api(key: tuple[str, str], most: int) -> None:
+    """The configuration's own are for those who pay the machine themselves."""
+    section, name = key
+
+    def asked(value: int) -> RunRequest:
+        body = {
+            "source": f"{UPLOADS}yard.zip",
+            "scene": "yard",
+            "options": {section: {name: value}},
+        }
+        return parse_request(json.dumps(body), "bkt", ROOT, MARK)
+
+    assert asked(most).options == {section: {name: most}}
+    with pytest.raises(
+        RefusedError, match=f"'{section}.{name}' is {most + 1}; here at most {most}"
+    ):
+        asked(most + 1)
+
+
 SIGNS = st.sampled_from(
     [".", "..", "/", "//", "uploads", MARK, "0" * 16, "yard.zip", "a", "\n", "?"]
 )
 
 
+@UNTIMED
 @given(st.lists(SIGNS, max_size=8).map("".join))
 def test_a_source_is_one_file_of_ones_own(path: str) -> None:
     """The S3 plugin takes a prefix for a folder, copies all in it, and reads `.` and `//` as nothing."""
@@ -81,6 +105,7 @@ def test_a_source_is_one_file_of_ones_own(path: str) -> None:
     assert upload_key(f"s3://bkt/uploads//{'0' * 16}/yard.zip", "bkt", "") is None
 
 
+@UNTIMED
 @given(st.text(max_size=200))
 def test_any_subject_is_one_that_sns_takes(text: str) -> None:
     """SNS, API_Publish: ASCII without line breaks or control signs, not a space first, below 100 signs."""
