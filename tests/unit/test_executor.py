@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import replace
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -31,6 +32,7 @@ from snakemake_executor_plugin_splatmake_batch.outcome import (
 from snakemake_interface_common.exceptions import WorkflowError
 
 from scripts.lib.cloud.aws import run_mark
+from tests.conftest import ROOT
 
 RECLAIM = "Host EC2 (instance i-0abc) terminated."
 REQUEST = Request(
@@ -227,3 +229,11 @@ def test_polling_ends_when_aws_stays_away() -> None:
         assert executor._describe([SimpleNamespace(external_jobid="j")]) == {}
     with pytest.raises(WorkflowError, match="its jobs go on"):
         executor._describe([SimpleNamespace(external_jobid="j")])
+
+
+def test_the_runners_image_has_every_module() -> None:
+    """They are named one by one there, so that a stray file changes no image."""
+    recipe = (ROOT / "containers" / "runner" / "Dockerfile").read_text()
+    package = ROOT / "envs" / "executor" / "snakemake_executor_plugin_splatmake_batch"
+    copied = set(re.findall(rf"{package.name}/(\w+\.py)", recipe))
+    assert copied == {path.name for path in package.glob("*.py")}
