@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from scripts.lib.cloud.preflight import cost_lines, find
+from scripts.lib.cloud.preflight import cost_lines, find, region_lines
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.workflow.cost import PRICES, read_prices
 
@@ -24,10 +24,19 @@ def main(argv: list[str] | None = None) -> None:
         help="registry of the images; default: the one in the configuration",
     )
     parser.add_argument("--cost-only", action="store_true", help="do not contact AWS")
+    parser.add_argument(
+        "--region",
+        action="store_true",
+        help="before there is a stack: which machines the region has",
+    )
     args = parser.parse_args(argv)
     if args.photos < 1 or args.scenes < 1:
         raise UserError("--photos and --scenes must be at least 1")
     prices = read_prices(PRICES)
+    if args.region:
+        for line in region_lines(prices):
+            say(line)
+        return
     findings = [] if args.cost_only else find(prices, args.registry)
     for finding in findings:
         say(f"{'ok  ' if finding.good else 'FAIL'} {finding.what}: {finding.said}")

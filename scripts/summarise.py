@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import write_bytes
 from scripts.lib.report.index import build_index, summary_table
-from scripts.lib.report.index_rows import Places, rows_of, rows_of_others
+from scripts.lib.report.index_rows import Folders, rows_of, rows_of_others
 from scripts.lib.report.inputs import STAGES
 
 
@@ -36,10 +36,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--html", type=Path, required=True, help="the index to write")
     given = parser.parse_args(argv)
     lists = {kind: getattr(given, kind) for kind in (*STAGES, "posters", "costs")}
-    places = Places(given.results or given.html.parent, given.html)
-    rows = rows_of(given.scenes, lists, given.benchmarks, places)
+    folders = Folders(given.results or given.html.parent, given.html)
+    rows = rows_of(given.scenes, lists, given.benchmarks, folders)
     if given.others:
-        rows += rows_of_others(given.scenes, places)
+        rows += rows_of_others(given.scenes, folders)
     write_bytes(given.tsv, summary_table([row.record for row in rows]).encode())
     write_bytes(given.html, build_index(rows).encode())
     say(f"Summary of {len(rows)} scene{'s' if len(rows) != 1 else ''}: {given.html}, {given.tsv}")

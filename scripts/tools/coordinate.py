@@ -12,39 +12,51 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from scripts.lib.cloud.aws import Account, run_folder
-from scripts.lib.cloud.outcome import Outcome, letter, outcome_of
+from scripts.lib.cloud.outcome import letter, outcome_of
 from scripts.lib.contracts.cost import Cost
+from scripts.lib.contracts.manifest import Manifest
+from scripts.lib.contracts.outcome import Outcome
 from scripts.lib.contracts.published import Published
+from scripts.lib.contracts.request import RunRequest
+from scripts.lib.contracts.stop import Stop
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.files import write_bytes, write_json
+from scripts.lib.workflow.cost import PRICES, coordinator_usd, read_prices
 
 PROFILE = "config/profiles/aws-batch"
 SHEET, CONFIG = Path("job.tsv"), Path("job.yaml")
 OUTPUT_KEPT = 400  # lines
+STOP_SECONDS = 30  # between two looks whether the run is to stop
 
 
-def prepare(request: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+def prepare(request: RunRequest, environment: Mapping[str, str]) -> None:
     """Write the run's sheet and configuration, and put all sources under git: jobs get what git tracks."""
-    write_bytes(SHEET, f"scene\tsource\n{request['scene']}\t{request['source']}\n".encode())
+    write_bytes(SHEET, f"scene\tsource\n{request.scene}\t{request.source}\n".encode())
     web, bucket = environment.get("SPLATMAKE_WEB", ""), environment["SPLATMAKE_BUCKET"]
     publish = {"to": f"s3://{bucket}/web", "url": web} if web else {}
-    name = f"{request['scene']}-{environment['SPLATMAKE_JOB'][:6]}"
-    config = {**request["options"], "scenes": str(SHEET)}
+    name = f"{request.scene}-{request.page}"
+    config = {**request.options, "scenes": str(SHEET)}
     write_json(CONFIG, config | ({"publish_web": publish | {"name": name}} if publish else {}))
     for command in (["git", "init", "-q"], ["git", "add", "-A"]):
         subprocess.run(command, check=True)
 
 
-def run_snakemake(arguments: list[str], environment: Mapping[str, str]) -> tuple[int, list[str]]:
+def run_snakemake(
+    arguments: list[str], environment: Mapping[str, str], stopped: Callable[[], bool]
+) -> tuple[int, list[str]]:
     """Run Snakemake, its output shown as it comes; (exit code, the last lines).
 
-    SIGTERM, by which Batch stops this job, becomes the SIGINT on which Snakemake stops the jobs it started.
+    SIGTERM, by which Batch stops this job, becomes the SIGINT on which Snakemake stops the jobs it started;
+    so does `stopped`, asked every STOP_SECONDS: who asked for the stop may not have known this job.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--profile", PROFILE, *arguments],
@@ -57,32 +69,47 @@ def run_snakemake(arguments: list[str], environment: Mapping[str, str]) -> tuple
     def pass_on(_: int, __: FrameType | None) -> None:
         process.send_signal(signal.SIGINT)
 
+    ended = threading.Event()
+
+    def look_for_stop() -> None:
+        while not ended.wait(STOP_SECONDS):
+            try:
+                if stopped():
+                    process.send_signal(signal.SIGINT)
+                    return
+            except Exception as error:  # whatever AWS says; it is asked again
+                say(f"whether this run is to stop is not known: {error}")
+
     before = signal.signal(signal.SIGTERM, pass_on)
+    threading.Thread(target=look_for_stop, daemon=True).start()
     lines: list[str] = []
     try:
         for line in process.stdout or []:
             say(line.rstrip("\n"))
             lines = [*lines[-OUTPUT_KEPT + 1 :], line.rstrip("\n")]
     finally:
+        ended.set()
         signal.signal(signal.SIGTERM, before)
     return process.wait(), lines
 
 
 def tell(
-    account: Account,
-    request: Mapping[str, Any],
-    outcome: Outcome,
-    environment: Mapping[str, str],
+    account: Account, request: RunRequest, outcome: Outcome, environment: Mapping[str, str]
 ) -> list[str]:
-    """Mail to the topic and to whoever asked; one sentence for each that could not be sent."""
-    subject, text = letter(environment["SPLATMAKE_JOB"], request["scene"], outcome)
-    trouble = []
+    """Mail to the topic and to whoever asked; one sentence for each that could not be sent.
+
+    Only the operator gets the log: its lines quote what lies in the caller's archive.
+    """
+    job, scene = environment["SPLATMAKE_JOB"], request.scene
     topic, sender = environment.get("SPLATMAKE_TOPIC"), environment.get("SPLATMAKE_SENDER")
     ways: list[Callable[[], object]] = []
     if topic:
+        subject, text = letter(job, scene, outcome, log=True)
         ways.append(lambda: account.announce(topic, subject, text))
-    if sender and request.get("email"):
-        ways.append(lambda: account.mail(sender, request["email"], subject, text))
+    if sender and request.email:
+        said, short = letter(job, scene, outcome, log=False)
+        ways.append(lambda: account.mail(sender, request.email, said, short))
+    trouble = []
     for send in ways:
         try:
             send()
@@ -91,32 +118,66 @@ def tell(
     return trouble
 
 
+def own_usd(account: Account, batch_job: str, now: float) -> float | None:
+    """What the coordinator with this Batch id has cost by `now` (seconds), lost attempts included.
+
+    None when Batch does not tell.
+    """
+    try:
+        job = account.describe(batch_job) if batch_job else {}
+        return coordinator_usd(job, now, read_prices(PRICES))
+    except Exception as error:  # no bill is a reason to fail a run
+        say(f"what the coordinator cost is not known: {error}")
+        return None
+
+
+def run(account: Account, job: str, request: RunRequest, arguments: list[str]) -> Outcome:
+    """Run one request to its end; what became of it."""
+    folder = run_folder(job)
+    prepare(request, os.environ)
+
+    def stopped() -> bool:
+        return account.read(Stop, f"{folder}/{Stop.file}") is not None
+
+    environment = {**os.environ, "SPLATMAKE_S3_PREFIX": f"s3://{account.bucket}/{folder}"}
+    code, lines = run_snakemake(["--configfile", str(CONFIG), *arguments], environment, stopped)
+    results = f"{folder}/results/{request.scene}"
+    return outcome_of(
+        code,
+        lines,
+        page=account.exists(f"{results}/web/{Manifest.file}"),
+        published=account.read(Published, f"{results}/{Published.file}"),
+        cost=account.read(Cost, f"{results}/{Cost.file}"),
+        stopped=stopped(),
+    )
+
+
 def coordinate(environment: Mapping[str, str], arguments: list[str]) -> int:
-    """Run one request to its end; the exit code: 0 when the model and its page are there."""
+    """Run one request to its end and tell of it; the exit code: 0 when the model and its page are there."""
     job, bucket = environment["SPLATMAKE_JOB"], environment["SPLATMAKE_BUCKET"]
     account = Account(environment["SPLATMAKE_STACK"], bucket)
     folder = run_folder(job)
-    request = account.read(f"{folder}/request.json")
+    request = account.read(RunRequest, f"{folder}/{RunRequest.file}")
     if request is None:
-        say(f"there is no s3://{bucket}/{folder}/request.json")
+        say(f"there is no s3://{bucket}/{folder}/{RunRequest.file}")
         return 1
-    if account.read(f"{folder}/stop.json"):
+    if account.read(Stop, f"{folder}/{Stop.file}"):
         say("this run was stopped before it began")
         return 0
-    prepare(request, environment)
-    run = {**environment, "SPLATMAKE_S3_PREFIX": f"s3://{bucket}/{folder}"}
-    code, lines = run_snakemake(["--configfile", str(CONFIG), *arguments], run)
-    results = f"{folder}/results/{request['scene']}"
-    outcome = outcome_of(
-        code,
-        lines,
-        manifest=account.read(f"{results}/web/manifest.json"),
-        published=account.read_file(Published, f"{results}/published.json"),
-        cost=account.read_file(Cost, f"{results}/cost.json"),
-        stopped=account.read(f"{folder}/stop.json") is not None,
-    )
-    trouble = tell(account, request, outcome, environment)
-    account.write(f"{folder}/outcome.json", outcome.as_json(trouble))
+    if before := account.read(Outcome, f"{folder}/{Outcome.file}"):
+        say(f"this run has ended before: {before.state}")
+        return 0 if before.state == "done" else 1
+    try:
+        outcome = run(account, job, request, arguments)
+    except Exception as error:  # a full disk, S3 that refuses: whoever waits must hear of it
+        traceback.print_exc()
+        outcome = Outcome(state="failed", cause=f"the coordinator: {error}")
+    own = own_usd(account, environment.get("AWS_BATCH_JOB_ID", ""), time.time())
+    outcome = replace(outcome, coordinator_usd=own)
+    # Before the mails: a coordinator that is killed between starts again, and must not send them twice.
+    account.write(folder, outcome)
+    if trouble := tell(account, request, outcome, environment):
+        account.write(folder, replace(outcome, trouble=(*outcome.trouble, *trouble)))
     return 0 if outcome.state == "done" else 1
 
 

@@ -6,11 +6,14 @@ Both are zips named after their content, so a running coordinator keeps the sour
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError, run_main, say
@@ -18,7 +21,7 @@ from scripts.lib.core.digest import code_files
 from scripts.lib.core.files import add_to_zip, sha256, writing_zip
 from scripts.lib.storage.places import Bucket
 from scripts.lib.workflow.container_images import read_lock
-from scripts.tools.locks import requirements
+from scripts.tools.locks import pins
 
 API = "lib/cloud/handlers"  # below scripts/
 API_PACKAGES = ("jsonschema", "PyYAML")  # boto3 is Lambda's own
@@ -55,19 +58,46 @@ def write_zip(target: Path, files: Iterable[Path], packages: Path | None = None)
 
 
 def install_packages(folder: Path) -> None:
-    """Install what the API needs for Lambda's Python on x86, in the versions of envs/cloud.txt."""
+    """Install what the API needs for Lambda's Python on x86: versions and hashes of envs/cloud.txt.
+
+    Raises UserError when pip cannot.
+    """
+    locked = {
+        canonicalize_name(pin.requirement.name): pin
+        for pin in pins((ROOT / "envs" / "cloud.txt").read_text(encoding="utf-8"))
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        # pip checks hashes only of what it is told by name: first it says what that is.
+        limits, report = Path(scratch, "limits.txt"), Path(scratch, "report.json")
+        limits.write_text("".join(f"{pin.requirement}\n" for pin in locked.values()))
+        told = ["--dry-run", "--ignore-installed", "--report", str(report), "-c", str(limits)]
+        _pip(folder, *told, *API_PACKAGES)
+        found = [item["metadata"]["name"] for item in json.loads(report.read_text())["install"]]
+        chosen = Path(scratch, "chosen.txt")
+        wanted = [locked[canonicalize_name(name)] for name in found]
+        chosen.write_text(
+            "".join(
+                " ".join([str(pin.requirement), *(f"--hash={digest}" for digest in pin.hashes)])
+                + "\n"
+                for pin in wanted
+            )
+        )
+        # Compiled files hold dates, by which the same code would be another zip each time.
+        _pip(folder, "--no-compile", "--no-deps", "--require-hashes", "-r", str(chosen))
+
+
+def _pip(folder: Path, *arguments: str) -> None:
+    """`pip install` into a folder, for Lambda. Raises UserError with pip's last word."""
     command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder)]
     command += ["--platform", "manylinux2014_x86_64", "--python-version", "3.13"]
-    with tempfile.TemporaryDirectory() as scratch:
-        # Without the hashes: pip would ask for one of each package that it is told by name.
-        limits = Path(scratch, "limits.txt")
-        pinned = requirements(ROOT / "envs" / "cloud.txt")
-        limits.write_text("".join(f"{pin}\n" for pin in pinned), encoding="utf-8")
-        command += ["--only-binary=:all:", "-c", str(limits), *API_PACKAGES]
-        result = subprocess.run(command, text=True, capture_output=True)
+    result = subprocess.run(
+        [*command, "--only-binary=:all:", *arguments], text=True, capture_output=True
+    )
     if result.returncode:
         last = (result.stderr.splitlines() or ["no message"])[-1]
-        raise UserError(f"pip could not fetch {', '.join(API_PACKAGES)} for the API: {last}")
+        raise UserError(
+            f"pip could not fetch {', '.join(API_PACKAGES)} for the API: {last.strip()}"
+        )
 
 
 def main(argv: list[str] | None = None) -> None:

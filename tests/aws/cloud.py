@@ -38,11 +38,12 @@ ACCOUNT = "123456789012"
 STACK = "splats"
 BUCKET = "splats-bucket"
 MACHINES = {"cpu": "c7i.2xlarge", "gpu": "g6.xlarge"}  # what each kind of queue runs on
-QUEUES = ("cpu-spot", "cpu-on-demand", "gpu-spot", "gpu-on-demand")
+QUEUES = ("cpu-spot", "cpu-on-demand", "gpu-spot", "gpu-on-demand", "coordinator")
 SLOTS = 2  # machines: jobs at once
 OBSERVER = "splatmake-tests"  # requests of the tests' own, not of what they test
 KERNELS = "scripts/lib/core/__pycache__"
 START_SECONDS = 0.7  # before a job starts at the earliest; Batch takes longer
+SUBMITTERS_OWN = ("AWS_REGION", "SPLATMAKE_STACK")
 GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL; Batch gives 30
 
 
@@ -102,8 +103,7 @@ class Cloud:
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,  # not AWS_DEFAULT_REGION: AWS gives no container that
             "SPLATMAKE_STACK": STACK,
         }
 
@@ -229,7 +229,7 @@ def _execute(cloud: Cloud, job: Any, attempt: int, folder: Path) -> tuple[bool, 
         "HOME": str(home),
         "LANG": "C.UTF-8",
         # What is a submitter's is not a job's.
-        **{k: v for k, v in cloud.environment().items() if not k.startswith("SPLATMAKE_")},
+        **{k: v for k, v in cloud.environment().items() if k not in SUBMITTERS_OWN},
         **cloud.job_environment,
         **{item["name"]: item["value"] for item in properties["environment"]},
         **{item["name"]: item["value"] for item in overrides.get("environment", [])},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.aws.cloud import BUCKET, Cloud, hear_interrupts
 from tests.conftest import ROOT
@@ -86,6 +88,10 @@ class Submitter:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         prefix = {"SPLATMAKE_S3_PREFIX": f"s3://{BUCKET}/{self.prefix}", "PATH": path}
         return {**os.environ, **self.cloud.environment(), **prefix}
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """What the executor noted of its jobs."""
+        return [json.loads(p.read_text()) for p in self.folder.glob(".snakemake/ledger/*.json")]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a run; stdout and stderr together."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws.cloud import BUCKET, STACK, Cloud, Faults
+from tests.aws.cloud import BUCKET, REGION, STACK, Cloud, Faults
 from tests.aws.submitter import Submitter
 
 Make = Callable[..., Submitter]
@@ -56,13 +55,13 @@ def test_each_job_gets_what_its_rule_asks_for(cloud: Cloud, submitter: Make) -> 
     assert middle["jobQueue"].endswith(f"/{STACK}-gpu-spot")
     assert not container["privileged"]
     assert container["image"] == "registry/middle@sha256:4567"
-    assert container["jobRoleArn"].endswith(f":role/{STACK}-job")
+    assert container["jobRoleArn"].endswith(f":role/{STACK}-{REGION}-job")
     first = next(job for job in jobs if job["jobName"].startswith("first-"))
     assert first["jobQueue"].endswith(f"/{STACK}-cpu-spot")
     assert "pip install" not in first["container"]["command"][-1]
     assert definition["status"] == "INACTIVE"  # nothing is left behind
     # The bill: each job with its machine.
-    ledger = [json.loads(p.read_text()) for p in run.folder.glob(".snakemake/ledger/*.json")]
+    ledger = run.ledger()
     assert len(ledger) == 6
     assert {(e["rule"], e["instance_type"]) for e in ledger} == {
         ("first", "c7i.2xlarge"),
@@ -70,6 +69,20 @@ def test_each_job_gets_what_its_rule_asks_for(cloud: Cloud, submitter: Make) -> 
         ("last", "c7i.2xlarge"),
     }
     assert all(e["seconds"] > 0 and e["status"] == "SUCCEEDED" for e in ledger)
+
+
+def test_rules_may_run_as_one_job(cloud: Cloud, submitter: Make) -> None:
+    """Their names are one tag of it, and AWS takes no commas there."""
+    run = submitter()
+    groups = [f"{rule}=scene" for rule in ("first", "middle", "last")]
+    result = run.run("--groups", *groups)
+    assert result.returncode == 0, result.stdout
+    assert last(run) == {"yard", "roof"} and len(cloud.executions) == 2
+    batch = cloud.client("batch")
+    (job,) = batch.describe_jobs(jobs=[cloud.executions[0].job_id])["jobs"]
+    assert job["tags"]["rule"] == "first+last+middle"
+    assert job["jobQueue"].endswith(f"/{STACK}-gpu-spot")
+    assert {entry["rule"] for entry in run.ledger()} == {"first+last+middle"}
 
 
 def test_a_failure_is_explained_and_the_other_scene_goes_on(cloud: Cloud, submitter: Make) -> None:

@@ -6,7 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from tests.aws.cloud import BUCKET, STACK, Cloud
+from tests.aws.cloud import BUCKET, REGION, STACK, Cloud
 from tests.aws.submitter import Submitter, under_git
 from tests.workflow.conftest import copy_checkout
 
@@ -31,4 +31,6 @@ def test_an_archive_of_uploads(cloud: Cloud, tmp_path: Path, sample: Path) -> No
     (job,) = cloud.executions
     definition = cloud.definition(job.job_id)
     # Of all jobs only this one may read uploads.
-    assert definition["containerProperties"]["jobRoleArn"].endswith(f":role/{STACK}-import")
+    assert definition["containerProperties"]["jobRoleArn"].endswith(
+        f":role/{STACK}-{REGION}-import"
+    )

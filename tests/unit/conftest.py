@@ -23,9 +23,8 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
-        client = boto3.client("s3")
+        client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="bkt")
         yield client
 

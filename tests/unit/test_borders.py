@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +28,16 @@ class Room:
     needs: set[str]
 
 
+def room_text() -> str:
+    """What stands below the heading "Rooms": a picture and a table."""
+    return (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("\n## Rooms\n", 1)[1]
+
+
 def rooms() -> dict[str, Room]:
     """The table below the heading "Rooms", in its order."""
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("\n## Rooms\n", 1)[1]
-    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+    rows = [
+        line.strip("|").split("|") for line in room_text().splitlines() if line.startswith("| ")
+    ]
     return {
         name.strip(): Room(words(imports), words(needs)) for name, _, imports, needs in rows[1:]
     }
@@ -67,6 +74,22 @@ def test_every_room_has_its_row_and_no_module_stands_outside() -> None:
     # By their files: folders that git left behind hold bytecode at most.
     assert {path.relative_to(LIB).parts[0] for path in FILES} == set(ROOMS)
     assert [path.name for path in LIB.glob("*.py")] == ["__init__.py"]
+
+
+def reached(arrows: dict[str, set[str]], start: str) -> set[str]:
+    """Every room that `start` leads to, directly or by others."""
+    return set().union(*({one} | reached(arrows, one) for one in arrows.get(start, set())))
+
+
+def test_the_picture_shows_what_the_table_says() -> None:
+    drawn: dict[str, set[str]] = {}
+    for user, used in re.findall(r"^    (\w+) --> (\w+)$", room_text(), re.MULTILINE):
+        drawn.setdefault(user, set()).add(used)
+    table = {name: room.may_import for name, room in ROOMS.items()}
+    assert {n: reached(drawn, n) for n in ROOMS} == {n: reached(table, n) for n in ROOMS}
+    # No arrow that follows from others.
+    for name, used in drawn.items():
+        assert not any(one in reached(drawn, other) for one in used for other in used), name
 
 
 def test_nobody_may_import_a_room_below() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
+from dataclasses import replace
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from botocore.exceptions import EndpointConnectionError
 from snakemake_executor_plugin_splatmake_batch import POLLS_WITHOUT_ANSWER, Executor
 from snakemake_executor_plugin_splatmake_batch.definition import (
     Request,
+    check_size,
     image_name,
     job_definition,
     job_name,
@@ -28,6 +32,7 @@ from snakemake_executor_plugin_splatmake_batch.outcome import (
 from snakemake_interface_common.exceptions import WorkflowError
 
 from scripts.lib.cloud.aws import run_mark
+from tests.conftest import ROOT
 
 RECLAIM = "Host EC2 (instance i-0abc) terminated."
 REQUEST = Request(
@@ -81,6 +86,14 @@ def test_definition_asks_for_just_what_was_wanted() -> None:
     assert strategy["attempts"] == 2 and len(strategy["evaluateOnExit"]) <= 5
     assert strategy["evaluateOnExit"][0] == {"onStatusReason": "Host EC2*", "action": "RETRY"}
     assert strategy["evaluateOnExit"][-1]["action"] == "EXIT"
+
+
+def test_a_definition_that_batch_would_not_take_is_one_sentence() -> None:
+    check_size(REQUEST)
+    with pytest.raises(
+        ValueError, match=r"takes 3\d{4} bytes to describe, and AWS Batch takes 24576"
+    ):
+        check_size(replace(REQUEST, command=("/bin/bash", "-c", "x" * 30_000)))
 
 
 def test_a_cpu_job_has_no_gpu_and_no_shared_memory_of_its_own() -> None:
@@ -211,8 +224,16 @@ def test_polling_ends_when_aws_stays_away() -> None:
     executor = object.__new__(Executor)
     executor.batch_client = Silent()
     executor.logger = __import__("logging").getLogger("test")
-    executor._unanswered = 0
+    executor._unanswered, executor._live = 0, {}
     for _ in range(POLLS_WITHOUT_ANSWER - 1):
-        assert executor._describe([]) == {}
+        assert executor._describe([SimpleNamespace(external_jobid="j")]) == {}
     with pytest.raises(WorkflowError, match="its jobs go on"):
-        executor._describe([])
+        executor._describe([SimpleNamespace(external_jobid="j")])
+
+
+def test_the_runners_image_has_every_module() -> None:
+    """They are named one by one there, so that a stray file changes no image."""
+    recipe = (ROOT / "containers" / "runner" / "Dockerfile").read_text()
+    package = ROOT / "envs" / "executor" / "snakemake_executor_plugin_splatmake_batch"
+    copied = set(re.findall(rf"{package.name}/(\w+\.py)", recipe))
+    assert copied == {path.name for path in package.glob("*.py")}

@@ -116,14 +116,13 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "eu-west-1",
-        "AWS_DEFAULT_REGION": "eu-west-1",
         "SPLATMAKE_STACK": "splats",
         "SPLATMAKE_S3_PREFIX": "s3://splats/run",
     }.items():
         monkeypatch.setenv(name, value)
     # moto's backends outlive a server within one process.
     urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()
-    boto3.client("s3").create_bucket(
+    boto3.client("s3", region_name="eu-west-1").create_bucket(
         Bucket="splats", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
     yield "splats"

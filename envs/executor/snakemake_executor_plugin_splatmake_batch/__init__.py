@@ -9,47 +9,50 @@ on failure, jobs of a submitter that died are taken over instead of run twice, s
 an end to polling when AWS stays unreachable, no pip in workers, and a ledger of what each job used.
 """
 
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from snakemake_executor_plugin_aws_batch import Executor as ReleasedExecutor
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from .definition import Request, image_name, job_definition, job_name, parse_tags, requirements
-from .ledger import LEDGER, instance_type, keep, ledger_entry
+from .account import Account
+from .definition import (
+    Request,
+    check_size,
+    image_name,
+    job_definition,
+    job_name,
+    parse_tags,
+    requirements,
+    tag_value,
+)
+from .ledger import GROUPED, LEDGER, instance_type, keep, ledger_entry
 from .outcome import (
+    STUCK,
     TERMINATED,
     Move,
     failure_message,
+    furthest_step,
     next_move,
     ran_out_of_memory,
+    ran_out_of_time,
 )
 from .settings import ExecutorSettings, common_settings
+from .watch import Submitted, Waiting
 
 # What Snakemake looks for in an executor plugin.
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
-ACTIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 DESCRIBED_AT_ONCE = 100  # by describe_jobs
-LOG_LINES = 40
 MORE_MEMORY_TRIES = 2
 POLLS_WITHOUT_ANSWER = 20
-
-
-@dataclass
-class Submitted:
-    """What the executor remembers of a job at Batch."""
-
-    request: Request
-    adopted: bool
-    grown: int = 0
-    definition: str | None = None
+TIMES_REFUSED = 10  # at how many looks in a row Batch may refuse to take a job
+REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")  # the names that programs know it by
 
 
 class Executor(ReleasedExecutor):
@@ -65,14 +68,8 @@ class Executor(ReleasedExecutor):
                     f"{name} is {value!r}: an environment variable in it is not set;"
                     " config/aws/README.md lists those to set"
                 )
-        client = {
-            "region_name": settings.region,
-            "config": Config(retries={"mode": "adaptive", "max_attempts": 8}),
-        }
-        self.batch_client.client = boto3.client("batch", **client)
-        self._logs = boto3.client("logs", **client)
-        self._ecs = boto3.client("ecs", **client)
-        self._sts = boto3.client("sts", **client)
+        self._aws = Account(settings.region)
+        self.batch_client.client = self._aws.batch
         self.next_seconds_between_status_checks = settings.poll_seconds
         try:
             self._tags = parse_tags(settings.tags)
@@ -80,36 +77,43 @@ class Executor(ReleasedExecutor):
             raise WorkflowError(str(error)) from None
         self._unanswered = 0
         self._began = time.time()
-        self._account = ""
-        self._known_queues: dict[str, dict[str, dict[str, Any]]] | None = None
+        # Jobs at Batch: the base class holds none while it looks at them, and may be stopped then.
+        self._live: dict[int, SubmittedJobInfo] = {}
+        self._settling = threading.Lock()
+        self._ended = False
 
     # -- submission --------------------------------------------------------------------------------------
 
     def run_job(self, job: Any) -> None:
         """Submit a job, or take over one that another submitter has running."""
         request = self._request(job)
-        running = self._running_jobs(request)
-        submitted = Submitted(request, adopted=bool(running))
-        if running:
-            self.logger.info(f"Taking over AWS Batch job {request.name} ({running[0]})")
-        else:
-            running = [self._submit(submitted)]
-            self._yield_to_older(submitted, running)
-        self.report_job_submission(
-            SubmittedJobInfo(job=job, external_jobid=running[0], aux={"submitted": submitted})
-        )
+        try:
+            check_size(request)
+        except ValueError as error:
+            raise WorkflowError(str(error)) from None
+        resumes = int(job.resources.get("batch_resumes", 0) or 0)
+        submitted = Submitted(request, resumes=resumes)
+        name = submitted.request.name  # until Batch gives it an id
+        info = SubmittedJobInfo(job=job, external_jobid=name, aux={"submitted": submitted})
+        self._live[id(info)] = info
+        self._again(info)
+        self.report_job_submission(info)
 
-    def _yield_to_older(self, submitted: Submitted, own: list[str]) -> None:
-        """When another submitter was faster by a blink, stop the own job and take over the older one.
+    def _start(self, submitted: Submitted) -> str:
+        """The id of a job that is submitted for the first time, or of another submitter's that is the same.
 
-        Batch starts no machine within that time. `own` holds the id, and gets the other's.
+        When that one was faster by a blink, the own job is stopped: Batch starts no machine within that time.
         """
-        oldest = next(iter(self._running_jobs(submitted.request)), own[0])
-        if oldest != own[0]:
-            self.batch_client.terminate_job(jobId=own[0], reason=TERMINATED)
-            self.logger.info(f"Taking over AWS Batch job {submitted.request.name} ({oldest})")
-            submitted.adopted = True
-            own[0] = oldest
+        request = submitted.request
+        running = self._running_jobs(request)
+        own = "" if running else self._submit(submitted)
+        taken = running[0] if running else next(iter(self._running_jobs(request)), own)
+        submitted.begun, submitted.adopted = True, taken != own
+        if submitted.adopted:
+            if own:
+                self.batch_client.terminate_job(jobId=own, reason=TERMINATED)
+            self.logger.info(f"Taking over AWS Batch job {request.name} ({taken})")
+        return taken
 
     def _request(self, job: Any) -> Request:
         """What this job asks Batch for."""
@@ -137,8 +141,9 @@ class Executor(ReleasedExecutor):
             name=job_name(rules, scene, run, identity),
             image=image,
             command=("/bin/bash", "-c", self.format_job_exec(job)),
-            environment=dict(self.envvars()),
-            role=self._role(resources.get("batch_job_role") or settings.job_role),
+            # What ECS sets depends on the age of its agent.
+            environment={**self.envvars(), **dict.fromkeys(REGIONS, self._aws.region)},
+            role=self._aws.role(resources.get("batch_job_role") or settings.job_role),
             vcpus=vcpus,
             memory=memory,
             gpus=gpus,
@@ -146,18 +151,8 @@ class Executor(ReleasedExecutor):
             timeout=int(resources.get("aws_batch_task_timeout", 0) or settings.task_timeout),
             queue=queue,
             log_group=settings.log_group,
-            tags={**self._tags, "rule": ",".join(rules), "scene": scene or "all"},
+            tags={**self._tags, "rule": tag_value(rules), "scene": tag_value([scene or "all"])},
         )
-
-    def _role(self, name: str) -> str:
-        """A role's ARN; a plain name is one of this account."""
-        if name.startswith("arn:"):
-            return name
-        if not self._account:
-            self._account = self._sts.get_caller_identity()["Arn"].split(":role/")[0]
-            partition, account = self._account.split(":")[1], self._account.split(":")[4]
-            self._account = f"arn:{partition}:iam::{account}"
-        return f"{self._account}:role/{name}"
 
     def _submit(self, submitted: Submitted) -> str:
         """Register the definition and submit; the job's id."""
@@ -188,23 +183,7 @@ class Executor(ReleasedExecutor):
 
     def _running_jobs(self, request: Request) -> list[str]:
         """Ids of the jobs of this name that are active, or ended well since this run began, oldest first."""
-        found: list[dict[str, Any]] = []
-        for queue in self._queues(request.queue):
-            pages = self.batch_client.client.get_paginator("list_jobs").paginate(
-                jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [request.name]}]
-            )
-            try:
-                for page in pages:
-                    found += page["jobSummaryList"]
-            except (BotoCoreError, ClientError) as error:
-                raise WorkflowError(f"AWS Batch does not list the queue {queue}: {error}") from None
-        kept = [
-            job
-            for job in found
-            if job["status"] in ACTIVE
-            or (job["status"] == "SUCCEEDED" and job.get("stoppedAt", 0) / 1000 >= self._began)
-        ]
-        return [str(j["jobId"]) for j in sorted(kept, key=lambda j: (j["createdAt"], j["jobId"]))]
+        return self._aws.jobs_named(request.name, self._queues(request.queue), self._began)
 
     # -- watching ----------------------------------------------------------------------------------------
 
@@ -215,20 +194,30 @@ class Executor(ReleasedExecutor):
         for start in range(0, len(active_jobs), DESCRIBED_AT_ONCE):
             part = active_jobs[start : start + DESCRIBED_AT_ONCE]
             async with self.status_rate_limiter:
-                described = self._describe(part)
+                described = self._describe(info for info in part if not info.aux["submitted"].due)
             for info in part:
-                job = described.get(info.external_jobid)
-                if job is None or self._settle(info, job):
+                job = described.get(info.external_jobid, {})
+                if self._goes_on(info, job):
                     yield info
+
+    def _goes_on(self, info: SubmittedJobInfo, job: dict[str, Any]) -> bool:
+        """Act on a job's description, unless the run is being stopped; whether to look at it again."""
+        with self._settling:
+            going = self._ended or self._settle(info, job)
+            if not going:
+                self._live.pop(id(info), None)
+        return going
 
     def _describe(self, part: Iterable[SubmittedJobInfo]) -> dict[str, dict[str, Any]]:
         """{id: description}. Raises WorkflowError when AWS has not answered for many polls."""
+        ids = [info.external_jobid for info in part]
         try:
-            answer = self.batch_client.describe_jobs(jobs=[info.external_jobid for info in part])
+            answer = self.batch_client.describe_jobs(jobs=ids) if ids else {"jobs": []}
         except (BotoCoreError, ClientError) as error:
             self._unanswered += 1
             self.logger.warning(f"AWS Batch does not answer ({self._unanswered}): {error}")
             if self._unanswered >= POLLS_WITHOUT_ANSWER:
+                self._live.clear()  # they go on
                 raise WorkflowError(
                     f"AWS Batch has not answered {self._unanswered} times; its jobs go on. Start the"
                     " same command again to take them over"
@@ -240,6 +229,10 @@ class Executor(ReleasedExecutor):
     def _settle(self, info: SubmittedJobInfo, job: dict[str, Any]) -> bool:
         """Act on a job's description; True when it goes on, under this or another id."""
         submitted: Submitted = info.aux["submitted"]
+        if submitted.due:
+            return self._again(info)
+        if not job:
+            return True  # Batch did not tell of it this time
         queues = self._queues(submitted.request.queue)
         move = next_move(
             job,
@@ -248,10 +241,14 @@ class Executor(ReleasedExecutor):
             adopted=submitted.adopted,
         )
         if move is Move.WAIT:
+            self._look_at(submitted, job)
             return True
-        log = self._last_lines(job) if move is Move.FAIL else []
+        self._tell_waiting(submitted, "")
+        log = self._aws.last_lines(self.settings.log_group, job) if move is Move.FAIL else []
         if submitted.grown < MORE_MEMORY_TRIES and ran_out_of_memory(log):
             move = Move.MORE_MEMORY
+        elif ran_out_of_time(job) and submitted.goes_on_from(furthest_step(log)):
+            move = Move.RESUME
         self._bill(info, job)
         info.aux["job_definition_arn"] = submitted.definition or job.get("jobDefinition")
         self._deregister_job(info)
@@ -268,41 +265,78 @@ class Executor(ReleasedExecutor):
             submitted.grown += 1
         submitted.adopted = False
         self.logger.info(f"{job.get('statusReason')}: {submitted.request.name} runs {move.value}")
-        info.external_jobid = self._submit(submitted)
+        submitted.due = True
+        return self._again(info)
+
+    def _again(self, info: SubmittedJobInfo) -> bool:
+        """Submit a job that is due; False, and the job has failed, when Batch has refused it too often.
+
+        A refusal ends neither the run nor the other jobs: throttling passes, and so do changes of a role.
+        """
+        submitted: Submitted = info.aux["submitted"]
+        try:
+            submit = self._submit if submitted.begun else self._start
+            info.external_jobid = submit(submitted)
+        except (WorkflowError, BotoCoreError, ClientError) as error:
+            submitted.refused += 1
+            if submitted.refused >= TIMES_REFUSED:
+                self.report_job_error(info, msg=f"Cause: {error}\n")
+                return False
+            self.logger.warning(f"{error}; asked again at the next look")
+            return True
+        submitted.due, submitted.refused, submitted.waiting = False, 0, Waiting()
         return True
 
-    def _last_lines(self, job: dict[str, Any]) -> list[str]:
-        """The end of a job's log; empty when CloudWatch has none."""
-        stream = job.get("container", {}).get("logStreamName")
-        if not stream:
-            return []
-        try:
-            events = self._logs.get_log_events(
-                logGroupName=self.settings.log_group,
-                logStreamName=stream,
-                limit=LOG_LINES,
-                startFromHead=False,
-            )["events"]
-        except (BotoCoreError, ClientError) as error:
-            return [f"(CloudWatch gives no log: {error})"]
-        return [event["message"].rstrip() for event in events]
+    def _look_at(self, submitted: Submitted, job: dict[str, Any]) -> None:
+        """Note what a job waits for, and the machine that it runs on; end a wait that leads to nothing."""
+        if job.get("status") == "RUNNING" and not submitted.machine:
+            submitted.machine = instance_type(self._aws.ecs, job)
+        waiting = submitted.waiting.seen(job, time.monotonic())
+        self._tell_waiting(submitted, waiting.reason)
+        submitted.waiting = waiting
+        limit, queue = self.settings.waiting_seconds, submitted.request.queue
+        too_long = waiting.seconds(time.monotonic()) > limit
+        if too_long and not self._aws.queue_moves(queue):
+            why = f"{STUCK}: {limit} s in {queue}"
+            try:
+                self.batch_client.terminate_job(jobId=job["jobId"], reason=why)
+            except (BotoCoreError, ClientError) as error:
+                self.logger.warning(f"AWS Batch does not end {submitted.request.name}: {error}")
+
+    def _tell_waiting(self, submitted: Submitted, reason: str) -> None:
+        """Say what a job waits for, when that has changed; also to whoever listens for `waits` in the log."""
+        if reason != submitted.waiting.reason:
+            said = f"waits: {reason}" if reason else "waits no longer"
+            name = submitted.request.name
+            self.logger.info(
+                f"AWS Batch job {name} {said}", extra={"waits": {"job": name, "reason": reason}}
+            )
 
     def _bill(self, info: SubmittedJobInfo, job: dict[str, Any]) -> None:
         """Leave what a finished job used in .snakemake/ledger; never a reason to fail."""
-        single = next(iter(info.job.jobs)) if info.job.is_group() else info.job
-        scene = str(getattr(single.wildcards, "scene", ""))
+        singles = list(info.job.jobs) if info.job.is_group() else [info.job]
+        scene = str(getattr(singles[0].wildcards, "scene", ""))
         run = self.workflow.storage_settings.default_storage_prefix
-        request, machine = info.aux["submitted"].request, instance_type(self._ecs, job)
+        submitted: Submitted = info.aux["submitted"]
+        # A machine that was taken away is soon forgotten at ECS.
+        machine = instance_type(self._aws.ecs, job) or submitted.machine
+        rules = GROUPED.join(sorted({one.rule.name for one in singles}))
         try:
-            keep(job["jobId"], ledger_entry(job, request, run, single.rule.name, scene, machine))
+            keep(job["jobId"], ledger_entry(job, submitted.request, run, rules, scene, machine))
         except OSError as error:
             self.logger.warning(f"{LEDGER}/{job['jobId']}.json could not be written: {error}")
 
     # -- the end -----------------------------------------------------------------------------------------
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """Stop what still runs: nobody is left to take its results."""
-        for info in active_jobs:
+        """Stop what still runs: nobody is left to take its results.
+
+        `active_jobs` are not asked: they are none while the base class looks at its jobs.
+        """
+        with self._settling:
+            self._ended = True
+            live = [info for info in self._live.values() if not info.aux["submitted"].due]
+        for info in live:
             self.logger.info(f"Terminating AWS Batch job {info.external_jobid}")
             info.aux["job_definition_arn"] = info.aux["submitted"].definition
             self._terminate_job(info)

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from .definition import Request
 
 LEDGER = Path(".snakemake/ledger")
+GROUPED = "+"  # between the rules of a job that is a group of them
 
 
 def ledger_entry(

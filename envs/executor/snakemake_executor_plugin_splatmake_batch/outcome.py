@@ -11,6 +11,22 @@ from typing import Any
 from .definition import OUT_OF_MEMORY, RECLAIMED
 
 TERMINATED = "terminated by snakemake"
+# How Batch tells that it gave up waiting, by the queue's JobStateTimeLimitActions (AWS Batch, "Jobs stuck in
+# RUNNABLE due to capacity"); and what this executor says when it has to do so itself.
+GIVEN_UP = "Canceled by JobStateTimeLimit action*"
+STUCK = "no machine took the job in time"
+WAITED_FOR_NOTHING = {
+    "JOB_RESOURCE_REQUIREMENT": "no machine of the queue is as large as the job asks; give the rule less"
+    " memory or fewer threads, or the stack larger machines (CpuInstanceTypes, GpuInstanceTypes)",
+    "COMPUTE_ENVIRONMENT_MAX_RESOURCE": "the queue may hold fewer vCPUs than the job asks; raise the"
+    " stack's MaxGpuSpotVcpus and its like",
+    "CAPACITY": "AWS has no free machine of these types; try again later, or give the stack more types or"
+    " zones",
+    STUCK: "the job waited in a queue where nothing runs; `python -m scripts.preflight` compares the quotas,"
+    " and the console of AWS Batch tells of the compute environment",
+}
+TIMED_OUT = "Job attempt duration exceeded timeout"
+STEP = re.compile(r"^\w+: (\d+)/\d+ \(")  # how the programs of the workflow tell their progress
 KILLED = re.compile(r"line \d+: +\d+ Killed\b")  # bash of a program that got SIGKILL
 CAUSE = "Error: "  # how the scripts of the workflow begin their one sentence
 MEMORY = f"{CAUSE}out of memory"  # and what they say when memory did not suffice
@@ -24,6 +40,7 @@ class Move(Enum):
     ON_DEMAND = "again on a machine that stays"
     MORE_MEMORY = "again with more memory"
     AGAIN = "again"
+    RESUME = "on from where its time ran out"
     FAIL = "fail"
 
 
@@ -41,12 +58,36 @@ def next_move(job: dict[str, Any], *, on_spot: bool, may_grow: bool, adopted: bo
     why = job.get("statusReason") or ""
     if adopted and why == TERMINATED:
         return Move.AGAIN
-    if fnmatch.fnmatch(why, RECLAIMED) and on_spot:
+    if on_spot and (fnmatch.fnmatch(why, RECLAIMED) or _other_queue_may_do(why)):
         return Move.ON_DEMAND
     reason = job.get("container", {}).get("reason") or ""
     if may_grow and (reason.startswith(OUT_OF_MEMORY) or why.startswith(OUT_OF_MEMORY)):
         return Move.MORE_MEMORY
     return Move.FAIL
+
+
+def _other_queue_may_do(why: str) -> bool:
+    """Whether a job that waited too long may start in a queue of the same machines on demand."""
+    too_large = "JOB_RESOURCE_REQUIREMENT" in why
+    return why.startswith(STUCK) or (fnmatch.fnmatch(why, GIVEN_UP) and not too_large)
+
+
+def waiting_cause(why: str) -> str:
+    """What a person does about a job that waited for nothing; empty where a job ended otherwise."""
+    if not (why.startswith(STUCK) or fnmatch.fnmatch(why, GIVEN_UP)):
+        return ""
+    return next((said for word, said in WAITED_FOR_NOTHING.items() if word in why), why)
+
+
+def furthest_step(log: Sequence[str]) -> int:
+    """How far a job's last lines tell that it was, by their `label: 1200/30000`; 0 when they do not."""
+    found = [STEP.search(line) for line in log]
+    return max((int(step[1]) for step in found if step), default=0)
+
+
+def ran_out_of_time(job: dict[str, Any]) -> bool:
+    """Whether Batch ended a job because its attempt took longer than it may."""
+    return bool(job.get("status") == "FAILED") and TIMED_OUT in str(job.get("statusReason") or "")
 
 
 def ran_out_of_memory(log: Sequence[str]) -> bool:
@@ -68,7 +109,8 @@ def failure_message(job: dict[str, Any], log: Sequence[str]) -> str:
     head = f"AWS Batch job {job.get('jobName')} ({job.get('jobId')}) failed"
     head += f" with exit code {code}" if code is not None else ""
     head += f": {why or 'Batch gives no reason'}."
-    lines = ([f"Cause: {causes[0]}"] if causes else []) + [head]
+    cause = causes[0] if causes else waiting_cause(job.get("statusReason") or "")
+    lines = ([f"Cause: {cause}"] if cause else []) + [head]
     stream = container.get("logStreamName")
     if stream:
         lines.append(f"Log stream: {stream}")

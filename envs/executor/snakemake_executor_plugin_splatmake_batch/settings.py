@@ -31,6 +31,10 @@ class ExecutorSettings(ExecutorSettingsBase):
     tags: Optional[str] = _setting("Tags of all jobs: KEY=VALUE,KEY=VALUE")
     task_timeout: Optional[int] = _setting("Seconds after which Batch ends a job", 3600)
     log_group: Optional[str] = _setting("CloudWatch log group of the jobs", LOG_GROUP)
+    waiting_seconds: Optional[int] = _setting(
+        "Seconds after which a job that waits where nothing runs goes to the other queue, or fails",
+        2700,
+    )
     poll_seconds: Optional[int] = _setting("Seconds between two looks at the jobs", 10)
 
 

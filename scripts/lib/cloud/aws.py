@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.contracts.record import File, from_file
+from scripts.lib.contracts.record import File, HandedOn, as_file, from_file
 from scripts.lib.core.json_type import Json
 from scripts.lib.storage import library
 
 ACTIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 QUEUES = ("cpu-spot", "cpu-on-demand", "gpu-spot", "gpu-on-demand")
-# It waits for hours and costs little; it should not be taken away.
-COORDINATOR_QUEUE = "cpu-on-demand"
+COORDINATOR_QUEUE = "coordinator"
 
 LINK_SECONDS = 3600
+MOST_MESSAGE = 60_000  # signs; SNS takes 256 KB, of four bytes a sign at most
 
 
 class NotStartedError(Exception):
@@ -34,11 +33,14 @@ class Account:
     def client(self, service: str) -> Any:
         """A boto3 client, made when it is first needed."""
         if service not in self._clients:
-            self._clients[service] = library.boto3().client(service)
+            self._clients[service] = library.client(service)
         return self._clients[service]
 
-    def read(self, key: str) -> dict[str, Json] | None:
-        """A JSON object of the bucket; None when there is none of that name."""
+    def read(self, kind: type[File], key: str) -> File | None:
+        """A file in the bucket, by its type; None when there is none of that name.
+
+        Raises UserError when it is another version's.
+        """
         from botocore.exceptions import ClientError
 
         try:
@@ -48,20 +50,33 @@ class Account:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 return None
             raise
-        value = json.loads(body)
-        return value if isinstance(value, dict) else None
+        try:
+            value = json.loads(body)
+        except ValueError:
+            value = None  # told as what it is: no JSON object
+        return from_file(kind, value, Path(key))
 
-    def read_file(self, kind: type[File], key: str) -> File | None:
-        """A file that a stage of a run left in the bucket; None when there is none of that name.
+    def exists(self, key: str) -> bool:
+        """Whether the bucket holds an object."""
+        from botocore.exceptions import ClientError
 
-        Raises UserError when it is another version's.
-        """
-        found = self.read(key)
-        return None if found is None else from_file(kind, found, Path(key))
+        try:
+            self.client("s3").head_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return False
+            raise
+        return True
 
-    def write(self, key: str, value: Mapping[str, Json]) -> None:
-        """Put a JSON object into the bucket."""
-        body = json.dumps(value, indent=2).encode()
+    def names(self, prefix: str) -> list[str]:
+        """Names of the objects directly or deeper under a prefix, without it; the first thousand."""
+        found = self.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=prefix)
+        return [str(item["Key"]).removeprefix(prefix) for item in found.get("Contents", [])]
+
+    def write(self, folder: str, record: HandedOn) -> None:
+        """Put a file into a folder of the bucket, under its own name."""
+        body = json.dumps(as_file(record), indent=2).encode()
+        key = f"{folder}/{record.file}"
         self.client("s3").put_object(
             Bucket=self.bucket, Key=key, Body=body, ContentType="application/json"
         )
@@ -76,41 +91,57 @@ class Account:
         )
         return form
 
-    def link(self, key: str) -> str:
-        """An address under which an object can be read for an hour."""
+    def link(self, key: str, content_type: str) -> str:
+        """An address under which an object can be read for an hour, and that tells a browser what it is.
+
+        Snakemake's plugin stores everything as application/octet-stream, which a browser only saves.
+        """
+        wanted = {"Bucket": self.bucket, "Key": key, "ResponseContentType": content_type}
         address: str = self.client("s3").generate_presigned_url(
-            "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=LINK_SECONDS
+            "get_object", Params=wanted, ExpiresIn=LINK_SECONDS
         )
         return address
 
-    def start_coordinator(self, job: str) -> str:
+    def start_coordinator(self, job: str, caller: str) -> str:
         """Submit the coordinator of a run; the id of its Batch job. Raises NotStartedError."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return self._submit_coordinator(job)
+            return self._submit_coordinator(job, caller)
         except (BotoCoreError, ClientError) as error:
             raise NotStartedError(str(error)) from None
 
-    def coordinator_of(self, job: str) -> str | None:
+    def coordinator_of(self, job: str, caller: str) -> str | None:
         """The id of a run's Batch job, by its name; None when Batch knows of none."""
-        pages = self.client("batch").get_paginator("list_jobs")
-        filters = [{"name": "JOB_NAME", "values": [_coordinator_name(job)]}]
-        queue = f"{self.stack}-{COORDINATOR_QUEUE}"
-        found = [
-            entry
-            for page in pages.paginate(jobQueue=queue, filters=filters)
-            for entry in page["jobSummaryList"]
-        ]
+        found = self._coordinators(coordinator_name(job, caller))
         latest = max(found, key=lambda entry: int(entry.get("createdAt", 0)), default=None)
         return None if latest is None else str(latest["jobId"])
 
-    def _submit_coordinator(self, job: str) -> str:
+    def active_runs(self, caller: str) -> int:
+        """How many runs of a caller have not ended."""
+        every = self._coordinators(f"{coordinator_name('', caller)}*")
+        return sum(entry["status"] in ACTIVE for entry in every)
+
+    def _coordinators(self, name: str) -> list[dict[str, Any]]:
+        """Batch's summaries of coordinators of this name; one ending in * is that of all that begin so."""
+        pages = (
+            self.client("batch")
+            .get_paginator("list_jobs")
+            .paginate(
+                jobQueue=f"{self.stack}-{COORDINATOR_QUEUE}",
+                filters=[{"name": "JOB_NAME", "values": [name]}],
+            )
+        )
+        return [entry for page in pages for entry in page["jobSummaryList"]]
+
+    def _submit_coordinator(self, job: str, caller: str) -> str:
         answer = self.client("batch").submit_job(
-            jobName=_coordinator_name(job),
+            jobName=coordinator_name(job, caller),
             jobQueue=f"{self.stack}-{COORDINATOR_QUEUE}",
             jobDefinition=f"{self.stack}-coordinator",
             containerOverrides={"environment": [{"name": "SPLATMAKE_JOB", "value": job}]},
+            tags={"project": "splatmake", "stack": self.stack},
+            propagateTags=True,
         )
         return str(answer["jobId"])
 
@@ -143,7 +174,9 @@ class Account:
 
     def announce(self, topic: str, subject: str, text: str) -> None:
         """Mail to whoever has subscribed to the stack's topic."""
-        self.client("sns").publish(TopicArn=topic, Subject=subject[:100], Message=text)
+        self.client("sns").publish(
+            TopicArn=topic, Subject=subject_line(subject), Message=text[:MOST_MESSAGE]
+        )
 
     def mail(self, sender: str, receiver: str, subject: str, text: str) -> None:
         """Mail to one person, by SES."""
@@ -154,8 +187,15 @@ class Account:
         )
 
 
-def _coordinator_name(job: str) -> str:
-    return f"run-{job}"
+def coordinator_name(job: str, caller: str) -> str:
+    """The name of a run's coordinator at Batch: by it the runs of a caller are found."""
+    return f"run-{caller}-{job}"
+
+
+def subject_line(text: str) -> str:
+    """A mail's subject as SNS takes it (API_Publish): printable ASCII, no space first, below 100 signs."""
+    plain = "".join(sign if " " <= sign <= "~" else "?" for sign in text).lstrip()
+    return plain[:99] or "splatmake"
 
 
 def run_folder(job: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scripts.lib.cloud.aws import QUEUES, Account
+from scripts.lib.cloud.aws import COORDINATOR_QUEUE, QUEUES, Account
 from scripts.lib.core.console import UserError
 from scripts.lib.storage.places import Bucket
 
@@ -52,8 +52,8 @@ def bucket(account: Account, prefix: str) -> Finding:
 
 
 def queues(account: Account) -> Finding:
-    """All four queues take jobs."""
-    names = [f"{account.stack}-{name}" for name in QUEUES]
+    """All queues take jobs, the coordinators' too."""
+    names = [f"{account.stack}-{name}" for name in (*QUEUES, COORDINATOR_QUEUE)]
     found = {
         queue["jobQueueName"]: queue
         for queue in account.client("batch").describe_job_queues(jobQueues=names)["jobQueues"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from scripts.lib.cloud import region
 from scripts.lib.cloud.checks import Finding, all_findings
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError
+from scripts.lib.storage import library
 from scripts.lib.workflow.container_images import read_lock
 from scripts.lib.workflow.cost import Prices, predict
 from scripts.lib.workflow.settings import read_yaml, workflow_settings
@@ -33,6 +35,13 @@ def find(prices: Prices, registry: str = "") -> list[Finding]:
     return all_findings(stack, prefix, registry, images, spot)
 
 
+def region_lines(prices: Prices) -> list[str]:
+    """Which machines the region of the environment has, and what to pass to the stack for it."""
+    ec2 = library.client("ec2")
+    machines = prices.machines
+    return region.lines(ec2.meta.region_name, machines, region.offers(ec2, machines))
+
+
 def cost_lines(prices: Prices, photos: int, scenes: int) -> list[str]:
     """What `scenes` scenes of `photos` photos will cost on each kind of GPU machine, a line each."""
     lines = [
@@ -43,6 +52,7 @@ def cost_lines(prices: Prices, photos: int, scenes: int) -> list[str]:
         found = predict(prices, photos, name)
         lines.append(
             f"  {name:12} {prices.machines[name].gpu:5} ${found.usd_spot * scenes:.2f} spot,"
-            f" ${found.usd_on_demand * scenes:.2f} on demand, {found.hours:.1f} h a scene"
+            f" ${found.usd_on_demand * scenes:.2f} on demand, {found.hours:.1f} h a scene,"
+            f" ${found.usd_coordinator * scenes:.2f} more by the job API"
         )
     return lines

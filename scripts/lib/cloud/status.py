@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scripts.lib.contracts.outcome import Outcome
 from scripts.lib.contracts.progress import Progress
 from scripts.lib.core.json_type import Json
 
 WAITING = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING")
 
 
-def run_state(batch: Mapping[str, Json], outcome: Mapping[str, Json] | None, stopped: bool) -> str:
+def run_state(batch: Mapping[str, Json], outcome: Outcome | None, stopped: bool) -> str:
     """queued, running, done, failed or stopped."""
     if outcome:
-        return str(outcome["state"])
+        return outcome.state
     if stopped:
         return "stopped"
     status = batch.get("status")
@@ -30,7 +31,7 @@ def describe_run(
     scene: str,
     batch: Mapping[str, Json],
     progress: Progress | None,
-    outcome: Mapping[str, Json] | None,
+    outcome: Outcome | None,
     stopped: bool,
 ) -> dict[str, Json]:
     """The answer to `GET /jobs/{id}`, without its links.
@@ -48,8 +49,12 @@ def describe_run(
         "percent": progress.percent if progress else None,
         "eta_seconds": progress.eta_seconds if progress and state == "running" else None,
     }
+    if progress and progress.waiting and state == "running":
+        answer["waiting"] = dict(progress.waiting)
     if state == "failed":
-        answer["cause"] = (outcome or {}).get("cause") or batch.get("statusReason") or "unknown"
-    if outcome and outcome.get("trouble"):
-        answer["trouble"] = outcome["trouble"]
+        answer["cause"] = (outcome and outcome.cause) or batch.get("statusReason") or "unknown"
+    if outcome and outcome.trouble:
+        answer["trouble"] = list(outcome.trouble)
+    if outcome and outcome.usd is not None:
+        answer["usd"] = round(outcome.usd + (outcome.coordinator_usd or 0.0), 4)
     return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from scripts.lib.contracts.record import HandedOn
@@ -40,3 +40,6 @@ class Progress(HandedOn):
     percent: float
     jobs: Mapping[str, int]  # how many are in which state
     scenes: Mapping[str, SceneProgress]
+    waiting: Mapping[str, str] = field(
+        default_factory=dict
+    )  # jobs of the cloud without a machine, and why

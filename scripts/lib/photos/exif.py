@@ -45,7 +45,7 @@ class Metadata:
     longitude: float | None = None
     altitude: float | None = None
     # Degrees in the last digit of latitude and longitude as written.
-    place_step: tuple[float, float] | None = None
+    position_step: tuple[float, float] | None = None
 
     @property
     def camera(self) -> str | None:
@@ -79,7 +79,7 @@ def read_metadata(exif: Image.Exif, width: int, height: int) -> Metadata:
         latitude=latitude,
         longitude=longitude,
         altitude=_altitude(gps) if latitude is not None else None,
-        place_step=(_step(gps.get(2)), _step(gps.get(4))) if latitude is not None else None,
+        position_step=(_step(gps.get(2)), _step(gps.get(4))) if latitude is not None else None,
     )
 
 

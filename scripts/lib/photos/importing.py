@@ -19,12 +19,12 @@ from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.decode import decode
 from scripts.lib.photos.film_facts import film_facts
+from scripts.lib.photos.gps_tags import choose_positions
 from scripts.lib.photos.judge import ImageStats, badly_exposed, blurred, duplicates
 from scripts.lib.photos.mask_use import judge_masks, mask_lines, sentences
 from scripts.lib.photos.naming import name_items
 from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
 from scripts.lib.photos.photo_bars import mask_bars
-from scripts.lib.photos.places import settle_places
 from scripts.lib.photos.prepare import Context, Item, finish, prepare
 from scripts.lib.photos.record import (
     COMPANIONS,
@@ -228,10 +228,10 @@ def _read_all(
 
 def _settle(items: Sequence[Item]) -> list[Item]:
     """The items with the positions that count once all photos are known."""
-    settled = settle_places({item.photo.original: item.told for item in items})
+    settled = choose_positions({item.photo.original: item.gps for item in items})
     return [
-        replace(item, photo=place.told_to(item.photo))
-        if (place := settled.get(item.photo.original))
+        replace(item, photo=position.stored_in(item.photo))
+        if (position := settled.get(item.photo.original))
         else item
         for item in items
     ]

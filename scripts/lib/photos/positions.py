@@ -49,7 +49,7 @@ class Given:
     position: Position
     file: str
 
-    def told_to(self, photo: Photo) -> Photo:
+    def stored_in(self, photo: Photo) -> Photo:
         """The photo at this position."""
         return replace(
             photo,

@@ -17,6 +17,7 @@ from scripts.lib.photos.contact import thumbnail
 from scripts.lib.photos.decode import Picture, decode, decoding_bytes, encode, guarded
 from scripts.lib.photos.exif import read_metadata
 from scripts.lib.photos.focal import parse_focal
+from scripts.lib.photos.gps_tags import GpsTags, gps_tags
 from scripts.lib.photos.judge import ImageStats, measure
 from scripts.lib.photos.masks import (
     HIDES_ALL,
@@ -27,7 +28,6 @@ from scripts.lib.photos.masks import (
     read_mask,
 )
 from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
-from scripts.lib.photos.places import Told, told_places
 from scripts.lib.photos.positions import Given
 from scripts.lib.photos.record import drop
 from scripts.lib.photos.room import Room
@@ -61,7 +61,7 @@ class Item:
     stored_size: tuple[int, int] = (0, 0)  # of the file as it came
     turn: int = 1  # its EXIF orientation
     mask_notes: tuple[MaskNote, ...] = ()  # as Photo.mask_note has them
-    told: Told = Told()  # its place in EXIF and XMP, where no file beside it tells one
+    gps: GpsTags = GpsTags()  # its positions in EXIF and XMP, if no other file has one
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def prepare(file: SourceFile, mask: SourceFile | None, context: Context) -> Item
 def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Context) -> Item:
     """The item of a photo that was read. Raises RejectedError when it cannot be used."""
     picture = decode(data, context.options.min_side, context.options.max_side)
-    photo, told = guarded(lambda: _described(photo, picture, context))
+    photo, gps = guarded(lambda: _described(photo, picture, context))
     if reason := guarded(lambda: _panorama(picture, photo.camera)):
         raise RejectedError(reason, Cause.SPHERE)
     jpeg = guarded(lambda: _encode(picture, data, context.options))
@@ -102,7 +102,7 @@ def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Conte
         photo = replace(photo, mask_source=sources, masked=round(hidden_share(hidden), 4))
     reduced = max(picture.image.size) / max(picture.stored_size)
     item = finish(photo, jpeg, picture, hidden, context, reduced)
-    return noted(replace(item, told=told), *filter(None, [note]))
+    return noted(replace(item, gps=gps), *filter(None, [note]))
 
 
 def noted(item: Item, *notes: MaskNote) -> Item:
@@ -193,7 +193,7 @@ def _mask(
     return hidden, " and ".join(sources), note
 
 
-def _described(photo: Photo, picture: Picture, context: Context) -> tuple[Photo, Told]:
+def _described(photo: Photo, picture: Picture, context: Context) -> tuple[Photo, GpsTags]:
     """The photo with camera, time and place from EXIF, XMP and the file of positions, which wins."""
     exif = read_metadata(picture.exif, picture.image.width, picture.image.height)
     flight = read_flight_data(picture.xmp)
@@ -211,8 +211,8 @@ def _described(photo: Photo, picture: Picture, context: Context) -> tuple[Photo,
         pitch=flight.pitch,
         roll=flight.roll,
     )
-    told = told_places(exif, flight)
+    tags = gps_tags(exif, flight)
     given = context.positions.get(photo.original)
     if given is not None:
-        return given.told_to(photo), Told()
-    return told.place.told_to(photo) if told.place else photo, told
+        return given.stored_in(photo), GpsTags()
+    return tags.position.stored_in(photo) if tags.position else photo, tags

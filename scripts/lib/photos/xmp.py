@@ -39,7 +39,7 @@ class FlightData:
     accuracy_vertical_m: float | None = None
     rtk_fixed: bool = False
     # Degrees in the last digit of latitude and longitude as written.
-    place_step: tuple[float, float] | None = None
+    position_step: tuple[float, float] | None = None
 
 
 def read_flight_data(xmp: str) -> FlightData:
@@ -77,7 +77,7 @@ def read_flight_data(xmp: str) -> FlightData:
         or number("gpsxyaccuracy", low=1e-6, high=1e4),
         accuracy_vertical_m=number("rtkstdhgt", "gpszaccuracy", low=1e-6, high=1e4),
         rtk_fixed=fields.get("rtkflag") == "50",
-        place_step=(_step(north), _step(east)) if latitude is not None else None,
+        position_step=(_step(north), _step(east)) if latitude is not None else None,
     )
 
 

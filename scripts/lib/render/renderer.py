@@ -116,8 +116,8 @@ def blend_weights(
 ) -> torch.Tensor:
     """Blend weights (opacity times transmittance) of `count` Gaussians, summed over the pixels of a picture.
 
-    `picture` makes the unclipped colours (..., 3) of Gaussians with the harmonics (N, 1, 3) that it is given. It
-    is linear in the colour of grey Gaussians, and its derivative by one of them is the sum wanted: one
+    `picture` makes the unclipped colours (..., 3) of Gaussians with the harmonics (N, 1, 3) that it is given.
+    It is linear in the colour of grey Gaussians, and its derivative by one of them is the sum wanted: one
     backward pass.
     """
     grey = torch.zeros((count, 1, 3), device=device, requires_grad=True)

@@ -66,7 +66,7 @@ def row_of(scene: str, paths: PathsOf, benchmarks: Sequence[Path], folder: str) 
 
 
 @dataclass(frozen=True)
-class Places:
+class Folders:
     """Where scenes have their folders, and where the index stands."""
 
     results: Path
@@ -81,22 +81,22 @@ def rows_of(
     scenes: Sequence[str],
     given: Mapping[str, Sequence[Path]],
     benchmarks: Sequence[Path],
-    places: Places,
+    folders: Folders,
 ) -> list[Row]:
     """The lines of a run's scenes; `given` holds files of each kind in the order of `scenes`."""
     return [
-        row_of(scene, paths, benchmarks, places.folder_of(scene))
+        row_of(scene, paths, benchmarks, folders.folder_of(scene))
         for scene, paths in zip(scenes, by_scene(scenes, given), strict=True)
     ]
 
 
-def rows_of_others(scenes: Sequence[str], places: Places) -> Iterator[Row]:
+def rows_of_others(scenes: Sequence[str], folders: Folders) -> Iterator[Row]:
     """The lines of finished scenes of other sheets; a line on the console says which are listed and "
     "which cannot be."""
-    for scene in other_scenes(places.results, scenes):
-        where = f"Scene {scene} of another sheet in {places.results}"
+    for scene in other_scenes(folders.results, scenes):
+        where = f"Scene {scene} of another sheet in {folders.results}"
         try:
-            row = row_of(scene, *files_of(places.results, scene), places.folder_of(scene))
+            row = row_of(scene, *files_of(folders.results, scene), folders.folder_of(scene))
         except UserError as error:
             say(f"{where} is not listed: {error}")
         else:

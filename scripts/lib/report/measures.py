@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scripts.lib.contracts.placing import Placing, placing
+from scripts.lib.contracts.georeferencing import Georeferencing, georeferencing
 from scripts.lib.report import cameras, photos_used, verdicts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
@@ -27,7 +27,7 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
     registered = DASH
     if record.registered is not None and record.kept:
         registered = f"{record.registered} of {record.kept}"
-    place = placing(files.georef)
+    found = georeferencing(files.georef)
     rmse = DASH
     if record.georeferenced:
         rmse = f"± {decimals(record.rmse_horizontal_m, 2)} m horizontally"
@@ -101,9 +101,9 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
                 record.georeferenced,
                 record.rmse_horizontal_m,
                 files.georef.reason.rstrip(".") if files.georef else "",
-                bool(place and place.survey),
+                bool(found and found.survey),
             ),
-            _position_source(place) + cameras.position(files.georef),
+            _position_source(found) + cameras.position(files.georef),
         ),
         Measure(
             "Quality of new views",
@@ -124,12 +124,12 @@ def _views_of(record: Summary) -> str:
     return "Some photos were not used for training."
 
 
-def _position_source(placed: Placing | None) -> str:
+def _position_source(found: Georeferencing | None) -> str:
     """What the figures of scale and position mean, and the error of each surveyed point."""
-    if placed is None or not placed.survey:
+    if found is None or not found.survey:
         return "Difference between the GPS positions and the camera positions (“RMSE”)."
-    said = f"From {placed.points} surveyed points (gcp_list.txt)"
-    if not placed.misses:
+    said = f"From {found.points} surveyed points (gcp_list.txt)"
+    if not found.misses:
         return f"{said}; with at least four, each could be checked against the others."
-    each = ", ".join(f"{label} {miss:.2f} m" for label, miss in placed.misses)
+    each = ", ".join(f"{label} {miss:.2f} m" for label, miss in found.misses)
     return f"{said}. Error of each point when it is left out of the fit: {each}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from scripts.lib.contracts.placing import placing
+from scripts.lib.contracts.georeferencing import georeferencing
 from scripts.lib.report import verdicts
 from scripts.lib.report.formats import read_formats
 from scripts.lib.report.inputs import StageFiles
@@ -55,7 +55,7 @@ def summarise(files: StageFiles) -> Summary:
     every = files.photos.photos if files.photos else ()
     formats = {item.key: item for item in read_formats(files.codecs)}
     sog, ply = formats.get("sog"), formats.get("ply")
-    located = placing(georef)
+    located = georeferencing(georef)
     record = Summary(
         scene=files.scene,
         verdict="",

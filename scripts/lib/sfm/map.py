@@ -10,8 +10,8 @@ from pathlib import Path
 import pycolmap
 
 from scripts.lib.contracts.georef import Georef
+from scripts.lib.contracts.georeferencing import georeferencing
 from scripts.lib.contracts.photos import Photo, Photos, Sighting
-from scripts.lib.contracts.placing import placing
 from scripts.lib.contracts.record import read, stamped, write
 from scripts.lib.contracts.sfm import Residuals, Sfm
 from scripts.lib.core.console import say
@@ -91,7 +91,7 @@ def map_photos(
         calibration=certain.calibration,
         certainty=certain.cameras,
         residuals=residuals,
-        coverage=ground_coverage(aligned.model, placing(georef) is not None),
+        coverage=ground_coverage(aligned.model, georeferencing(georef) is not None),
     )
     write(files.metrics, report)
     write(files.georef, georef)
@@ -133,7 +133,7 @@ def write_model(model: pycolmap.Reconstruction, scratch: Path, sparse: Path) -> 
 
 def summary(report: Sfm, georef: Georef) -> str:
     """How much was mapped and how it is georeferenced, a line for the log."""
-    found = placing(georef)
+    found = georeferencing(georef)
     return (
         f"{report.registered} of {report.photos} photos, {report.points} points, "
         f"{report.reprojection_error_px:.2f} px; "

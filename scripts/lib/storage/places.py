@@ -106,9 +106,7 @@ class Bucket:
     def client(self) -> Any:
         """S3 through the environment's credentials; patient, because throttling passes."""
         if self._client is None:
-            retries = {"mode": "standard", "max_attempts": 10}
-            patient = library.boto3("botocore.config").Config(retries=retries)
-            self._client = library.boto3().client("s3", config=patient)
+            self._client = library.client("s3")
         return self._client
 
     def names(self) -> list[str]:

@@ -68,10 +68,10 @@ class _Gradients:
 class FusedStep:
     """As `step.AutogradStep`, for parameters on CUDA; photos of at least 11 x 11 pixels.
 
-    backend: whose kernels draw, as `on_gpu` names them. at_once: photos of `pixels` pixels that go through the kernels
-    together; of smaller ones, so many more. A step that runs out of memory before anything has changed is
-    done again with half as many; with a single one, or once something has changed (`parameters.steps`
-    tells), torch's error goes on.
+    backend: whose kernels draw, as `on_gpu` names them. at_once: photos of `pixels` pixels that go through
+    the kernels together; of smaller ones, so many more. A step that runs out of memory before anything has
+    changed is done again with half as many; with a single one, or once something has changed
+    (`parameters.steps` tells), torch's error goes on.
     """
 
     def __init__(self, backend: str, at_once: int, pixels: int) -> None:

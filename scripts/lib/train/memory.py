@@ -37,7 +37,7 @@ class Need:
         return 4 * MOMENTS * (NUMBERS + self.harmonics) + PER_VIEW * at_once
 
 
-class Place(enum.Enum):
+class PhotoStore(enum.Enum):
     """Where the photos lie: with the Gaussians, in main memory beside a GPU, or in the zip."""
 
     DEVICE = "device"
@@ -51,7 +51,7 @@ class Fit:
 
     max_gaussians: int
     at_once: int
-    place: Place
+    store_in: PhotoStore
 
 
 def fit(need: Need, free: int, free_beside: int = 0) -> Fit:
@@ -63,13 +63,13 @@ def fit(need: Need, free: int, free_beside: int = 0) -> Fit:
     room = int(free * SHARE)
     # Small photos are rendered together, or the GPU waits for launches; large ones keep it busy.
     most = need.batch_size if need.pixels <= LARGE else min(need.batch_size, 2)
-    elsewhere = Place.MEMORY if need.photo_bytes <= SHARE * free_beside else Place.STREAM
-    for place in (Place.DEVICE, elsewhere):
+    elsewhere = PhotoStore.MEMORY if need.photo_bytes <= SHARE * free_beside else PhotoStore.STREAM
+    for store_in in (PhotoStore.DEVICE, elsewhere):
         for at_once in range(most, 0, -1):
             fixed = need.pixels * (PER_PIXEL + PER_PAIR * at_once)
-            fixed += need.photo_bytes if place is Place.DEVICE else 0
+            fixed += need.photo_bytes if store_in is PhotoStore.DEVICE else 0
             if fixed + need.max_gaussians * need.gaussian_bytes(at_once) <= room:
-                return Fit(need.max_gaussians, at_once, place)
+                return Fit(need.max_gaussians, at_once, store_in)
     fixed = need.pixels * (PER_PIXEL + PER_PAIR)
     max_gaussians = (room - fixed) // need.gaussian_bytes(1)
     if max_gaussians < FEWEST:

@@ -9,7 +9,7 @@ import torch
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.split import Split
 from scripts.lib.train.initialise import Frame
-from scripts.lib.train.memory import Place
+from scripts.lib.train.memory import PhotoStore
 from scripts.lib.train.stream import AHEAD, StreamedPhotos
 from scripts.lib.train.views import Schedule, Stack, halved, load_stacks
 
@@ -19,7 +19,7 @@ COARSE_SIDE = 160  # pixels of the longer side below which a halved photo teache
 class Photos:
     """Photos to train on, and `steering`: those that training is measured on while it goes on.
 
-    place: of the photos' bytes, see `memory.Place`. coarse: whether steps may ask for halved photos.
+    store_in: of the photos' bytes, see `memory.PhotoStore`. coarse: whether steps may ask for halved photos.
     """
 
     def __init__(
@@ -28,21 +28,21 @@ class Photos:
         frame: Frame,
         split: Split,
         device: torch.device,
-        place: Place,
+        store_in: PhotoStore,
         *,
         batch: int,
         seed: int,
         coarse: bool,
     ) -> None:
         self.device = device
-        kept = batch * AHEAD if place is Place.STREAM else None
-        store = device if place is Place.DEVICE else torch.device("cpu")
+        kept = batch * AHEAD if store_in is PhotoStore.STREAM else None
+        store = device if store_in is PhotoStore.DEVICE else torch.device("cpu")
         self.stacks = load_stacks(scene, frame, split.trained, device, store, kept)
         # Looked at ten times in all, so they may wait in main memory.
         self.steering = load_stacks(scene, frame, split.steering, device, torch.device("cpu"), kept)
         self.schedule = Schedule([len(stack) for stack in self.stacks], batch, seed)
         self.coarse = coarse and int(scene.sizes.max()) >= 2 * COARSE_SIDE
-        streamed = place is Place.STREAM
+        streamed = store_in is PhotoStore.STREAM
         self._small = [halved(s) for s in self.stacks] if self.coarse and not streamed else None
 
     def at(self, step: int, small: bool) -> Stack:

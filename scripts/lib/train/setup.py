@@ -13,14 +13,14 @@ from scripts.lib.scene.sky import SkyView
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS
 from scripts.lib.train.cameras import FEWEST_PHOTOS, Exposures, Focals, Poses
 from scripts.lib.train.initialise import Frame, initial_tensors
-from scripts.lib.train.memory import Fit, Need, Place, fit, free_bytes
+from scripts.lib.train.memory import Fit, Need, PhotoStore, fit, free_bytes
 from scripts.lib.train.options import Settings
 from scripts.lib.train.sky import Clearing, sky_tensors
 from scripts.lib.train.step import Adjustments
 
 PLACES = {
-    Place.MEMORY: "they stay in main memory",
-    Place.STREAM: "each one is decoded when it is needed",
+    PhotoStore.MEMORY: "they stay in main memory",
+    PhotoStore.STREAM: "each one is decoded when it is needed",
 }
 
 
@@ -45,9 +45,9 @@ def fit_machine(need: Need, device: torch.device) -> tuple[Fit, list[str]]:
         sentences.append(
             f"{need.max_gaussians} Gaussians do not fit into memory, at most {fits.max_gaussians} do"
         )
-    if fits.place is not Place.DEVICE:
+    if fits.store_in is not PhotoStore.DEVICE:
         sentences.append(
-            f"The photos do not fit into memory together with the Gaussians: {PLACES[fits.place]}"
+            f"The photos do not fit into memory together with the Gaussians: {PLACES[fits.store_in]}"
         )
     return fits, sentences
 

@@ -73,7 +73,7 @@ class Trainer:
             self.frame,
             self.split,
             self.device,
-            fits.place,
+            fits.store_in,
             batch=settings.batch_size,
             seed=settings.seed,
             coarse=settings.coarse > 0,

@@ -136,18 +136,18 @@ def without_places(value: Any) -> Any:
 
 
 def readme(title: str, description: str) -> str:
-    """README.md of the folder: for whoever finds it without the page."""
+    """README.md of the folder, for people who find the folder without the page."""
     return f"""# {title}
 
 {description}
 
-This folder is a web page: any static host serves it as it is, and `index.html` is its start. It was made from
-photos with splatmake, a Snakemake workflow.
+This folder is a web page for any static web host; it starts with `index.html`. It was made from photos with
+splatmake, a Snakemake workflow.
 
-- `scene.sog` is the scene as 3D Gaussians, `scene.mobile.sog` a smaller one for phones.
-- `manifest.json` says how the scene was made and how good it is, and has a hash of every file.
-- `ro-crate-metadata.json` says the same for machines, step by step (RO-Crate, Provenance Run Crate 0.5).
-- `workflow.smk` is the workflow that was run, `licences.txt` has the licences of the page's code.
+- `scene.sog` is the scene as 3D Gaussians; `scene.mobile.sog` is a smaller version for phones.
+- `manifest.json` tells how the scene was made and how good it is, and contains a hash of every file.
+- `ro-crate-metadata.json` tells the same for machines, step by step (RO-Crate, Provenance Run Crate 0.5).
+- `workflow.smk` is the workflow that was run; `licences.txt` contains the licences of the page's code.
 """
 
 

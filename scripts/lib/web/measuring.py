@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from scripts.lib.contracts.georef import Georef
-from scripts.lib.contracts.placing import placing
+from scripts.lib.contracts.georeferencing import georeferencing
 from scripts.lib.contracts.view import View
 
 
@@ -25,14 +25,14 @@ def measuring(georef: Georef, view: View) -> Measure | None:
     photos lie.
     """
     photos = view.map.photos if view.map else ()
-    placed = placing(georef)
-    if placed is None or len(photos) < 3:
+    found = georeferencing(georef)
+    if found is None or len(photos) < 3:
         return None
-    rmse = math.hypot(placed.horizontal or 0.0, placed.vertical or 0.0)
+    rmse = math.hypot(found.horizontal or 0.0, found.vertical or 0.0)
     middle = [sum(photo[i] for photo in photos) / len(photos) for i in range(3)]
     spread = math.sqrt(sum(math.dist(photo[:3], middle) ** 2 for photo in photos) / len(photos))
-    count = placed.points if placed.survey else len(photos)
-    return Measure(rmse / max(spread, 1e-9) / math.sqrt(count), placed.survey)
+    count = found.points if found.survey else len(photos)
+    return Measure(rmse / max(spread, 1e-9) / math.sqrt(count), found.survey)
 
 
 def accuracy(measure: Measure | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from scripts.lib.contracts.cost import Cost, LedgerEntry, PriceList, StageCost
 from scripts.lib.core.checkout import ROOT
@@ -17,6 +18,7 @@ SECONDS_AN_HOUR = 3600
 JOULES_A_KWH = 3.6e6
 CPU_MACHINE, GPU_MACHINE = "c7i.2xlarge", "g6.xlarge"  # what the queues take first
 ASSUMED_PHOTOS = 200
+GROUPED = "+"  # between the rules of one job in the ledger of the executor plugin
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Prices:
     stages: Mapping[str, Mapping[str, float]]
     job_overhead_seconds: float
     start_seconds: Mapping[str, float]
+    coordinator: float  # dollars an hour of the job that runs Snakemake for a caller of the job API
     other_usd: float
     replaced: Mapping[str, float]
 
@@ -76,6 +79,7 @@ def read_prices(path: Path) -> Prices:
             stages=content["stages"],
             job_overhead_seconds=float(content["job_overhead_seconds"]),
             start_seconds=content["start_seconds"],
+            coordinator=float(content["coordinator"]),
             other_usd=float(content["other_usd"]),
             replaced=content["replaced"],
         )
@@ -101,6 +105,37 @@ def job_usd(entry: LedgerEntry, prices: Prices) -> float | None:
     return entry.seconds / SECONDS_AN_HOUR * hourly * part
 
 
+def by_rule(entry: LedgerEntry, benchmarks: Mapping[str, float]) -> list[LedgerEntry]:
+    """The entry of a job, or, where it was a group of rules, one for each of them.
+
+    The group's seconds go to its rules as theirs of `benchmarks` ({rule: seconds}) do; evenly where one
+    has none.
+    """
+    rules = entry.rule.split(GROUPED)
+    weights = [benchmarks.get(rule, 0.0) for rule in rules]
+    if not all(weights):
+        weights = [1.0] * len(rules)
+    whole = sum(weights)
+    return [
+        replace(entry, rule=rule, seconds=entry.seconds * weight / whole)
+        for rule, weight in zip(rules, weights, strict=True)
+    ]
+
+
+def coordinator_usd(job: Mapping[str, Any], now: float, prices: Prices) -> float | None:
+    """What a coordinator has cost by `now` (seconds), by Batch's description of its job.
+
+    None where it tells no start. Attempts that ended before count; the one that is running does until now.
+    """
+    spans = {(a.get("startedAt"), a.get("stoppedAt")) for a in job.get("attempts") or []}
+    spans.add((job.get("startedAt"), job.get("stoppedAt") or now * 1000))
+    known = [max(0.0, float(stop - start) / 1000) for start, stop in spans if start and stop]
+    if not known:
+        return None
+    seconds = sum(known)
+    return round(seconds / SECONDS_AN_HOUR * prices.coordinator, 5)
+
+
 def cloud_cost(
     scene: str, benchmarks: Mapping[str, float], ledger: Iterable[LedgerEntry], prices: Prices
 ) -> Cost:
@@ -110,7 +145,9 @@ def cloud_cost(
     run again. The total is None as long as a stage's machine or price is unknown.
     """
     stages = []
-    entries = [entry for entry in ledger if entry.scene == scene]
+    entries = [
+        part for entry in ledger if entry.scene == scene for part in by_rule(entry, benchmarks)
+    ]
     for rule in benchmarks:
         own = [entry for entry in entries if entry.rule == rule]
         costs = [job_usd(entry, prices) for entry in own]
@@ -180,6 +217,7 @@ class Prediction:
     machine: str
     usd_spot: float
     usd_on_demand: float
+    usd_coordinator: float  # beside these, where the job API started the run
     hours: float
 
 
@@ -229,5 +267,6 @@ def predict(prices: Prices, photos: int, gpu_machine: str) -> Prediction:
         usd_on_demand=hours["cpu"] * cpu.on_demand
         + hours["gpu"] * machine.on_demand
         + prices.other_usd,
+        usd_coordinator=sum(hours.values()) * prices.coordinator,
         hours=sum(hours.values()),
     )

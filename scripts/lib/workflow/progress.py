@@ -71,6 +71,7 @@ class RunProgress(logging.Handler):
         self.stream = stream or sys.stderr
         self.jobs: dict[int, Job] = {}
         self.state = "waiting"
+        self.waiting: dict[str, str] = {}  # jobs of the cloud that have no machine, and why
         self.began = 0.0
 
     def begin(self, jobs: Iterable[tuple[int, str, str]]) -> None:
@@ -110,6 +111,9 @@ class RunProgress(logging.Handler):
         """Take in one event of the runner; whatever is not about a known job is not ours."""
         if self.closing and self.state == "waiting" and record.getMessage().startswith(NOTHING):
             self.closing.tell_last(self.state, [])
+        if waits := getattr(record, "waits", None):  # of the executor plugin for AWS Batch
+            self._note_waiting(str(waits["job"]), str(waits["reason"]))
+            return
         event = str(getattr(record, "event", "") or "")
         number = getattr(record, "jobid", getattr(record, "job_id", None))
         job = self.jobs.get(number) if isinstance(number, int) else None
@@ -127,6 +131,14 @@ class RunProgress(logging.Handler):
         self._write_if_possible()
         if event == "job_finished":
             print(self.line(job), file=self.stream, flush=True)
+
+    def _note_waiting(self, job: str, reason: str) -> None:
+        """A job of the cloud waits for a machine, or (no reason) does so no longer."""
+        self.waiting.pop(job, None)
+        if reason:
+            self.waiting[job] = reason
+        if self.state == "running":
+            self._write_if_possible()
 
     def expected(self, job: Job) -> float:
         """Seconds that a job took or will take, as far as anything is known; 1 when nothing is."""
@@ -187,6 +199,7 @@ class RunProgress(logging.Handler):
                 for state in ("waiting", "running", "done", "failed")
             },
             scenes={scene or "all": self._scene(jobs) for scene, jobs in scenes.items()},
+            waiting=dict(self.waiting),
         )
 
     def _scene(self, jobs: list[Job]) -> told.SceneProgress:

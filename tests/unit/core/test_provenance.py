@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from scripts import extract_features, match_photos, undistort
 from scripts.lib.contracts.pairs import Pairs
@@ -235,3 +236,8 @@ def test_the_stages_before_the_map_write_how_they_ran(
     assert made["undistort"]["options"]["max_side"] == 640
     for told in made.values():
         assert {"pycolmap", "splatmake"} <= set(told["versions"]) and told["machine"]["python"]
+
+
+def test_the_citation_names_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["version"] == provenance.project_version()

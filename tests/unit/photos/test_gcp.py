@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from scripts.lib.contracts.georef import Georef
-from scripts.lib.contracts.placing import placing
+from scripts.lib.contracts.georeferencing import georeferencing
 from scripts.lib.contracts.record import from_file
 from scripts.lib.contracts.view import PhotoMap, View
 from scripts.lib.core.console import UserError
@@ -230,7 +230,7 @@ def test_a_survey_without_gps_through_all_stages(
     assert georef["gcp"]["check_rmse_vertical_m"] < 0.05
     assert georef["projected"]["easting"] == pytest.approx(corner[0], abs=4)
     assert "5 surveyed points to 0.0" in capsys.readouterr().out
-    placed = placing(from_file(Georef, georef, tmp_path / "georef.json"))
+    placed = georeferencing(from_file(Georef, georef, tmp_path / "georef.json"))
     assert placed and placed.survey and {label for label, _ in placed.misses} == set(marks)
     sentence = accuracy(measuring(from_file(Georef, georef, tmp_path / "georef.json"), VIEW))
     assert "from surveyed points" in sentence

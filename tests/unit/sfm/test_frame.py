@@ -15,8 +15,8 @@ from pyproj import Transformer
 from scipy.spatial.transform import Rotation
 
 from scripts.lib.contracts.georef import Georef
+from scripts.lib.contracts.georeferencing import georeferencing
 from scripts.lib.contracts.photos import Photo, Sighting
-from scripts.lib.contracts.placing import placing
 from scripts.lib.contracts.record import as_file, from_file
 from scripts.lib.core.console import UserError
 from scripts.lib.core.geo import Sim3, utm_epsg
@@ -464,7 +464,7 @@ def test_a_surveyed_point_without_a_height_counts_across(tmp_path: Path, unknown
     assert [label for label in labels if misses[label][2] is None] == labels[:unknown]
     assert (report["gcp"]["rmse_vertical_m"] is None) == (unknown == 6)
     assert report["gravity"] == ("survey" if unknown <= 3 else "GPS")
-    shown = placing(from_file(Georef, report, tmp_path))
+    shown = georeferencing(from_file(Georef, report, tmp_path))
     assert shown and shown.horizontal is not None and shown.horizontal < 0.1
     assert np.abs(moved(model, places)).max() < 0.15
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scripts.lib.core.console import UserError
 from scripts.lib.core.free_memory import free_memory
 from scripts.lib.train import loop
-from scripts.lib.train.memory import FEWEST, SHARE, Need, Place, fit, free_bytes
+from scripts.lib.train.memory import FEWEST, SHARE, Need, PhotoStore, fit, free_bytes
 
 GB = 2**30
 NEED = Need(
@@ -23,29 +23,29 @@ NEED = Need(
 
 def test_a_large_gpu_takes_all() -> None:
     found = fit(NEED, 80 * GB)
-    assert (found.max_gaussians, found.at_once, found.place) == (
+    assert (found.max_gaussians, found.at_once, found.store_in) == (
         NEED.max_gaussians,
         2,
-        Place.DEVICE,
+        PhotoStore.DEVICE,
     )
 
 
 @given(free=st.integers(2 * GB, 20 * GB))
 def test_less_memory_never_takes_more(free: int) -> None:
     more, less = fit(NEED, free + GB // 4), fit(NEED, free)
-    assert (less.place is Place.DEVICE, less.max_gaussians) <= (
-        more.place is Place.DEVICE,
+    assert (less.store_in is PhotoStore.DEVICE, less.max_gaussians) <= (
+        more.store_in is PhotoStore.DEVICE,
         more.max_gaussians,
     )
     assert 1 <= less.at_once <= 2 and FEWEST <= less.max_gaussians <= NEED.max_gaussians
-    held = NEED.photo_bytes if less.place is Place.DEVICE else 0
+    held = NEED.photo_bytes if less.store_in is PhotoStore.DEVICE else 0
     assert held + less.max_gaussians * NEED.gaussian_bytes(less.at_once) <= SHARE * free
 
 
 def test_photos_go_to_main_memory_or_stay_in_the_zip() -> None:
     small = 4 * GB
-    assert fit(NEED, small, 16 * GB).place is Place.MEMORY
-    assert fit(NEED, small, GB).place is Place.STREAM
+    assert fit(NEED, small, 16 * GB).store_in is PhotoStore.MEMORY
+    assert fit(NEED, small, GB).store_in is PhotoStore.STREAM
 
 
 def test_too_little_is_refused() -> None:

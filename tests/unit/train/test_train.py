@@ -196,10 +196,10 @@ def test_exposures_are_told_from_colours(tmp_path: Path) -> None:
     scene, figures = load_scene(path, 0), []
     for exposure in (False, True):
         options = TrainOptions(
-            **OPTIONS | {"steps": 300, "exposure": exposure, "early_stop": False}
+            **OPTIONS | {"steps": 450, "exposure": exposure, "early_stop": False}
         )
         trainer = Trainer(scene, resolve(options, "cpu"))
-        while trainer.step < 300:
+        while trainer.step < 450:
             trainer.advance()
         figures.append(trainer.measure())
     assert trainer.adjust.exposures is not None
@@ -295,7 +295,7 @@ def test_photos_left_in_the_zip_train_the_same(
     scene, ends = load_scene(scene_zip, 0), []
     options = TrainOptions(**OPTIONS | {"steps": 40, "batch_size": 2})
     settings = dataclasses.replace(resolve(options, "cpu"), coarse=coarse)
-    for place in (memory.Place.DEVICE, memory.Place.STREAM):
+    for place in (memory.PhotoStore.DEVICE, memory.PhotoStore.STREAM):
         found = memory.Fit(settings.max_gaussians, 1, place)
         monkeypatch.setattr(setup, "fit", lambda *_, found=found: found)
         trainer = Trainer(scene, settings)

@@ -102,7 +102,7 @@ def test_it_is_whole(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sorted(p.name for p in (made / "web").iterdir()) == sorted(bundle.FILES)
     assert problems(made / "web") == []
     main([str(made / "web")])
-    assert "as they were made" in capsys.readouterr().out
+    assert "files are unchanged" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", bundle.FILES)
@@ -189,7 +189,7 @@ def test_what_publish_web_filled(
     publish(copied / "site.zip", published, "yard")
     folder = tmp_path / "public" / "yard"
     main([str(folder)])
-    assert "as they were made" in capsys.readouterr().out
+    assert "files are unchanged" in capsys.readouterr().out
     (folder / "scene.0123456789ab.sog").write_bytes(b"of the version before")
     assert problems(folder) == []
     (folder / "evil.js").write_text("alert(1)")

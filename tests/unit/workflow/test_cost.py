@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from scripts import cost_scene
 from scripts.lib.contracts.cost import LedgerEntry
@@ -15,6 +17,7 @@ from scripts.lib.core.console import UserError
 from scripts.lib.workflow.cost import (
     Machine,
     cloud_cost,
+    coordinator_usd,
     forecast,
     job_usd,
     local_cost,
@@ -54,6 +57,43 @@ def test_the_ledger_sums_up_what_was_lost_too() -> None:
     assert stage.seconds == 5400 and stage.attempts == 3
     assert cost.usd == pytest.approx(1.5 * PRICES.machines["g6.xlarge"].spot, abs=1e-4)
     assert cost.prices is not None and cost.prices.region == PRICES.region
+
+
+def test_a_group_of_rules_is_booked_rule_by_rule() -> None:
+    ledger = [entry(rule="evaluate_splat+train_splat")]
+    cost = cloud_cost("yard", {"train_splat": 900.0, "evaluate_splat": 100.0}, ledger, PRICES)
+    assert {stage.rule: stage.seconds for stage in cost.stages} == {
+        "train_splat": 3240,
+        "evaluate_splat": 360,
+    }
+    assert cost.usd == pytest.approx(PRICES.machines["g6.xlarge"].spot, abs=1e-3)
+    # Nothing is known of one of them: half each.
+    cost = cloud_cost("yard", {"train_splat": 900.0}, ledger, PRICES)
+    assert cost.stages[0].seconds == 1800
+
+
+def test_no_stage_is_predicted_on_more_cores_than_its_job_has() -> None:
+    """Of the profile for AWS, or else the rule itself."""
+    profile = yaml.safe_load((ROOT / "config/profiles/aws-batch/config.yaml").read_text())
+    text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    found = re.findall(r"(?m)^rule (\w+):\n(?:(?!^rule ).*\n)*?    threads: (\d+)$", text)
+    threads = {rule: int(number) for rule, number in found} | profile["set-threads"]
+    for rule, stage in PRICES.stages.items():
+        machine = PRICES.machines["g6.xlarge" if "gpu_seconds_fixed" in stage else "c7i.2xlarge"]
+        used = min(stage.get("cores", machine.vcpus), machine.vcpus)
+        assert used <= threads[rule], rule
+
+
+def test_a_coordinator_is_paid_for_its_lost_attempts_too() -> None:
+    """Batch describes what runs at the top and, once it has ended, among the attempts."""
+    lost = {"startedAt": 1_000, "stoppedAt": 1_801_000}
+    job = {"attempts": [lost], "startedAt": 2_000_000}
+    paid = coordinator_usd(job, 3_800.0, PRICES)
+    assert paid == pytest.approx(PRICES.coordinator, abs=1e-5)  # half an hour twice
+    ended = {"attempts": [lost], **lost}
+    assert coordinator_usd(ended, 9e9, PRICES) == pytest.approx(PRICES.coordinator / 2, abs=1e-5)
+    assert coordinator_usd({}, 1.0, PRICES) is None
+    assert predict(PRICES, 200, "g6.xlarge").usd_coordinator < 0.1
 
 
 def test_an_unknown_machine_makes_no_sum() -> None:

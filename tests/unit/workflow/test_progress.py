@@ -169,3 +169,12 @@ def test_the_last_records_are_waited_for(tmp_path: Path) -> None:
     progress.begin(JOBS)
     progress.end("failed")
     assert "the last records of the run were not saved" in stream.getvalue()
+
+
+def test_what_jobs_of_the_cloud_wait_for_is_told(tmp_path: Path) -> None:
+    progress = RunProgress(tmp_path / "progress.json", tmp_path, io.StringIO())
+    progress.begin([(1, "train_splat", "yard")])
+    for reason in ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", ""):
+        heard = logging.makeLogRecord({"waits": {"job": "train_splat-yard-1", "reason": reason}})
+        progress.emit(heard)
+        assert read(progress)["waiting"] == ({"train_splat-yard-1": reason} if reason else {})

@@ -1,4 +1,4 @@
-"""Which position of a photo counts: the one in EXIF or the one in XMP, where drones tell both."""
+"""Which position of a photo counts: the one in EXIF or the one in XMP, for drones that write both."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from scripts.lib.contracts.photos import Photo
 from scripts.lib.photos.exif import Metadata
 from scripts.lib.photos.xmp import FlightData
 
-# EXIF that tells less than this (0.1 m) gives way to an XMP of the same place that tells more. Otherwise
+# EXIF coarser than this (0.1 m) gives way to an XMP of the same position with more digits. Otherwise
 # EXIF counts: programs that correct positions afterwards often write EXIF only and leave the old XMP.
 COARSE_DEG = 1e-6
-UNKNOWN = (0.0, 0.0)  # the steps of a photo that tells no place
+UNKNOWN = (0.0, 0.0)  # the steps of a photo without a position
 
 
 @dataclass(frozen=True)
-class Place:
+class GpsPosition:
     """Where a photo was taken, under the names that photos.json has for it."""
 
     latitude: float
@@ -27,47 +27,47 @@ class Place:
     accuracy_horizontal_m: float | None
     accuracy_vertical_m: float | None
 
-    def told_to(self, photo: Photo) -> Photo:
-        """The photo at this place."""
+    def stored_in(self, photo: Photo) -> Photo:
+        """The photo with this position."""
         return replace(photo, **asdict(self))
 
 
 @dataclass(frozen=True)
-class Told:
-    """What one photo tells of its place, in EXIF and in XMP; steps are the degrees in the last digits."""
+class GpsTags:
+    """The positions of one photo in EXIF and in XMP; steps are the degrees of the last digits."""
 
-    exif: Place | None = None
-    xmp: Place | None = None
+    exif: GpsPosition | None = None
+    xmp: GpsPosition | None = None
     exif_step: tuple[float, float] = UNKNOWN
     xmp_step: tuple[float, float] = UNKNOWN
 
     @property
-    def place(self) -> Place | None:
-        """The place that counts as long as nothing is known of the other photos."""
+    def position(self) -> GpsPosition | None:
+        """The position that counts as long as nothing is known about the other photos."""
         return self.exif or self.xmp
 
 
-def told_places(exif: Metadata, flight: FlightData) -> Told:
-    """The places that EXIF and XMP tell; height and accuracy come from the other where one has none."""
+def gps_tags(exif: Metadata, flight: FlightData) -> GpsTags:
+    """The positions in EXIF and XMP; height and accuracy come from the other where one has none."""
     in_exif = in_xmp = None
     horizontal = flight.accuracy_horizontal_m or exif.accuracy_horizontal_m
     vertical = flight.accuracy_vertical_m
     if exif.latitude is not None and exif.longitude is not None:
         height = exif.altitude if exif.altitude is not None else flight.altitude
-        in_exif = Place(exif.latitude, exif.longitude, height, "EXIF", horizontal, vertical)
+        in_exif = GpsPosition(exif.latitude, exif.longitude, height, "EXIF", horizontal, vertical)
     if flight.latitude is not None and flight.longitude is not None:
         height = flight.altitude if flight.altitude is not None else exif.altitude
-        in_xmp = Place(flight.latitude, flight.longitude, height, "XMP", horizontal, vertical)
-    return Told(in_exif, in_xmp, exif.place_step or UNKNOWN, flight.place_step or UNKNOWN)
+        in_xmp = GpsPosition(flight.latitude, flight.longitude, height, "XMP", horizontal, vertical)
+    return GpsTags(in_exif, in_xmp, exif.position_step or UNKNOWN, flight.position_step or UNKNOWN)
 
 
-def settle_places(told: Mapping[str, Told]) -> dict[str, Place]:
-    """The places of the photos whose XMP counts after a look at all of them, by name.
+def choose_positions(tags: Mapping[str, GpsTags]) -> dict[str, GpsPosition]:
+    """The positions of the photos whose XMP counts after a look at all of them, by name.
 
-    It counts where EXIF has one place for many that XMP tells apart (some drones write whole minutes),
-    and where EXIF is the same place with fewer digits; its height alone, where EXIF has one for many.
+    It counts where EXIF has one position for many that XMP tells apart (some drones write whole minutes),
+    and where EXIF is the same position with fewer digits; its height alone, where EXIF has one for many.
     """
-    both = {n: (t.exif, t.xmp) for n, t in told.items() if t.exif is not None and t.xmp is not None}
+    both = {n: (t.exif, t.xmp) for n, t in tags.items() if t.exif is not None and t.xmp is not None}
     pairs = list(both.values())
     if not pairs:
         return {}
@@ -75,8 +75,8 @@ def settle_places(told: Mapping[str, Told]) -> dict[str, Place]:
         return {name: xmp for name, (_, xmp) in both.items()}
     # The finest digit of all photos is what the device writes: 30 seconds may stand for 30.00.
     fine = [
-        _finest([told[name].exif_step for name in both]),
-        _finest([told[name].xmp_step for name in both]),
+        _finest([tags[name].exif_step for name in both]),
+        _finest([tags[name].xmp_step for name in both]),
     ]
     coarse = max(fine[0]) > COARSE_DEG and all(x < e for e, x in zip(*fine, strict=True))
     settled = {
@@ -92,8 +92,8 @@ def settle_places(told: Mapping[str, Told]) -> dict[str, Place]:
     return settled
 
 
-def _ground(place: Place) -> tuple[float, float]:
-    return place.latitude, place.longitude
+def _ground(position: GpsPosition) -> tuple[float, float]:
+    return position.latitude, position.longitude
 
 
 def _finest(steps: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from scripts.lib.contracts.georef import Georef
 
 
 @dataclass(frozen=True)
-class Placing:
+class Georeferencing:
     """What put the scene in metres, and its residuals (RMSE, metres) across and up; None: not known.
 
     With a survey of four points or more the residuals are of each point left out in turn.
@@ -30,13 +30,13 @@ class Placing:
         return f"georeferenced by {who} to {self.horizontal:.2f} m horizontally{up}"
 
 
-def placing(georef: Georef | None) -> Placing | None:
+def georeferencing(georef: Georef | None) -> Georeferencing | None:
     """How a scene is georeferenced; None when it is not in metres."""
     if georef is None or not georef.georeferenced:
         return None
     control = georef.gcp
     if control is None:
-        return Placing(False, georef.rmse_horizontal_m, georef.rmse_vertical_m)
+        return Georeferencing(False, georef.rmse_horizontal_m, georef.rmse_vertical_m)
     across, up = control.rmse_horizontal_m, control.rmse_vertical_m
     if control.check_rmse_horizontal_m is not None:
         across, up = control.check_rmse_horizontal_m, control.check_rmse_vertical_m
@@ -46,4 +46,4 @@ def placing(georef: Georef | None) -> Placing | None:
         for label, residual in (control.check_residuals_m or {}).items()
     }
     ordered = tuple(sorted(misses.items(), key=lambda miss: -miss[1]))
-    return Placing(True, across, up, len(control.points), ordered)
+    return Georeferencing(True, across, up, len(control.points), ordered)
