@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -13,7 +15,9 @@ from scripts.lib.core.card_lock import claimed
 from scripts.lib.core.cards import CHOICES
 from scripts.lib.core.console import UserError, say
 
-INSTALL = "install the CUDA toolkit (nvcc), or run with --sdm apptainer"
+INSTALL = "pip install -r envs/local.txt brings them, or run with --sdm apptainer"
+DRIVER = Path("/proc/driver/nvidia/version")
+OLDEST = (7, 5)  # compute capability that our kernels are compiled for: Turing (T4, RTX 20)
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ def choose_device(
 ) -> Device:
     """The device for the configuration's `device` (auto, cuda, cpu) on this machine.
 
-    auto takes a GPU that gsplat has kernels for, else the CPU; a GPU that cannot be used is told in one
-    sentence, and with `advise` what to do about it (training does: one stage of a run is enough).
+    auto takes a GPU that our kernels can be compiled for, else the CPU; a GPU that cannot be used is told in
+    one sentence, and with `advise` what to do about it (training does: one stage of a run is enough).
     Where a scheduler gave the job a GPU (`gpus` is what the rule reserved), auto never falls back to the CPU,
     which would train a coarser splat, many times slower, at the price of the GPU.
 
@@ -118,30 +122,47 @@ def _without_gpu(obstacle: _Obstacle, wanted: str, scheduler: str | None, advise
 def _obstacle() -> _Obstacle | None:
     """Why no GPU can be used; None where one can, as far as can be told without using it."""
     if not torch.cuda.is_available():
-        return NO_GPU
+        return _driver_too_old() or NO_GPU
     try:
-        from gsplat.cuda import _backend  # builds the kernels when it finds a compiler
-    except ImportError as error:
-        return _Obstacle(f"gsplat cannot be imported ({error})", INSTALL)
-    except Exception as error:  # whatever a compiler that does not fit makes of it
-        what = f"gsplat's CUDA kernels cannot be built ({_first_line(error)})"
-        return _Obstacle(
-            what, "install a CUDA toolkit that fits this torch, or run with --sdm apptainer"
-        )
-    if _backend._C is None:
-        return _Obstacle("there is a GPU, but gsplat has no CUDA kernels for it", INSTALL)
+        import cuda.core  # noqa: F401
+        from cuda.bindings import nvrtc
+
+        nvrtc.nvrtcVersion()
+    except (ImportError, RuntimeError) as error:
+        what = f"there is a GPU, but the packages that compile its kernels are missing ({_first_line(error)})"
+        return _Obstacle(what, INSTALL)
     return None
 
 
+def _driver_too_old() -> _Obstacle | None:
+    """A driver that this torch cannot work with; None where there is no driver, or torch has no CUDA."""
+    if torch.version.cuda is None or not DRIVER.is_file():
+        return None
+    found = re.search(r"Kernel Module\D*([\d.]+)", DRIVER.read_text(encoding="utf-8"))
+    version = f" {found.group(1)}" if found else ""
+    return _Obstacle(
+        f"the NVIDIA driver{version} does not work with this PyTorch, which is built for CUDA"
+        f" {torch.version.cuda}",
+        "update the driver (580 or newer for CUDA 13)",
+    )
+
+
 def _fault() -> _Obstacle | None:
-    """What is wrong with a GPU that cannot even count: torch's build may be too new for an old one."""
+    """What is wrong with a GPU that our kernels do not run on, or that cannot even count."""
+    capability = torch.cuda.get_device_capability()
+    if capability < OLDEST:
+        return _Obstacle(
+            f"the GPU {torch.cuda.get_device_name()} has compute capability {capability[0]}.{capability[1]},"
+            f" and {OLDEST[0]}.{OLDEST[1]} is the least that is supported",
+            "use a GPU of 2018 or later (T4, RTX 20)",
+        )
     try:
         torch.ones(2, device="cuda").sum().item()
     except torch.cuda.OutOfMemoryError:
         return None  # it works; what fits is decided later
     except RuntimeError as error:
         what = f"the GPU does not work with this PyTorch ({_first_line(error)})"
-        return _Obstacle(what, "install a torch build that supports this GPU and its driver")
+        return _Obstacle(what, "install a PyTorch build that supports this GPU and its driver")
     return None
 
 

@@ -99,12 +99,9 @@ def run(stage: str, made: Path, out: Path, *more: str) -> None:
 
 @pytest.fixture
 def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with an NVIDIA card and no compiler: torch sees the card, gsplat has no kernels."""
+    """A machine with an NVIDIA card, without the packages that compile kernels for it."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    empty = types.ModuleType("gsplat.cuda")
-    empty._backend = types.SimpleNamespace(_C=None)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gsplat", types.ModuleType("gsplat"))
-    monkeypatch.setitem(sys.modules, "gsplat.cuda", empty)
+    monkeypatch.setitem(sys.modules, "cuda.core", None)
 
 
 @pytest.fixture
@@ -120,19 +117,19 @@ def test_a_gpu_without_kernels_is_told_once_and_the_cpu_does_it(
 ) -> None:
     run(stage, made, tmp_path, "--gpus", "1")
     told = [line for line in capsys.readouterr().out.splitlines() if "on the CPU" in line]
-    assert len(told) == 1 and "gsplat has no CUDA kernels" in told[0]
+    assert len(told) == 1 and "the packages that compile its kernels are missing" in told[0]
     # What to do about it is told once in a run, by the stage that takes longest.
-    assert ("nvcc" in told[0]) == (stage == "train_splat")
+    assert ("pip install" in told[0]) == (stage == "train_splat")
     for path in tmp_path.glob("*.json"):
         if path.name in ("train.json", "eval.json", "clean.json", "compress.json", "codecs.json"):
             numbers = read_json(path)
-            assert numbers["device"] == "cpu" and "no CUDA kernels" in numbers["device_reason"]
+            assert numbers["device"] == "cpu" and "kernels are missing" in numbers["device_reason"]
 
 
 @every_stage
 @pytest.mark.usefixtures("no_kernels")
 def test_cuda_asked_for_without_kernels_is_refused(stage: str, made: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="device is 'cuda', but .* no CUDA kernels"):
+    with pytest.raises(UserError, match="device is 'cuda', but .* kernels are missing"):
         run(stage, made, tmp_path, "--device", "cuda")
     assert not list(tmp_path.iterdir())
 
@@ -147,24 +144,47 @@ def test_a_gpu_that_is_paid_for_is_never_left_idle(
         run(stage, made, tmp_path, "--gpus", "1")
 
 
-def test_kernels_that_cannot_be_built_are_as_none(
+def test_a_compiler_that_does_not_load_is_as_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A compiler is there, but not one that torch can work with."""
+    """The packages are there, but NVRTC's library is not."""
 
-    def building(name: str) -> None:
-        raise RuntimeError(f"Error building extension 'gsplat_cuda'\nand a page more for {name}")
+    def missing() -> None:
+        raise RuntimeError("Failed to dlopen libnvrtc.so.13\nand a page more")
 
-    broken = types.ModuleType("gsplat.cuda")
-    broken.__getattr__ = building  # type: ignore[method-assign]
+    bindings = types.ModuleType("cuda.bindings")
+    bindings.nvrtc = types.SimpleNamespace(nvrtcVersion=missing)  # type: ignore[attr-defined]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setitem(sys.modules, "gsplat", types.ModuleType("gsplat"))
-    monkeypatch.setitem(sys.modules, "gsplat.cuda", broken)
+    monkeypatch.setitem(sys.modules, "cuda", types.ModuleType("cuda"))
+    monkeypatch.setitem(sys.modules, "cuda.core", types.ModuleType("cuda.core"))
+    monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
     assert choose_device("auto", 0, {}).type == "cpu"
     (told,) = capsys.readouterr().out.splitlines()
-    assert "cannot be built (Error building extension 'gsplat_cuda')" in told
-    with pytest.raises(UserError, match="cannot be built .* a CUDA toolkit that fits"):
+    assert "are missing (Failed to dlopen libnvrtc.so.13)" in told
+
+
+@pytest.mark.usefixtures("no_driver")
+def test_a_driver_that_is_too_old_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = tmp_path / "version"
+    version.write_text(
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.256.02  Thu May  2 14:37:44 UTC 2024\n"
+    )
+    monkeypatch.setattr(device, "DRIVER", version)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    assert choose_device("auto", 0, {}).type == "cpu"
+    (told,) = capsys.readouterr().out.splitlines()
+    assert "driver 470.256.02 does not work with this PyTorch, which is built for CUDA 13.0" in told
+    with pytest.raises(UserError, match="update the driver"):
         choose_device("cuda", 0, {})
+
+
+def test_a_card_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (6, 1))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GTX 1080")
+    fault = device._fault()
+    assert fault is not None and "GTX 1080 has compute capability 6.1" in fault.what
 
 
 @pytest.mark.usefixtures("no_driver")

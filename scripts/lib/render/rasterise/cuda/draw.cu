@@ -100,7 +100,7 @@ __device__ inline Cell cell_of(int across, int down) {
     return {x, y, (int(blockIdx.z) * down + y / TILE) * across + int(blockIdx.x)};
 }
 
-extern "C" __global__ void __launch_bounds__(WARPS * WARP) draw(
+extern "C" __global__ void __launch_bounds__(WARPS * WARP, 6) draw(
     const Ellipse* __restrict__ ellipses, const int* __restrict__ sorted,
     const int* __restrict__ begins, const int* __restrict__ lengths, const int across, const int down, const int width,
     const int height, float* __restrict__ image, float* __restrict__ transmittance, int* __restrict__ last) {
