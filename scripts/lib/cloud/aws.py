@@ -24,16 +24,19 @@ class NotStartedError(Exception):
 
 
 class Account:
-    """An AWS account with the stack `stack` of config/aws/stack.yaml, and its bucket."""
+    """An AWS account with the stack `stack` of config/aws/stack.yaml, and its bucket.
 
-    def __init__(self, stack: str, bucket: str) -> None:
-        self.stack, self.bucket = stack, bucket
+    `attempts` at each call, where AWS throttles or fails: few where somebody waits for the answer.
+    """
+
+    def __init__(self, stack: str, bucket: str, attempts: int = library.ATTEMPTS) -> None:
+        self.stack, self.bucket, self.attempts = stack, bucket, attempts
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
         """A boto3 client, made when it is first needed."""
         if service not in self._clients:
-            self._clients[service] = library.client(service)
+            self._clients[service] = library.client(service, self.attempts)
         return self._clients[service]
 
     def read(self, kind: type[File], key: str) -> File | None:

@@ -35,6 +35,7 @@ from scripts.lib.core.json_type import Json
 
 STOPPED = "stopped by DELETE /jobs"
 NEVER_STARTED = {"statusReason": "the run was never started; post it again"}
+ATTEMPTS = 3  # at each call: this function has 20 seconds, and a caller can ask again
 MOST_RUNS = 4  # at once of one caller, where the stack does not say
 # What a finished run offers, where it is there, and what a browser is told of it.
 LINKS = {
@@ -166,7 +167,7 @@ ROUTES: dict[str, Callable[[Account, Event, Caller], Answer]] = {
 
 def handle(event: Event, context: object = None) -> dict[str, Json]:
     """The function that Lambda calls, with an event of API Gateway's HTTP APIs (payload 2.0)."""
-    account = Account(os.environ["SPLATMAKE_STACK"], os.environ["SPLATMAKE_BUCKET"])
+    account = Account(os.environ["SPLATMAKE_STACK"], os.environ["SPLATMAKE_BUCKET"], ATTEMPTS)
     route = ROUTES.get(str(event.get("routeKey")))
     try:
         if route is None:

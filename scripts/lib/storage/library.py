@@ -10,6 +10,7 @@ from typing import Any
 
 from scripts.lib.core.console import UserError
 
+ATTEMPTS = 10  # with growing waits between, together about a minute and a half
 PLUGIN = "snakemake_storage_plugin_s3"
 MISSING = (
     "{} needs packages that are not installed; run `pip install -r envs/cloud.txt`, then this again"
@@ -36,17 +37,17 @@ def region(environment: Mapping[str, str] = os.environ) -> str:
     return str(found)
 
 
-def client(service: str, **settings: Any) -> Any:
-    """A boto3 client, the only way to one: in `region`, patient where AWS throttles.
+def client(service: str, attempts: int = ATTEMPTS) -> Any:
+    """A boto3 client, the only way to one: in `region`, asking again where AWS throttles.
 
     S3 signs as buckets made since 2020 demand, and by the address of the bucket's own region: a browser
-    does not follow the redirect that a new bucket answers with at the global one. `settings` are more of
-    botocore's `Config`. Raises UserError where boto3 is not installed or no region is set.
+    does not follow the redirect that a new bucket answers with at the global one. Raises UserError where
+    boto3 is not installed or no region is set.
     """
-    retries = {"mode": "standard", "max_attempts": 10}
+    retries = {"mode": "standard", "total_max_attempts": attempts}
     s3 = {"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
     signed = {"signature_version": "s3v4", "s3": s3} if service == "s3" else {}
-    config = boto3("botocore.config").Config(**{"retries": retries, **signed, **settings})
+    config = boto3("botocore.config").Config(**{"retries": retries, **signed})
     return boto3().client(service, region_name=region(), config=config)
 
 

@@ -59,6 +59,17 @@ def test_the_region_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 
 # Of the three first boto3 alone would sign as before 2020, and all it would send to the global address.
+@pytest.mark.usefixtures("no_region")
+def test_who_is_waited_for_does_not_ask_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API's function ends after 20 seconds, and would leave its caller without a word."""
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+
+    def tries(account: Account) -> int:
+        return int(account.client("batch").meta.config.retries["total_max_attempts"])
+
+    assert tries(Account("stack", "bkt", 3)) == 3 < tries(Account("stack", "bkt")) == 10
+
+
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-south-2")
 
 
