@@ -50,8 +50,8 @@ def sentence(files: StageFiles) -> str:
             " two separate sets, so the result is slightly too good."
         )
     return (
-        f"{start}, {steering} for validation ({VALIDATED}), and {judged} for the test: these played no part"
-        " in any decision and were measured once, at the end."
+        f"{start}, {steering} for validation ({VALIDATED}), and {judged} for the test. The test "
+        f"photos played no part in any decision and were measured once, at the end."
     )
 
 

@@ -120,7 +120,7 @@ SETS = {"trained": 29, "steering": 2, "judged": 5, "left_out": 0, "one_set": Fal
         (
             {},
             "Of 36 photos, 29 were used for training, 2 for validation (when to stop, what to remove and how "
-            "small the files may be), and 5 for the test: these played no part",
+            "small the files may be), and 5 for the test. The test photos played no part",
         ),
         (
             {"steering": 5, "one_set": True, "left_out": 1},
