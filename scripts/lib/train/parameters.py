@@ -82,11 +82,14 @@ class Parameters:
 
     @torch.no_grad()
     def keep(self, rows: Tensor) -> None:
-        """Go on with those at `rows` (M,), in this order, and their moments; the buffers stay as large."""
+        """Go on with those at `rows` (M,), in this order, and their moments, in buffers of just that size.
+
+        One buffer after the other, so that it takes little memory where little is left.
+        """
         for name in NAMES:
             for kind in (self.values, self.first, self.second):
-                kind[name][: len(rows)] = kind[name][rows]
-        self.count = len(rows)
+                kind[name] = kind[name][rows]
+        self.count = self.capacity = len(rows)
 
     @torch.no_grad()
     def adam(self, gradients: dict[str, Tensor], rates: dict[str, float]) -> None:
@@ -111,16 +114,6 @@ class Parameters:
             for values in (self[name], *self.moments(name)):
                 fine &= torch.isfinite(values).reshape(len(self), -1).all(dim=1)
         return fine
-
-    @torch.no_grad()
-    def taken(self, rows: Tensor) -> Parameters:
-        """Those at `rows` (M,) with their moments, in buffers of just that size."""
-        made = Parameters({name: self[name][rows] for name in NAMES}, len(rows))
-        for name in NAMES:
-            for moment, own in zip(made.moments(name), self.moments(name), strict=True):
-                moment.copy_(own[rows])
-        made.steps = self.steps
-        return made
 
     def state(self) -> ParametersState:
         """Everything needed to continue: tensors, moments and the number of steps, on the CPU."""

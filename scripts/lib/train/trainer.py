@@ -208,19 +208,19 @@ class Trainer:
 
         Raises UserError when that leaves too few.
         """
-        p = self.parameters
-        self.max_gaussians = len(p) * 3 // 4
+        p, count = self.parameters, len(self.parameters)
+        self.max_gaussians = count * 3 // 4
         if self.max_gaussians < FEWEST:
             raise UserError(
-                f"the GPU has no memory left for {len(p)} Gaussians and one photo; free some, or set"
+                f"the GPU has no memory left for {count} Gaussians and one photo; free some, or set"
                 " train_splat.resolution lower"
             )
         torch.cuda.empty_cache()
         kept = torch.argsort(p["opacities"], descending=True)[: self.max_gaussians].sort().values
-        self.parameters = p.taken(kept)
+        p.keep(kept)
         self.position_gradients = self.position_gradients[kept].clone()
         torch.cuda.empty_cache()
-        self._adapt(f"Out of memory at {len(p)} Gaussians: continuing with {self.max_gaussians}")
+        self._adapt(f"Out of memory at {count} Gaussians: continuing with {self.max_gaussians}")
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The raw parameters by name."""
