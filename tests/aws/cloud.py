@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import boto3
 from botocore.config import Config
@@ -92,6 +93,7 @@ class Cloud:
     executions: list[Execution] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)  # of S3, by method
     photo_requests: int = 0  # of them about single photos
+    checkpoint_requests: int = 0  # and about checkpoints: how many there are goes by the clock
     faults: Faults = field(default_factory=Faults)
     job_environment: dict[str, str] = field(default_factory=dict)
     slots: queue.Queue[Path] = field(default_factory=queue.Queue)
@@ -177,8 +179,11 @@ def _middleware(cloud: Cloud, app: Any) -> Callable[..., Any]:
             return app(environ, start)
         with lock:
             cloud.requests[environ["REQUEST_METHOD"]] += 1
+            about = f"{environ['PATH_INFO']}?{unquote(environ.get('QUERY_STRING', ''))}"
             if "/photos/" in environ["PATH_INFO"]:
                 cloud.photo_requests += 1
+            elif "checkpoints/" in about:
+                cloud.checkpoint_requests += 1
             status = cloud.faults.take(sum(cloud.requests.values()))
         if status is None:
             return app(environ, start)

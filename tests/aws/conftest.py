@@ -23,7 +23,7 @@ def cloud(account: Cloud) -> Cloud:
     """The account, with nothing counted yet."""
     account.executions.clear()
     account.requests.clear()
-    account.photo_requests = 0
+    account.photo_requests = account.checkpoint_requests = 0
     account.faults = Faults()
     return account
 

@@ -62,6 +62,7 @@ class Finished:
     executions: tuple[Execution, ...]
     requests: Counter[str]
     photo_requests: int
+    checkpoint_requests: int
     checkpoint: int  # step of the newest checkpoint in the bucket when the machine was taken away
 
     def stage(self, name: str) -> Any:
@@ -75,7 +76,7 @@ def finished(account: Cloud, tmp_path_factory: pytest.TempPathFactory, lens: Pat
     """One run from photos to bundle, the training machine reclaimed in the middle of it."""
     account.executions.clear()
     account.requests.clear()
-    account.photo_requests = 0
+    account.photo_requests = account.checkpoint_requests = 0
     account.job_environment["SPLATMAKE_NODE_MODULES"] = str(node_modules())
     s3 = account.client("s3")
     for photo in sorted((lens / "photos").glob("*.jpg"))[:FILES]:
@@ -93,6 +94,7 @@ def finished(account: Cloud, tmp_path_factory: pytest.TempPathFactory, lens: Pat
         tuple(account.executions),
         Counter(account.requests),
         account.photo_requests,
+        account.checkpoint_requests,
         checkpoint,
     )
 
@@ -167,10 +169,15 @@ def test_requests_to_s3_stay_few(finished: Finished) -> None:
     The figures of config/aws/README.md for 200 photos come from these.
     """
     per_photo = finished.photo_requests / FILES
-    rest = sum(finished.requests.values()) - finished.photo_requests
-    print(f"S3: {rest} requests and {per_photo} for each photo; {dict(finished.requests)}")
+    about = finished.photo_requests + finished.checkpoint_requests
+    rest = sum(finished.requests.values()) - about
+    print(
+        f"S3: {rest} requests, {per_photo} for each photo, {finished.checkpoint_requests} about"
+        f" checkpoints; {dict(finished.requests)}"
+    )
     assert per_photo <= 3
-    assert rest < 2400
+    # Checkpoints are left out: a slow machine writes more of them.
+    assert rest < 2340
 
 
 def test_a_fresh_clone_finds_everything_done(finished: Finished, tmp_path: Path) -> None:
