@@ -20,7 +20,7 @@ from scripts.lib.sfm.lenses import (
 )
 from scripts.lib.sfm.projection import Seen, seen_by
 from scripts.lib.sfm.robust import in_noise, noise_of
-from scripts.lib.sfm.tables import tables
+from scripts.lib.sfm.tables import tables, with_points
 
 HELD_OUT = 0.1  # of the tracks
 MIN_TRACK = (
@@ -52,7 +52,7 @@ class Trial:
 
 
 def hold_out(model: pycolmap.Reconstruction, seed: int) -> tuple[set[int], pycolmap.Reconstruction]:
-    """The points to judge by, and a copy of the model without them and with no more than is needed."""
+    """The points to judge by, and a model without them and with no more than is needed."""
     found = tables(model)
     numbers, lengths = found.points, found.lengths
     order = np.random.default_rng(seed).permutation(len(numbers))
@@ -61,9 +61,8 @@ def hold_out(model: pycolmap.Reconstruction, seed: int) -> tuple[set[int], pycol
     rest = order[~np.isin(order, held)]
     # Points that several photos see tell most of the lens.
     rest = rest[np.argsort(-np.minimum(lengths[rest], 4), kind="stable")]
-    kept = {int(numbers[i]) for i in rest[np.cumsum(lengths[rest]) <= COMPARED]}
-    thin = _only(model, kept)
-    return {int(numbers[i]) for i in held}, thin
+    kept = numbers[rest[np.cumsum(lengths[rest]) <= COMPARED]]
+    return {int(numbers[i]) for i in held}, with_points(model, found, kept)
 
 
 def run_trials(
@@ -74,7 +73,7 @@ def run_trials(
     adjust: Adjust,
 ) -> list[Trial]:
     """The cameras' own lens first, then richer ones as far as the richest shows that there is something."""
-    test = _only(model, held)
+    test = with_points(model, tables(model), np.array(sorted(held), np.int64))
     base = _trial(thin, test, dict(own), adjust)
     if base is None:
         return []
@@ -162,15 +161,6 @@ def lens_sigmas(
         }
         for number, deviations in found.lenses.items()
     }
-
-
-def _only(model: pycolmap.Reconstruction, keep: set[int]) -> pycolmap.Reconstruction:
-    """A copy of the model with the points `keep` alone."""
-    copy = pycolmap.Reconstruction(model)
-    for number in sorted(copy.point3D_ids()):
-        if number not in keep:
-            copy.delete_point3D(number)
-    return copy
 
 
 def _triangulated_again(test: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction) -> Seen:

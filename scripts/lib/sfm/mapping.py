@@ -12,7 +12,7 @@ import pycolmap
 
 from scripts.lib.contracts import sfm as told
 from scripts.lib.core.files import scratch_folder
-from scripts.lib.sfm.adjust import free_adjustment
+from scripts.lib.sfm.adjust import free_adjustment, solve_densely
 from scripts.lib.sfm.matching import verified_matches
 from scripts.lib.sfm.options import MapOptions
 from scripts.lib.sfm.parallax import Parallax, measure_parallax
@@ -250,6 +250,7 @@ def _adjust_all(
     mapper.complete_and_merge_tracks(settings.triangulation)
     mapper.retriangulate(settings.triangulation)
     mapper.filter_points(settings.mapper)
+    solve_densely(adjustment, mapper.reconstruction)
     mapper.adjust_global_bundle(settings.mapper, adjustment)
     mapper.complete_and_merge_tracks(settings.triangulation)
     mapper.filter_points(settings.mapper)

@@ -9,6 +9,7 @@ import pycolmap
 import pytest
 
 from scripts.lib.core.console import UserError
+from scripts.lib.sfm import adjust
 from scripts.lib.sfm.adjust import Prior, free_adjustment, position_adjustment
 from scripts.lib.sfm.calibration import calibrate
 from scripts.lib.sfm.lenses import LENSES, as_fisheye, parameters, set_lens
@@ -189,3 +190,17 @@ def test_a_fisheye_is_told_from_a_bent_lens() -> None:
     model, report = calibrate(before, free_adjustment, 0)
     assert report is not None and report.cameras[0].after.model.endswith("FISHEYE")
     assert model.cameras[1].mean_focal_length() == pytest.approx(400.0, rel=0.01)
+
+
+def test_a_dense_matrix_gives_the_same_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More photos than COLMAP itself solves so; adjustments that large would take a minute here."""
+    found = []
+    for begins in (0, 10**9):
+        monkeypatch.setattr(adjust, "DENSE_FROM", begins)
+        found.append(centres(adjusted(ring(60), room_points(300), REAL)))
+    dense, by_default = found
+    assert max(abs(dense[name] - by_default[name]).max() for name in dense) < 1e-8
+    monkeypatch.setattr(adjust, "DENSE_FROM", 0)
+    options = adjust.adjustment_options()
+    adjust.solve_densely(options, true_model(ring(60), room_points(50)))
+    assert options.ceres.max_num_images_direct_dense_cpu_solver >= 60
