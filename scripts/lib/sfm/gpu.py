@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pycolmap
 
 from scripts.lib.core.card_lock import claimed_if_free
 from scripts.lib.core.cards import visible_cards
+from scripts.lib.sfm.descriptors import comparer
 
-WORTH_A_GPU = 500  # pairs to compare
+# Seconds, on the machines on which both ways were timed. A core multiplies two descriptors in so long, by
+# machine code of our own or by numpy, and verifies a pair of photos in so long whoever compared it. A GPU
+# takes so long to start with torch, and for a pair, whatever its features, in the one thread that drives it.
+PRODUCT_S, PRODUCT_BY_NUMPY_S, VERIFIED_S = 0.75e-9, 3.5e-9, 20e-3
+GPU_START_S, GPU_PAIR_S = 5.0, 3e-3
 
 
 def device() -> pycolmap.Device:
@@ -39,15 +45,32 @@ def can_compare_on_gpu() -> bool:
     return bool(torch.cuda.is_available())
 
 
-@contextmanager
-def comparing(pairs: int) -> Iterator[str]:
-    """Where to compare so many pairs, `cuda` or `cpu`; a card is this process's own until the block ends.
+@dataclass(frozen=True)
+class Work:
+    """Pairs of photos to compare, and the products of two descriptors in all of them."""
 
-    Both find the same matches, so the rule reserves no card: one is taken that no other job is using, and
-    where it saves more time than torch takes to start. 2628 pairs of 5000 features took 4 s on an H100, and
-    5 s on 16 cores.
+    pairs: int
+    products: float
+
+    def worth_a_gpu(self, threads: int, product_s: float) -> bool:
+        """Whether a GPU is done before `threads` cores, each of which takes `product_s` seconds a product.
+
+        Cores verify pairs meanwhile, so a GPU that keeps up with them costs nothing but its start.
+        """
+        saved = self.products * product_s / threads
+        slower = max(0.0, GPU_PAIR_S - VERIFIED_S / threads) * self.pairs
+        return saved > GPU_START_S + slower
+
+
+@contextmanager
+def comparing(work: Work, threads: int) -> Iterator[str]:
+    """Where to do the work, `cuda` or `cpu`, whichever is sooner done; a card is this process's own until
+    the block ends.
+
+    Both find the same matches, so the rule reserves no card: one is taken that no other job is using.
     """
-    if pairs < WORTH_A_GPU or not can_compare_on_gpu():
+    product_s = PRODUCT_S if comparer("cpu").concurrent else PRODUCT_BY_NUMPY_S
+    if not work.worth_a_gpu(threads, product_s) or not can_compare_on_gpu():
         yield "cpu"
         return
     import torch

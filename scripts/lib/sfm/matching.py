@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from scripts.lib.core.console import Progress, UserError
 from scripts.lib.core.files import scratch_folder
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.descriptors import Comparer, Limits, Matches, comparer
-from scripts.lib.sfm.gpu import comparing, device, device_name
+from scripts.lib.sfm.gpu import Work, comparing, device, device_name
 from scripts.lib.sfm.options import MatchOptions
 from scripts.lib.sfm.pairs import choose_pairs
 from scripts.lib.sfm.retrieval import MOST_FEATURES, SCORED, VOTES, coarsest, count_votes
@@ -123,7 +123,8 @@ def match_pairs(
     images = {image.name: image for image in link.read_all_images()}
     cameras = {camera.camera_id: camera for camera in link.read_all_cameras()}
     held: dict[str, _Photo] = {}
-    with comparing(len(new)) as where, ThreadPoolExecutor(max_workers=threads) as pool:
+    work = _work(link, {name: image.image_id for name, image in images.items()}, new)
+    with comparing(work, threads) as where, ThreadPoolExecutor(max_workers=threads) as pool:
         match = _Matcher(comparer(where), options)
         for portion in _portions(new):
             wanted = sorted({name for pair in portion for name in pair})
@@ -144,6 +145,13 @@ def match_pairs(
             progress.update(done)
     link.close()
     return where
+
+
+def _work(link: Any, ids: Mapping[str, int], pairs: Sequence[tuple[str, str]]) -> Work:
+    """How much there is to compare in `pairs` of photos with numbers `ids`."""
+    names = {name for pair in pairs for name in pair}
+    features = {name: link.num_keypoints_for_image(ids[name]) for name in names}
+    return Work(len(pairs), float(sum(features[a] * features[b] for a, b in pairs)))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 
 from scripts.lib.core import card_lock
 from scripts.lib.sfm.descriptors import CudaComparer, Limits, NumpyComparer, comparer
-from scripts.lib.sfm.gpu import WORTH_A_GPU, comparing
+from scripts.lib.sfm.gpu import Work, comparing
 from tests.unit.descriptor_set import described, seen_again
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
@@ -42,7 +42,7 @@ def test_a_free_gpu_is_taken_for_many_pairs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(card_lock, "FOLDER", tmp_path)
-    with comparing(WORTH_A_GPU) as where:
+    with comparing(Work(4000, 4000 * 8192.0**2), 2) as where:
         assert where == "cuda" and isinstance(comparer(where), CudaComparer)
-    with comparing(WORTH_A_GPU - 1) as where:
+    with comparing(Work(40, 40 * 8192.0**2), 2) as where:
         assert where == "cpu"

@@ -12,6 +12,7 @@ import pytest
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError
 from scripts.lib.sfm.features import extract_features
+from scripts.lib.sfm.gpu import PRODUCT_BY_NUMPY_S, PRODUCT_S, Work
 from scripts.lib.sfm.matching import (
     match_pairs,
     match_photos,
@@ -125,3 +126,20 @@ def test_a_database_that_is_none_is_one_sentence(tmp_path: Path, content: bytes 
         (tmp_path / "f.db").write_bytes(content)
     with pytest.raises(UserError, match=r"f\.db .*extract_features"):
         require_photos_in(tmp_path / "f.db", ["a.jpg"], "extract_features")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "features", "threads", "product_s", "worth"),
+    [
+        (400, 3200, 2, PRODUCT_S, False),  # done before torch is loaded
+        (3246, 3200, 16, PRODUCT_S, False),  # many cores
+        (3246, 3200, 2, PRODUCT_BY_NUMPY_S, True),  # few, without machine code of our own
+        (3246, 8192, 2, PRODUCT_S, True),  # few, and many features
+        (20_000, 8192, 16, PRODUCT_S, True),
+        (20_000, 3200, 64, PRODUCT_S, False),
+    ],
+)
+def test_a_gpu_compares_where_it_is_done_sooner(
+    pairs: int, features: int, threads: int, product_s: float, worth: bool
+) -> None:
+    assert Work(pairs, pairs * float(features) ** 2).worth_a_gpu(threads, product_s) is worth
