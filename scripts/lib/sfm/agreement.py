@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import comb
-from scipy.stats import f as fisher
+from scipy.special import comb, fdtri  # in scipy.stats too, which takes half a second to import
 
 from scripts.lib.core.geo import Array, Sim3, fit_sim3, fit_sim3_upright, samples
 from scripts.lib.sfm.uncertainty import MOTION, motion_at
@@ -77,7 +76,7 @@ def contradictions(a: Array, b: Array, good: Chosen) -> Array:
     for point in np.flatnonzero(~good):
         moved, miss = rows[point][known[point]], residuals[point][known[point]]
         expected = np.eye(len(miss)) + moved @ covariance @ moved.T  # in parts of the variance
-        chance = max(len(miss) * fisher.isf(level, len(miss), freedom), WRONG_DEVIATIONS**2)
+        chance = max(len(miss) * fdtri(len(miss), freedom, 1 - level), WRONG_DEVIATIONS**2)
         squared = miss @ np.linalg.solve(expected, miss)
         found[point] = np.sqrt(squared / max(chance * variance, floor**2))
     return found

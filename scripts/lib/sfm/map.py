@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,12 +116,15 @@ def aligned_model(
         calibration=options.calibration,
         up=parse_up(options.up),
     )
-    certain = how_certain(aligned.model, calibration, aligned.priors, aligned.fitted)
-    aligned = replace(aligned, georef=replace(aligned.georef, certainty=certain.frame))
-    corrected, residuals = correct_lenses(
-        aligned, photos, options.seed, allowed=not switched_off(options.calibration)
-    )
-    return corrected, certain, residuals
+    with ThreadPoolExecutor(1) as pool:
+        # Beside each other: both look at the same model, and the work is in numpy and compiled code.
+        asked = pool.submit(how_certain, aligned.model, calibration, aligned.priors, aligned.fitted)
+        corrected, residuals = correct_lenses(
+            aligned, photos, options.seed, allowed=not switched_off(options.calibration)
+        )
+        certain = asked.result()
+    georef = replace(corrected.georef, certainty=certain.frame)
+    return replace(corrected, georef=georef), certain, residuals
 
 
 def write_model(model: pycolmap.Reconstruction, scratch: Path, sparse: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pycolmap
-from scipy.stats import t as student
+from scipy.special import stdtrit  # in scipy.stats too, which takes half a second to import
 
 from scripts.lib.contracts.georef import PlaceCertainty, Three
 from scripts.lib.contracts.sfm import Calibration, CameraCertainty
@@ -36,7 +36,7 @@ class Frame:
     @property
     def wide(self) -> float:
         """Standard deviations inside which 95 % of the errors lie (Student's t)."""
-        return float(student.ppf(0.975, self.freedom))
+        return float(stdtrit(self.freedom, 0.975))
 
     @property
     def lengths_within(self) -> float:
