@@ -45,19 +45,20 @@ class Prior:
 def adjust_with_positions(
     model: pycolmap.Reconstruction,
     priors: Mapping[str, Prior],
-    seed: int,
+    adjust: Adjust,
     *,
     upright: bool = False,
 ) -> tuple[pycolmap.Reconstruction, PositionAdjustment]:
     """The adjusted model (already in the priors' frame), and what the report says of it.
 
-    upright: the positions cannot tell which way is up (they lie along a line), so the model's own up, its
-    +Z, is kept. The given model comes back when the photos would fit clearly worse.
+    adjust: the `position_adjustment` of these priors. upright: the positions cannot tell which way is up
+    (they lie along a line), so the model's own up, its +Z, is kept. The given model comes back when the
+    photos would fit clearly worse.
     """
     adjusted = pycolmap.Reconstruction(model)
     adjusted.update_point_3d_errors()
     before = float(adjusted.compute_mean_reprojection_error())
-    solved = position_adjustment(priors, seed)(adjusted, False, frozenset())
+    solved = adjust(adjusted, False, frozenset())
     adjusted.update_point_3d_errors()
     after = float(adjusted.compute_mean_reprojection_error())
     usable = solved and after <= WORST_GROWTH * before + SLACK_PX

@@ -23,8 +23,10 @@ from scripts.lib.sfm.lens_trials import (
     lens_sigmas,
     run_trials,
     set_and_adjust,
+    shared_lens_trials,
 )
 from scripts.lib.sfm.lenses import Lens, forced, parameters, richer_lenses
+from scripts.lib.sfm.shared_lens import SharedLens, as_one, with_shared_lens
 
 Sigmas = dict[int, dict[str, float]]  # of each camera's free parameters, by name
 
@@ -38,6 +40,9 @@ MIN_GAIN, MIN_CERTAINTY = 0.002, 3.0
 SIGNIFICANT = 6.0
 # One of several cameras may lose this many standard errors on its own tracks where all together gain.
 MAX_LOSS = 1.0
+# Two cameras that share a lens may miss held-out tracks by this share more, all together and each: made-up
+# captures with one lens lost up to 0.006 and 0.018, those with two 0.05 and more of all.
+MOST_LOST, MOST_LOST_BY_ONE = 0.02, 0.05
 # A principal point and a focal length count as known within this (of the longer side, and of itself).
 MAX_SIGMA, MAX_FOCAL_SIGMA = 0.004, 0.01
 MAX_OFF_CENTRE = 0.08  # of the longer side; lenses sit nearer to the middle
@@ -59,12 +64,14 @@ def calibrate(
     seed: int,
     wanted: str | bool = "auto",
     priors: Mapping[str, Prior] | None = None,
+    candidates: Sequence[SharedLens] = (),
 ) -> tuple[pycolmap.Reconstruction, Calibration | None]:
     """The model with the lenses that it determines, adjusted once more, and what sfm.json says of it.
 
     wanted: `auto`, `off`, or COLMAP's name of a lens model that every camera gets. priors: the positions that
-    `adjust` uses, in the model's frame. The given model is not changed; it comes back where nothing is
-    gained. Raises UserError for an unknown lens.
+    `adjust` uses, in the model's frame. candidates: cameras that
+    may share a lens (`shared_lens_candidates`). The
+    given model is not changed; it comes back where nothing is gained. Raises UserError for an unknown lens.
     """
     if switched_off(wanted):
         return model, None
@@ -75,10 +82,10 @@ def calibrate(
     if model.num_reg_images() < MIN_PHOTOS:
         reason = f"{model.num_reg_images()} photos are too few to test a more detailed lens model"
         return model, _unchanged(model, own, reason)
-    held, thin = hold_out(model, seed)
-    if sum(model.point3D(number).track.length() for number in held) < MIN_HELD_OUT:
+    test, thin = hold_out(model, seed)
+    if test.compute_num_observations() < MIN_HELD_OUT:
         return model, _unchanged(model, own, "too few points are seen by three photos")
-    trials = run_trials(model, thin, held, own, adjust)
+    trials = run_trials(thin, test, own, adjust)
     if len(trials) < 2:
         return model, _unchanged(model, own, "no more detailed lens model could be estimated")
 
@@ -87,9 +94,80 @@ def calibrate(
         return lens_sigmas(trials[trial].adjusted, trials[trial].lenses, priors) or {}
 
     chosen = {number: _choose(model, number, trials, sigmas) for number in own}
+    for pair in sorted({(one.camera, one.other) for one in candidates}):
+        both = [one for one in candidates if (one.camera, one.other) == pair]
+        found = _shared_lens(trials, test, chosen, both, adjust, priors)
+        if found is not None:
+            adjust = with_shared_lens(adjust, found[0])
+            chosen.update(found[1])
     if all(choice.lens == own[number] for number, choice in chosen.items()):
         return model, _unchanged(model, own, "", chosen)
     return _finish(model, adjust, chosen)
+
+
+def _shared_lens(
+    trials: Sequence[Trial],
+    test: pycolmap.Reconstruction,
+    chosen: Mapping[int, _Choice],
+    candidates: Sequence[SharedLens],
+    adjust: Adjust,
+    priors: Mapping[str, Prior] | None,
+) -> tuple[SharedLens, dict[int, _Choice]] | None:
+    """How the two cameras of `candidates` share a lens, and their choices with it; None where they do not.
+
+    One lens has half the parameters of two, so it is taken unless held-out tracks clearly, or by much, speak
+    for two.
+    """
+    lenses = {number: choice.lens for number, choice in chosen.items()}
+    found = shared_lens_trials(trials[0], test, lenses, candidates, adjust)
+    if found is None:
+        return None
+    shared, richer = found
+    line = [trials[0], *richer]
+
+    @cache
+    def sigmas(place: int) -> Sigmas:
+        trial = line[place]
+        known = {n: lens for n, lens in trial.lenses.items() if n != shared.other}
+        return lens_sigmas(as_one(trial.adjusted, shared), known, priors) or {}
+
+    choice = _choose(test, shared.camera, line, sigmas)
+    best = next(trial for trial in line if trial.lenses[shared.camera] == choice.lens)
+    if best is trials[0]:
+        return None
+    two = {
+        key: cost
+        for number, lens in lenses.items()
+        for key, cost in _with_lens(trials, number, lens).costs.items()
+        if key[0] == number
+    }
+    most = {None: MOST_LOST, shared.camera: MOST_LOST_BY_ONE, shared.other: MOST_LOST_BY_ONE}
+    gains = {number: held_out_gain(two, best.costs, number) for number in most}
+    taken = all(
+        share > -most[number] and errors > -MIN_CERTAINTY
+        for number, (share, errors) in gains.items()
+    )
+    gain, certain = gains[None]
+    choices = {}
+    for number in (shared.camera, shared.other):
+        row = TriedLens(
+            lens=f"{choice.lens.name}, {shared.words}",
+            held_out_gain=round(gain, 5),
+            standard_errors=round(certain, 2),
+            own_gain=round(gains[number][0], 5),
+            significance=None,
+            taken=taken,
+            reason="held-out tracks fit as well" if taken else "held-out tracks fit worse",
+        )
+        chosen[number].rows.append(row)
+        own, _ = held_out_gain(trials[0].costs, best.costs, number)
+        choices[number] = _Choice(choice.lens, chosen[number].rows, choice.gain, round(own, 5))
+    return (shared, choices) if taken else None
+
+
+def _with_lens(trials: Sequence[Trial], number: int, lens: Lens) -> Trial:
+    """The trial in which a camera had this lens; the first one where none had."""
+    return next((trial for trial in trials if trial.lenses[number] == lens), trials[0])
 
 
 def switched_off(wanted: str | bool) -> bool:

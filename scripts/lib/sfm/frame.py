@@ -42,6 +42,12 @@ from scripts.lib.sfm.gps import (
 )
 from scripts.lib.sfm.gravity import level_frame
 from scripts.lib.sfm.projection import seen_by
+from scripts.lib.sfm.shared_lens import (
+    SharedLens,
+    is_shared,
+    shared_lens_candidates,
+    with_shared_lens,
+)
 from scripts.lib.sfm.uncertainty import Frame, fitted_frame
 
 # EPSG:4979 (WGS84, height in metres) is the origin's system; the frame is east, north, up there.
@@ -91,14 +97,16 @@ def align_calibrated(
         first = replace(first, georef=replace(first.georef, notes=(*first.georef.notes, note)))
     priors = first.priors
     solve = position_adjustment(priors, seed) if priors else free_adjustment
-    calibrated, lenses = calibrate(first.model, solve, seed, calibration, priors)
+    candidates = shared_lens_candidates(first.model, photos)
+    calibrated, lenses = calibrate(first.model, solve, seed, calibration, priors, candidates)
     if calibrated is first.model:
         return first, lenses
     if priors and first.georef.upright_only:
         raise_again(calibrated, first.model, priors)
     # What was given holds in the mapper's frame, and is done.
     level = level_frame(calibrated, photos, None) if up is None else (STANDS, up.source)
-    second = _aligned(calibrated, photos, use_gps, adjust, gcps, seed, level)
+    shared = [one for one in candidates if is_shared(calibrated, one)]
+    second = _aligned(calibrated, photos, use_gps, adjust, gcps, seed, level, shared)
     # The mapper's frame is still the one that the matrices tell of.
     whole = np.array(second.georef.world_from_sfm) @ np.array(first.georef.world_from_sfm)
     scale = first.georef.scale * second.georef.scale
@@ -129,8 +137,10 @@ def _aligned(
     gcps: Sequence[Sighting],
     seed: int,
     standing: tuple[Sim3, str],
+    shared: Sequence[SharedLens] = (),
 ) -> Aligned:
-    """The model in its frame; `standing` turns Z up, and says what told it."""
+    """The model in its frame; `standing` turns Z up, and says what told it; `shared`: lenses
+    that stay shared in the adjustment."""
     level, gravity = standing
     located = find_located(model, photos) if use_gps else None
     gps = fit_to_gps(model, located, level) if located else no_gps(use_gps)
@@ -169,7 +179,10 @@ def _aligned(
     adjustment, pulling = None, None
     if adjust and control is None and located is not None:
         given = priors(model, located, gps)
-        model, adjustment = adjust_with_positions(model, given, seed, upright=gps.upright)
+        solve = position_adjustment(given, seed)
+        for one in shared:
+            solve = with_shared_lens(solve, one)
+        model, adjustment = adjust_with_positions(model, given, solve, upright=gps.upright)
         pulling = given if adjustment.used else None
     ground = _ground(_points(model))
     model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), np.array([0.0, 0.0, -ground])))

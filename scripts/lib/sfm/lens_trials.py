@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from scripts.lib.sfm.lenses import (
 )
 from scripts.lib.sfm.projection import Seen, seen_by
 from scripts.lib.sfm.robust import in_noise, noise_of
+from scripts.lib.sfm.shared_lens import SharedLens, with_shared_lens
 from scripts.lib.sfm.tables import tables, with_points
 
 HELD_OUT = 0.1  # of the tracks
@@ -51,8 +52,10 @@ class Trial:
         return parameters(self.adjusted.cameras[camera])
 
 
-def hold_out(model: pycolmap.Reconstruction, seed: int) -> tuple[set[int], pycolmap.Reconstruction]:
-    """The points to judge by, and a model without them and with no more than is needed."""
+def hold_out(
+    model: pycolmap.Reconstruction, seed: int
+) -> tuple[pycolmap.Reconstruction, pycolmap.Reconstruction]:
+    """A model of the points to judge by, and one of as many of the others as are needed."""
     found = tables(model)
     numbers, lengths = found.points, found.lengths
     order = np.random.default_rng(seed).permutation(len(numbers))
@@ -62,23 +65,24 @@ def hold_out(model: pycolmap.Reconstruction, seed: int) -> tuple[set[int], pycol
     # Points that several photos see tell most of the lens.
     rest = rest[np.argsort(-np.minimum(lengths[rest], 4), kind="stable")]
     kept = numbers[rest[np.cumsum(lengths[rest]) <= COMPARED]]
-    return {int(numbers[i]) for i in held}, with_points(model, found, kept)
+    return with_points(model, found, numbers[held]), with_points(model, found, kept)
 
 
 def run_trials(
-    model: pycolmap.Reconstruction,
     thin: pycolmap.Reconstruction,
-    held: set[int],
+    test: pycolmap.Reconstruction,
     own: Mapping[int, Lens],
     adjust: Adjust,
 ) -> list[Trial]:
-    """The cameras' own lens first, then richer ones as far as the richest shows that there is something."""
-    test = with_points(model, tables(model), np.array(sorted(held), np.int64))
+    """The cameras' own lens first, then richer ones as far as the richest shows that there is something.
+
+    thin, test: models to adjust and to judge by.
+    """
     base = _trial(thin, test, dict(own), adjust)
     if base is None:
         return []
     trials = [base]
-    families = {number: _families(model.cameras[number]) for number in own}
+    families = {number: _families(thin.cameras[number]) for number in own}
     for family in range(max(map(len, families.values()))):
         steps = {n: found[min(family, len(found) - 1)] for n, found in families.items()}
         last = {n: lenses[-1] for n, lenses in steps.items()}
@@ -94,6 +98,36 @@ def run_trials(
                     trials.append(between)
         trials.append(richest)
     return trials
+
+
+def shared_lens_trials(
+    base: Trial,
+    test: pycolmap.Reconstruction,
+    others: Mapping[int, Lens],
+    candidates: Sequence[SharedLens],
+    adjust: Adjust,
+) -> tuple[SharedLens, list[Trial]] | None:
+    """The candidate that predicts `test` best, and its trials: one for each lens model with a free principal
+    point.
+
+    base: the trial with the cameras' own lenses; others: the lenses of all cameras. candidates: of the same
+    two cameras. None where nothing has a solution.
+    """
+    camera = candidates[0].camera
+    wanted = [lens for lens in richer_lenses(base.lenses[camera].model) if lens.principal_point]
+
+    def trial(shared: SharedLens, lens: Lens) -> Trial | None:
+        lenses = {**others, shared.camera: lens, shared.other: lens}
+        return _trial(base.adjusted, test, lenses, with_shared_lens(adjust, shared), base.noise)
+
+    if not wanted:
+        return None
+    found = [(shared, richest) for shared in candidates if (richest := trial(shared, wanted[-1]))]
+    if not found:
+        return None
+    shared, richest = min(found, key=lambda way: -held_out_gain(base.costs, way[1].costs)[0])
+    poorer = [trial(shared, lens) for lens in wanted[:-1]]
+    return shared, [*(t for t in poorer if t is not None), richest]
 
 
 def _families(camera: pycolmap.Camera) -> list[tuple[Lens, ...]]:

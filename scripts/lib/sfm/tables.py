@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pycolmap
 from scripts.lib.core.geo import Array
 
 Rows = npt.NDArray[np.int64]
+Shot = tuple[int, Array, pycolmap.Rigid3d]
 
 FEATURE = np.dtype([("xy", "<f8", 2), ("point", "<i8")])
 IMAGE_HEAD = 64  # bytes: number, rotation, translation, camera; then the name and a zero
@@ -51,30 +53,43 @@ def tables(model: pycolmap.Reconstruction) -> Tables:
     return Tables(features, pixels, seen, *_points(points))
 
 
+def as_taken(camera: int, pixels: Array, pose: pycolmap.Rigid3d) -> Shot:
+    """A photo as it is. See `with_points`."""
+    return camera, pixels, pose
+
+
 def with_points(
-    model: pycolmap.Reconstruction, found: Tables, points: Rows
+    model: pycolmap.Reconstruction,
+    found: Tables,
+    points: Rows,
+    shown: Callable[[int, Array, pycolmap.Rigid3d], Shot] = as_taken,
 ) -> pycolmap.Reconstruction:
     """A model of the registered photos with the `points` (numbers) alone, and the features that see them.
 
-    A copy would still have every feature of every photo, and each adjustment, copy and file of it goes through
-    them all: of 300 photos a million, where trials of lenses need 20 000.
+    A copy would still have every feature of every photo, and each adjustment, copy and file of it goes
+    through them all: of 300 photos a million, where trials of lenses need 20 000.
 
-    found: the model's tables. Cameras, photos and points keep their numbers and their order; every camera is
+    found: the model's tables. shown: what to make of the camera's number, the features' pixels (K, 2) and the
+    pose of each photo. Cameras, photos and points keep their numbers and their order; every camera is
     a rig, and every photo a frame, of its own.
     """
     result = pycolmap.Reconstruction()
     images = sorted(model.reg_image_ids())
-    for number in sorted({model.image(n).camera_id for n in images}):
-        result.add_camera_with_trivial_rig(pycolmap.Camera(model.cameras[number].todict()))
     counts = [len(found.seen[number]) for number in images]
     seen = np.concatenate([np.zeros(0, np.int64), *(found.seen[number] for number in images)])
     kept = np.isin(seen, points)
     numbers, photo = seen[kept], np.repeat(images, counts).astype(np.int64)[kept]
     feature = []
     for number, mine in zip(images, np.split(kept, np.cumsum(counts)[:-1]), strict=True):
-        image, pixels = model.image(number), found.pixels[number][mine]
+        image = model.image(number)
+        camera, pixels, pose = shown(
+            image.camera_id, found.pixels[number][mine], image.cam_from_world()
+        )
+        if not result.exists_camera(camera):
+            made = pycolmap.Camera(model.cameras[camera].todict())
+            result.add_camera_with_trivial_rig(made)
         result.add_image_with_trivial_frame(
-            pycolmap.Image(image.name, pixels, image.camera_id, number), image.cam_from_world()
+            pycolmap.Image(image.name, pixels, camera, number), pose
         )
         feature.append(np.arange(len(pixels)))
     order = np.argsort(numbers, kind="stable")
