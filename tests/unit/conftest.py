@@ -12,10 +12,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.buckets import remove_bucket
+
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An empty bucket `bkt` of moto, in this process."""
+    """An empty bucket `bkt` of moto, in this process; what else moto holds for other tests stays."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name, value in {
         "ACCESS_KEY_ID": "x",
@@ -23,10 +25,15 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    with mock_aws():
+    mock = mock_aws()
+    mock.start(reset=False)
+    try:
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="bkt")
         yield client
+        remove_bucket(client, "bkt")
+    finally:
+        mock.stop(remove_data=False)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+
+from tests.buckets import remove_bucket
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +31,7 @@ class Checkout:
         return {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "NUMBA_CACHE_DIR": str(ROOT / "scripts" / "lib" / "kernels" / "__pycache__"),
+            "NUMBA_CACHE_DIR": str(ROOT / "scripts" / "lib" / "core" / "__pycache__"),
         }
 
     def command(self, *arguments: str) -> list[str]:
@@ -120,10 +121,10 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "SPLATMAKE_S3_PREFIX": "s3://splats/run",
     }.items():
         monkeypatch.setenv(name, value)
-    # moto's backends outlive a server within one process.
-    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()
-    boto3.client("s3", region_name="eu-west-1").create_bucket(
+    s3 = boto3.client("s3", region_name="eu-west-1")
+    s3.create_bucket(
         Bucket="splats", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
     yield "splats"
+    remove_bucket(s3, "splats")
     server.stop()
