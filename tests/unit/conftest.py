@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,14 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 from moto import mock_aws
 
 from tests.buckets import remove_bucket
 
 
+@pytest.fixture(scope="session")
+def aws_models() -> Iterator[None]:
+    """botocore's descriptions of the services, read once: each new session would read them again."""
+    with pytest.MonkeyPatch.context() as patch:
+        reading = functools.cache(botocore.session.create_loader)
+        patch.setattr(botocore.session, "create_loader", reading)
+        yield
+
+
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def s3(aws_models: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An empty bucket `bkt` of moto, in this process; what else moto holds for other tests stays."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name, value in {
