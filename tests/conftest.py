@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import zlib  # noqa: F401  (before a test imports pycolmap: see scripts/lib/sfm/__init__.py)
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,13 +22,36 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST = ("tests/aws/test_main_run.py", "tests/workflow/test_end_to_end.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests of a file stay with one worker, which makes their fixtures once; the longest files first."""
     files = {item: item.nodeid.partition("::")[0] for item in items}
-    items.sort(key=lambda item: LONGEST.index(files[item]) if files[item] in LONGEST else len(LONGEST))
+    items.sort(
+        key=lambda item: LONGEST.index(files[item]) if files[item] in LONGEST else len(LONGEST)
+    )
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(files[item]))
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`made_once(name, make)` is a folder that `make(folder)` filled, once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder_of(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from scripts.lib.workflow.container_images import read_lock
 from tests.aws.cloud import BUCKET, MACHINES, Cloud, Execution
 from tests.aws.submitter import Submitter, under_git
 from tests.workflow.conftest import copy_checkout
-from tests.workflow.test_end_to_end import AFTER_COMPRESSION
+from tests.workflow.test_wiring import AFTER_COMPRESSION
 
 pytestmark = pytest.mark.timeout(1500)  # other work may keep this machine busy
 

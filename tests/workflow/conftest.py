@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.buckets import remove_bucket
+from tests.workflow.forking import Forking
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,14 +53,37 @@ class Checkout:
             timeout=timeout,
         )
 
+    def dry_run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A dry-run, stdout and stderr together, by the process of this worker that has Snakemake loaded."""
+        command = ["--cores", "2", "-n", *arguments]
+        return _forking().run(self.path, self.environment, command)
+
     def planned(self, *arguments: str) -> dict[str, int]:
         """Jobs per rule that a dry-run plans; {} for nothing to be done."""
-        result = self.snakemake("-n", *arguments)
+        result = self.dry_run(*arguments)
         assert result.returncode == 0, result.stdout
-        if "Nothing to be done" in result.stdout:
-            return {}
-        table = result.stdout.split("Job stats:")[1].split("total")[0].splitlines()[3:]
-        return {row.split()[0]: int(row.split()[1]) for row in table if row.strip()}
+        return jobs_per_rule(result.stdout)
+
+
+def jobs_per_rule(plan: str) -> dict[str, int]:
+    """What a dry-run that said `plan` would run; {} for nothing to be done."""
+    if "Nothing to be done" in plan:
+        return {}
+    table = plan.split("Job stats:")[1].split("total")[0].splitlines()[3:]
+    return {row.split()[0]: int(row.split()[1]) for row in table if row.strip()}
+
+
+@functools.cache
+def _forking() -> Forking:
+    return Forking(ROOT, Path(tempfile.mkdtemp(prefix="splatmake-runs-")) / "said.txt")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forking_ends() -> Iterator[None]:
+    """The process that has Snakemake loaded ends with the tests."""
+    yield
+    if _forking.cache_info().currsize:
+        _forking().close()
 
 
 def copy_checkout(target: Path) -> Checkout:
@@ -88,10 +114,9 @@ CUT_DOWN_UNUSABLE = ("phone_04_copy.jpg", "phone_06_soft.jpg")
 CUT_DOWN_PHOTOS = CUT_DOWN_FILES - len(CUT_DOWN_UNUSABLE)
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A copy in which the cut-down capture really ran, photos to page: tests look, and dry-run in it."""
-    run = copy_checkout(tmp_path_factory.mktemp("finished"))
+def run_cut_down(folder: Path) -> None:
+    """Run the cut-down capture in a copy of the checkout, photos to page."""
+    run = copy_checkout(folder)
     photos = run.path / "photos"
     photos.mkdir()
     every = sorted((run.path / "tests" / "data" / "lens" / "photos").glob("*.jpg"))
@@ -103,7 +128,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     (run.path / "config" / "config.yaml").write_text(config)
     result = run.snakemake(timeout=900)
     assert result.returncode == 0, result.stdout[-8000:]
-    return run
+
+
+def state(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and date of every file but Snakemake's own and compiled ones."""
+    return {
+        str(path): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file() and not {".snakemake", "__pycache__"} & set(path.parts)
+    }
+
+
+@pytest.fixture(scope="session")
+def finished(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Iterator[Checkout]:
+    """A copy in which the cut-down capture really ran: tests look and dry-run, and change only copies of it."""
+    folder = made_once("finished", run_cut_down)
+    before = state(folder)
+    yield Checkout(folder)
+    assert state(folder) == before, "a test has changed what others look at"
 
 
 @pytest.fixture
@@ -122,9 +164,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     }.items():
         monkeypatch.setenv(name, value)
     s3 = boto3.client("s3", region_name="eu-west-1")
-    s3.create_bucket(
-        Bucket="splats", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
+    s3.create_bucket(Bucket="splats", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     yield "splats"
     remove_bucket(s3, "splats")
     server.stop()

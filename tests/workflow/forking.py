@@ -1,6 +1,6 @@
 """A process that has Snakemake loaded and forks for each run: starting and loading it is most of a dry-run.
 
-    python -m tests.workflow.forking    reads a run a line, as JSON, and answers each with its exit code
+python -m tests.workflow.forking    reads a run a line, as JSON, and answers each with its exit code
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import traceback
@@ -62,7 +63,8 @@ class Forking:
     """The process, as those who want runs see it."""
 
     def __init__(self, root: Path, output: Path) -> None:
-        """Start it from the checkout at `root`; what each run says passes through the file `output`."""
+        """Start it from the checkout at `root`; what each run says passes through `output`, a file in a
+        folder of its own."""
         self.output = output
         command = [sys.executable, "-m", "tests.workflow.forking"]
         pipe = subprocess.PIPE
@@ -79,8 +81,9 @@ class Forking:
         return subprocess.CompletedProcess(arguments, code, self.output.read_text())
 
     def close(self) -> None:
-        """Let it end."""
+        """Let it end, and remove the file's folder."""
         self.process.communicate()
+        shutil.rmtree(self.output.parent)
 
 
 if __name__ == "__main__":

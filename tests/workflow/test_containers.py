@@ -39,35 +39,6 @@ def test_every_rule_names_a_locked_image(name: str, body: str) -> None:
     assert f'    conda:\n        "../envs/{image[1]}.yaml"\n' in body
 
 
-# The image of every job of a sheet with a scene on the CPU and one that takes what there is.
-JOBS = """
-from pathlib import Path
-from snakemake.api import SnakemakeApi
-from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
-with SnakemakeApi(OutputSettings()) as api:
-    workflow = api.workflow(
-        resource_settings=ResourceSettings(cores=1),
-        config_settings=ConfigSettings(config={"scenes": SHEET}),
-        snakefile=Path("Snakefile"),
-    )
-    workflow.dag(dag_settings=DAGSettings()).printrulegraph()
-    for job in workflow._workflow.dag.jobs:
-        print("JOB", job.rule.name, job.wildcards_dict.get("scene", ""), job.container_img_url)
-"""
-
-
-def test_a_scene_on_the_cpu_gets_the_small_image(tmp_path: Path) -> None:
-    photos, sheet = "tests/data/sample/photos", tmp_path / "my.tsv"
-    sheet.write_text(f"scene\tsource\tdevice\nsmall\t{photos}\tcpu\nlarge\t{photos}\t\n")
-    run = [sys.executable, "-c", JOBS.replace("SHEET", repr(str(sheet)))]
-    said = subprocess.run(run, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
-    jobs = [line.split()[1:] for line in said.splitlines() if line.startswith("JOB ")]
-    images = {tuple(job[:-1]): job[-1].rpartition("/")[2].split(":")[0] for job in jobs}
-    assert images["train_splat", "small"] == images["render_tour", "small"] == "train-cpu"
-    assert images["train_splat", "large"] == images["render_tour", "large"] == "train"
-    assert images["map_scene", "small"] == images["map_scene", "large"] == "sfm"
-
-
 def test_names_come_only_from_the_lock() -> None:
     """No image is named anywhere else in the workflow."""
     for path in [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]:

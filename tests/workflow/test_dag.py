@@ -52,7 +52,7 @@ def test_only_one_of_two_scenes(checkout: Checkout, tmp_path: Path) -> None:
     sheet.write_text(f"scene\tsource\nyard\t{photos}\nroof\tnot there yet.zip\n")
     plan = checkout.planned("--config", f"scenes={sheet}", "only=yard")
     assert plan == dict.fromkeys(PER_SCENE | {"summarise", "all"}, 1)
-    refused = checkout.snakemake("-n", "--config", f"scenes={sheet}", "only=yrad")
+    refused = checkout.dry_run("--config", f"scenes={sheet}", "only=yrad")
     assert refused.returncode == 1 and "did you mean 'yard'?" in refused.stdout
     assert "Traceback" not in refused.stdout
 
@@ -91,35 +91,6 @@ def test_one_target(checkout: Checkout) -> None:
     assert "report_scene" not in plan and plan["bundle_web"] == 1
 
 
-def test_the_device_of_a_scene_reaches_all_its_programs(checkout: Checkout, tmp_path: Path) -> None:
-    """Also those that only use a GPU where one is free, for which it is no reason to run again."""
-    sheet = tmp_path / "scenes.tsv"
-    photos = "tests/data/sample/photos"
-    sheet.write_text(f"scene\tsource\tdevice\none\t{photos}\tcpu\nother\t{photos}\t\n")
-    shown = checkout.snakemake("-n", "-p", "--config", f"scenes={sheet}", "device=cuda").stdout
-    commands = [line for line in shown.splitlines() if line.startswith("Shell command: python")]
-    told = {"one": set[str](), "other": set[str]()}
-    for scene, words in told.items():
-        for line in commands:
-            program = line.split("python -m scripts.")[1].split()[0]
-            if f"/{scene}/" in line and program != "summarise" and (word := device_of(line)):
-                words.add(f"{program} {word}")
-    computing = PER_SCENE - {
-        "import_photos",
-        "undistort",
-        "bundle_web",
-        "cost_scene",
-        "report_scene",
-    }
-    assert told["one"] == {f"{program} cpu" for program in computing}
-    assert told["other"] == {f"{program} cuda" for program in computing}
-
-
-def device_of(command: str) -> str:
-    found = re.search(r" --device (\w+)", command)
-    return found[1] if found else ""
-
-
 @pytest.mark.parametrize("preset", ["draft", "standard", "high"])
 def test_presets(checkout: Checkout, preset: str) -> None:
     assert checkout.planned("--config", f"preset={preset}")["train_splat"] == 1
@@ -143,7 +114,7 @@ def test_golden_graph(checkout: Checkout, root: Path) -> None:
 
     After a wanted change: `snakemake --rulegraph mermaid-js --forceall`, into that file.
     """
-    result = checkout.snakemake("--rulegraph", "mermaid-js", "--forceall")
+    result = checkout.dry_run("--rulegraph", "mermaid-js", "--forceall")
     assert edges(result.stdout) == golden_edges(root) != set()
 
 
@@ -205,7 +176,7 @@ def test_the_graph_of_the_readme_is_true(root: Path) -> None:
 def test_bad_configuration_is_one_sentence(
     checkout: Checkout, arguments: list[str], sentence: str
 ) -> None:
-    result = checkout.snakemake("-n", *arguments)
+    result = checkout.dry_run(*arguments)
     assert result.returncode != 0
     assert sentence in result.stdout
     if "not in config" not in sentence:  # of an unknown target only an input function can tell
@@ -232,7 +203,7 @@ def test_bad_sheet_is_one_sentence(
     """And nothing else; all kinds of bad sheets: tests/unit/workflow/test_sheet.py."""
     sheet = tmp_path / "sheet.tsv"
     sheet.write_text(text)
-    result = checkout.snakemake("-n", "--config", f"scenes={sheet}")
+    result = checkout.dry_run("--config", f"scenes={sheet}")
     assert result.returncode != 0
     assert sentence in result.stdout
     if "not in config" not in sentence:  # of an unknown target only an input function can tell
