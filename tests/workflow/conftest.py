@@ -141,7 +141,7 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.fixture(scope="session")
 def finished(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Iterator[Checkout]:
-    """A copy in which the cut-down capture really ran: tests look and dry-run, and change only copies of it."""
+    """A copy in which the cut-down capture really ran: tests look and dry-run, and change only copies."""
     folder = made_once("finished", run_cut_down)
     before = state(folder)
     yield Checkout(folder)

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -54,22 +53,39 @@ def whole(scene_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "splat.ply").read_bytes()
 
 
+# Training that says when a checkpoint is kept, and goes on when it is told to.
+STEP_BY_STEP = """
+import sys
+from scripts.lib.core.console import run_main
+from scripts.lib.train.checkpoint import Checkpoints
+from scripts.train_splat import main
+keep = Checkpoints.save
+def save(*arguments):
+    keep(*arguments)
+    print("kept", flush=True)
+    sys.stdin.readline()
+Checkpoints.save = save
+run_main(main)
+"""
+
+
 def start(scene: Path, folder: Path) -> subprocess.Popen[str]:
-    """The same command in a process of its own, once its first checkpoint has been written."""
+    """The same command in a process of its own, which waits behind its first checkpoint."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.train_splat", *command(scene, folder)],
+        [sys.executable, "-c", STEP_BY_STEP, *command(scene, folder)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
-    for _ in range(6000):
-        if any((folder / "checkpoints").glob("[!.]*.pt")):  # not one half written
+    assert process.stdout
+    said = []
+    while line := process.stdout.readline():
+        if line == "kept\n":
             return process
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.01)
-    process.kill()
-    raise AssertionError("no checkpoint was written within a minute")
+        said.append(line)
+    raise AssertionError(f"no checkpoint was kept: {said}")
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
@@ -78,7 +94,7 @@ def test_killed_run_ends_with_the_same_bytes(
 ) -> None:
     process = start(scene_zip, tmp_path)
     process.send_signal(blow)
-    output = process.communicate(timeout=60)[0]
+    output = process.communicate("go on\n", timeout=60)[0]
     if blow == signal.SIGTERM:
         assert process.returncode == 143 and "same command" in output
     else:
