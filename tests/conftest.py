@@ -1,4 +1,4 @@
-"""How tests go to workers, and fixtures of all: the repository, the sample scene, optional real photos."""
+"""What starts first, and fixtures of all tests: the repository, the sample scene, optional real photos."""
 
 from __future__ import annotations
 
@@ -18,20 +18,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Each ends in one process long after all others would: they start first.
+# A file stays with one process, so these would be the last to end if they did not start first.
 LONGEST = ("tests/aws/test_main_run.py", "tests/workflow/test_end_to_end.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay with one worker, which makes their fixtures once; the longest files first."""
-    files = {item: item.nodeid.partition("::")[0] for item in items}
-    items.sort(
-        key=lambda item: LONGEST.index(files[item]) if files[item] in LONGEST else len(LONGEST)
-    )
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(files[item]))
+    """The longest files first."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,10 @@ Opened = Any  # a Playwright page with its list of complaints
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(made_once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
     """A finished bundle, shared and never changed."""
     browser.chromium()
-    return browser.make_bundle(tmp_path_factory.mktemp("bundle"))
+    return made_once("bundle", browser.make_bundle) / "web"
 
 
 def note(page: Opened, address: SplitResult) -> None:
