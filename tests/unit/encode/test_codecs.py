@@ -213,6 +213,14 @@ def small_file(name: str) -> bytes:
     return small[name]
 
 
+def test_a_zip_of_a_version_that_nobody_reads_is_damaged(tmp_path: Path) -> None:
+    data = bytearray(small_file("sog"))
+    data[data.index(b"PK\x01\x02") + 6] = 84  # what it takes to read the first member: version 8.4
+    (tmp_path / "flip.sog").write_bytes(data)
+    with pytest.raises(UserError, match=r"not a readable SOG \(zip file version 8\.4\)"):
+        codecs.decode(tmp_path / "flip.sog")
+
+
 def test_unknown_and_missing_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         codecs.decode(tmp_path / "nothing.sog")
