@@ -47,7 +47,7 @@ def decode(path: Path) -> Gaussians:
     try:
         with zipfile.ZipFile(path) as archive:
             return from_members(path, archive.read)
-    except (zipfile.BadZipFile, NotImplementedError) as error:  # the second of a zip's wrong version
+    except (zipfile.BadZipFile, NotImplementedError) as error:  # of a version too high
         raise UserError(
             f"{path} is not a readable SOG ({error}); download or export it again"
         ) from None
