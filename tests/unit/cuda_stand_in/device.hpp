@@ -11,8 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <string>
 #include <type_traits>
 #include <ucontext.h>
 #include <utility>
@@ -68,7 +66,8 @@ struct Block {
     std::vector<Meeting> warps;
     Meeting all;
     int running = 0, moved = 0;  // moved: fibres that got any further since the last round
-    const std::function<void()>* body = nullptr;
+    void (*body)(const void*) = nullptr;
+    const void* given = nullptr;
 };
 
 inline Block block;
@@ -90,7 +89,7 @@ inline void leave(Meeting& at) {
 }
 
 inline void start() {
-    (*block.body)();
+    block.body(block.given);
     block.fibres[block.running].ended = true;
     ++block.moved;
     leave(block.all);
@@ -115,8 +114,10 @@ inline const std::uint64_t* meet_warp(unsigned mask, std::uint64_t word) {
     return meet(warp, block.running % LANES, word);
 }
 
-inline void run_block(int threads, const std::function<void()>& body) {
-    block.body = &body;
+// Calls `body(given)` as every thread of a block.
+inline void run_block(int threads, void (*body)(const void*), const void* given) {
+    block.body = body;
+    block.given = given;
     block.fibres.resize(threads);
     block.warps.assign((threads + LANES - 1) / LANES, {});
     block.all = {};
@@ -183,12 +184,13 @@ template <typename... T>
 void run(void (*kernel)(T...), const int* grid, int threads, void** values) {
     gridDim = {grid[0], grid[1], grid[2]};
     blockDim = {threads, 1, 1};
-    const std::function<void()> body = [&] { call(kernel, values, std::index_sequence_for<T...>()); };
+    const auto body = [&] { call(kernel, values, std::index_sequence_for<T...>()); };
+    using Body = decltype(body);
     for (int z = 0; z < grid[2]; ++z)
         for (int y = 0; y < grid[1]; ++y)
             for (int x = 0; x < grid[0]; ++x) {
                 blockIdx = {x, y, z};
-                run_block(threads, body);
+                run_block(threads, [](const void* given) { (*static_cast<Body*>(given))(); }, &body);
             }
 }
 

@@ -33,7 +33,7 @@ MOST = {
     "list_tiles": Most(64),
     "find_lists": Most(40),
     "project_backward": Most(128),
-    "draw": Most(72, 9_000),
+    "draw": Most(80, 9_000),
     "draw_backward": Most(144, 38_000),
     "compare": Most(96, 11_000),
     "finish": Most(64, 32),
