@@ -48,13 +48,18 @@ def _imported(path: Path, root: Path) -> set[Path]:
 
 
 def code_files(root: Path, script: str) -> list[Path]:
-    """The script and every file of this project that it imports, directly or not, sorted."""
+    """The script and every file of this project that it imports, directly or not, sorted.
+
+    CUDA sources (.cu, .cuh) count with the modules that they lie beside.
+    """
     waiting, seen = [root / "scripts" / f"{script}.py"], set[Path]()
     while waiting:
         path = waiting.pop()
         if path not in seen and path.is_file():
             seen.add(path)
             waiting.extend(_imported(path, root))
+    for folder in {path.parent for path in seen}:
+        seen.update(folder.glob("*.cu"), folder.glob("*.cuh"))
     return sorted(seen)
 
 

@@ -76,6 +76,28 @@ def test_code_digest_sees_other_files(tmp_path: Path) -> None:
     assert code_digest(root, "job", ["scripts/viewer/*"]) != before
 
 
+def test_cuda_sources_count_with_the_modules_beside_them(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    (root / "scripts/lib/kernels").mkdir()
+    for name in ("kernels/far.cu", "near.cu", "near.cuh"):
+        (root / "scripts/lib" / name).write_text("int x;\n")
+    names = {path.name for path in code_files(root, "job")}
+    assert {"near.cu", "near.cuh"} <= names and "far.cu" not in names
+    before = code_digest(root, "job")
+    (root / "scripts/lib/near.cuh").write_text("int y;\n")
+    assert code_digest(root, "job") != before
+
+
+def test_training_starts_anew_with_other_kernels() -> None:
+    found = {path.relative_to(ROOT).as_posix() for path in code_files(ROOT, "train_splat")}
+    kernels = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "scripts").rglob("*.cu*")
+        if path.suffix in (".cu", ".cuh")
+    }
+    assert kernels and kernels <= found
+
+
 def test_source_digest(tmp_path: Path) -> None:
     assert source_digest(str(tmp_path / "none")) == "missing"
     (tmp_path / "a.jpg").write_bytes(b"one")
