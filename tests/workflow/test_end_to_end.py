@@ -108,7 +108,7 @@ def test_every_stage_tells_how_it_ran_and_manifest_and_report_pass_it_on(
     assert {view["name"] for view in stage_json(finished, "eval")["views"]} == set(split["judged"])
     assert set(stage_json(finished, "codecs")["views"]) == set(split["judged"])
     assert set(stage_json(finished, "clean")["views"]) == set(split["steering"])
-    assert "trained on" in report and f"Of {CUT_DOWN_PHOTOS} photos" in report
+    assert f"Of {CUT_DOWN_PHOTOS} photos, " in report and "used for training" in report
 
 
 def test_the_crate_of_the_page_tells_every_step(finished: Checkout, tmp_path: Path) -> None:
