@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -17,7 +17,17 @@ from scripts.lib.train.state import ParametersState
 LEARNING_RATES = {"means": 1.6e-4, "quats": 1e-3, "scales": 5e-3, "opacities": 5e-2, "sh": 2.5e-3}
 SH_REST = 1 / 20
 NAMES = tuple(LEARNING_RATES)
-ADAM: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-15}
+
+
+class AdamNumbers(TypedDict):
+    """Adam's decay of the first and the second moments, and what keeps it from dividing by zero."""
+
+    beta1: float
+    beta2: float
+    epsilon: float
+
+
+ADAM: AdamNumbers = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-15}
 
 
 class Parameters:

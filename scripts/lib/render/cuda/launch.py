@@ -38,7 +38,7 @@ def launch(
 
 
 @cache
-def _kernels(source: Source, macros: Macros, device: int) -> dict[str, Any]:
+def _kernels(source: Source, macros: Macros, device: int) -> dict[str, object]:
     from cuda.core import Device, ObjectCode
 
     Device(device).set_current()
