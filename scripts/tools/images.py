@@ -7,7 +7,7 @@
     python -m scripts.tools.images lock      write the registry's digests into containers/images.yaml
     python -m scripts.tools.images try       run the sample scene through them, one folder in, one folder out
 
-What follows `--` goes to the engine: `build train -- --build-arg JOBS=16`, `try -- --gpus all`.
+What follows `--` goes to the engine: `build train -- --no-cache`, `try -- --gpus all`.
 """
 
 from __future__ import annotations

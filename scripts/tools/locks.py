@@ -64,7 +64,6 @@ IMAGES = {
     "web": ("web", "worker"),
     "runner": ("cloud",),
     "train": ("train", "worker"),
-    "kernels": ("kernels",),
     CPU_BUILD: ("train", "worker"),
 }
 UNIVERSAL = ("--universal", "--python-version", "3.11")

@@ -9,12 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.render.cuda.compile import ARCHITECTURES
 from scripts.lib.workflow.container_images import read_lock
 from scripts.lib.workflow.recipes import base_images, instructions
+from scripts.tools.locks import versions
 
 RULE = re.compile(r"^rule (\w+):\n((?:[ \t].*\n|\n)*)", re.M)
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILES = sorted(ROOT.glob("containers/*/Dockerfile"))
+TRAIN = ROOT / "containers" / "train" / "Dockerfile"
+# Compilers as Debian names them, and the parts of NVIDIA's that are on PyPI.
+DEBIAN_COMPILER = re.compile(
+    r"\b(g\+\+|gcc|cpp|clang|build-essential|cuda-\S+|nvidia-\S+)(?![\w+])"
+)
+NVIDIA_COMPILER = re.compile(r"nvidia-(cuda-(nvcc|crt|cccl)|nvvm)(-cu\d+)?")
 
 
 def rules() -> dict[str, str]:
@@ -69,6 +77,49 @@ def test_recipes(dockerfile: Path) -> None:
     labels = " ".join(rest for word, rest in parsed if word == "LABEL")
     for label in ("title", "description", "source", "revision", "licenses"):
         assert f"org.opencontainers.image.{label}=" in labels
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_no_image_needs_a_compiler(dockerfile: Path) -> None:
+    """Not even while it is built: nothing of Debian's, nothing of NVIDIA's."""
+    parsed = list(instructions(dockerfile.read_text()))
+    runs = " ".join(rest for word, rest in parsed if word == "RUN")
+    installed = " ".join(re.findall(r"apt-get install (.*?)(?=&&|$)", runs))
+    assert not DEBIAN_COMPILER.search(installed)
+    assert "nvcc" not in runs
+    copied = " ".join(rest for word, rest in parsed if word == "COPY")
+    held = re.findall(r"envs/images/[\w-]+\.txt", copied)
+    assert held, "its packages come from a lock"
+    packages = {name for lock in held for name in versions(ROOT / lock)}
+    assert not [name for name in packages if NVIDIA_COMPILER.fullmatch(name)]
+
+
+def test_the_train_image_has_one_stage_and_what_compiles_kernels_at_run_time() -> None:
+    parsed = list(instructions(TRAIN.read_text()))
+    assert [word for word, _ in parsed].count("FROM") == 1
+    assert not [rest for word, rest in parsed if word == "COPY" and "--from=" in rest]
+    assert {"cuda-core", "nvidia-cuda-nvrtc"} <= set(versions(ROOT / "envs/images/train.txt"))
+
+
+def check_of_kernels() -> str:
+    """What the train image's recipe runs to see that kernels can be compiled."""
+    runs = " ".join(rest for word, rest in instructions(TRAIN.read_text()) if word == "RUN")
+    (code,) = [code for code in re.findall(r'python -c "(.*?)"', runs) if "cuda.core" in code]
+    return code
+
+
+def test_the_train_image_compiles_for_the_oldest_and_the_newest_gpu() -> None:
+    """The recipe's own check, without a GPU; it fails where NVRTC does."""
+    pytest.importorskip("cuda.core", reason="cuda-core and NVRTC are not installed")
+    code = check_of_kernels()
+    assert re.findall(r"sm_\d+", code) == [ARCHITECTURES[0], ARCHITECTURES[-1]]
+    subprocess.run([sys.executable, "-c", code], check=True)
+    wrong = subprocess.run(
+        [sys.executable, "-c", code.replace("none() {}", "none() { nothing; }")],
+        capture_output=True,
+        text=True,
+    )
+    assert wrong.returncode and "nothing" in wrong.stderr
 
 
 def test_actions_are_pinned() -> None:
