@@ -17,10 +17,11 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an 
 
 
 @pytest.fixture(autouse=True)
-def kernels() -> None:
-    """Skip where gsplat has no kernels for the GPU."""
-    if choose_device("auto", 0, {}).type == "cpu":
-        pytest.skip("gsplat has no kernels for this GPU")
+def usable_gpu() -> None:
+    """Skip where the GPU cannot be used: too old, or without what compiles kernels for it."""
+    found = choose_device("auto", 0, {})
+    if found.type == "cpu":
+        pytest.skip(found.reason)
 
 
 def test_a_card_is_kept_for_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
