@@ -69,9 +69,9 @@ def calibrate(
     """The model with the lenses that it determines, adjusted once more, and what sfm.json says of it.
 
     wanted: `auto`, `off`, or COLMAP's name of a lens model that every camera gets. priors: the positions that
-    `adjust` uses, in the model's frame. candidates: cameras that
-    may share a lens (`shared_lens_candidates`). The
-    given model is not changed; it comes back where nothing is gained. Raises UserError for an unknown lens.
+    `adjust` uses, in the model's frame. candidates: cameras that may share a lens (`shared_lens_candidates`).
+    The given model is not changed; it comes back where nothing is gained. Raises UserError for an unknown
+    lens.
     """
     if switched_off(wanted):
         return model, None
