@@ -18,6 +18,7 @@ from scripts.lib.contracts.sfm import Residuals, Sfm
 from scripts.lib.core.console import say
 from scripts.lib.core.files import scratch_folder, write_bytes
 from scripts.lib.core.provenance import SFM
+from scripts.lib.core.threads import threads
 from scripts.lib.core.up import parse_up
 from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
@@ -116,13 +117,17 @@ def aligned_model(
         calibration=options.calibration,
         up=parse_up(options.up),
     )
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(min(2, threads())) as pool:
         # Beside each other: both look at the same model, and the work is in numpy and compiled code.
         asked = pool.submit(how_certain, aligned.model, calibration, aligned.priors, aligned.fitted)
-        corrected, residuals = correct_lenses(
-            aligned, photos, options.seed, allowed=not switched_off(options.calibration)
+        looked = pool.submit(
+            correct_lenses,
+            aligned,
+            photos,
+            options.seed,
+            allowed=not switched_off(options.calibration),
         )
-        certain = asked.result()
+        certain, (corrected, residuals) = asked.result(), looked.result()
     georef = replace(corrected.georef, certainty=certain.frame)
     return replace(corrected, georef=georef), certain, residuals
 
