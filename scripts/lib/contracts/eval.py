@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from scripts.lib.contracts.record import Measured, optional
 from scripts.lib.contracts.split import SplitCounts
@@ -21,6 +21,26 @@ class ViewFigures:
     pose_moved_px: float | None = optional()  # how far that is
 
 
+@dataclass(frozen=True)
+class DepthBand:
+    """The pixels of all views whose depth lies in some range: about a third of the solid ones each."""
+
+    name: Literal["near", "middle", "far", "beyond"]  # beyond: the sky, or nothing solid
+    psnr: float  # dB, of the mean square error over the band's pixels, at most 100
+    share: float  # of the pixels of all views, 0 to 1
+    nearest: float | None = optional()  # depth in world units (georef.json: metres or not)
+    farthest: float | None = optional()
+
+
+@dataclass(frozen=True)
+class Needles:
+    """How much of the views long, thin Gaussians make: shares of the blend weight, 0 to 1."""
+
+    over_10: float  # the longest axis more than 10 times the second
+    over_30: float
+    views: int  # measured
+
+
 @dataclass(frozen=True, kw_only=True)
 class Eval(Measured):
     """Means over the views, and every view, the worst first."""
@@ -33,6 +53,8 @@ class Eval(Measured):
     flip: float | None = None
     psnr_pose_refined: float | None = None  # beside the main figure, never instead of it
     views: tuple[ViewFigures, ...]
+    depth_bands: tuple[DepthBand, ...] | None = optional()
+    needles: Needles | None = optional()
     held_out: bool  # False when training has seen the views, or may have
     split_counts: SplitCounts | None = None
     photos: int | None = None  # of the scene

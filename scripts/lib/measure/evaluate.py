@@ -41,12 +41,14 @@ class Views:
     """Views to measure on: a scene at some resolution, and indices of its photos.
 
     `held_out` is False when training has seen them, or may have; `split` tells what every photo did.
+    Farther than `sky_from` from the middle of the trained cameras, world units, is the sky; None: no sky.
     """
 
     scene: Scene
     indices: list[int]
     held_out: bool
     split: Split
+    sky_from: float | None = None
 
     @property
     def names(self) -> list[str]:
@@ -76,14 +78,14 @@ def choose_views(ply: Path, scene: Path, purpose: Purpose) -> Views:
         split = split_in_two(loaded, note.test_every, note.test_photos)
     indices = split.judged if purpose is Purpose.JUDGE else split.steering
     if indices and found:
-        return Views(loaded, indices, True, split)
+        return Views(loaded, indices, True, split, note.sky_from)
     if indices:
         say(
             f"{ply} does not say which photos it was trained on: some test photos may be among them"
         )
         return Views(loaded, indices, False, split)
     say("There are no test photos: measuring on training photos")
-    return spread_views(Views(loaded, split.trained, False, split), MOST_SEEN)
+    return spread_views(Views(loaded, split.trained, False, split, note.sky_from), MOST_SEEN)
 
 
 def spread_views(views: Views, count: int) -> Views:

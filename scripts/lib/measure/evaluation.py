@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib.contracts.eval import Eval, ViewFigures
 from scripts.lib.contracts.record import stamped, write
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from scripts.lib.render.device import Device
     from scripts.lib.render.renderer import Picture, Renderer
 
+NEEDLE_VIEWS = 8  # at most, spread evenly: each costs a backward pass
 VIEWS_HELD = 16  # in memory at once, some 100 MB each of 2 megapixels
 
 
@@ -48,7 +50,7 @@ def evaluate_splat(
     device: Device,
 ) -> Eval:
     """Measure `ply` on its test photos; write `metrics` and `renders`, return the metrics."""
-    from scripts.lib.measure import evaluate
+    from scripts.lib.measure import depth_bands, evaluate, visibility
     from scripts.lib.render.renderer import Renderer
 
     began = time.monotonic()
@@ -57,16 +59,19 @@ def evaluate_splat(
     progress = Progress("evaluate_splat", len(views.indices))
     renderer = Renderer(gaussians, device.type)
     measured: list[ViewFigures] = []
+    depths = np.zeros((2, depth_bands.STEPS + 1))
     with writing_zip(renders) as archive, ThreadPoolExecutor(threads()) as pool:
         for begin in range(0, len(views.indices), VIEWS_HELD):
             portion = views.indices[begin : begin + VIEWS_HELD]
             seen = [seen_view(views, index, renderer, options) for index in portion]
-            for view, pictures in pool.map(judged_view, seen):
+            for view, tally, pictures in pool.map(judged_view, seen):
                 measured.append(view)
+                depths += tally
                 for name, picture in pictures.items():
                     add_to_zip(archive, name, picture)
             progress.update(len(measured))
     measured.sort(key=lambda view: view.psnr)
+    some = evaluate.spread_views(views, NEEDLE_VIEWS).indices
     result = Eval(
         psnr=_mean([view.psnr for view in measured]),
         ssim=_mean([view.ssim for view in measured]),
@@ -75,6 +80,8 @@ def evaluate_splat(
             _mean([view.psnr_pose_refined for view in measured]) if options.refine_poses else None
         ),
         views=tuple(measured),
+        depth_bands=depth_bands.bands(depths),
+        needles=visibility.needles(gaussians, renderer, views.scene, some),
         held_out=views.held_out,
         split_counts=views.split.counts(),
         photos=len(views.scene),
@@ -95,34 +102,37 @@ def _mean(values: Sequence[float | None]) -> float:
 
 @dataclass(frozen=True)
 class SeenView:
-    """One photo (H, W, 3), the splat's picture from its pose, and what is known of it already."""
+    """One photo (H, W, 3), the splat's picture and depth (H, W) from its pose, and what is known already."""
 
     name: str
     photo: Picture
     render: Picture
+    depth: Picture  # world units, infinite for the sky or nothing
     psnr_refined: float | None = None  # from the pose that fits best, where that was asked for
     moved_px: float | None = None  # how far that is
 
 
 def seen_view(views: Views, index: int, renderer: Renderer, options: EvaluateOptions) -> SeenView:
     """The photo at `index` and its render."""
-    from scripts.lib.measure import evaluate
+    from scripts.lib.measure import depth_bands, evaluate
     from scripts.lib.measure.pose_refinement import refined
 
     cameras, photo = views.scene, evaluate.photo_of(views, index)
     pose, K = cameras.world_to_camera[index], cameras.K[index]
     render = renderer.picture(pose, K, cameras.sizes[index])
-    seen = SeenView(cameras.names[index], photo, render)
+    layers = renderer.depth(pose, K, cameras.sizes[index])
+    depth = depth_bands.scene_depth(views, index, *layers)
+    seen = SeenView(cameras.names[index], photo, render, depth)
     if not options.refine_poses:
         return seen
-    nearer = refined(renderer, photo, pose, K, render)
+    nearer = refined(renderer, photo, pose, K, render, layers)
     psnr = evaluate.visible_psnr(nearer.picture, photo)
     return replace(seen, psnr_refined=psnr, moved_px=round(nearer.moved_px, 4))
 
 
-def judged_view(seen: SeenView) -> tuple[ViewFigures, dict[str, bytes]]:
-    """Figures of one view, and the files of its render, photo and error map."""
-    from scripts.lib.measure import evaluate
+def judged_view(seen: SeenView) -> tuple[ViewFigures, npt.NDArray[np.float64], dict[str, bytes]]:
+    """Figures of one view, its errors by depth, and the files of its render, photo and error map."""
+    from scripts.lib.measure import depth_bands, evaluate
 
     render, photo = seen.render, seen.photo
     alike = evaluate.image_quality(render, photo)
@@ -136,4 +146,4 @@ def judged_view(seen: SeenView) -> tuple[ViewFigures, dict[str, bytes]]:
         psnr_pose_refined=seen.psnr_refined,
         pose_moved_px=seen.moved_px,
     )
-    return figures, files
+    return figures, depth_bands.tally(render, photo, seen.depth), files

@@ -47,11 +47,12 @@ def refined(
     world_to_camera: Float,
     K: Float,
     first: Picture | None = None,
+    layers: tuple[Tensor, Tensor] | None = None,
 ) -> Refined:
     """The pose near `world_to_camera` (4, 4) whose render comes nearest to `photo` (H, W, 3), NaN if hidden.
 
-    first: the render from there, if it was made. Never farther from the photo than the first one; where no
-    step brings them nearer, that is what is returned.
+    first, layers: the render from there, its depth and alpha, if they were made. Never farther from the photo
+    than the first one; where no step brings them nearer, that is what is returned.
     """
     height, width = photo.shape[:2]
     size = (width, height)
@@ -60,7 +61,7 @@ def refined(
     whole = torch.as_tensor(photo, device=renderer.device)
     counts = ~torch.isnan(whole).any(dim=2)
     whole = whole.nan_to_num()
-    depth, alpha = renderer.depth(world_to_camera, K, size)
+    depth, alpha = renderer.depth(world_to_camera, K, size) if layers is None else layers
     counts = counts & (alpha > SOLID) & (depth > 0)
     if not counts.any():
         return best

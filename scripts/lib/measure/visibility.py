@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from scripts.lib.contracts.eval import Needles
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.scene import Scene
 from scripts.lib.splat.gaussians import Gaussians
@@ -35,3 +36,21 @@ def measure(gaussians: Gaussians, scene: Scene, indices: Sequence[int], device: 
         total += weight
         views += weight >= SEEN_PIXELS
     return Visibility(total, views)
+
+
+def needles(
+    gaussians: Gaussians, renderer: Renderer, scene: Scene, indices: Sequence[int]
+) -> Needles:
+    """How much of some of the scene's views is made by needles: Gaussians that are long and thin.
+
+    A disc seen from its edge is none, so the longest axis is compared with the second. `renderer` is of the
+    same Gaussians.
+    """
+    axes = np.sort(gaussians.scales.astype(np.float64), axis=1)
+    ratio = np.exp(axes[:, 2] - axes[:, 1])
+    weight = np.zeros(len(gaussians))
+    for index in indices:
+        weight += renderer.weights(scene.world_to_camera[index], scene.K[index], scene.sizes[index])
+    whole = weight.sum() or 1.0
+    over_10, over_30 = (float(weight[ratio > limit].sum() / whole) for limit in (10, 30))
+    return Needles(over_10, over_30, len(indices))
