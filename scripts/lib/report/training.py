@@ -42,6 +42,14 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
             ("Left out because they are almost the same as test photos", ", ".join(train.left_out))
         )
     rows += _cameras_refined(files)
+    found = files.eval.needles
+    if found:
+        rows.append(
+            (
+                "Share of the picture made by needles (Gaussians more than 30 times as long as wide)",
+                f"{100 * found.over_30:.1f} %; more than 10 times: {100 * found.over_10:.1f} %",
+            )
+        )
     rows += [("Adapted to this machine", text(sentence)) for sentence in train.adapted]
     return [(name, value) for name, value in rows if value != DASH]
 

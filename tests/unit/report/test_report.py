@@ -111,6 +111,44 @@ def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:
     assert "Stopped early" not in report(tmp_path / "plain", stage_values())
 
 
+@pytest.mark.parametrize(
+    ("near", "far", "told"),
+    [
+        (27.0, 24.0, "The background is less exact than the foreground: 24.0 dB against 27.0 dB."),
+        (24.0, 27.5, "The foreground is less exact than the background: 24.0 dB against 27.5 dB."),
+        (27.0, 24.1, None),
+    ],
+)
+def test_quality_by_distance_is_told(
+    near: float, far: float, told: str | None, tmp_path: Path
+) -> None:
+    stages = stage_values()
+    stages["eval"]["depth_bands"] = [
+        {"name": "near", "psnr": near, "share": 0.3, "nearest": 1.2, "farthest": 3.14},
+        {"name": "middle", "psnr": 26.0, "share": 0.3, "nearest": 3.14, "farthest": 7.42},
+        {"name": "far", "psnr": far, "share": 0.3, "nearest": 7.42, "farthest": 123.4},
+        {"name": "beyond", "psnr": 33.3, "share": 0.1},
+    ]
+    stages["eval"]["needles"] = {"over_10": 0.0423, "over_30": 0.0041, "views": 3}
+    text = report(tmp_path, stages)
+    Page(text)
+    assert ("less exact" in text) == (told is not None) and (told or "") in text
+    for name, distance in (
+        ("Foreground", "up to 3.1 m"),
+        ("Middle", "3.1 to 7.4 m"),
+        ("Background", "from 7.4 m"),
+        ("Sky, or nothing solid", "–"),
+    ):
+        assert f"<td>{name}</td><td>{distance}</td>" in text
+    assert "0.4 %; more than 10 times: 4.2 %" in text and "33.3 dB" in text
+    assert "own units" not in text
+    stages["georef"] = {**stages["georef"], "georeferenced": False}
+    elsewhere = report(tmp_path / "elsewhere", stages)
+    assert "up to 3.1<" in elsewhere and "in the scene's own units" in elsewhere
+    before = report(tmp_path / "before", stage_values())
+    assert "By distance" not in before and "needles" not in before
+
+
 SETS = {"trained": 29, "steering": 2, "judged": 5, "left_out": 0, "one_set": False}
 
 
