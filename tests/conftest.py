@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
 import zlib  # noqa: F401  (before a test imports pycolmap: see scripts/lib/sfm/__init__.py)
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,3 +91,17 @@ def chromium() -> Iterator[Any]:
         running = browser.launch(playwright)
         yield running
         running.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte. Skips where this account may not mount one."""
+    folder = tmp_path / "small disk ü"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root; the tests that pretend one still run")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

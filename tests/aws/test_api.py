@@ -507,7 +507,7 @@ def test_a_coordinator_that_vanished_is_a_failure() -> None:
 
 
 def test_the_functions_zip_holds_what_it_imports(tmp_path: Path) -> None:
-    """Of this project only these files are there on Lambda; its packages: tests/unit/tools/test_deploy.py."""
+    """Of this project only these files are on Lambda; its packages: tests/stages/tools/test_deploy.py."""
     import subprocess
     import sys
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -45,17 +42,3 @@ def s3(aws_models: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         remove_bucket(client, "bkt")
     finally:
         mock.stop(remove_data=False)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte. Skips where this account may not mount one."""
-    folder = tmp_path / "small disk ü"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root; the tests that pretend one still run")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from scripts.lib.render.cuda.compile import Source
-from tests.unit.cuda_stand_in import HERE, launch, needs_compiler
+from tests.stages.cuda_stand_in import HERE, launch, needs_compiler
 
 pytestmark = needs_compiler
 KERNELS = """
@@ -39,7 +39,7 @@ PROGRAM = """
 import sys, torch
 from pathlib import Path
 from scripts.lib.render.cuda.compile import Source
-from tests.unit.cuda_stand_in import launch
+from tests.stages.cuda_stand_in import launch
 source = Source(Path(sys.argv[1]), (), ("turn_round", "count_odd", "stray"))
 launch(source, "stray", (1,), 64, torch.zeros(64, dtype=torch.int32))
 """

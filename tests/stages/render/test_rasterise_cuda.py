@@ -8,7 +8,7 @@ import torch
 from scripts.lib.render.rasterise import cuda as ours
 from scripts.lib.render.rasterise import rasterise
 from scripts.lib.render.rasterise.passes import Cameras, Shapes
-from tests.unit.cuda_stand_in import DEVICES, kernels_on
+from tests.stages.cuda_stand_in import DEVICES, kernels_on
 
 SIZE = (110, 90)  # no multiples of a tile; more tiles than a warp has lanes
 

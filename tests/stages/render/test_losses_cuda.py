@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scripts.lib.render.losses import cuda, reference
-from tests.unit.cuda_stand_in import DEVICES, kernels_on
+from tests.stages.cuda_stand_in import DEVICES, kernels_on
 
 WEIGHT, SHARE = 0.3, 0.25
 # Width and height: the least; strips that end within rows of shared memory; more blocks than one either way.
