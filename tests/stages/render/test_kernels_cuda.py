@@ -13,8 +13,8 @@ from scripts.lib.render.rasterise.reference import sh_basis
 from scripts.lib.train.kernels import adam_cuda, geometry_cuda, harmonics_cuda
 from scripts.lib.train.kernels.adam import adam as cpu_adam
 from scripts.lib.train.parameters import ADAM
+from tests.stages import cuda_stand_in
 from tests.stages.cuda_stand_in import DEVICES, kernels_on, needs_compiler
-from tests.unit import cuda_stand_in
 
 COUNT, VIEWS = 150, 2  # more Gaussians than two blocks have, and no multiple
 
