@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,11 +152,20 @@ def true_model(
         model.add_image_with_trivial_frame(image, pose)
         for feature, point in enumerate(seen):
             tracks.setdefault(int(point), []).append((number, feature))
+    add_points(model, points, tracks)
+    return model
+
+
+def add_points(
+    model: pycolmap.Reconstruction,
+    points: np.ndarray,
+    tracks: Mapping[int, Sequence[tuple[int, int]]],
+) -> None:
+    """Add the points (N, 3) that two photos or more see; tracks: photo and feature by point."""
     for point, elements in tracks.items():
         if len(elements) >= 2:
             track = pycolmap.Track([pycolmap.TrackElement(*element) for element in elements])
             model.add_point3D(points[point], track)
-    return model
 
 
 def own_matches(model: pycolmap.Reconstruction) -> dict[tuple[int, int], np.ndarray]:

@@ -18,7 +18,7 @@ from scripts.lib.sfm.shared_lens import (
     turned_parameters,
     with_shared_lens,
 )
-from tests.unit.sfm_scene import centres, entry, looking, position_errors, room_points
+from tests.unit.sfm_scene import add_points, centres, entry, looking, position_errors, room_points
 
 SENSOR = (1024, 768)
 LENS = [810.0, 810.0, 522.0, 371.0, -0.06, 0.015, 0.0006, -0.0009]
@@ -68,10 +68,7 @@ def capture(
         truth[name] = centre
         for feature, point in enumerate(seen):
             tracks.setdefault(int(point), []).append((number, feature))
-    for point, elements in tracks.items():
-        if len(elements) >= 2:
-            track = pycolmap.Track([pycolmap.TrackElement(*element) for element in elements])
-            model.add_point3D(points[point], track)
+    add_points(model, points, tracks)
     assert free_adjustment(model, False, frozenset())
     return model, truth
 

@@ -194,14 +194,20 @@ def fake_engine(folder: Path, name: str, script: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
+@pytest.fixture
+def tools(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder at the front of PATH for engines; the program works on the copy."""
+    monkeypatch.setattr(program, "ROOT", copy)
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    return folder
+
+
 def test_lock_writes_what_the_registry_says(
-    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    copy: Path, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine's sister program is asked for each image; its answer stands in the lock afterwards."""
-    monkeypatch.setattr(program, "ROOT", copy)
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    monkeypatch.setenv("PATH", str(tools), prepend=":")
     fake_engine(tools, "buildah", "")
     fake_engine(
         tools, "skopeo", f"assert sys.argv[-1].startswith('docker://r.io/web:'); print('{DIGEST}')"
@@ -249,12 +255,8 @@ def test_a_trial_goes_through_every_image(
 
 
 def test_only_what_the_registry_lacks(
-    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "ROOT", copy)
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    monkeypatch.setenv("PATH", str(tools), prepend=":")
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     fake_engine(tools, "buildah", "print(*sys.argv[1:], file=open(os.environ['CALLS'], 'a'))")
     fake_engine(tools, "skopeo", "sys.exit(0 if '/web:' in sys.argv[-1] else 1)")
