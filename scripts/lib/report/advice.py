@@ -139,7 +139,7 @@ def ground(capture: Capture) -> list[str]:
         reach = "on that side" if thin.side else "on every side"
         found.append(
             f"{100 * thin.share:.0f} % of the ground is visible in only one or two photos, "
-            f"{edge}{shown_by(thin)}: the scene is incomplete there. Next time fly one more line of photos "
+            f"{edge}{shown_by(thin)}: the scene is incomplete there. Next time take one more row of photos "
             f"outside the area that you need, {reach}."
         )
     if bare is not None and bare.share > BARE_GROUND:
