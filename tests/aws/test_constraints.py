@@ -33,9 +33,27 @@ OFFERED = Path(cfnlint.__file__).parent.joinpath(
 )
 
 
-def test_the_template_may_be_sent_as_it_is() -> None:
-    """CloudFormation quotas: 51 200 bytes of a template body; a larger one needs a bucket first."""
-    assert TEMPLATE.stat().st_size < 51_200
+def test_the_template_is_one_that_cloudformation_takes_from_a_bucket() -> None:
+    """Understand CloudFormation quotas: 1 MB of a template in S3, and so many of each kind."""
+    assert TEMPLATE.stat().st_size < 1_000_000
+    whole = template()
+    most = {"Parameters": 200, "Resources": 500, "Outputs": 200}
+    assert all(0 < len(whole[part]) <= number for part, number in most.items())
+    descriptions = [
+        whole["Description"],
+        *(one.get("Description", "") for one in PARAMETERS.values()),
+    ]
+    assert all(len(text.encode()) <= 1024 for text in descriptions)
+
+
+def test_the_manual_sends_the_template_by_a_bucket() -> None:
+    """Understand CloudFormation quotas: 51 200 bytes of a template in a request; CLI, deploy: --s3-bucket."""
+    pages = [ROOT / "README.md", *(ROOT / "config").rglob("*.md")]
+    text = "\n".join(page.read_text() for page in pages).replace("\\\n", " ")
+    whole = [line for line in text.splitlines() if "--template-file" in line]
+    assert whole and all("--s3-bucket" in line for line in whole)
+    (made,) = re.findall(r"aws s3 mb s3://(\S+)", text)
+    assert all(f"--s3-bucket {made} " in line for line in whole)
 
 
 # -- replacement ------------------------------------------------------------------------------------------
