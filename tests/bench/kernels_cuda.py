@@ -158,8 +158,8 @@ def works(scene: Scene) -> dict[str, Work]:
     def geometry() -> None:
         step_geometry(
             tuple(p[name] for name in GEOMETRY), first, second,
-            (*(scene.gradients[name] for name in GEOMETRY[:3]), scene.gradients["opacities"][None]),
-            None, tuple(LEARNING_RATES[name] for name in GEOMETRY), p.steps, seed=1, drop=0.1,
+            tuple(scene.gradients[name] for name in GEOMETRY),
+            tuple(LEARNING_RATES[name] for name in GEOMETRY), p.steps, seed=1, drop=0.1,
             opacity_cost=1e-8, scale_cost=1e-8, noise=1e-3, **ADAM,
         )  # fmt: skip
 

@@ -96,18 +96,15 @@ SHAPES = {"means": (COUNT, 3), "quats": (COUNT, 4), "scales": (COUNT, 3), "opaci
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("dimming", [False, True])
-def test_geometry(dimming: bool, device: str) -> None:
+def test_geometry(device: str) -> None:
     """Activations, the chain rule back through them, the regularisers and Adam; no noise, nothing dropped."""
     torch.manual_seed(3)
     start = {name: torch.randn(shape) for name, shape in SHAPES.items()}
     start["opacities"][::10] = 9.3  # above 0.9999, where the opacity is held and has no slope
     raw = {name: value.double().requires_grad_() for name, value in start.items()}
-    upstream = [torch.randn(shape) for shape in list(SHAPES.values())[:3]]
-    upstream.append(torch.randn(VIEWS, COUNT))
-    dimmed = torch.rand(VIEWS, COUNT) if dimming else None
+    upstream = [torch.randn(shape) for shape in SHAPES.values()]
     scales, opacities = torch.exp(raw["scales"]), torch.sigmoid(raw["opacities"])
-    shown = opacities.clamp_max(0.9999) * (dimmed if dimmed is not None else torch.ones(VIEWS, 1))
+    shown = opacities.clamp_max(0.9999)
     loss = (raw["means"] * upstream[0]).sum() + (raw["quats"] * upstream[1]).sum()
     loss = loss + (scales * upstream[2]).sum() + (shown * upstream[3]).sum()
     (loss + 0.1 * opacities.sum() + 0.2 * scales.sum()).backward()
@@ -122,7 +119,6 @@ def test_geometry(dimming: bool, device: str) -> None:
         norms = geometry_cuda.step_geometry(
             *(tuple(part) for part in state),
             tuple(value.to(device) for value in upstream),
-            None if dimmed is None else dimmed.to(device),
             rates, 3, seed=7, drop=0.0, opacity_cost=0.1, scale_cost=0.2, noise=0.0, **ADAM,
         )  # fmt: skip
     assert torch.allclose(made[0].cpu().double(), scales.detach(), rtol=1e-5)
@@ -136,13 +132,9 @@ def test_geometry(dimming: bool, device: str) -> None:
 
 
 def still(values: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], ...]:
-    """No moments, first and second, and no gradients, of one view."""
+    """No moments, first and second, and no gradients."""
     moments = [tuple(torch.zeros_like(value) for value in values) for _ in range(2)]
-    gradients = (
-        *(torch.zeros_like(value) for value in values[:3]),
-        torch.zeros_like(values[3])[None],
-    )
-    return *moments, gradients
+    return *moments, tuple(torch.zeros_like(value) for value in values)
 
 
 OPTIONS = {"opacity_cost": 0.0, "scale_cost": 0.0, "noise": 0.0, "drop": 0.0, **ADAM}
@@ -163,7 +155,7 @@ def test_drop(device: str) -> None:
             geometry_cuda.activate(scales, opacities, seed, 0.3)[1] for seed in (7, 7, 2**30 - 1)
         ]
         geometry_cuda.step_geometry(
-            values, first, second, gradients, None, NO_RATES, 1, seed=7, **{**OPTIONS, "drop": 0.3}
+            values, first, second, gradients, NO_RATES, 1, seed=7, **{**OPTIONS, "drop": 0.3}
         )
     dropped = drawn[0] == 0
     assert 0.26 < dropped.float().mean() < 0.34
@@ -186,7 +178,7 @@ def test_noise(device: str) -> None:
     values = tuple(value.to(device) for value in (torch.zeros(count, 3), quats, scales, opacities))
     with kernels_on(device, geometry_cuda):
         geometry_cuda.step_geometry(
-            values, *still(values), None, NO_RATES, 1, seed=9, **{**OPTIONS, "noise": 2.0}
+            values, *still(values), NO_RATES, 1, seed=9, **{**OPTIONS, "noise": 2.0}
         )
     moved = values[0].cpu().double()
     assert moved[count // 2 :].abs().max() < 1e-20

@@ -83,26 +83,22 @@ extern "C" __global__ void __launch_bounds__(256) activate(
     opacities[row] = fminf(sigmoid(raw_opacities[row]) * kept_of(seed, row, drop), OPAQUE);
 }
 
-// One thread a Gaussian. v_opacities and dimmed (views, count), or no `dimmed`.
+// One thread a Gaussian.
 extern "C" __global__ void __launch_bounds__(256) step_geometry(
     float* __restrict__ means, float* __restrict__ quats, float* __restrict__ scales, float* __restrict__ opacities,
     float* __restrict__ means1, float* __restrict__ quats1, float* __restrict__ scales1, float* __restrict__ opacities1,
     float* __restrict__ means2, float* __restrict__ quats2, float* __restrict__ scales2, float* __restrict__ opacities2,
     const float* __restrict__ v_means, const float* __restrict__ v_quats, const float* __restrict__ v_scales,
-    const float* __restrict__ v_opacities, const float* __restrict__ dimmed, float* __restrict__ norms, const int count,
-    const int views, const int seed, const float drop, const float means_rate, const float quats_rate,
-    const float scales_rate, const float opacities_rate, const float opacity_cost, const float scale_cost,
-    const float noise, const float beta1, const float beta2, const float root, const float epsilon) {
+    const float* __restrict__ v_opacities, float* __restrict__ norms, const int count, const int seed, const float drop,
+    const float means_rate, const float quats_rate, const float scales_rate, const float opacities_rate,
+    const float opacity_cost, const float scale_cost, const float noise, const float beta1, const float beta2,
+    const float root, const float epsilon) {
     const int row = blockIdx.x * blockDim.x + threadIdx.x;
     if (row >= count) return;
     const Adam adam = {beta1, beta2, root, epsilon};
 
-    float raw = opacities[row], slope = 0;
-    for (int view = 0; view < views; ++view) {
-        const long long at = (long long)view * count + row;
-        slope += dimmed ? v_opacities[at] * dimmed[at] : v_opacities[at];
-    }
-    slope = opacity_slope(sigmoid(raw), kept_of(seed, row, drop), slope, opacity_cost);
+    float raw = opacities[row];
+    const float slope = opacity_slope(sigmoid(raw), kept_of(seed, row, drop), v_opacities[row], opacity_cost);
     raw = adam_update(raw, slope, opacities1[row], opacities2[row], opacities_rate, adam);
     opacities[row] = raw;
 

@@ -44,7 +44,6 @@ def step_geometry(
     first: tuple[Tensor, ...],
     second: tuple[Tensor, ...],
     gradients: tuple[Tensor, ...],
-    dimmed: Tensor | None,
     rates: tuple[float, ...],
     steps: int,
     *,
@@ -61,10 +60,10 @@ def step_geometry(
     """Step `steps` (from 1) of Adam on raw means, quats, scales and opacities, in place, then the noise.
 
     values, first, second, gradients, rates: in that order. The gradients are by the means (N, 3), the quats
-    (N, 4), the scales (N, 3) after exp, and the opacities (V, N) that went into each view, of which
-    `dimmed` (V, N) was a factor (antialiasing). `seed` and `drop` as for `activate`. opacity_cost and
-    scale_cost: gradient added for every opacity and every scale. Returns (N,): gradient of the mean times the
-    widest scale, in `position_gradients` (N,) where that is given, so that nothing needs memory any more.
+    (N, 4), the scales (N, 3) after exp, and the opacities (N,) that went into the views. `seed` and `drop` as
+    for `activate`. opacity_cost and scale_cost: gradient added for every opacity and every scale. Returns
+    (N,): gradient of the mean times the widest scale, in `position_gradients` (N,) where that is given, so
+    that nothing needs memory any more.
     """
     count = len(values[0])
     norms = position_gradients
@@ -73,8 +72,7 @@ def step_geometry(
     correction = 1 - beta1**steps
     launch(
         GAUSSIANS, "step_geometry", (-(-count // BLOCK),), BLOCK, *values, *first, *second, *gradients,
-        dimmed, norms, count, len(gradients[3]), seed, float(drop), *(rate / correction for rate in rates),
-        float(opacity_cost), float(scale_cost), float(noise), beta1, beta2, 1 / math.sqrt(1 - beta2**steps),
-        epsilon,
+        norms, count, seed, float(drop), *(rate / correction for rate in rates), float(opacity_cost),
+        float(scale_cost), float(noise), beta1, beta2, 1 / math.sqrt(1 - beta2**steps), epsilon,
     )  # fmt: skip
     return norms
