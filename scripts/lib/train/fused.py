@@ -175,7 +175,7 @@ class FusedStep:
         cameras = Cameras(w2c, K, views.size, NEAR, FAR)
         drawn = self.rasteriser(Shapes(means, quats, scales, opacities), cameras, plan.antialiased)
         made = colours(means, sh, w2c, drawn.seen, plan.degree)
-        image, _ = drawn.draw(made)
+        image = drawn.draw(made)
         exposures = adjust.exposures.values[views.numbers] if adjust.exposures else None
         assert isinstance(views.photos, Tensor), "photos that were not picked"
         judged = judge(

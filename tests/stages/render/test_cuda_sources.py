@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 
 pytest.importorskip("cuda.core", reason="cuda-core and NVRTC are not installed")
 
 from scripts.lib.core.checkout import ROOT
-from scripts.lib.render.cuda.compile import ARCHITECTURES, Source, compile_source
+from scripts.lib.render.cuda.compile import (
+    ARCHITECTURES,
+    Compiled,
+    Source,
+    compile_source,
+)
 from scripts.lib.render.cuda.launch import Macros
 from scripts.lib.render.losses import cuda as losses
 from scripts.lib.render.rasterise import cuda as rasteriser
@@ -34,7 +40,7 @@ MOST = {
     "find_lists": Most(40),
     "project_backward": Most(128),
     "draw": Most(80, 9_000),
-    "draw_backward": Most(144, 38_000),
+    "draw_backward": Most(152, 38_000),
     "compare": Most(96, 11_000),
     "finish": Most(64, 32),
     "follow_back": Most(80, 16_000),
@@ -45,18 +51,36 @@ MOST = {
     **{f"colours{degree}": Most(64, 13_000) for degree in harmonics.DEGREES},
     **{f"step_harmonics{degree}": Most(96, 13_000) for degree in harmonics.DEGREES},
 }
+# KiB of shared memory of a multiprocessor: CUDA programming guide, "Technical Specifications".
+SHARED = dict(zip(ARCHITECTURES, (64, 164, 100, 100, 228, 228, 100), strict=True))
 STANDARD = [
     (rasteriser.PROJECT, ()),
     (rasteriser.LISTS, rasteriser.SHORT),
-    (rasteriser.DRAW, rasteriser.PER_LANE),
     (losses.LOSS, losses.BYTES),
     (geometry.GAUSSIANS, ()),
     (harmonics.HARMONICS, ()),
 ]
 # The same code with another type of numbers: one architecture tells enough.
 OTHERS = [(rasteriser.LISTS, rasteriser.LONG), (losses.LOSS, losses.FLOATS)]
+# Least warps that a multiprocessor has of the kernel that takes most.
+BUSY = dict(zip(ARCHITECTURES, (6, 16, 10, 10, 20, 24, 10), strict=True))
+
+
+def drawing(architecture: str) -> tuple[Source, Macros]:
+    """What draws there, in blocks of the size that it gets."""
+    warps = rasteriser.warps_for(SHARED[architecture] * 1024)
+    return rasteriser.DRAW, rasteriser.drawing_by(warps)
+
+
 ALL = [(*pair, architecture) for pair in STANDARD for architecture in ARCHITECTURES]
+ALL += [(*drawing(architecture), architecture) for architecture in ARCHITECTURES]
 ALL += [(*pair, "sm_75") for pair in OTHERS]
+
+
+@cache
+def compiled(source: Source, macros: Macros, architecture: str) -> Compiled:
+    """Once for all tests."""
+    return compile_source(source, dict(macros), architecture)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +91,7 @@ ALL += [(*pair, "sm_75") for pair in OTHERS]
 def test_kernels_compile_within_what_they_may_take(
     source: Source, macros: Macros, architecture: str
 ) -> None:
-    made = compile_source(source, dict(macros), architecture)
+    made = compiled(source, macros, architecture)
     assert made.code
     blocks = made.log.split("Compiling entry function")[1:]
     assert sorted(block.split("'")[1] for block in blocks) == sorted(source.kernels)
@@ -83,8 +107,24 @@ def test_kernels_compile_within_what_they_may_take(
         )
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_enough_warps_draw_backward(architecture: str) -> None:
+    """As many as registers and shared memory leave room for."""
+    shared = SHARED[architecture] * 1024
+    warps = rasteriser.warps_for(shared)
+    log = compiled(*drawing(architecture), architecture).log.split("'draw_backward'")[1]
+    registers, taken = (
+        int(re.findall(pattern, log)[0])
+        for pattern in (r"Used (\d+) registers", r"(\d+) bytes smem")
+    )
+    own = 0 if architecture == "sm_75" else 1024  # bytes that the system takes of each block
+    by_registers = 65536 // (-(-registers * 32 // 256) * 256) // warps
+    assert warps * min(by_registers, shared // (taken + own)) >= BUSY[architecture], registers
+
+
 def test_every_source_is_compiled_here() -> None:
     """Each .cu file of the library."""
     files = {path.resolve() for path in (ROOT / "scripts" / "lib").rglob("*.cu")}
-    assert {source.path.resolve() for source, _ in STANDARD} == files
-    assert sorted(MOST) == sorted(name for source, _ in STANDARD for name in source.kernels)
+    sources = {source for source, _, _ in ALL}
+    assert {source.path.resolve() for source in sources} == files
+    assert sorted(MOST) == sorted(name for source in sources for name in source.kernels)

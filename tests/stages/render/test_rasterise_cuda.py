@@ -36,8 +36,13 @@ def scene(count: int = 300, seed: int = 0) -> tuple[torch.Tensor, ...]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("antialiased", [False, True])
-def test_pictures_and_gradients_are_those_of_plain_torch(antialiased: bool, device: str) -> None:
+@pytest.mark.parametrize(
+    ("antialiased", "warps"), [(False, ours.WARPS), (True, ours.WARPS_OF_LITTLE)]
+)
+def test_pictures_and_gradients_are_those_of_plain_torch(
+    antialiased: bool, warps: int, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ours, "warps_on", lambda device: warps)
     *given, poses, K = scene()
     leaves = [value.clone().requires_grad_() for value in given]
     poses.requires_grad_()

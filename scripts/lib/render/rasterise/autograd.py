@@ -59,7 +59,7 @@ class _Rasterise(torch.autograd.Function):
         """Draw, and keep what the way back needs."""
         started = rasteriser(Shapes(means, quats, scales, opacities), cameras, antialiased)
         context.started = started
-        return started.draw(colours)
+        return started.draw(colours), started.alpha()
 
     @staticmethod
     def backward(context: Any, v_image: Tensor, v_alpha: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]

@@ -49,7 +49,7 @@ class GsplatPass:
         )  # fmt: skip
         self.dimmed = dimmed if antialiased else None
 
-    def draw(self, colours: Tensor) -> tuple[Tensor, Tensor]:
+    def draw(self, colours: Tensor) -> Tensor:
         """See `passes.Pass`."""
         kernels, (width, height) = self.kernels, self.cameras.size
         views = len(self.cameras.K)
@@ -64,14 +64,20 @@ class GsplatPass:
         self.drawn = (
             self.means2d, self.conics, colours, shown, None, None, width, height, TILE, offsets, order,
         )  # fmt: skip
-        image, self.alpha, self.last = kernels.rasterize_to_pixels_3dgs_fwd(*self.drawn)
-        return image, self.alpha[..., 0]
+        image: Tensor
+        image, self.shown, self.last = kernels.rasterize_to_pixels_3dgs_fwd(*self.drawn)
+        return image
+
+    def alpha(self) -> Tensor:
+        """See `passes.Pass`."""
+        shown: Tensor = self.shown[..., 0]
+        return shown
 
     def backward(self, v_image: Tensor, v_alpha: Tensor | None, *, poses: bool) -> Gradients:
         """See `passes.Pass`."""
-        by_alpha = torch.zeros_like(self.alpha) if v_alpha is None else v_alpha[..., None]
+        by_alpha = torch.zeros_like(self.shown) if v_alpha is None else v_alpha[..., None]
         _, v_means2d, v_conics, v_colours, v_shown = self.kernels.rasterize_to_pixels_3dgs_bwd(
-            *self.drawn, self.alpha, self.last, v_image, by_alpha.contiguous(), False
+            *self.drawn, self.shown, self.last, v_image, by_alpha.contiguous(), False
         )
         v_means, _, v_quats, v_scales, v_cameras = self.kernels.projection_ewa_3dgs_fused_bwd(
             *self.gaussians, *self.camera, self.pinhole, self.seen, self.conics, self.dimmed, v_means2d,

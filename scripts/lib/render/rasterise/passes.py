@@ -52,8 +52,11 @@ class Pass(Protocol):
     def seen(self) -> Tensor:
         """(V, N, 2) int32; where the first is 0, a view shows nothing of a Gaussian."""
 
-    def draw(self, colours: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (V, H, W, 3), premultiplied, and alpha (V, H, W) of Gaussians of colours (V, N, 3)."""
+    def draw(self, colours: Tensor) -> Tensor:
+        """Images (V, H, W, 3), premultiplied, of Gaussians of colours (V, N, 3)."""
+
+    def alpha(self) -> Tensor:
+        """How much of each pixel Gaussians cover (V, H, W), after `draw`."""
 
     def backward(self, v_image: Tensor, v_alpha: Tensor | None, *, poses: bool) -> Gradients:
         """Gradients from those by the images and by their alpha, once, after `draw`."""

@@ -10,7 +10,7 @@
 
 constexpr int ROWS = 4;                    // of a cell that one pixel of each lane covers
 constexpr int CELL_X = 8, CELL_Y = ROWS * PER;  // PER: pixels of a lane
-constexpr int WARPS = 4;                   // of a block
+// WARPS: of a block
 constexpr int BLOCK_Y = TILE / (TILE * TILE / (CELL_X * CELL_Y) / WARPS);  // rows of a block, which is as wide as a tile
 constexpr int BATCH = 16 / PER;
 constexpr int QUEUE = WARP + BATCH;
@@ -100,7 +100,7 @@ __device__ inline Cell cell_of(int across, int down) {
     return {x, y, (int(blockIdx.z) * down + y / TILE) * across + int(blockIdx.x)};
 }
 
-extern "C" __global__ void __launch_bounds__(WARPS * WARP, 6) draw(
+extern "C" __global__ void __launch_bounds__(WARPS * WARP, 24 / WARPS) draw(
     const Ellipse* __restrict__ ellipses, const int* __restrict__ sorted,
     const int* __restrict__ begins, const int* __restrict__ lengths, const int across, const int down, const int width,
     const int height, float* __restrict__ image, float* __restrict__ transmittance, int* __restrict__ last) {
