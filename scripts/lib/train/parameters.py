@@ -94,11 +94,13 @@ class Parameters:
     def keep(self, rows: Tensor) -> None:
         """Go on with those at `rows` (M,), in this order, and their moments, in buffers of just that size.
 
-        One buffer after the other, so that it takes little memory where little is left.
+        By way of the CPU's memory, one buffer after the other: the GPU has none left when this is asked for.
         """
+        device, rows = self.device, rows.cpu()
         for name in NAMES:
             for kind in (self.values, self.first, self.second):
-                kind[name] = kind[name][rows]
+                kept = kind.pop(name).cpu()[rows]  # the large buffer is free before the small one is made
+                kind[name] = kept.to(device)
         self.count = self.capacity = len(rows)
 
     @torch.no_grad()

@@ -216,9 +216,10 @@ class Trainer:
                 " train_splat.resolution lower"
             )
         torch.cuda.empty_cache()
-        kept = torch.argsort(p["opacities"], descending=True)[: self.max_gaussians].sort().values
+        opacities = p["opacities"].cpu()
+        kept = torch.argsort(opacities, descending=True)[: self.max_gaussians].sort().values
         p.keep(kept)
-        self.position_gradients = self.position_gradients[kept].clone()
+        self.position_gradients = self.position_gradients.cpu()[kept].to(p.device)
         torch.cuda.empty_cache()
         self._adapt(f"Out of memory at {count} Gaussians: continuing with {self.max_gaussians}")
 
