@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,22 +127,22 @@ def match_pairs(
     work = _work(link, {name: image.image_id for name, image in images.items()}, new)
     with comparing(work, threads) as where, ThreadPoolExecutor(max_workers=threads) as pool:
         match = _Matcher(comparer(where), options)
-        for portion in _portions(new):
-            wanted = sorted({name for pair in portion for name in pair})
+        waiting: deque[_Portion] = deque()
+        for pairs_now in _portions(new):
+            wanted = sorted({name for pair in pairs_now for name in pair})
             held = {name: photo for name, photo in held.items() if name in set(wanted)}
             for name in wanted:
                 if name not in held:
                     image = images[name]
                     held[name] = match.load(link, image.image_id, cameras[image.camera_id])
-            found = match.all([(held[a], held[b]) for a, b in portion], pool)
-            # One transaction a portion: a commit of its own for each pair costs more than its comparison.
-            with pycolmap.DatabaseTransaction(link):
-                for (a, b), (matches, geometry) in zip(portion, found, strict=True):
-                    # Pairs without a match too, or they would be compared again.
-                    link.write_matches(held[a].image_id, held[b].image_id, matches)
-                    if geometry is not None:
-                        link.write_two_view_geometry(held[a].image_id, held[b].image_id, geometry)
-            done += len(portion)
+            photos = [(held[a], held[b]) for a, b in pairs_now]
+            waiting.append(_Portion(photos, match.start(photos, pool)))
+            # One portion is read and the last one written while the pool works on another.
+            if len(waiting) > 1:
+                done += waiting.popleft().write(link)
+                progress.update(done)
+        for portion in waiting:
+            done += portion.write(link)
             progress.update(done)
     link.close()
     return where
@@ -165,6 +166,9 @@ class _Photo:
     coarse: Any  # None where that would spare nothing
 
 
+_Found = Future[tuple[Matches, pycolmap.TwoViewGeometry | None]]
+
+
 @dataclass(frozen=True)
 class _Matcher:
     """Compares and verifies pairs of photos."""
@@ -184,15 +188,18 @@ class _Matcher:
         keypoints = points[:, :2].astype(np.float64).reshape(-1, 2)
         return _Photo(image_id, camera, keypoints, self.compare.pack(described), coarse)
 
-    def all(
+    def start(
         self, pairs: Sequence[tuple[_Photo, _Photo]], pool: ThreadPoolExecutor
-    ) -> list[tuple[Matches, pycolmap.TwoViewGeometry | None]]:
-        """Matches and geometry of each pair, the same for any number of threads."""
+    ) -> list[_Found]:
+        """Matches and geometry of each pair, as they come; the same for any number of threads."""
         if self.compare.concurrent:
-            return list(pool.map(lambda pair: self.verified(pair, self.matches(*pair)), pairs))
+            return [pool.submit(self.both, pair) for pair in pairs]
         # What compares has threads of its own, or is a GPU; the pool verifies meanwhile.
-        futures = [pool.submit(self.verified, pair, self.matches(*pair)) for pair in pairs]
-        return [future.result() for future in futures]
+        return [pool.submit(self.verified, pair, self.matches(*pair)) for pair in pairs]
+
+    def both(self, pair: tuple[_Photo, _Photo]) -> tuple[Matches, pycolmap.TwoViewGeometry | None]:
+        """The pair compared and verified."""
+        return self.verified(pair, self.matches(*pair))
 
     def matches(self, one: _Photo, other: _Photo) -> Matches:
         """Features that match. None where the coarsest ones do not speak for it: for a hundredth of the cost,
@@ -220,6 +227,28 @@ class _Matcher:
             _verification(self.options, float(right)),
         )
         return matches, geometry
+
+
+@dataclass(frozen=True)
+class _Portion:
+    """Pairs of photos that the pool works on, and what it will have found."""
+
+    pairs: Sequence[tuple[_Photo, _Photo]]
+    found: Sequence[_Found]
+
+    def write(self, link: Any) -> int:
+        """Wait for the pool, write what it found to the database; the number of pairs.
+
+        In one transaction: a commit of its own for each pair costs more than its comparison.
+        """
+        found = [future.result() for future in self.found]
+        with pycolmap.DatabaseTransaction(link):
+            for (a, b), (matches, geometry) in zip(self.pairs, found, strict=True):
+                # Pairs without a match too, or they would be compared again.
+                link.write_matches(a.image_id, b.image_id, matches)
+                if geometry is not None:
+                    link.write_two_view_geometry(a.image_id, b.image_id, geometry)
+        return len(self.pairs)
 
 
 def _match_guided(

@@ -99,7 +99,9 @@ class Parameters:
         device, rows = self.device, rows.cpu()
         for name in NAMES:
             for kind in (self.values, self.first, self.second):
-                kept = kind.pop(name).cpu()[rows]  # the large buffer is free before the small one is made
+                kept = kind.pop(name).cpu()[
+                    rows
+                ]  # the large buffer is free before the small one is made
                 kind[name] = kept.to(device)
         self.count = self.capacity = len(rows)
 
