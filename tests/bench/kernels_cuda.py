@@ -160,7 +160,7 @@ def works(scene: Scene) -> dict[str, Work]:
             tuple(p[name] for name in GEOMETRY), first, second,
             tuple(scene.gradients[name] for name in GEOMETRY),
             tuple(LEARNING_RATES[name] for name in GEOMETRY), p.steps, seed=1, drop=0.1,
-            opacity_cost=1e-8, scale_cost=1e-8, noise=1e-3, **ADAM,
+            opacity_cost=1e-8, scale_cost=1e-8, axis_ratio=0.0, noise=1e-3, **ADAM,
         )  # fmt: skip
 
     def geometry_by_torch() -> None:

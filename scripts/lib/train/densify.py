@@ -95,6 +95,13 @@ def grow(parameters: Parameters, target: int, weights: Tensor, generator: torch.
 
 
 @torch.no_grad()
+def shorten(scales: Tensor, ratio: float) -> None:
+    """Hold the longest axis within `ratio` times the second, in raw `scales` (N, 3); 0 is no limit."""
+    if ratio:
+        scales.clamp_(max=scales.median(dim=1, keepdim=True).values + math.log(ratio))
+
+
+@torch.no_grad()
 def add_noise(parameters: Parameters, amount: float, generator: torch.Generator) -> None:
     """Add noise to the means: `amount` x covariance x normal, for faint Gaussians only.
 

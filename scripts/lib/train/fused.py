@@ -142,6 +142,7 @@ class FusedStep:
             drop=plan.drop,
             opacity_cost=plan.opacity_cost / len(parameters),
             scale_cost=plan.scale_cost / (3 * len(parameters)),
+            axis_ratio=plan.axis_ratio,
             noise=plan.noise,
             **ADAM,
         )

@@ -174,6 +174,8 @@ PRESETS: dict[tuple[str, str], Preset] = {
         3, 0, 4, 2.0, 3.0, 0.3, 190, (6000, 120_000), 260_000, (300_000, 2_200_000)
     ),
 }
+# Needles show as streaks between the photos; how long an axis may be at no cost: tests/bench/NOTES.md.
+AXIS_RATIO = 0.0
 # A Gaussian that only few photos see learns their noise by heart. Leaving some out of each step makes the
 # others answer for them; with many photos that only costs detail.
 DROP_BELOW, MOST_DROPPED = 8.0, 0.35
@@ -191,6 +193,7 @@ class Settings(Common):
     steps: int
     max_gaussians: int
     drop: float  # share of the Gaussians left out of each step at the end; none at the start
+    axis_ratio: float  # of a Gaussian's longest axis to its second, at most; 0 is no limit
     device: str
     backend: Backend
     antialiased: bool
@@ -228,6 +231,7 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         steps=_number(options.steps, preset.steps_for(capture)),
         max_gaussians=_number(options.max_gaussians, preset.max_gaussians_for(capture)),
         drop=drop_for(capture),
+        axis_ratio=AXIS_RATIO,
         sh_degree=_number(options.sh_degree, preset.sh_degree),
         resolution=resolution_for(options, device),
         batch_size=photos,

@@ -10,7 +10,7 @@ from torch import Tensor
 from scripts.lib.render.losses import photo_loss
 from scripts.lib.render.rasterise import rasterise
 from scripts.lib.train.cameras import Exposures, Focals, Poses
-from scripts.lib.train.densify import add_noise
+from scripts.lib.train.densify import add_noise, shorten
 from scripts.lib.train.parameters import NAMES, Parameters
 from scripts.lib.train.views import Stack
 
@@ -48,7 +48,8 @@ class StepPlan:
 
     degree: bands of harmonics in use; rates: learning rate by name; noise: MCMC's noise on the means,
     times the covariance; ssim_weight: of the photo loss; opacity_cost, scale_cost: weights of the mean
-    opacity and the mean scale; antialiased: as in `rasterise`; drop: share of the Gaussians left out of
+    opacity and the mean scale; axis_ratio: of a Gaussian's longest axis to its second, at most (0: no limit);
+    antialiased: as in `rasterise`; drop: share of the Gaussians left out of
     this step, while the others stand in for them (Park et al., "DropGaussian", CVPR 2025); seed: of
     this step, for versions that draw numbers inside their kernels; camera_rate: of the poses and focal
     lengths, as `cameras.camera_rate` has it.
@@ -60,6 +61,7 @@ class StepPlan:
     ssim_weight: float
     opacity_cost: float
     scale_cost: float
+    axis_ratio: float
     antialiased: bool
     drop: float
     seed: int
@@ -127,6 +129,7 @@ class AutogradStep:
         norms: Tensor = torch.linalg.vector_norm(gradients["means"], dim=1) * width
         # From here on things change, Adam's count first: whoever runs out of memory later can tell.
         parameters.adam(gradients, plan.rates)
+        shorten(parameters["scales"], plan.axis_ratio)
         if adjust.poses:
             adjust.poses.learn(views.numbers, torch.stack(by_pose), plan.camera_rate)
         if adjust.focals:

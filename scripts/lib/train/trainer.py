@@ -161,6 +161,7 @@ class Trainer:
             ssim_weight=settings.ssim_weight,
             opacity_cost=OPACITY_COST,
             scale_cost=SCALE_COST,
+            axis_ratio=settings.axis_ratio,
             antialiased=settings.antialiased,
             drop=settings.drop * share,
             seed=2 * ((settings.seed * 1_000_003 + self.step) % 2**29),

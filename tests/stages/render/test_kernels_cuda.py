@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from scripts.lib.render.cuda.compile import Source
 from scripts.lib.render.rasterise.reference import sh_basis
+from scripts.lib.train.densify import shorten
 from scripts.lib.train.kernels import adam_cuda, geometry_cuda, harmonics_cuda
 from scripts.lib.train.kernels.adam import adam as cpu_adam
 from scripts.lib.train.parameters import ADAM
@@ -119,7 +121,7 @@ def test_geometry(device: str) -> None:
         norms = geometry_cuda.step_geometry(
             *(tuple(part) for part in state),
             tuple(value.to(device) for value in upstream),
-            rates, 3, seed=7, drop=0.0, opacity_cost=0.1, scale_cost=0.2, noise=0.0, **ADAM,
+            rates, 3, seed=7, drop=0.0, opacity_cost=0.1, scale_cost=0.2, axis_ratio=0.0, noise=0.0, **ADAM,
         )  # fmt: skip
     assert torch.allclose(made[0].cpu().double(), scales.detach(), rtol=1e-5)
     assert torch.allclose(made[1].cpu().double(), opacities.detach().clamp_max(0.9999), rtol=1e-5)
@@ -137,7 +139,9 @@ def still(values: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], .
     return *moments, tuple(torch.zeros_like(value) for value in values)
 
 
-OPTIONS = {"opacity_cost": 0.0, "scale_cost": 0.0, "noise": 0.0, "drop": 0.0, **ADAM}
+OPTIONS = {
+    "opacity_cost": 0.0, "scale_cost": 0.0, "axis_ratio": 0.0, "noise": 0.0, "drop": 0.0, **ADAM
+}  # fmt: skip
 NO_RATES = (0.0, 0.0, 0.0, 0.0)
 
 
@@ -164,6 +168,27 @@ def test_drop(device: str) -> None:
     both = ((drawn[2] == 0) & dropped).float().mean()
     assert 0.06 < both < 0.12  # 0.09 of independent draws
     assert torch.equal(first[3] == 0, dropped)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_longest_axis_is_held(device: str) -> None:
+    """Within three times the second, whichever axes these are, as in plain torch; a disc stays one."""
+    torch.manual_seed(6)
+    scales = 2 * torch.randn(500, 3)
+    scales[::50] = torch.tensor([-1.0, -1.0, -9.0])
+    held = scales.clone()
+    shorten(held, 3.0)
+    ordered = held.sort(dim=1).values
+    assert 100 < (held != scales).sum() < 400
+    assert (ordered[:, 2] - ordered[:, 1]).max() <= math.log(3) + 1e-6
+    assert torch.equal(ordered[:, :2], scales.sort(dim=1).values[:, :2])
+    values = (torch.zeros(500, 3), torch.ones(500, 4), scales, torch.zeros(500))
+    moved = tuple(value.clone().to(device) for value in values)
+    with kernels_on(device, geometry_cuda):
+        geometry_cuda.step_geometry(
+            moved, *still(moved), NO_RATES, 1, seed=9, **{**OPTIONS, "axis_ratio": 3.0}
+        )
+    assert torch.allclose(moved[2].cpu(), held, atol=1e-6)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -384,6 +384,18 @@ def test_halves_stand_for_the_one_they_came_from() -> None:
         assert torch.equal(parameters[name][1::2], before[name][1::2]), name
 
 
+@pytest.mark.parametrize("limit", [0.0, 4.0])
+def test_a_limit_holds_the_longest_axis(limit: float, scene_zip: Path) -> None:
+    """Without one, what is long stays long."""
+    settings = dataclasses.replace(resolve(TrainOptions(**OPTIONS), "cpu"), axis_ratio=limit)
+    trainer = Trainer(load_scene(scene_zip, 0), settings)
+    trainer.parameters["scales"][:, 1] += 3
+    trainer.advance()
+    axes = trainer.parameters["scales"].sort(dim=1).values
+    longer = torch.exp(axes[:, 2] - axes[:, 1])
+    assert (longer <= 4 + 1e-4).all() if limit else (longer > 15).all()
+
+
 def test_drawing_follows_the_weights_and_takes_each_once() -> None:
     generator = torch.Generator().manual_seed(0)
     weights = torch.tensor([0.0, 1.0, 3.0, 0.0])

@@ -73,6 +73,11 @@ __device__ inline void turn(const float* quat, float* local) {
     local[2] += w * c + (i * b - j * a);
 }
 
+// The second largest of three.
+__device__ inline float second_of(const float* of) {
+    return fmaxf(fminf(of[0], of[1]), fminf(fmaxf(of[0], of[1]), of[2]));
+}
+
 // scales (count, 3) = exp of the raw ones; opacities (count) = sigmoid of the raw ones, times the draw.
 extern "C" __global__ void __launch_bounds__(256) activate(
     const float* __restrict__ raw_scales, const float* __restrict__ raw_opacities, float* __restrict__ scales,
@@ -83,7 +88,7 @@ extern "C" __global__ void __launch_bounds__(256) activate(
     opacities[row] = fminf(sigmoid(raw_opacities[row]) * kept_of(seed, row, drop), OPAQUE);
 }
 
-// One thread a Gaussian.
+// One thread a Gaussian. longer: logarithm of the longest axis over the second, at most.
 extern "C" __global__ void __launch_bounds__(256) step_geometry(
     float* __restrict__ means, float* __restrict__ quats, float* __restrict__ scales, float* __restrict__ opacities,
     float* __restrict__ means1, float* __restrict__ quats1, float* __restrict__ scales1, float* __restrict__ opacities1,
@@ -91,8 +96,8 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
     const float* __restrict__ v_means, const float* __restrict__ v_quats, const float* __restrict__ v_scales,
     const float* __restrict__ v_opacities, float* __restrict__ norms, const int count, const int seed, const float drop,
     const float means_rate, const float quats_rate, const float scales_rate, const float opacities_rate,
-    const float opacity_cost, const float scale_cost, const float noise, const float beta1, const float beta2,
-    const float root, const float epsilon) {
+    const float opacity_cost, const float scale_cost, const float longer, const float noise, const float beta1,
+    const float beta2, const float root, const float epsilon) {
     const int row = blockIdx.x * blockDim.x + threadIdx.x;
     if (row >= count) return;
     const Adam adam = {beta1, beta2, root, epsilon};
@@ -102,7 +107,7 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
     raw = adam_update(raw, slope, opacities1[row], opacities2[row], opacities_rate, adam);
     opacities[row] = raw;
 
-    float widest = 0, shake[3] = {0, 0, 0};
+    float widest = 0, after[3], shake[3] = {0, 0, 0};
     if (noise > 0) {
         normals(seed, row, shake);
         const float amount = gate_of(raw) * noise;
@@ -113,9 +118,14 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
         const int at = 3 * row + axis;
         const float before = scales[at], scale = expf(before);
         widest = fmaxf(widest, scale);
-        const float after = adam_update(before, (v_scales[at] + scale_cost) * scale, scales1[at], scales2[at], scales_rate, adam);
-        scales[at] = after;
-        shake[axis] *= expf(2 * after);
+        after[axis] = adam_update(before, (v_scales[at] + scale_cost) * scale, scales1[at], scales2[at], scales_rate, adam);
+    }
+    const float longest = second_of(after) + longer;
+#pragma unroll
+    for (int axis = 0; axis < 3; ++axis) {
+        const float held = fminf(after[axis], longest);
+        scales[3 * row + axis] = held;
+        shake[axis] *= expf(2 * held);
     }
 
     float quat[4];

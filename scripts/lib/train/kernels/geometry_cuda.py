@@ -51,6 +51,7 @@ def step_geometry(
     drop: float,
     opacity_cost: float,
     scale_cost: float,
+    axis_ratio: float,
     noise: float,
     beta1: float,
     beta2: float,
@@ -61,9 +62,9 @@ def step_geometry(
 
     values, first, second, gradients, rates: in that order. The gradients are by the means (N, 3), the quats
     (N, 4), the scales (N, 3) after exp, and the opacities (N,) that went into the views. `seed` and `drop` as
-    for `activate`. opacity_cost and scale_cost: gradient added for every opacity and every scale. Returns
-    (N,): gradient of the mean times the widest scale, in `position_gradients` (N,) where that is given, so
-    that nothing needs memory any more.
+    for `activate`. opacity_cost and scale_cost: gradient added for every opacity and every scale. axis_ratio:
+    of the longest axis to the second, at most; 0 is no limit. Returns (N,): gradient of the mean times the
+    widest scale, in `position_gradients` (N,) where that is given, so that nothing needs memory any more.
     """
     count = len(values[0])
     norms = position_gradients
@@ -73,6 +74,7 @@ def step_geometry(
     launch(
         GAUSSIANS, "step_geometry", (-(-count // BLOCK),), BLOCK, *values, *first, *second, *gradients,
         norms, count, seed, float(drop), *(rate / correction for rate in rates), float(opacity_cost),
-        float(scale_cost), float(noise), beta1, beta2, 1 / math.sqrt(1 - beta2**steps), epsilon,
+        float(scale_cost), math.log(axis_ratio) if axis_ratio else math.inf, float(noise), beta1, beta2,
+        1 / math.sqrt(1 - beta2**steps), epsilon,
     )  # fmt: skip
     return norms
