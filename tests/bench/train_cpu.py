@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,24 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=5.0, help="per measurement")
     parser.add_argument("--against", help="an older revision to measure in the same run")
-    parser.add_argument("--curve", type=Path, help="undistorted.zip: held-out PSNR after BUDGETS")
+    parser.add_argument("--curve", type=Path, help="undistorted.zip: held-out PSNR after budgets")
+    parser.add_argument("--budgets", type=float, nargs="+", default=BUDGETS, help="seconds each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--copies", action="store_true", help="Gaussians multiply as before 0.2")
+    parser.add_argument(
+        "--change", action="append", default=[], metavar="SETTING=VALUE", help="of --curve"
+    )
     args = parser.parse_args()
     use_threads(args.threads)
 
     if args.curve:
-        print(json.dumps({"bench": "train_cpu curve"} | curve(args.curve, args.threads)))
+        from tests.bench.copies import growing_by_copies
+
+        pairs = (pair.split("=") for pair in args.change)
+        changes = {key: json.loads(value) for key, value in pairs}
+        with growing_by_copies() if args.copies else nullcontext():
+            found = curve(args.curve, args.threads, args.budgets, args.seeds, changes)
+        print(json.dumps({"bench": "train_cpu curve", "copies": args.copies} | found))
         return
 
     import numpy as np
@@ -94,38 +107,46 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def curve(scene_path: Path, threads: int) -> dict[str, Any]:
-    """Held-out PSNR of whole runs whose steps are chosen to take BUDGETS seconds on quiet cores.
+def curve(
+    scene_path: Path,
+    threads: int,
+    budgets: Sequence[float],
+    seeds: Sequence[int],
+    changes: dict[str, Any],
+) -> dict[str, Any]:
+    """Held-out PSNR of whole runs whose steps are chosen to take `budgets` seconds on quiet cores.
 
     A quiet machine's seconds are taken as CPU seconds over threads; wall seconds stand beside them.
+    `changes`: settings that differ from the preset's.
     """
     from dataclasses import replace
 
-    from scripts.lib.measure.evaluate import Views, image_quality, mean, photo_of, render_views
     from scripts.lib.scene.scene import load_scene
     from scripts.lib.scene.split import split_scene
     from scripts.lib.train.loop import train
     from scripts.lib.train.options import Capture, TrainOptions, resolution_for, resolve
+    from tests.bench.judge import Judge
 
     options = TrainOptions(early_stop=False)
     scene = load_scene(scene_path, resolution_for(options, "cpu"))
-    split = split_scene(scene, options.test_every)
-    judges = Views(scene, split.judged, True, split)
-    settings = resolve(options, "cpu", Capture.of(scene.sizes[split.trained]))
+    judge = Judge(scene, "cpu", options.test_every)
+    capture = Capture.of(scene.sizes[split_scene(scene, options.test_every).trained])
+    settings = replace(resolve(options, "cpu", capture), **changes)
     rows, per_step = [], 0.0
-    for budget in (0, 0, *BUDGETS):
+    for budget, seed in [(0.0, 0), (0.0, 0), *((b, seed) for b in budgets for seed in seeds)]:
         steps = round(budget / per_step) if budget else 200  # compile, then find what a step takes
         wall, cpu = time.perf_counter(), time.process_time()
-        outcome = train(scene, replace(settings, steps=steps), None, 0)
+        outcome = train(scene, replace(settings, steps=steps, seed=seed), None, 0)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        per_step = cpu / threads / steps
+        if seed == seeds[0] or not budget:  # the same steps for all seeds of a budget
+            per_step = cpu / threads / steps
         if budget:
-            renders = render_views(outcome.gaussians, judges, "cpu")
-            pairs = zip(renders, (photo_of(judges, i) for i in judges.indices), strict=True)
-            psnr = mean([image_quality(*pair) for pair in pairs], "psnr")
-            row = {"budget": budget, "steps": steps, "cpu_over_threads": round(cpu / threads, 1)}
-            rows.append(row | {"wall": round(wall, 1), "psnr": round(psnr, 2)})
-    return {"scene": str(scene_path.parent.name), "runs": rows}
+            row = {"budget": budget, "seed": seed, "steps": steps}
+            row |= {"cpu_over_threads": round(cpu / threads, 1), "wall": round(wall, 1)}
+            row |= {"gaussians": len(outcome.gaussians)}
+            rows.append(row | {"psnr": round(judge.psnr(outcome.gaussians), 2)})
+            print(json.dumps(rows[-1]), flush=True)
+    return {"scene": str(scene_path.parent.name), "changes": changes, "runs": rows}
 
 
 def of_revision(revision: str, threads: int, seconds: float) -> dict[str, Any]:

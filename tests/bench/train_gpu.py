@@ -13,7 +13,7 @@ import argparse
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,17 +21,8 @@ import numpy as np
 import torch
 
 from scripts.lib.contracts.record import to_json
-from scripts.lib.measure.evaluate import (
-    Views,
-    image_quality,
-    mean,
-    photo_of,
-    render_views,
-)
-from scripts.lib.measure.metrics import psnr
 from scripts.lib.render.losses import photo_loss
-from scripts.lib.render.renderer import Picture
-from scripts.lib.scene.scene import Scene, load_scene
+from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.split import split_scene
 from scripts.lib.splat.gaussians import Gaussians, write_ply
 from scripts.lib.train.initialise import frame_of, initial_tensors
@@ -46,23 +37,14 @@ from scripts.lib.train.options import (
 )
 from scripts.lib.train.parameters import export
 from scripts.lib.train.views import load_stacks
+from tests.bench.judge import TEST_EVERY, Judge, load_decoded
 
 Run = tuple[Gaussians, dict[str, Any]]
-TEST_EVERY = 8
 REFERENCE_STEPS = 30_000
 CURVE_EVERY = 5000  # steps between the reference's held-out figures
 
 
-def compared(scene: Scene, gaussians: Gaussians) -> Iterator[tuple[Picture, Picture]]:
-    """Render and photo of each held-out photo at the scene's full size."""
-    split = split_scene(scene, TEST_EVERY)
-    views = Views(scene, split.judged, held_out=True, split=split)
-    renders = render_views(gaussians, views, "cuda")
-    for index, render in zip(views.indices, renders, strict=True):
-        yield render, photo_of(views, index)
-
-
-def reference(scene: Scene, steps: int, seed: int) -> Run:
+def reference(scene: Scene, steps: int, seed: int, judge: Judge) -> Run:
     """gsplat's documented defaults; the schedule (rates, harmonics, strategy) is that of 30 000 steps."""
     import gsplat
 
@@ -124,8 +106,7 @@ def reference(scene: Scene, steps: int, seed: int) -> Run:
             stopped = time.monotonic()
             gaussians = splat()
             point = {"step": step + 1, "seconds": round(stopped - began, 2)}
-            figures = [psnr(*pair) for pair in compared(scene, gaussians)]
-            curve.append(point | {"psnr": float(np.mean(figures))})
+            curve.append(point | {"psnr": judge.psnr(gaussians)})
             print(json.dumps({"reference": curve[-1], "gaussians": len(gaussians)}), flush=True)
             began += time.monotonic() - stopped  # measuring is not training
     seconds = curve[-1]["seconds"]
@@ -143,14 +124,18 @@ def ours(scene: Scene, settings: Settings) -> Run:
 
 
 def measured(
-    scene: Scene, recipe: str, seed: int, run: Callable[[], Run], keep: Path | None
+    judge: Judge, recipe: str, seed: int, run: Callable[[], Run], keep: Path | None
 ) -> dict[str, Any]:
-    """Do `run`, measure its splat on the held-out photos, print and return one line."""
+    """Do `run`, measure its splat on the held-out photos, print and return one line.
+
+    `whole_seconds` has the loading of the photos and the measuring in it.
+    """
+    began, scene = time.monotonic(), judge.views.scene
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     gaussians, numbers = run()
     peak = torch.cuda.max_memory_allocated() / 2**20
-    found = [image_quality(*pair) for pair in compared(scene, gaussians)]
+    found = judge.quality(gaussians)
     line = {
         "bench": "train_gpu",
         "scene": scene.path.stem,
@@ -158,8 +143,9 @@ def measured(
         "recipe": recipe,
         "seed": seed,
         "seconds": round(numbers["seconds"], 2),
-        "psnr": round(mean(found, "psnr"), 3),
-        "ssim": round(mean(found, "ssim"), 4),
+        "whole_seconds": round(time.monotonic() - began, 2),
+        "psnr": round(found["psnr"], 3),
+        "ssim": round(found["ssim"], 4),
         "gaussians": numbers["gaussians"],
         "peak_memory_mb": round(peak),
         "steps_per_second": round(numbers["steps"] / numbers["seconds"], 1),
@@ -217,44 +203,58 @@ def main() -> None:
     parser.add_argument(
         "--set", action="append", default=[], help="NAME,KEY=VALUE,...: a recipe of its own"
     )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of every --set")
     parser.add_argument("--keep", type=Path, help="folder to leave the splats in")
     args = parser.parse_args()
-    scene = load_scene(args.scene)
-    warm_up(scene, any(text.startswith("reference") for text in args.recipes))
+    scene = load_decoded(args.scene)
+    judge = Judge(scene, "cuda")
+    warm_up(judge, any(text.startswith("reference") for text in args.recipes))
     lines = []
     for text in args.recipes:
         recipe, _, seeds = text.partition(":")
         for seed in map(int, (seeds or "0").split(",")):
             changes = {"steps": args.reference_steps} if recipe == "reference" else {}
-            run = _run(scene, recipe, seed, changes)
-            lines.append(measured(scene, recipe, seed, run, args.keep))
-    for text in args.set:
-        name, *pairs = text.split(",")
-        changes = {k: json.loads(v) for k, v in (pair.split("=") for pair in pairs)}
-        run = _run(scene, changes.pop("preset", "standard"), 0, changes)
-        lines.append(measured(scene, name, 0, run, args.keep))
+            run = _run(judge, recipe, seed, changes)
+            lines.append(measured(judge, recipe, seed, run, args.keep))
+    for seed in args.seeds:  # side by side, so that a machine that slows down slows all of them
+        for text in args.set:
+            name, *pairs = text.split(",")
+            changes = {k: _value(v) for k, v in (pair.split("=") for pair in pairs)}
+            run = _run(judge, changes.pop("preset", "standard"), seed, changes)
+            lines.append(measured(judge, name, seed, run, args.keep))
     print(json.dumps(ratios(lines)))
 
 
-def warm_up(scene: Scene, with_reference: bool) -> None:
+def _value(text: str) -> Any:
+    """A value of --set: JSON, or a plain word."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def warm_up(judge: Judge, with_reference: bool) -> None:
     """Compile and load every kernel, off the clock."""
-    settings = _settings(scene, "standard", 0)
+    scene = judge.views.scene
+    settings = settings_of(scene, "standard", 0)
     ours(scene, dataclasses.replace(settings, steps=40, max_gaussians=20_000, early_stop=False))
     if with_reference:
-        reference(scene, 40, 0)
+        reference(scene, 40, 0, judge)
 
 
-def _settings(scene: Scene, preset: str, seed: int) -> Settings:
+def settings_of(scene: Scene, preset: str, seed: int) -> Settings:
+    """What a preset means for a scene on a GPU."""
     options = TrainOptions(preset=cast(PresetName, preset), test_every=TEST_EVERY, seed=seed)
     sizes = scene.at_most(resolution_for(options, "cuda")).sizes
     return resolve(options, "cuda", Capture.of(sizes[split_scene(scene, TEST_EVERY).trained]))
 
 
-def _run(scene: Scene, recipe: str, seed: int, changes: dict[str, Any]) -> Callable[[], Run]:
+def _run(judge: Judge, recipe: str, seed: int, changes: dict[str, Any]) -> Callable[[], Run]:
     """The run of a recipe, not yet started."""
+    scene = judge.views.scene
     if recipe == "reference":
-        return lambda: reference(scene, changes["steps"], seed)
-    settings = dataclasses.replace(_settings(scene, recipe, seed), **changes)
+        return lambda: reference(scene, changes["steps"], seed, judge)
+    settings = dataclasses.replace(settings_of(scene, recipe, seed), **changes)
     trained = scene.at_most(settings.resolution)
     return lambda: ours(trained, settings)
 
