@@ -1,8 +1,9 @@
 """The job that runs a run: on AWS Batch, in the runner's image, started by the job API.
 
-Reads runs/ID/request.json from the bucket, starts Snakemake with the AWS profile, and leaves outcome.json and
-mails. What happens to a mail or to the publication never fails a run whose model is there, nor repeats it.
-When it is killed, Batch starts it again, and Snakemake takes over the jobs that it left.
+Reads runs/CALLER/ID/request.json from the bucket, starts Snakemake with the AWS profile, and leaves
+outcome.json, mails and a call of the webhook. What happens to these or to the publication never fails a run
+whose model is there, nor repeats it. When it is killed, Batch starts it again, and Snakemake takes over the
+jobs that it left.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from pathlib import Path
 from types import FrameType
 
 from scripts.lib.cloud.aws import Account, run_folder
-from scripts.lib.cloud.outcome import letter, outcome_of
+from scripts.lib.cloud.outcome import is_unfinished, letter, notice, outcome_of, scene_outcome
+from scripts.lib.cloud.runs import page_name
+from scripts.lib.cloud.webhook import post
 from scripts.lib.contracts.cost import Cost
 from scripts.lib.contracts.manifest import Manifest
 from scripts.lib.contracts.outcome import Outcome
+from scripts.lib.contracts.progress import Progress
 from scripts.lib.contracts.published import Published
 from scripts.lib.contracts.request import RunRequest
 from scripts.lib.contracts.stop import Stop
@@ -35,17 +39,19 @@ from scripts.lib.workflow.cost import PRICES, coordinator_usd, read_prices
 PROFILE = "config/profiles/aws-batch"
 SHEET, CONFIG = Path("job.tsv"), Path("job.yaml")
 OUTPUT_KEPT = 400  # lines
+NO_MAIL = "a mail could not be sent"
 STOP_SECONDS = 30  # between two looks whether the run is to stop
 
 
 def prepare(request: RunRequest, environment: Mapping[str, str]) -> None:
     """Write the run's sheet and configuration, and put all sources under git: jobs get what git tracks."""
-    write_bytes(SHEET, f"scene\tsource\n{request.scene}\t{request.source}\n".encode())
+    rows = ["scene\tsource\tpublish_web.name"]
+    for scene in request.scenes:
+        rows.append(f"{scene.scene}\t{scene.source}\t{page_name(scene.scene, request.page)}")
+    write_bytes(SHEET, "".join(f"{row}\n" for row in rows).encode())
     web, bucket = environment.get("SPLATMAKE_WEB", ""), environment["SPLATMAKE_BUCKET"]
-    publish = {"to": f"s3://{bucket}/web", "url": web} if web else {}
-    name = f"{request.scene}-{request.page}"
-    config = {**request.options, "scenes": str(SHEET)}
-    write_json(CONFIG, config | ({"publish_web": publish | {"name": name}} if publish else {}))
+    publish = {"publish_web": {"to": f"s3://{bucket}/web", "url": web}} if web else {}
+    write_json(CONFIG, {**request.options, "scenes": str(SHEET)} | publish)
     for command in (["git", "init", "-q"], ["git", "add", "-A"]):
         subprocess.run(command, check=True)
 
@@ -96,25 +102,29 @@ def run_snakemake(
 def tell(
     account: Account, request: RunRequest, outcome: Outcome, environment: Mapping[str, str]
 ) -> list[str]:
-    """Mail to the topic and to whoever asked; one sentence for each that could not be sent.
+    """Tell the topic, and whoever asked, by mail and webhook; one sentence for each that could not be told.
 
     Only the operator gets the log: its lines quote what lies in the caller's archive.
     """
-    job, scene = environment["SPLATMAKE_JOB"], request.scene
+    job, scenes = environment["SPLATMAKE_JOB"].rpartition("/")[2], [s.scene for s in request.scenes]
     topic, sender = environment.get("SPLATMAKE_TOPIC"), environment.get("SPLATMAKE_SENDER")
-    ways: list[Callable[[], object]] = []
+    ways: list[tuple[str, Callable[[], object]]] = []
     if topic:
-        subject, text = letter(job, scene, outcome, log=True)
-        ways.append(lambda: account.announce(topic, subject, text))
+        subject, text = letter(job, scenes, outcome, log=True)
+        ways.append((NO_MAIL, lambda: account.announce(topic, subject, text)))
     if sender and request.email:
-        said, short = letter(job, scene, outcome, log=False)
-        ways.append(lambda: account.mail(sender, request.email, said, short))
+        said, short = letter(job, scenes, outcome, log=False)
+        ways.append((NO_MAIL, lambda: account.mail(sender, request.email, said, short)))
+    if request.webhook:
+        ways.append(
+            ("the webhook was not told", lambda: post(request.webhook, notice(job, outcome)))
+        )
     trouble = []
-    for send in ways:
+    for what, send in ways:
         try:
             send()
-        except Exception as error:  # whatever AWS says, the run is over and stays as it is
-            trouble.append(f"a mail could not be sent: {error}")
+        except Exception as error:  # whatever is said, the run is over and stays as it is
+            trouble.append(f"{what}: {error}")
     return trouble
 
 
@@ -141,15 +151,17 @@ def run(account: Account, job: str, request: RunRequest, arguments: list[str]) -
 
     environment = {**os.environ, "SPLATMAKE_S3_PREFIX": f"s3://{account.bucket}/{folder}"}
     code, lines = run_snakemake(["--configfile", str(CONFIG), *arguments], environment, stopped)
-    results = f"{folder}/results/{request.scene}"
-    return outcome_of(
-        code,
-        lines,
-        page=account.exists(f"{results}/web/{Manifest.file}"),
-        published=account.read(Published, f"{results}/{Published.file}"),
-        cost=account.read(Cost, f"{results}/{Cost.file}"),
-        stopped=stopped(),
-    )
+    progress = account.read(Progress, f"{folder}/{Progress.file}")
+    scenes = {}
+    for scene in request.scenes:
+        results = f"{folder}/results/{scene.scene}"
+        there = account.exists(f"{results}/web/{Manifest.file}")
+        scenes[scene.scene] = scene_outcome(
+            there and not is_unfinished(progress, scene.scene),
+            account.read(Published, f"{results}/{Published.file}"),
+            account.read(Cost, f"{results}/{Cost.file}"),
+        )
+    return outcome_of(code, lines, scenes, stopped=stopped())
 
 
 def coordinate(environment: Mapping[str, str], arguments: list[str]) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from scripts.lib.cloud.routes import DOCUMENT
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.core.digest import code_files
@@ -25,7 +26,7 @@ from scripts.tools.locks import pins
 
 API = "lib/cloud/handlers"  # below scripts/
 API_PACKAGES = ("jsonschema", "PyYAML")  # boto3 is Lambda's own
-SCHEMAS = ("config", "job", "scenes")
+SCHEMAS = ("config", "scenes")
 
 
 def workflow_files() -> list[Path]:
@@ -37,12 +38,12 @@ def workflow_files() -> list[Path]:
 
 
 def api_files() -> list[Path]:
-    """The handlers, what they import of this project, and the schemas."""
+    """The handlers, what they import of this project, the schemas and the description."""
     code = [path.relative_to(ROOT) for path in code_files(ROOT, API)]
     packages = {parent / "__init__.py" for path in code for parent in path.parents}
     inits = [path for path in packages if (ROOT / path).is_file()]
     schemas = [Path(f"config/schemas/{name}.schema.yaml") for name in SCHEMAS]
-    return sorted({*code, *inits, *schemas})
+    return sorted({*code, *inits, *schemas, DOCUMENT})
 
 
 def write_zip(target: Path, files: Iterable[Path], packages: Path | None = None) -> None:

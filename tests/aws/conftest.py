@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.aws.cloud import Cloud, Faults, running_cloud
+from scripts.lib.cloud.aws import Account, coordinator_name
+from tests.aws import gateway
+from tests.aws.cloud import BUCKET, Cloud, Faults, running_cloud
 from tests.aws.submitter import Submitter, fake_checkout
 
 
@@ -40,3 +43,56 @@ def submitter(
         return Submitter(folder, cloud, f"runs/{prefix or request.node.name}")
 
     return make
+
+
+@pytest.fixture
+def call(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """`gateway.call`, with the account around it and an upload of its caller's in the bucket."""
+    for name, value in cloud.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SPLATMAKE_BUCKET", BUCKET)
+    monkeypatch.setenv("SPLATMAKE_MOST_RUNS", "50")
+    cloud.client("s3").put_object(Bucket=BUCKET, Key=gateway.KEY, Body=b"PK")
+    return gateway.call
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """{name at Batch: its summary} of the coordinators that were started, none of which really runs."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def submit(_: Account, caller: str, job: str) -> str:
+        name = coordinator_name(caller, job)
+        assert found.get(name, {}).get("status") != "RUNNING"
+        found[name] = {
+            "jobId": f"batch-{job}",
+            "jobName": name,
+            "createdAt": len(found),
+            "status": "RUNNING",
+        }
+        return f"batch-{job}"
+
+    def listed(_: Account, wanted: str) -> list[dict[str, Any]]:
+        begins = wanted.endswith("*")
+        return [
+            entry
+            for name, entry in found.items()
+            if name == wanted or (begins and name.startswith(wanted[:-1]))
+        ]
+
+    def terminate(_: Account, batch_job: str, reason: str) -> None:
+        for entry in found.values():
+            if entry["jobId"] == batch_job:
+                entry["status"] = "FAILED"
+
+    monkeypatch.setattr(Account, "_submit_coordinator", submit)
+    monkeypatch.setattr(Account, "_coordinators", listed)
+    monkeypatch.setattr(
+        Account,
+        "describe",
+        lambda _, job: next((e for e in found.values() if e["jobId"] == job), {}),
+    )
+    monkeypatch.setattr(Account, "terminate", terminate)
+    return found

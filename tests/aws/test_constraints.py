@@ -18,6 +18,7 @@ import cfnlint
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from scripts.lib.contracts.claim import Claim
 from scripts.lib.contracts.outcome import Outcome
 from scripts.lib.contracts.progress import Progress
 from scripts.lib.contracts.request import RunRequest
@@ -334,7 +335,7 @@ def test_jobs_do_not_write_what_their_submitter_reads() -> None:
     (denied,) = [s for s in policy("ResultsPolicy") if s["Effect"] == "Deny"]
     assert set(denied["Action"]) == {"s3:PutObject", "s3:DeleteObject"}
     names = set(re.findall(r"runs/\*/([a-z.]+)", json.dumps(denied["Resource"])))
-    kinds = (Progress, RunRequest, Outcome, Stop)
+    kinds = (Progress, RunRequest, Outcome, Stop, Claim)
     assert names == {ARCHIVE, *(kind.file for kind in kinds)}
     # `*` of a policy matches `/` too: no stage may have an output of such a name.
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
@@ -358,6 +359,7 @@ def test_the_api_writes_nothing_but_its_own_files() -> None:
     assert re.findall(r"Arn\}/([^\"]+)", resources) == [
         "runs/*/request.json",
         "runs/*/stop.json",
+        "runs/*/keys/*/claim.json",
         "uploads/*",
     ]
     assert about("CallerPolicy", "execute-api:Invoke")

@@ -13,16 +13,18 @@ from typing import Any
 
 import botocore.client
 import pytest
+import requests
 
-from scripts.lib.cloud import handlers
 from scripts.lib.cloud.aws import Account
 from scripts.lib.cloud.checks import all_findings
+from scripts.lib.cloud.routes import ROUTES
 from scripts.lib.contracts.outcome import Outcome
-from scripts.lib.contracts.request import RunRequest
+from scripts.lib.contracts.request import RequestedScene, RunRequest
 from scripts.tools import coordinate
 from tests.aws.cloud import ACCOUNT, BUCKET, REGION, STACK, Cloud
+from tests.aws.gateway import ARN, KEY, MARK, SOURCE, call
+from tests.aws.gateway import asked as body_of_job
 from tests.aws.template import RESOURCES, listed, policy
-from tests.aws.test_api import ARN, KEY, SIGNED, SOURCE
 
 OWN = f"arn:aws:batch:{REGION}:{ACCOUNT}"
 VALUES = {
@@ -77,13 +79,26 @@ class Needed:
     resource: str
 
 
+# S3, "Required permissions for Amazon S3 API operations": those whose right is called otherwise.
+S3_ACTIONS = {
+    "HeadObject": "GetObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+    "ListParts": "ListMultipartUploadParts",
+}
+
+
 def needs(service: str, operation: str, given: dict[str, Any]) -> list[Needed]:
     """The rights that a call needs (Service Authorization Reference)."""
     if service == "s3":
         bucket = f"arn:aws:s3:::{given['Bucket']}"
         if operation in ("ListObjectsV2", "HeadBucket"):
             return [Needed("s3:ListBucket", bucket)]
-        action = {"HeadObject": "GetObject"}.get(operation, operation)
+        if operation == "DeleteObjects":
+            keys = [item["Key"] for item in given["Delete"]["Objects"]]
+            return [Needed("s3:DeleteObject", f"{bucket}/{key}") for key in keys]
+        action = S3_ACTIONS.get(operation, operation)
         # A missing object is a 403 to whoever may not list (S3, API_GetObject, "Permissions").
         looks = [Needed("s3:ListBucket", bucket)] if action == "GetObject" else []
         return [*looks, Needed(f"s3:{action}", f"{bucket}/{given['Key']}")]
@@ -137,11 +152,11 @@ def missing(role: str, found: set[Needed], free: tuple[str, ...] = ()) -> list[N
 
 
 def test_the_api_may_do_what_its_routes_do(
-    asked: set[Needed], monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, asked: set[Needed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submitted: list[dict[str, Any]] = []
 
-    def submit(account: Account, job: str, caller: str) -> str:
+    def submit(account: Account, caller: str, job: str) -> str:
         """Ask for the right without starting anything."""
         given = {
             "jobQueue": f"{STACK}-coordinator",
@@ -154,27 +169,42 @@ def test_the_api_may_do_what_its_routes_do(
 
     monkeypatch.setattr(Account, "_submit_coordinator", submit)
     monkeypatch.setattr(Account, "jobs_of", lambda account, _: [])
+    tried: set[str] = set()
 
-    def call(route: str, body: dict[str, Any] | None = None, job: str = "") -> dict[str, Any]:
-        event = {"routeKey": route, "body": json.dumps(body), "requestContext": SIGNED}
-        answer = handlers.handle({**event, "pathParameters": {"id": job}})
-        assert answer["statusCode"] in (200, 202), answer
-        return dict(json.loads(str(answer["body"])))
+    def ask(route: str, *about: Any, **more: Any) -> dict[str, Any]:
+        tried.add(route)
+        code, answer = call(route, *about, **more)
+        assert code in (200, 202), answer
+        return answer
 
-    form = call("POST /uploads", {"name": "yard.zip", "bytes": 5})
-    job = call("POST /jobs", {"source": SOURCE, "scene": "yard"})["id"]
-    account = Account(STACK, BUCKET)
-    account.write(f"runs/{job}", Outcome(state="done"))  # so that it looks for what there is
-    asked.discard(Needed("s3:PutObject", f"arn:aws:s3:::{BUCKET}/runs/{job}/{Outcome.file}"))
-    call("GET /jobs/{id}", job=job)
-    call("DELETE /jobs/{id}", job=job)
+    upload = ask("POST /uploads", {"name": "yard.zip", "bytes": 5})
+    ask("GET /uploads/{id}", job=upload["id"])
+    put = requests.put(upload["parts"][0]["url"], data=b"12345", timeout=30)
+    assert put.ok
+    ask("POST /uploads/{id}/complete", job=upload["id"])
+    key = {"idempotency-key": "rights"}
+    job = ask("POST /jobs", body_of_job(source=upload["source"]), headers=key)["id"]
+    account, folder = Account(STACK, BUCKET), f"runs/{MARK}/{job}"
+    for name in (f"{folder}/results/yard/report.html", f"checkpoints/{folder}/yard/1.pt"):
+        cloud.client("s3").put_object(Bucket=BUCKET, Key=name, Body=b"x")
+    page = account.read(RunRequest, f"{folder}/{RunRequest.file}")
+    web = f"web/yard-{page.page if page else ''}/index.html"
+    cloud.client("s3").put_object(Bucket=BUCKET, Key=web, Body=b"x")
+    asked.difference_update([n for n in asked if n.resource.endswith(("report.html", "1.pt", web))])
+    ask("GET /jobs")
+    ask("GET /jobs/{id}", job=job)
+    ask("GET /jobs/{id}/files", job=job)
+    ask("POST /jobs/{id}/retry", {}, job=job)
+    ask("DELETE /jobs/{id}", job=job, query={"data": "true"})
+    ask("DELETE /uploads/{id}", job=upload["id"])
+    ask("GET /openapi.json")
+    assert tried == {f"{route.method} {route.path}" for route in ROUTES}
     asked.update(needs("batch", "TerminateJob", {"jobId": "1"}))
     assert submitted and {n.action for n in asked} >= {"s3:ListBucket", "batch:ListJobs"}
-    # What callers do with links and forms is signed by the role: it needs the right too.
-    asked.add(Needed("s3:PutObject", form["source"].replace("s3://", "arn:aws:s3:::")))
-    asked.add(
-        Needed("s3:GetObject", f"arn:aws:s3:::{account.bucket}/runs/1/results/yard/report.html")
-    )
+    assert Needed("s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/{web}") in asked
+    # What callers do with links is signed by the role: it needs the right too.
+    asked.add(Needed("s3:PutObject", upload["source"].replace("s3://", "arn:aws:s3:::")))
+    asked.add(Needed("s3:GetObject", f"arn:aws:s3:::{BUCKET}/{folder}/results/yard/report.html"))
     assert missing("ApiRole", asked) == []
 
 
@@ -182,17 +212,18 @@ def test_the_coordinator_may_do_what_it_does(
     asked: set[Needed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = Account(STACK, BUCKET)
-    request = RunRequest(source=SOURCE, scene="yard", email="me@example.org", caller="c", page="p")
+    scenes = (RequestedScene("yard", SOURCE),)
+    request = RunRequest(scenes=scenes, email="me@example.org", page="p")
     monkeypatch.setattr(coordinate, "prepare", lambda *_: None)
     monkeypatch.setattr(coordinate, "run_snakemake", lambda *_: (1, ["Cause: no"]))
     topic = VALUES["Mail"]
-    values = {"SPLATMAKE_JOB": "rights", "SPLATMAKE_STACK": STACK, "SPLATMAKE_BUCKET": BUCKET}
+    values = {"SPLATMAKE_JOB": "c/rights", "SPLATMAKE_STACK": STACK, "SPLATMAKE_BUCKET": BUCKET}
     values |= {
         "SPLATMAKE_TOPIC": topic,
         "SPLATMAKE_SENDER": "us@example.org",
         "AWS_BATCH_JOB_ID": "1",
     }
-    account.write("runs/rights", request)
+    account.write("runs/c/rights", request)
     asked.clear()
     assert coordinate.coordinate(values, []) == 1
     assert {n.action for n in asked} >= {
@@ -219,7 +250,7 @@ def test_a_submitter_may_look_before(asked: set[Needed]) -> None:
 def test_a_right_that_is_not_there_is_seen() -> None:
     own = statements("ApiRole")
     assert not allowed(own, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/runs/1/outcome.json")
-    assert not allowed(own, "s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/uploads/a")
+    assert not allowed(own, "s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/releases/a")
     jobs = statements("ImportRole")
     assert allowed(jobs, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/runs/1/results/yard/splat.ply")
     assert not allowed(jobs, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/runs/1/records.zip")

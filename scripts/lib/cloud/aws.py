@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,28 +72,67 @@ class Account:
             raise
         return True
 
-    def names(self, prefix: str) -> list[str]:
-        """Names of the objects directly or deeper under a prefix, without it; the first thousand."""
-        found = self.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=prefix)
-        return [str(item["Key"]).removeprefix(prefix) for item in found.get("Contents", [])]
+    def sizes(self, prefix: str, after: str, most: int) -> tuple[list[tuple[str, int]], bool]:
+        """([(name, bytes)] of objects under a prefix, without it, by name; whether there are more).
+
+        Only those behind the name `after`, and at most `most`.
+        """
+        found = self.client("s3").list_objects_v2(
+            Bucket=self.bucket, Prefix=prefix, StartAfter=f"{prefix}{after}", MaxKeys=most
+        )
+        listed = found.get("Contents", [])
+        names = [(str(item["Key"]).removeprefix(prefix), int(item["Size"])) for item in listed]
+        return names, bool(found.get("IsTruncated"))
+
+    def folders(self, prefix: str, after: str, most: int) -> list[str]:
+        """Names of at most `most` folders directly under a prefix, without it, by name, behind `after`."""
+        # A folder's own name ends in `/`, and what lies in it comes before `0`.
+        behind = f"{prefix}{after}0" if after else prefix
+        found = self.client("s3").list_objects_v2(
+            Bucket=self.bucket, Prefix=prefix, Delimiter="/", StartAfter=behind, MaxKeys=most
+        )
+        listed = [str(item["Prefix"]) for item in found.get("CommonPrefixes", [])]
+        return [name.removeprefix(prefix).rstrip("/") for name in listed]
+
+    def remove_all(self, prefix: str, last: str = "") -> None:
+        """Delete all objects under a prefix, the one of the key `last` after all others."""
+        s3 = self.client("s3")
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        for page in pages:  # of a thousand, as many as S3 deletes at once
+            keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+            if keys := [key for key in keys if key["Key"] != last]:
+                s3.delete_objects(Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True})
+        if last:
+            self.remove(last)
+
+    def remove(self, key: str) -> None:
+        """Delete an object; nothing happens when there is none."""
+        self.client("s3").delete_object(Bucket=self.bucket, Key=key)
 
     def write(self, folder: str, record: HandedOn) -> None:
         """Put a file into a folder of the bucket, under its own name."""
-        body = json.dumps(as_file(record), indent=2).encode()
-        key = f"{folder}/{record.file}"
-        self.client("s3").put_object(
-            Bucket=self.bucket, Key=key, Body=body, ContentType="application/json"
-        )
+        self.client("s3").put_object(**self._object(folder, record))
 
-    def upload_form(self, key: str, most_bytes: int) -> dict[str, Json]:
-        """Address and form fields with which a browser may upload one file, of at most `most_bytes`."""
-        form: dict[str, Json] = self.client("s3").generate_presigned_post(
-            self.bucket,
-            key,
-            Conditions=[["content-length-range", 1, most_bytes]],
-            ExpiresIn=LINK_SECONDS,
-        )
-        return form
+    def write_new(self, folder: str, record: HandedOn) -> bool:
+        """The same, unless there is one; whether there was none."""
+        from botocore.exceptions import ClientError
+
+        try:
+            self.client("s3").put_object(**self._object(folder, record), IfNoneMatch="*")
+        except ClientError as error:
+            # 409: somebody else is writing it now (S3, "Conditional writes").
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in (409, 412):
+                return False
+            raise
+        return True
+
+    def _object(self, folder: str, record: HandedOn) -> dict[str, Any]:
+        return {
+            "Bucket": self.bucket,
+            "Key": f"{folder}/{record.file}",
+            "Body": json.dumps(as_file(record), indent=2).encode(),
+            "ContentType": "application/json",
+        }
 
     def link(self, key: str, content_type: str) -> str:
         """An address under which an object can be read for an hour, and that tells a browser what it is.
@@ -105,25 +145,28 @@ class Account:
         )
         return address
 
-    def start_coordinator(self, job: str, caller: str) -> str:
+    def start_coordinator(self, caller: str, job: str) -> str:
         """Submit the coordinator of a run; the id of its Batch job. Raises NotStartedError."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return self._submit_coordinator(job, caller)
+            return self._submit_coordinator(caller, job)
         except (BotoCoreError, ClientError) as error:
             raise NotStartedError(str(error)) from None
 
-    def coordinator_of(self, job: str, caller: str) -> str | None:
-        """The id of a run's Batch job, by its name; None when Batch knows of none."""
-        found = self._coordinators(coordinator_name(job, caller))
-        latest = max(found, key=lambda entry: int(entry.get("createdAt", 0)), default=None)
-        return None if latest is None else str(latest["jobId"])
+    def coordinator_of(self, caller: str, job: str) -> dict[str, Json]:
+        """Batch's summary of a run's latest coordinator, by its name; {} when Batch knows of none."""
+        return self.coordinators_of(caller, job).get(job, {})
+
+    def coordinators_of(self, caller: str, job: str = "*") -> dict[str, dict[str, Json]]:
+        """{run: Batch's summary of its latest coordinator} of a caller's runs, as far as Batch knows."""
+        found = self._coordinators(coordinator_name(caller, job))
+        ordered = sorted(found, key=lambda entry: int(entry.get("createdAt", 0)))
+        return {str(entry["jobName"]).rpartition("-")[2]: entry for entry in ordered}
 
     def active_runs(self, caller: str) -> int:
         """How many runs of a caller have not ended."""
-        every = self._coordinators(f"{coordinator_name('', caller)}*")
-        return sum(entry["status"] in ACTIVE for entry in every)
+        return sum(is_active(entry) for entry in self.coordinators_of(caller).values())
 
     def _coordinators(self, name: str) -> list[dict[str, Any]]:
         """Batch's summaries of coordinators of this name; one ending in * is that of all that begin so."""
@@ -137,12 +180,13 @@ class Account:
         )
         return [entry for page in pages for entry in page["jobSummaryList"]]
 
-    def _submit_coordinator(self, job: str, caller: str) -> str:
+    def _submit_coordinator(self, caller: str, job: str) -> str:
+        run = f"{caller}/{job}"
         answer = self.client("batch").submit_job(
-            jobName=coordinator_name(job, caller),
+            jobName=coordinator_name(caller, job),
             jobQueue=f"{self.stack}-{COORDINATOR_QUEUE}",
             jobDefinition=f"{self.stack}-coordinator",
-            containerOverrides={"environment": [{"name": "SPLATMAKE_JOB", "value": job}]},
+            containerOverrides={"environment": [{"name": "SPLATMAKE_JOB", "value": run}]},
             tags={"project": "splatmake", "stack": self.stack},
             propagateTags=True,
         )
@@ -190,9 +234,14 @@ class Account:
         )
 
 
-def coordinator_name(job: str, caller: str) -> str:
+def coordinator_name(caller: str, job: str) -> str:
     """The name of a run's coordinator at Batch: by it the runs of a caller are found."""
     return f"run-{caller}-{job}"
+
+
+def is_active(batch: Mapping[str, Json]) -> bool:
+    """Whether a Batch job, by its summary or description, has not ended."""
+    return batch.get("status") in ACTIVE
 
 
 def subject_line(text: str) -> str:
@@ -201,9 +250,9 @@ def subject_line(text: str) -> str:
     return plain[:99] or "splatmake"
 
 
-def run_folder(job: str) -> str:
-    """Where everything of a run lies in the bucket."""
-    return f"runs/{job}"
+def run_folder(run: str) -> str:
+    """Where everything of a run lies in the bucket; `run` is CALLER/ID, so nobody's lies among another's."""
+    return f"runs/{run}"
 
 
 def run_mark(run: str) -> str:

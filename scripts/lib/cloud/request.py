@@ -1,22 +1,29 @@
-"""What a caller may ask for, checked against the same schemas as a configuration by hand."""
+"""What a caller asks for, checked by the types of `messages` and the schema of a configuration by hand."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from scripts.lib.contracts.request import RunRequest
+from scripts.lib.cloud.messages import ARCHIVE
+from scripts.lib.contracts.record import MismatchError, from_json
+from scripts.lib.contracts.schema import Schema, schema_of
+from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError
 from scripts.lib.workflow.settings import check, load_schema
+from scripts.lib.workflow.typed_values import whole_numbers
 
 MOST_REQUEST_BYTES = 64_000
-MOST_UPLOAD_BYTES = 5 * 10**9  # the most that S3 takes in one upload from a form
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # of an uploaded file
+OWN_UPLOADS = "must be one of your own uploads, as POST /uploads named it; upload it there"
+# Where things lie is the service's to choose.
+OF_THE_SERVICE = ("scenes", "only", "results", "registry", "publish_web")
 # What one caller may ask of machines that another pays: the largest that a preset takes, and a little.
 MOST = {
     ("train_splat", "steps"): 120_000,
@@ -26,7 +33,7 @@ MOST = {
     ("match_photos", "exhaustive_limit"): 200,
     ("match_photos", "neighbours"): 100,
 }
-ARCHIVES = (".zip", ".mp4", ".mov", ".avi", ".mkv", ".webm")
+Kind = TypeVar("Kind")
 
 
 class RefusedError(Exception):
@@ -35,6 +42,32 @@ class RefusedError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+@cache
+def options_schema(root: Path = ROOT) -> Schema:
+    """The schema of `options`: config.yaml's own, without what is the service's, and its limits of cost."""
+    schema = copy.deepcopy(load_schema(root, "config"))
+    for key in ("$schema", "title"):
+        schema.pop(key, None)
+    for key in OF_THE_SERVICE:
+        del schema["properties"][key]
+    for (section, name), most in MOST.items():
+        schema["properties"][section]["properties"][name]["maximum"] = most
+    return schema | {"description": "Sections of config.yaml."}
+
+
+_SCHEMAS: dict[type, Schema] = {}  # as made by `schema_to_check`
+
+
+def schema_to_check(kind: type) -> Schema:
+    """The schema of a request's type with all that it refers to."""
+    if kind not in _SCHEMAS:
+        schema = schema_of(kind)
+        parts = schema["$defs"]
+        assert isinstance(parts, Mapping)
+        _SCHEMAS[kind] = {**schema, "$defs": {**parts, "Options": options_schema()}}
+    return _SCHEMAS[kind]
 
 
 def body_of(event: Mapping[str, Any]) -> str | None:
@@ -53,64 +86,89 @@ def body_of(event: Mapping[str, Any]) -> str | None:
 
 def parse_body(body: str | None) -> dict[str, Any]:
     """The JSON object of a request. Raises RefusedError when it is none, or too large."""
-    if len((body or "").encode()) > MOST_REQUEST_BYTES:
+    if len((body or "").encode("utf-8", "surrogatepass")) > MOST_REQUEST_BYTES:
         raise RefusedError(413, f"the request is larger than {MOST_REQUEST_BYTES} bytes")
     try:
         value = json.loads(body or "")
-    except json.JSONDecodeError as error:
+        json.dumps(value, ensure_ascii=False).encode()  # half a pair of UTF-16 is no text
+    except (ValueError, RecursionError) as error:
         raise RefusedError(400, f"the body is not JSON ({error})") from None
     if not isinstance(value, dict):
         raise RefusedError(400, "the body must be a JSON object")
     return value
 
 
-def parse_request(body: str | None, bucket: str, root: Path, caller: str) -> RunRequest:
-    """A checked request of the caller with the mark `caller`.
-
-    Raises RefusedError: 400 with the schema's sentence, 403 for what is not the caller's own upload.
-    """
+def read_body(kind: type[Kind], body: str | None) -> Kind:
+    """The body of a request as the type that it must be. Raises RefusedError with the schema's sentence."""
     value = parse_body(body)
+    options = value.get("options")
     try:
-        check(value, load_schema(root, "job"), "request")
-        options = value.get("options", {})
-        check(options, load_schema(root, "config"), "options")
+        if isinstance(options, dict):
+            _check_options(options)
+        check(value, schema_to_check(kind), "request")
     except UserError as error:
         raise RefusedError(400, str(error)) from None
-    for key in ("source", "scene", "email"):
+    for text in _texts({key: part for key, part in value.items() if key != "options"}):
         # `$` of a pattern forgives a line break at the end; the sheet has one line for a scene.
-        if not value.get(key, "").isprintable():
-            raise RefusedError(400, f"{key!r} holds a character that cannot be printed")
-    if upload_key(value["source"], bucket, caller) is None:
-        raise RefusedError(
-            403,
-            "the source must be one of your own uploads, as POST /uploads named it; upload it there",
-        )
-    # Where things lie is the service's to choose.
-    for key in ("scenes", "only", "results", "registry", "publish_web"):
+        if not text.isprintable():
+            raise RefusedError(400, f"{text!r} holds a character that cannot be printed")
+    return _made(kind, value)
+
+
+def read_query(kind: type[Kind], query: Mapping[str, str]) -> Kind:
+    """The query of an address as the type that it must be. Raises RefusedError with the schema's sentence."""
+    schema = schema_to_check(kind)
+    parts: Any = schema["properties"]
+    value = {name: _typed(text, parts.get(name, {}).get("type")) for name, text in query.items()}
+    try:
+        check(value, schema, "query")
+    except UserError as error:
+        raise RefusedError(400, str(error)) from None
+    return _made(kind, value)
+
+
+def _typed(text: str, kind: object) -> str | int | bool:
+    """A value of a query in the type that JSON schema names; the text where it is none."""
+    if kind == "integer" and re.fullmatch(r"-?[0-9]{1,9}", text):
+        return int(text)
+    if kind == "boolean" and text in ("true", "false"):
+        return text == "true"
+    return text
+
+
+def _made(kind: type[Kind], value: Mapping[str, Any]) -> Kind:
+    try:
+        return from_json(kind, whole_numbers(value, schema_to_check(kind)))
+    except MismatchError as error:
+        raise RefusedError(400, str(error)) from None
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Raises UserError on an option that is the service's, or what the configuration would refuse."""
+    for key in OF_THE_SERVICE:
         if key in options:
-            raise RefusedError(400, f"options: {key!r} is set by the service")
-    for (section, name), most in MOST.items():
-        asked = (options.get(section) or {}).get(name)
-        if isinstance(asked, int | float) and asked > most:
-            raise RefusedError(400, f"options: '{section}.{name}' is {asked}; here at most {most}")
-    return RunRequest(
-        source=value["source"],
-        scene=value["scene"],
-        email=value.get("email", ""),
-        options=options,
-        caller=caller,
-    )
+            raise UserError(f"options: {key!r} is set by the service")
+    check(options, options_schema(), "options")
 
 
-def upload_key(source: str, bucket: str, caller: str) -> str | None:
-    """The key of an upload of this caller, from its s3:// address; None for anything else.
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in some JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(part)
+
+
+def upload_of(source: str, bucket: str, caller: str) -> tuple[str, str] | None:
+    """(token, name) of an upload of this caller, from its s3:// address; None for anything else.
 
     A prefix would be copied whole, with what others have put there.
     """
-    key = source.removeprefix(f"s3://{bucket}/")
-    upload = re.fullmatch(rf"uploads/{re.escape(caller)}/[0-9a-f]{{16}}/({NAME})", key)
-    good = upload and key != source and caller and upload[1].lower().endswith(ARCHIVES)
-    return key if good else None
+    own = f"s3://{bucket}/uploads/{caller}/"
+    upload = re.fullmatch(rf"([0-9a-f]{{16}})/({ARCHIVE})", source.removeprefix(own))
+    good = upload and caller and source.startswith(own)
+    return (upload[1], upload[2]) if upload and good else None
 
 
 def idempotency_key(event: Mapping[str, Any]) -> str:
@@ -120,18 +178,3 @@ def idempotency_key(event: Mapping[str, Any]) -> str:
     if not re.fullmatch(r"[!-~]{0,200}", key):
         raise RefusedError(400, "Idempotency-Key must be at most 200 letters, digits or signs")
     return key
-
-
-def parse_upload(body: str | None) -> tuple[str, int]:
-    """(file's name, its bytes) of a request to upload. Raises RefusedError on another name or too much."""
-    value = parse_body(body)
-    name, size = value.get("name"), value.get("bytes")
-    if not isinstance(name, str) or not re.fullmatch(NAME, name):
-        raise RefusedError(400, "'name' must be a file's name: letters, digits, dot, - and _")
-    if not name.lower().endswith(ARCHIVES):
-        raise RefusedError(400, f"'name' must end in one of {', '.join(ARCHIVES)}")
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise RefusedError(400, "'bytes' must be the file's size, a whole number")
-    if size > MOST_UPLOAD_BYTES:
-        raise RefusedError(413, f"{size} bytes are more than the {MOST_UPLOAD_BYTES} allowed")
-    return name, size

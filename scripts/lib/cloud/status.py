@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scripts.lib.cloud.messages import JobStatus, SceneStatus, State
 from scripts.lib.contracts.outcome import Outcome
 from scripts.lib.contracts.progress import Progress
+from scripts.lib.contracts.request import RunRequest
 from scripts.lib.core.json_type import Json
 
 WAITING = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING")
 
 
-def run_state(batch: Mapping[str, Json], outcome: Outcome | None, stopped: bool) -> str:
+def run_state(batch: Mapping[str, Json], outcome: Outcome | None, stopped: bool) -> State:
     """queued, running, done, failed or stopped."""
     if outcome:
         return outcome.state
@@ -28,33 +30,45 @@ def run_state(batch: Mapping[str, Json], outcome: Outcome | None, stopped: bool)
 
 def describe_run(
     job: str,
-    scene: str,
+    request: RunRequest,
     batch: Mapping[str, Json],
     progress: Progress | None,
     outcome: Outcome | None,
     stopped: bool,
-) -> dict[str, Json]:
-    """The answer to `GET /jobs/{id}`, without its links.
+) -> JobStatus:
+    """The answer to `GET /jobs/{id}`.
 
     Stage, percent and seconds left are those that the run itself computes; null before its first word.
     """
     state = run_state(batch, outcome, stopped)
+    running = progress if state == "running" else None
+    cause = (outcome and outcome.cause) or batch.get("statusReason") or "unknown"
+    return JobStatus(
+        id=job,
+        state=state,
+        asked=request.asked,
+        scenes=tuple(_scene(s.scene, state, progress, outcome) for s in request.scenes),
+        percent=progress.percent if progress else None,
+        eta_seconds=running.eta_seconds if running else None,
+        waiting=dict(running.waiting) if running and running.waiting else None,
+        cause=str(cause) if state == "failed" else None,
+        trouble=outcome.trouble if outcome and outcome.trouble else None,
+        usd=round(outcome.usd, 4) if outcome and outcome.usd is not None else None,
+    )
+
+
+def _scene(
+    scene: str, run: State, progress: Progress | None, outcome: Outcome | None
+) -> SceneStatus:
     own = progress.scenes.get(scene) if progress else None
+    ended = outcome.scenes.get(scene) if outcome else None
     running = [stage.rule for stage in (own.stages if own else ()) if stage.state == "running"]
-    answer: dict[str, Json] = {
-        "id": job,
-        "scene": scene,
-        "state": state,
-        "stage": ", ".join(running) or None,
-        "percent": progress.percent if progress else None,
-        "eta_seconds": progress.eta_seconds if progress and state == "running" else None,
-    }
-    if progress and progress.waiting and state == "running":
-        answer["waiting"] = dict(progress.waiting)
-    if state == "failed":
-        answer["cause"] = (outcome and outcome.cause) or batch.get("statusReason") or "unknown"
-    if outcome and outcome.trouble:
-        answer["trouble"] = list(outcome.trouble)
-    if outcome and outcome.usd is not None:
-        answer["usd"] = round(outcome.usd + (outcome.coordinator_usd or 0.0), 4)
-    return answer
+    # A run that was stopped says so of each scene that has no page.
+    state: State = ended.state if ended and (ended.state == "done" or run != "stopped") else run
+    return SceneStatus(
+        scene=scene,
+        state=state,
+        stage=", ".join(running) or None if run == "running" else None,
+        percent=own.percent if own else None,
+        page=ended.url if ended else None,
+    )

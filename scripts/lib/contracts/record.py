@@ -71,6 +71,11 @@ def optional() -> Any:
     return field(default=None, metadata={"optional": True})
 
 
+def left_out() -> Any:
+    """The same for what others send: null does not stand for it, by the schema."""
+    return field(default=None, metadata={"optional": True, "null": False})
+
+
 def stamped(record: Stage, options: object, *packages: str) -> Stage:
     """`record` with how its stage was run; `packages` by their names in pip."""
     return dataclasses.replace(record, **provenance.provenance(options, *packages))
@@ -195,6 +200,8 @@ def parse(kind: Any, value: Any, where: str) -> Any:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated and OPEN in inner:
         return value
+    if origin is Annotated:  # with bounds, which schemas tell
+        return parse(inner[0], value, where)
     if origin in (Union, types.UnionType):
         return _one_of(inner, value, where)
     if origin is Literal:

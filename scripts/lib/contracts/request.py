@@ -10,16 +10,25 @@ from scripts.lib.contracts.record import HandedOn
 from scripts.lib.core.json_type import Json
 
 
+@dataclass(frozen=True)
+class RequestedScene:
+    """A scene of a run, from photos that its caller uploaded."""
+
+    scene: str
+    source: str  # s3://BUCKET/uploads/CALLER/TOKEN/NAME
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRequest(HandedOn):
-    """A run to start: one scene, from photos that its caller uploaded."""
+    """A run to start: one or more scenes with the same options."""
 
     file: ClassVar = "request.json"
     stage: ClassVar = "the job API"
+    format: ClassVar = 2  # 1 had one scene
 
-    source: str  # s3://BUCKET/uploads/CALLER/TOKEN/NAME
-    scene: str
+    scenes: tuple[RequestedScene, ...]
     email: str = ""  # who is told of its end; empty: nobody but the stack's topic
+    webhook: str = ""  # https://, which is told, too
     options: Mapping[str, Json] = field(default_factory=dict)  # sections of config.yaml
-    caller: str = ""  # a hash of whoever asked: nobody else sees or stops the run
-    page: str = ""  # random, in the name of the published page: the run's id is nobody's business
+    asked: str = ""  # when, ISO 8601, UTC
+    page: str = ""  # random, in the names of published pages: the run's id is nobody's business

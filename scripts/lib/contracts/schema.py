@@ -23,7 +23,7 @@ from scripts.lib.contracts.record import (
     hints_of,
     is_required,
 )
-from scripts.lib.core.json_type import OPEN, Json
+from scripts.lib.core.json_type import OPEN, Bounds, Json
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCALARS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
@@ -58,11 +58,21 @@ def schema(kind: type[HandedOn]) -> Schema:
     }
 
 
+def schema_of(kind: type) -> Schema:
+    """The schema of a dataclass that is no file of its own."""
+    parts: dict[str, Schema] = {}
+    whole = _object(kind, parts)
+    return {**whole, "$defs": dict(sorted(parts.items()))}
+
+
 def _object(kind: type, parts: dict[str, Schema]) -> Schema:
     told, hints = comments(kind), hints_of(kind)
     properties: dict[str, Json] = {}
     for item in dataclasses.fields(kind):
-        of_type = _of(hints[item.name], parts)
+        hint = hints[item.name]
+        if not item.metadata.get("null", True):
+            (hint,) = (one for one in get_args(hint) if one is not type(None))
+        of_type = _of(hint, parts)
         words = told.get(item.name)
         properties[item.name] = {**of_type, "description": words} if words else of_type
     return {
@@ -79,6 +89,9 @@ def _of(kind: Any, parts: dict[str, Schema]) -> Schema:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated and OPEN in inner:
         return {}
+    if origin is Annotated:
+        told = [mark.keywords for mark in inner[1:] if isinstance(mark, Bounds)]
+        return {**_of(inner[0], parts), **{key: value for words in told for key, value in words}}
     if origin in (Union, types.UnionType):
         choices = [_of(one, parts) for one in inner]
         names = [choice.get("type") for choice in choices if set(choice) == {"type"}]

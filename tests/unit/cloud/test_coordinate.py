@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.lib.cloud.aws import Account
-from scripts.lib.contracts.outcome import Outcome
-from scripts.lib.contracts.request import RunRequest
+from scripts.lib.contracts.outcome import Outcome, SceneOutcome
+from scripts.lib.contracts.progress import Progress, SceneProgress, StageProgress
+from scripts.lib.contracts.request import RequestedScene, RunRequest
 from scripts.lib.contracts.stop import Stop
 from scripts.tools import coordinate as program
 
-RUN = "runs/abc"
+RUN = "runs/c/abc"
 ENVIRONMENT = {
-    "SPLATMAKE_JOB": "abc",
+    "SPLATMAKE_JOB": "c/abc",
     "SPLATMAKE_STACK": "splats",
     "SPLATMAKE_BUCKET": "bkt",
     "SPLATMAKE_TOPIC": "topic",
@@ -29,11 +31,10 @@ def account(s3: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account
     """A bucket with a request in it, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     account = Account("splats", "bkt")
-    source = "s3://bkt/uploads/c/0/yard.zip"
-    account.write(
-        RUN,
-        RunRequest(source=source, scene="yard", email="ann@example.org", caller="c", page="x7"),
+    scenes = tuple(
+        RequestedScene(name, f"s3://bkt/uploads/c/0/{name}.zip") for name in ("yard", "hall")
     )
+    account.write(RUN, RunRequest(scenes=scenes, email="ann@example.org", page="x7"))
     return account
 
 
@@ -116,8 +117,74 @@ def test_the_page_is_not_named_after_the_run(
     request = account.read(RunRequest, f"{RUN}/{RunRequest.file}")
     assert request is not None
     program.prepare(request, ENVIRONMENT | {"SPLATMAKE_WEB": "https://pages.example.org"})
-    text = program.CONFIG.read_text()
-    assert '"yard-x7"' in text and "abc" not in text
+    rows = [line.split("\t") for line in program.SHEET.read_text().splitlines()]
+    assert rows == [
+        ["scene", "source", "publish_web.name"],
+        ["yard", "s3://bkt/uploads/c/0/yard.zip", "yard-x7"],
+        ["hall", "s3://bkt/uploads/c/0/hall.zip", "hall-x7"],
+    ]
+    assert '"https://pages.example.org"' in program.CONFIG.read_text()
+
+
+def test_the_webhook_is_told_what_a_mail_tells(
+    account: Account, mails: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = account.read(RunRequest, f"{RUN}/{RunRequest.file}")
+    assert request is not None
+    request = replace(request, webhook="https://example.org/x?token=1")
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(program, "post", lambda url, notice: told.append((url, notice)))
+    scenes = {"yard": SceneOutcome(state="done", url="https://x/yard", usd=0.2)}
+    ended = Outcome(state="failed", cause="dark", scenes=scenes, log=("Skipped grandma.jpg",))
+    assert program.tell(account, request, ended, ENVIRONMENT) == []
+    page = {"state": "done", "page": "https://x/yard"}
+    notice = {"id": "abc", "state": "failed", "cause": "dark", "scenes": {"yard": page}, "usd": 0.2}
+    assert told == [("https://example.org/x?token=1", notice)]
+    # Whatever happens there, the mails are sent.
+    monkeypatch.setattr(program, "post", fails)
+    (sentence,) = program.tell(account, request, ended, ENVIRONMENT)
+    assert sentence.startswith("the webhook was not told") and len(mails) == 4
+
+
+def test_a_page_of_a_run_before_is_none_of_this_one(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that goes on with other options has the old pages until it has made the new ones."""
+    for name in ("yard", "hall"):
+        key = f"{RUN}/results/{name}/web/manifest.json"
+        account.client("s3").put_object(Bucket="bkt", Key=key, Body=b"{}")
+    stages = {
+        "yard": (
+            StageProgress("train_splat", "failed", 9.0),
+            StageProgress("bundle_web", "waiting", None),
+        ),
+        "hall": (
+            StageProgress("bundle_web", "done", 3.0),
+            StageProgress("report_scene", "failed", 1.0),
+        ),
+    }
+    account.write(
+        RUN,
+        Progress(
+            state="failed",
+            updated="",
+            seconds=1.0,
+            eta_seconds=None,
+            percent=50.0,
+            jobs={},
+            scenes={name: SceneProgress(50.0, own) for name, own in stages.items()},
+        ),
+    )
+    monkeypatch.setattr(program, "prepare", lambda *_: None)
+    monkeypatch.setattr(program, "run_snakemake", lambda *_: (1, ["Cause: dark"]))
+    monkeypatch.setattr(program, "tell", lambda *_: [])
+    assert program.coordinate(ENVIRONMENT, []) == 1
+    ended = outcome(account)
+    assert ended.state == "failed"
+    assert {name: scene.state for name, scene in ended.scenes.items()} == {
+        "yard": "failed",
+        "hall": "done",
+    }
 
 
 SLEEPER = "import time; time.sleep(60)"

@@ -11,20 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.lib.cloud.aws import subject_line
-from scripts.lib.cloud.outcome import cause_of, letter, outcome_of
-from scripts.lib.cloud.request import MOST, RefusedError, parse_request, parse_upload, upload_key
+from scripts.lib.cloud.messages import EndJob, ListFiles, ListJobs, NewJob, NewUpload, Retry
+from scripts.lib.cloud.outcome import cause_of, letter, outcome_of, scene_outcome
+from scripts.lib.cloud.request import MOST, RefusedError, read_body, read_query, upload_of
+from scripts.lib.cloud.runs import new_id
 from scripts.lib.cloud.status import describe_run
 from scripts.lib.contracts.cost import Cost
-from scripts.lib.contracts.outcome import Outcome
+from scripts.lib.contracts.outcome import Outcome, SceneOutcome
 from scripts.lib.contracts.progress import Progress, SceneProgress, StageProgress
 from scripts.lib.contracts.published import Published
-from scripts.lib.contracts.request import RunRequest
-from tests.conftest import ROOT
+from scripts.lib.contracts.request import RequestedScene, RunRequest
 
 UNTIMED = settings(deadline=None)  # the first example reads the schemas
 MARK = "0123456789abcdef"
 UPLOADS = f"s3://bkt/uploads/{MARK}/fedcba9876543210/"
-KEYS = st.sampled_from(["source", "scene", "email", "options", "name", "bytes", "train_splat"])
+KEYS = st.sampled_from(["scenes", "scene", "source", "email", "options", "name", "bytes", "limit"])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
@@ -35,30 +36,52 @@ VALUES = st.recursive(
 @UNTIMED
 @given(VALUES)
 def test_any_json_is_taken_or_refused(value: Any) -> None:
-    for parse in (lambda text: parse_request(text, "bkt", ROOT, MARK), parse_upload):
+    for kind in (NewJob, NewUpload, Retry):
         try:
-            parse(json.dumps(value))
+            assert isinstance(read_body(kind, json.dumps(value)), kind)
         except RefusedError as error:
-            assert error.status in (400, 403, 413) and str(error)
+            assert error.status in (400, 413) and str(error)
+
+
+@UNTIMED
+@given(st.dictionaries(KEYS | st.sampled_from(["after", "state", "data"]), st.text(max_size=9)))
+def test_any_query_is_taken_or_refused(query: dict[str, str]) -> None:
+    for kind in (ListJobs, ListFiles, EndJob):
+        try:
+            assert isinstance(read_query(kind, query), kind)
+        except RefusedError as error:
+            assert error.status == 400 and str(error)
+
+
+def test_queries_have_types() -> None:
+    assert read_query(ListJobs, {"limit": "7"}) == ListJobs(limit=7)
+    assert read_query(EndJob, {"data": "true"}) == EndJob(data=True)
+    # YAML would read this as a number, and a bomb of aliases as a list.
+    assert read_query(ListJobs, {"after": "1" * 16}).after == "1" * 16
+    for wrong in ("yes", "1", "*a", "&a [1]"):
+        with pytest.raises(RefusedError, match="'data' is"):
+            read_query(EndJob, {"data": wrong})
 
 
 @UNTIMED
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_what_is_taken_makes_one_line_of_a_sheet(scene: str, tail: str) -> None:
-    body = json.dumps({"source": f"{UPLOADS}{tail}", "scene": scene or "yard"})
+    asked = {"source": f"{UPLOADS}{tail}", "scene": scene or "yard"}
     try:
-        request = parse_request(body, "bkt", ROOT, MARK)
+        (taken,) = read_body(NewJob, json.dumps({"scenes": [asked]})).scenes
     except RefusedError:
         return
-    line = f"{request.scene}\t{request.source}"
+    line = f"{taken.scene}\t{taken.source}"
     assert line.count("\t") == 1 and len(line.splitlines()) == 1
 
 
 def test_a_whole_request() -> None:
-    body = {"source": f"{UPLOADS}yard.zip", "scene": "yard", "email": "me@example.org"}
-    body |= {"options": {"preset": "draft", "train_splat": {"steps": 500}}}
-    taken = parse_request(json.dumps(body), "bkt", ROOT, MARK)
-    assert taken == RunRequest(**body, caller=MARK)
+    scene = {"source": f"{UPLOADS}yard.zip", "scene": "yard"}
+    options = {"preset": "draft", "train_splat": {"steps": 500.0}}
+    body = {"scenes": [scene], "email": "me@example.org", "options": options}
+    taken = read_body(NewJob, json.dumps(body))
+    assert (taken.scenes[0].scene, taken.scenes[0].source) == ("yard", f"{UPLOADS}yard.zip")
+    assert taken.options == options and taken.email == "me@example.org" and taken.webhook is None
 
 
 @pytest.mark.parametrize(("key", "most"), MOST.items())
@@ -66,19 +89,21 @@ def test_what_costs_has_a_limit_of_the_api(key: tuple[str, str], most: int) -> N
     """The configuration's own are for those who pay the machine themselves."""
     section, name = key
 
-    def asked(value: int) -> RunRequest:
-        body = {
-            "source": f"{UPLOADS}yard.zip",
-            "scene": "yard",
-            "options": {section: {name: value}},
-        }
-        return parse_request(json.dumps(body), "bkt", ROOT, MARK)
+    def asked(value: int) -> Retry:
+        return read_body(Retry, json.dumps({"options": {section: {name: value}}}))
 
     assert asked(most).options == {section: {name: most}}
-    with pytest.raises(
-        RefusedError, match=f"'{section}.{name}' is {most + 1}; here at most {most}"
-    ):
+    with pytest.raises(RefusedError, match=f"'{section}.{name}' is {most + 1}; the most is {most}"):
         asked(most + 1)
+
+
+def test_of_two_runs_the_later_one_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 lists by name."""
+    ids = []
+    for now in (0, 1, 1_790_000_000, 1_790_000_001, 2**32 - 1):
+        monkeypatch.setattr("scripts.lib.cloud.runs.time.time", lambda now=now: float(now))
+        ids.append(new_id())
+    assert ids == sorted(ids, reverse=True) and {len(one) for one in ids} == {16}
 
 
 SIGNS = st.sampled_from(
@@ -96,13 +121,16 @@ def test_a_source_is_one_file_of_ones_own(path: str) -> None:
         f"uploads/{MARK}/{path}",
         f"uploads/{MARK}/{'0' * 16}/{path}",
     ):
-        key = upload_key(f"s3://bkt/{tail}", "bkt", MARK)
-        if key is not None:
-            parts = key.split("/")
-            assert parts[:2] == ["uploads", MARK] and len(parts) == 4 and key == tail
-            assert parts[3].endswith(".zip") and not {"", ".", ".."} & set(parts)
-    assert upload_key(f"uploads/{MARK}/{'0' * 16}/yard.zip", "bkt", MARK) is None
-    assert upload_key(f"s3://bkt/uploads//{'0' * 16}/yard.zip", "bkt", "") is None
+        found = upload_of(f"s3://bkt/{tail}", "bkt", MARK)
+        if found is not None:
+            token, name = found
+            assert tail == f"uploads/{MARK}/{token}/{name}" and "/" not in token + name
+            assert name.endswith(".zip") and len(token) == 16
+    own = f"s3://bkt/uploads/{MARK}/{'0' * 16}/yard.zip"
+    assert upload_of(own, "bkt", MARK) == ("0" * 16, "yard.zip")
+    assert upload_of(own.removeprefix("s3://bkt/"), "bkt", MARK) is None
+    assert upload_of(own.replace("yard.zip", "upload.json"), "bkt", MARK) is None
+    assert upload_of(f"s3://bkt/uploads//{'0' * 16}/yard.zip", "bkt", "") is None
 
 
 @UNTIMED
@@ -121,40 +149,47 @@ LINES = [
     "Exiting",
 ]
 RUNNING = (("import_photos", "done"), ("train_splat", "running"))
-NOTHING: dict[str, Any] = {"page": False, "published": None, "cost": None, "stopped": False}
+DONE = {"yard": SceneOutcome(state="done")}
+HALF = {**DONE, "hall": SceneOutcome(state="failed")}
+YARD = RunRequest(scenes=(RequestedScene("yard", f"{UPLOADS}yard.zip"),))
 
 
 @pytest.mark.parametrize(
-    ("code", "changed", "state"),
+    ("code", "scenes", "stopped", "state"),
     [
-        (0, {}, "done"),
-        (1, {}, "failed"),
-        (1, {"page": True}, "done"),
-        (1, {"stopped": True}, "stopped"),
-        (1, {"stopped": True, "page": True}, "stopped"),
+        (0, DONE, False, "done"),
+        (1, {}, False, "failed"),
+        (1, DONE, False, "done"),
+        (1, HALF, False, "failed"),
+        (1, {}, True, "stopped"),
+        (1, DONE, True, "stopped"),
     ],
 )
-def test_states(code: int, changed: dict[str, Any], state: str) -> None:
-    assert outcome_of(code, LINES, **NOTHING | changed).state == state
+def test_states(code: int, scenes: dict[str, SceneOutcome], stopped: bool, state: str) -> None:
+    assert outcome_of(code, LINES, scenes, stopped=stopped).state == state
 
 
 def test_a_failure_is_told_with_cause_and_lines() -> None:
-    outcome = outcome_of(1, LINES, **NOTHING)
-    subject, text = letter("j1", "yard", outcome, log=True)
+    outcome = outcome_of(1, LINES, {}, stopped=False)
+    subject, text = letter("j1", ["yard"], outcome, log=True)
     assert subject == "splatmake: yard is failed"
     assert "Cause: a.jpg is no photo; take it out" in text and "    Exiting" in text
     assert outcome.cause == "a.jpg is no photo; take it out"
     # The operator's alone: its lines quote names out of the caller's archive.
-    assert "Exiting" not in letter("j1", "yard", outcome, log=False)[1]
+    assert "Exiting" not in letter("j1", ["yard"], outcome, log=False)[1]
 
 
 def test_a_success_has_its_page_and_price() -> None:
     published = Published(scene="yard", url="https://x/yard", place="s3://b/yard", files=())
     cost = Cost(scene="yard", basis="b", seconds=1.0, usd=0.314, kwh=None, stages=())
-    given_files = NOTHING | {"published": published, "cost": cost}
-    outcome = replace(outcome_of(0, LINES, **given_files), coordinator_usd=0.05)
-    _, text = letter("j1", "yard", outcome, log=True)
+    scenes = {"yard": scene_outcome(True, published, cost)}
+    outcome = replace(outcome_of(0, LINES, scenes, stopped=False), coordinator_usd=0.05)
+    _, text = letter("j1", ["yard"], outcome, log=True)
     assert "The page: https://x/yard" in text and "$0.36" in text and "Cause" not in text
+    several = replace(outcome, scenes={**scenes, "hall": scene_outcome(False, None, None)})
+    subject, text = letter("j1", ["yard", "hall"], several, log=True)
+    assert subject == "splatmake: 2 scenes are done"
+    assert "scene yard, hall: done" in text and "    yard: https://x/yard\n" in text
 
 
 def test_causes_without_the_executor() -> None:
@@ -164,8 +199,8 @@ def test_causes_without_the_executor() -> None:
 
 
 def test_status_of_a_run_that_has_said_nothing_yet() -> None:
-    answer = describe_run("j", "yard", {"status": "RUNNABLE"}, None, None, False)
-    assert answer["state"] == "queued" and answer["stage"] is None
+    answer = describe_run("j", YARD, {"status": "RUNNABLE"}, None, None, False)
+    assert (answer.state, answer.percent, answer.scenes[0].stage) == ("queued", None, None)
     stages = tuple(StageProgress(rule, state, None) for rule, state in RUNNING)
     far = Progress(
         state="running",
@@ -174,18 +209,26 @@ def test_status_of_a_run_that_has_said_nothing_yet() -> None:
         eta_seconds=60.0,
         percent=40.0,
         jobs={"running": 1},
-        scenes={"yard": SceneProgress(40.0, stages)},
+        scenes={"yard": SceneProgress(45.0, stages)},
     )
-    answer = describe_run("j", "yard", {"status": "RUNNING"}, far, None, False)
-    assert (answer["stage"], answer["percent"], answer["eta_seconds"]) == (
-        "train_splat",
-        40.0,
-        60.0,
-    )
-    stopped = describe_run("j", "yard", {"status": "FAILED"}, None, None, True)
-    assert stopped["state"] == "stopped" and "cause" not in stopped
-    ended = Outcome(state="done", trouble=("no mail",))
-    assert describe_run("j", "yard", {}, None, ended, False)["trouble"] == ["no mail"]
+    answer = describe_run("j", YARD, {"status": "RUNNING"}, far, None, False)
+    (scene,) = answer.scenes
+    assert (scene.stage, scene.percent) == ("train_splat", 45.0)
+    assert (answer.percent, answer.eta_seconds) == (40.0, 60.0)
+    stopped = describe_run("j", YARD, {"status": "FAILED"}, far, None, True)
+    assert (stopped.state, stopped.cause, stopped.scenes[0].stage) == ("stopped", None, None)
+    ended = Outcome(state="done", trouble=("no mail",), scenes=DONE)
+    assert describe_run("j", YARD, {}, None, ended, False).trouble == ("no mail",)
+    # What was stopped has not failed.
+    ended = Outcome(state="stopped", scenes={"yard": SceneOutcome(state="failed")})
+    assert describe_run("j", YARD, {}, None, ended, True).scenes[0].state == "stopped"
+
+
+def test_a_coordinator_that_vanished_is_a_failure() -> None:
+    batch = {"status": "FAILED", "statusReason": "Task failed to start"}
+    answer = describe_run("1", YARD, batch, None, None, False)
+    assert answer.state == "failed" and answer.cause == "Task failed to start"
+    assert answer.percent is None and answer.eta_seconds is None
 
 
 def test_what_a_run_waits_for_is_told() -> None:
@@ -200,5 +243,5 @@ def test_what_a_run_waits_for_is_told() -> None:
         scenes={},
         waiting=why,
     )
-    assert describe_run("j", "yard", {"status": "RUNNING"}, far, None, False)["waiting"] == why
-    assert "waiting" not in describe_run("j", "yard", {"status": "FAILED"}, far, None, False)
+    assert describe_run("j", YARD, {"status": "RUNNING"}, far, None, False).waiting == why
+    assert describe_run("j", YARD, {"status": "FAILED"}, far, None, False).waiting is None
