@@ -36,8 +36,9 @@ def template() -> dict[str, Any]:
     return yaml.load(TEMPLATE.read_text(), Loader)
 
 
-RESOURCES = template()["Resources"]
-PARAMETERS = template()["Parameters"]
+WHOLE = template()  # to read only
+RESOURCES = WHOLE["Resources"]
+PARAMETERS = WHOLE["Parameters"]
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:

@@ -46,6 +46,8 @@ def resolved(value: Any) -> str:
         return value
     if "Fn::GetAtt" in value:
         return VALUES.get(".".join(value["Fn::GetAtt"]), f"unknown {value}")
+    if "Fn::If" in value:  # with the stack's own registry
+        return resolved(value["Fn::If"][1])
     if "Ref" in value:
         return VALUES.get(value["Ref"], f"unknown {value}")
     text = str(value["Fn::Sub"])
