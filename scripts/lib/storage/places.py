@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +41,9 @@ class Place(Protocol):
 
     def remove(self, name: str) -> None:
         """Forget a file; nothing happens when it is not here."""
+
+    def forget(self, spared: Collection[str]) -> int:
+        """Delete what the place keeps of earlier versions of files, but for those named; how many."""
 
 
 class Folder:
@@ -86,6 +89,10 @@ class Folder:
                 folder.rmdir()
             if folder == self.path:
                 break
+
+    def forget(self, spared: Collection[str]) -> int:
+        """Nothing: a folder keeps no versions."""
+        return 0
 
 
 class Bucket:
@@ -195,6 +202,23 @@ class Bucket:
         """Delete an object. Raises UserError when S3 refuses."""
         with self._explained(f"delete {name}"):
             self.client().delete_object(Bucket=self.bucket, Key=self.prefix + name)
+
+    def forget(self, spared: Collection[str]) -> int:
+        """Delete all versions of all objects under the prefix, current ones too, but for those named.
+
+        Raises UserError when S3 refuses.
+        """
+        pages = self.client().get_paginator("list_object_versions")
+        gone = 0
+        with self._explained("delete versions"):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
+                for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                    if item["Key"].removeprefix(self.prefix) not in spared:
+                        self.client().delete_object(
+                            Bucket=self.bucket, Key=item["Key"], VersionId=item["VersionId"]
+                        )
+                        gone += 1
+        return gone
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
