@@ -6,17 +6,15 @@ twenty. As many photos of the step as memory allows go through each kernel toget
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from scripts.lib.render.losses.cuda import judge
 from scripts.lib.render.rasterise import on_gpu
 from scripts.lib.render.rasterise.constants import FAR, NEAR
-from scripts.lib.render.rasterise.passes import Cameras, Shapes
+from scripts.lib.render.rasterise.passes import Cameras, Gradients, Pass, Shapes
 from scripts.lib.train.kernels.geometry_cuda import activate, step_geometry
-from scripts.lib.train.kernels.harmonics_cuda import colours, step_harmonics
+from scripts.lib.train.kernels.harmonics_cuda import colours, slopes_of, step_harmonics
 from scripts.lib.train.parameters import ADAM, SH_REST, Parameters
 from scripts.lib.train.step import Adjustments, StepPlan
 from scripts.lib.train.views import Stack
@@ -24,45 +22,33 @@ from scripts.lib.train.views import Stack
 GEOMETRY = ("means", "quats", "scales", "opacities")
 
 
-@dataclass(frozen=True)
 class _Gradients:
-    """What some of a step's views say: seen and gradients by view, (V, N, ...), and summed over them."""
+    """What a step's views say, as far as they were followed back.
 
-    seen: Tensor  # (V, N, 2) int32, 0 where not drawn
-    colours: Tensor  # (V, N, 3)
-    v_colours: Tensor
-    v_means: Tensor  # (N, 3)
-    v_quats: Tensor
-    v_scales: Tensor
-    v_opacities: Tensor  # (N,)
-    v_exposures: Tensor  # (V, 6), empty where none are learned
-    v_cameras: Tensor  # (V, 4, 4), likewise
-    v_focals: Tensor  # (V,), likewise
+    Of five million Gaussians every number counts: of each view only the slopes of its colours are kept, the
+    rest is summed as it comes.
+    """
 
-    @staticmethod
-    def joined(parts: list[_Gradients]) -> _Gradients:
-        """Of all views together."""
-        if len(parts) == 1:
-            return parts[0]
+    def __init__(self, views: int, count: int, device: torch.device) -> None:
+        self.views, self.seen = views, 0  # photos of the step, and those followed back so far
+        self.slopes = torch.empty((views, count, 3), device=device)  # see `slopes_of`
+        self.geometry: tuple[
+            Tensor, ...
+        ] = ()  # by means (N, 3), quats (N, 4), scales (N, 3), opacities (N,)
+        self.exposures: list[Tensor] = []  # (V, 6)
+        self.cameras: list[Tensor] = []  # (V, 4, 4)
+        self.focals: list[Tensor] = []  # () of each view
 
-        def all_of(name: str) -> Tensor:
-            return torch.cat([getattr(part, name) for part in parts])
-
-        def sum_of(name: str) -> Tensor:
-            return torch.stack([getattr(part, name) for part in parts]).sum(dim=0)
-
-        return _Gradients(
-            seen=all_of("seen"),
-            colours=all_of("colours"),
-            v_colours=all_of("v_colours"),
-            v_means=sum_of("v_means"),
-            v_quats=sum_of("v_quats"),
-            v_scales=sum_of("v_scales"),
-            v_opacities=sum_of("v_opacities"),
-            v_exposures=all_of("v_exposures"),
-            v_cameras=all_of("v_cameras"),
-            v_focals=all_of("v_focals"),
-        )
+    def add(self, drawn: Pass, made: Tensor, sh: Tensor, found: Gradients) -> None:
+        """Add what the views of a pass say; `made`: their colours, by the harmonics `sh`."""
+        begin, self.seen = self.seen, self.seen + len(made)
+        slopes_of(drawn.seen, made, found.colours, self.slopes[begin : self.seen], sh)
+        geometry = (found.means, found.quats, found.scales, found.opacities)
+        for total, part in zip(self.geometry, geometry, strict=False):
+            total += part
+        self.geometry = self.geometry or geometry
+        if found.cameras is not None:
+            self.cameras.append(found.cameras)
 
 
 class FusedStep:
@@ -112,29 +98,28 @@ class FusedStep:
             parameters["sh"],
             parameters.moments("sh"),
             views.world_to_camera,
-            gradients.seen,
-            gradients.colours,
-            gradients.v_colours,
-            gradients.v_means,
+            gradients.slopes,
+            gradients.geometry[0],
             plan.degree,
             plan.rates["sh"],
             SH_REST,
             parameters.steps,
+            seed=plan.seed,
             **ADAM,
         )
         if adjust.exposures:
-            adjust.exposures.learn(views.numbers, gradients.v_exposures)
+            adjust.exposures.learn(views.numbers, torch.cat(gradients.exposures))
         if adjust.poses:
-            by_pose = adjust.poses.gradient(views.world_to_camera, gradients.v_cameras)
+            by_pose = adjust.poses.gradient(views.world_to_camera, torch.cat(gradients.cameras))
             adjust.poses.learn(views.numbers, by_pose, plan.camera_rate)
         if adjust.focals:
-            adjust.focals.learn(views.lenses, gradients.v_focals, plan.camera_rate)
+            adjust.focals.learn(views.lenses, torch.stack(gradients.focals), plan.camera_rate)
         first, second = zip(*(parameters.moments(name) for name in GEOMETRY), strict=True)
         step_geometry(
             tuple(parameters[name] for name in GEOMETRY),
             first,
             second,
-            (gradients.v_means, gradients.v_quats, gradients.v_scales, gradients.v_opacities),
+            gradients.geometry,
             tuple(plan.rates[name] for name in GEOMETRY),
             parameters.steps,
             position_gradients=norms,
@@ -153,12 +138,12 @@ class FusedStep:
     ) -> _Gradients:
         raw_scales, raw_opacities = parameters["scales"], parameters["opacities"]
         active = activate(raw_scales, raw_opacities, plan.seed, plan.drop)
-        parts = []
+        found = _Gradients(len(views), len(parameters), parameters.device)
         together = self._together(views)
         for begin in range(0, len(views), together):
             part = views.part(begin, begin + together)
-            parts.append(self._some(parameters, *active, part, len(views), plan, adjust))
-        return _Gradients.joined(parts)
+            self._some(parameters, *active, part, plan, adjust, found)
+        return found
 
     def _some(
         self,
@@ -166,11 +151,11 @@ class FusedStep:
         scales: Tensor,
         opacities: Tensor,
         views: Stack,
-        total: int,
         plan: StepPlan,
         adjust: Adjustments,
-    ) -> _Gradients:
-        """Gradients of the mean loss over `total` photos, of which `views` are some."""
+        gradients: _Gradients,
+    ) -> None:
+        """Add to `gradients` those of the mean loss over the step's photos, of which `views` are some."""
         means, quats, sh = (parameters[name] for name in ("means", "quats", "sh"))
         w2c, K = views.world_to_camera.contiguous(), views.K.contiguous()
         cameras = Cameras(w2c, K, views.size, NEAR, FAR)
@@ -180,23 +165,13 @@ class FusedStep:
         exposures = adjust.exposures.values[views.numbers] if adjust.exposures else None
         assert isinstance(views.photos, Tensor), "photos that were not picked"
         judged = judge(
-            image, views.photos, plan.ssim_weight, views.masks, exposures, share=1 / total
+            image, views.photos, plan.ssim_weight, views.masks, exposures, share=1 / gradients.views
         )
-        by_focal = []
+        if judged.by_exposures is not None:
+            gradients.exposures.append(judged.by_exposures)
         if adjust.focals:
             for number in range(len(views)):
                 gradient = judged.gradients[number]
-                by_focal.append(adjust.focals.gradient(image[number], gradient, K[number]))
+                gradients.focals.append(adjust.focals.gradient(image[number], gradient, K[number]))
         found = drawn.backward(judged.gradients, None, poses=adjust.poses is not None)
-        return _Gradients(
-            drawn.seen,
-            made,
-            found.colours,
-            found.means,
-            found.quats,
-            found.scales,
-            found.opacities,
-            means[:0] if judged.by_exposures is None else judged.by_exposures,
-            found.cameras if found.cameras is not None else means[:0],
-            torch.stack(by_focal) if by_focal else means[:0],
-        )
+        gradients.add(drawn, made, sh, found)

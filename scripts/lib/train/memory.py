@@ -9,9 +9,15 @@ import torch
 
 from scripts.lib.core.console import UserError
 from scripts.lib.core.free_memory import free_memory
+from scripts.lib.train.options import Precision
 
-# Values and two moments of 14 numbers and the harmonics, and what a step makes of them for each view.
-NUMBERS, MOMENTS, PER_VIEW = 14, 3, 320
+GEOMETRY = 11  # numbers of a Gaussian besides the harmonics
+# Bytes of a number and its two moments: of the geometry, of the harmonics.
+BYTES: dict[Precision, tuple[int, int]] = {"single": (12, 12), "half": (8, 6)}
+# Bytes that a step takes for a Gaussian: once (scales and opacities as they are drawn, gradients of the
+# geometry, those of some views and the sum, norms), for each of its photos (slopes of the colours), and for
+# each photo that is rendered together with others (ellipse, order, colours, gradients of both, the sorting).
+PER_STEP, PER_PHOTO, PER_VIEW = 112, 12, 200
 PER_PIXEL = 140  # bytes a pixel of one photo costs while it is rendered, judged and followed back
 PER_PAIR = (
     60  # bytes a pixel costs in lists of Gaussians by tile, measured at some ten pairs a Gaussian
@@ -23,18 +29,21 @@ FEWEST = 10_000  # Gaussians with which training is of any use
 
 @dataclass(frozen=True)
 class Need:
-    """Sizes of a run: Gaussians, numbers of harmonics each (K x 3), photos a step, bytes of all photos, and
-    pixels of the largest."""
+    """Sizes of a run: Gaussians, numbers of harmonics each (K x 3), their precision, photos a step, bytes of
+    all photos, and pixels of the largest."""
 
     max_gaussians: int
     harmonics: int
+    precision: Precision
     batch_size: int
     photo_bytes: int
     pixels: int
 
     def gaussian_bytes(self, at_once: int) -> int:
         """Bytes for one Gaussian when `at_once` photos are rendered together."""
-        return 4 * MOMENTS * (NUMBERS + self.harmonics) + PER_VIEW * at_once
+        geometry, harmonics = BYTES[self.precision]
+        state = geometry * GEOMETRY + harmonics * self.harmonics
+        return state + PER_STEP + PER_PHOTO * self.batch_size + PER_VIEW * at_once
 
 
 class PhotoStore(enum.Enum):

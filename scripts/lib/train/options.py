@@ -14,6 +14,7 @@ from scripts.lib.core.options import Options, option
 
 PresetName = Literal["draft", "standard", "high"]
 Backend = Literal["cpu", "cuda", "gsplat"]  # whose kernels draw, as `rasterise` names them
+Precision = Literal["single", "half"]  # of harmonics and moments, see `parameters.TYPES`
 Auto = Literal["auto"] | int  # "auto": what PRESETS says
 
 
@@ -196,6 +197,7 @@ class Settings(Common):
     axis_ratio: float  # of a Gaussian's longest axis to its second, at most; 0 is no limit
     device: str
     backend: Backend
+    precision: Precision
     antialiased: bool
     exposure: bool
     refine_poses: bool
@@ -240,6 +242,7 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         coarse=preset.coarse,
         device=device,
         backend=_backend(options.rasteriser, device),
+        precision="single" if device == "cpu" else "half",
         antialiased=options.antialiased,
         exposure=options.exposure,
         refine_poses=options.refine_poses,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.train.options import Precision
 from scripts.lib.train.state import ParametersState
 
 # Adam's learning rates in a scene of radius 1, the values 3D Gaussian splatting is usually run with.
@@ -30,26 +31,38 @@ class AdamNumbers(TypedDict):
 ADAM: AdamNumbers = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-15}
 
 
+# Types of the harmonics and of all moments. Second moments need the range of a float: they go down to 1e-20.
+TYPES: dict[Precision, tuple[torch.dtype, torch.dtype]] = {
+    "single": (torch.float32, torch.float32),
+    "half": (torch.float16, torch.bfloat16),
+}
+
+
 class Parameters:
     """N Gaussians as raw (PLY-native) torch tensors with first and second moments.
 
     `parameters["means"]` (N, 3), "quats" (N, 4) wxyz, "scales" (N, 3) log, "opacities" (N,) logit, "sh"
-    (N, K, 3) are views of the buffers: writing to them changes the Gaussians.
+    (N, K, 3) are views of the buffers: writing to them changes the Gaussians. With `precision` "half" the
+    harmonics and all moments have 16 bits; the rest is always float32.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], capacity: int) -> None:
+    def __init__(
+        self, tensors: dict[str, Tensor], capacity: int, precision: Precision = "single"
+    ) -> None:
         self.count = len(tensors["means"])
         self.capacity = max(capacity, self.count)
         self.steps = 0  # Adam's own count, for its bias correction
-        self.values = {name: self._buffer(tensors[name]) for name in NAMES}
-        self.first = {name: torch.zeros_like(buffer) for name, buffer in self.values.items()}
-        self.second = {name: torch.zeros_like(buffer) for name, buffer in self.values.items()}
+        harmonics, moments = TYPES[precision]
+        types = dict.fromkeys(NAMES, torch.float32) | {"sh": harmonics}
+        self.values = {name: self._buffer(tensors[name], types[name]) for name in NAMES}
+        self.first = {name: self._buffer(tensors[name], moments) for name in NAMES}
+        self.second = {name: self._buffer(tensors[name], moments) for name in NAMES}
         for name in NAMES:
             self[name].copy_(tensors[name].detach())
 
-    def _buffer(self, like: Tensor) -> Tensor:
+    def _buffer(self, like: Tensor, dtype: torch.dtype) -> Tensor:
         shape = (self.capacity, *like.shape[1:])
-        return torch.zeros(shape, dtype=torch.float32, device=like.device)
+        return torch.zeros(shape, dtype=dtype, device=like.device)
 
     def __getitem__(self, name: str) -> Tensor:
         return self.values[name][: self.count]
@@ -107,7 +120,7 @@ class Parameters:
 
     @torch.no_grad()
     def adam(self, gradients: dict[str, Tensor], rates: dict[str, float]) -> None:
-        """One Adam step (Kingma and Ba, 2015) from gradients shaped like the tensors."""
+        """One Adam step (Kingma and Ba, 2015) from gradients shaped like the tensors; in single precision."""
         self.steps += 1
         for name in NAMES:
             columns = np.full(max(self[name][:1].numel(), 1), rates[name])
@@ -138,10 +151,16 @@ class Parameters:
         return {"steps": self.steps, "rows": rows}
 
     @classmethod
-    def restored(cls, state: ParametersState, capacity: int, device: torch.device) -> Parameters:
-        """The parameters that `state()` described, on `device`."""
+    def restored(
+        cls,
+        state: ParametersState,
+        capacity: int,
+        device: torch.device,
+        precision: Precision = "single",
+    ) -> Parameters:
+        """The parameters that `state()` described, on `device`, in `precision` whichever they were in."""
         rows = state["rows"]
-        made = cls({name: rows[name][0].to(device) for name in NAMES}, capacity)
+        made = cls({name: rows[name][0].to(device) for name in NAMES}, capacity, precision)
         for name in NAMES:
             for moment, saved in zip(made.moments(name), rows[name][1:], strict=True):
                 moment.copy_(saved)

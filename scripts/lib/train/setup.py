@@ -30,6 +30,7 @@ def needs(scene: Scene, trained: Sequence[int], settings: Settings) -> Need:
     return Need(
         max_gaussians=settings.max_gaussians,
         harmonics=3 * (1 + SH_COEFFICIENTS[settings.sh_degree]),
+        precision=settings.precision,
         batch_size=settings.batch_size,
         photo_bytes=int(3.75 * areas[trained].sum()),  # 0.75 for halved ones
         pixels=int(areas.max()),

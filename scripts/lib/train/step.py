@@ -84,7 +84,7 @@ def render(
         parameters["quats"],
         torch.exp(parameters["scales"]),
         (torch.sigmoid(parameters["opacities"]) * kept).clamp(max=OPAQUE),
-        parameters["sh"][:, : (degree + 1) ** 2].contiguous(),
+        parameters["sh"][:, : (degree + 1) ** 2].float().contiguous(),
         views.world_to_camera,
         views.K,
         views.size,

@@ -50,6 +50,7 @@ MOST = {
     "adam": Most(32),
     **{f"colours{degree}": Most(64, 13_000) for degree in harmonics.DEGREES},
     **{f"step_harmonics{degree}": Most(96, 13_000) for degree in harmonics.DEGREES},
+    "slopes_of": Most(24),
 }
 # KiB of shared memory of a multiprocessor: CUDA programming guide, "Technical Specifications".
 SHARED = dict(zip(ARCHITECTURES, (64, 164, 100, 100, 228, 228, 100), strict=True))
@@ -57,11 +58,16 @@ STANDARD = [
     (rasteriser.PROJECT, ()),
     (rasteriser.LISTS, rasteriser.SHORT),
     (losses.LOSS, losses.BYTES),
-    (geometry.GAUSSIANS, ()),
-    (harmonics.HARMONICS, ()),
+    (geometry.GAUSSIANS, geometry.HALF),
+    (harmonics.HARMONICS, geometry.HALF),
 ]
 # The same code with another type of numbers: one architecture tells enough.
-OTHERS = [(rasteriser.LISTS, rasteriser.LONG), (losses.LOSS, losses.FLOATS)]
+OTHERS = [
+    (rasteriser.LISTS, rasteriser.LONG),
+    (losses.LOSS, losses.FLOATS),
+    (geometry.GAUSSIANS, geometry.SINGLE),
+    (harmonics.HARMONICS, geometry.SINGLE),
+]
 # Least warps that a multiprocessor has of the kernel that takes most.
 BUSY = dict(zip(ARCHITECTURES, (6, 16, 10, 10, 20, 24, 10), strict=True))
 

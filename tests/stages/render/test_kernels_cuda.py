@@ -14,7 +14,8 @@ from scripts.lib.render.rasterise.reference import sh_basis
 from scripts.lib.train.densify import shorten
 from scripts.lib.train.kernels import adam_cuda, geometry_cuda, harmonics_cuda
 from scripts.lib.train.kernels.adam import adam as cpu_adam
-from scripts.lib.train.parameters import ADAM
+from scripts.lib.train.options import Precision
+from scripts.lib.train.parameters import ADAM, TYPES
 from tests.stages import cuda_stand_in
 from tests.stages.cuda_stand_in import DEVICES, kernels_on, needs_compiler
 
@@ -43,19 +44,30 @@ def stepped(
     return leaf.detach() - rate * mean / (spread.sqrt() + ADAM["epsilon"]), m, v
 
 
-def moments_of(value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def moments_of(
+    value: torch.Tensor, precision: Precision = "single"
+) -> tuple[torch.Tensor, torch.Tensor]:
     """As earlier steps may have left them."""
-    return torch.randn(value.shape), torch.rand(value.shape) + 0.5
+    dtype = TYPES[precision][1]
+    return torch.randn(value.shape).to(dtype), (torch.rand(value.shape) + 0.5).to(dtype)
+
+
+def is_near(found: torch.Tensor, aim: torch.Tensor) -> bool:
+    """Whether float32 has `aim` but for rounding; or 16 bits one of the two numbers about it."""
+    spacing = {torch.float32: 1e-5, torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7}[found.dtype]
+    return torch.allclose(found.cpu().double(), aim, rtol=spacing, atol=2e-6)
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("precision", ["single", "half"])
 @pytest.mark.parametrize(
     ("degree", "bands"), [(0, 0), (0, 3), (1, 1), (1, 3), (2, 2), (2, 3), (3, 3)]
 )
-def test_harmonics(degree: int, bands: int, device: str) -> None:
+def test_harmonics(degree: int, bands: int, precision: Precision, device: str) -> None:
     """Colours, their gradient through the viewing direction, and Adam on the coefficients."""
     torch.manual_seed(degree)
     means, sh = torch.randn(COUNT, 3), 0.5 * torch.randn(COUNT, (bands + 1) ** 2, 3)
+    sh = sh.to(TYPES[precision][0])
     views, radii = cameras(), torch.ones(VIEWS, COUNT, 2, dtype=torch.int32)
     radii[0, ::3] = 0
     radii[1, ::2] = 0  # every sixth is seen by none
@@ -69,17 +81,19 @@ def test_harmonics(degree: int, bands: int, device: str) -> None:
     upstream = torch.randn(VIEWS, COUNT, 3)
     (wanted * upstream * seen[..., None]).sum().backward()
 
-    first, second = moments_of(sh)
+    first, second = moments_of(sh, precision)
     state = [value.clone().to(device) for value in (sh, first, second)]
     gradient = torch.full((COUNT, 3), 0.25, device=device)
-    given = (means.to(device), state[0]), (views.to(device), radii.to(device))
+    given, radii = (means.to(device), state[0]), radii.to(device)
+    slopes = torch.empty(VIEWS, COUNT, 3, device=device)
     # What no view sees may hold anything, and must stay out of every sum.
     upstream[~seen] = torch.nan
     with kernels_on(device, harmonics_cuda):
-        made = harmonics_cuda.colours(*given[0], *given[1], degree)
+        made = harmonics_cuda.colours(*given, views.to(device), radii, degree)
+        harmonics_cuda.slopes_of(radii, made, upstream.to(device), slopes, state[0])
         harmonics_cuda.step_harmonics(
-            *given[0], (state[1], state[2]), *given[1], made, upstream.to(device), gradient,
-            degree, 0.01, 0.1, 5, **ADAM,
+            *given, (state[1], state[2]), views.to(device), slopes, gradient, degree, 0.01, 0.1, 5, seed=3,
+            **ADAM,
         )  # fmt: skip
     assert torch.allclose(made.cpu()[seen].double(), wanted.detach()[seen], atol=2e-6)
     rates = torch.full((used, 1), 0.001, dtype=torch.float64)
@@ -89,7 +103,7 @@ def test_harmonics(degree: int, bands: int, device: str) -> None:
     aims = stepped(part, first[:, :used], second[:, :used], rates, 5)
     for found, aim, before in zip(state, aims, (sh, first, second), strict=True):
         assert torch.equal(found.cpu()[:, used:], before[:, used:])
-        assert torch.allclose(found.cpu()[:, :used].double(), aim, rtol=1e-5, atol=2e-6)
+        assert is_near(found[:, :used], aim)
     through = place.grad if degree else torch.zeros_like(place)
     assert torch.allclose(gradient.cpu().double(), 0.25 + through, rtol=1e-5, atol=2e-6)
 
@@ -98,7 +112,8 @@ SHAPES = {"means": (COUNT, 3), "quats": (COUNT, 4), "scales": (COUNT, 3), "opaci
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_geometry(device: str) -> None:
+@pytest.mark.parametrize("precision", ["single", "half"])
+def test_geometry(precision: Precision, device: str) -> None:
     """Activations, the chain rule back through them, the regularisers and Adam; no noise, nothing dropped."""
     torch.manual_seed(3)
     start = {name: torch.randn(shape) for name, shape in SHAPES.items()}
@@ -111,7 +126,7 @@ def test_geometry(device: str) -> None:
     loss = loss + (scales * upstream[2]).sum() + (shown * upstream[3]).sum()
     (loss + 0.1 * opacities.sum() + 0.2 * scales.sum()).backward()
 
-    first, second = zip(*(moments_of(value) for value in start.values()), strict=True)
+    first, second = zip(*(moments_of(value, precision) for value in start.values()), strict=True)
     state = [
         [value.clone().to(device) for value in part] for part in (start.values(), first, second)
     ]
@@ -128,7 +143,7 @@ def test_geometry(device: str) -> None:
     for number, (leaf, rate) in enumerate(zip(raw.values(), rates, strict=True)):
         aims = stepped(leaf, first[number], second[number], rate, 3)
         for part, aim in zip(state, aims, strict=True):
-            assert torch.allclose(part[number].cpu().double(), aim, rtol=1e-5, atol=2e-6)
+            assert is_near(part[number], aim)
     wanted = torch.linalg.vector_norm(upstream[0], dim=1) * scales.detach().amax(dim=1)
     assert torch.allclose(norms.cpu().double(), wanted, rtol=1e-5)
 
@@ -226,6 +241,51 @@ def test_noise(device: str) -> None:
     assert (unit.abs() > 2.5).any(dim=0).all() and unit.isfinite().all()
 
 
+NUMBERS = """
+extern "C" __global__ void numbers(const VALUE* from, float* to, const int count) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < count) to[i] = number_of(from[i]);
+}
+extern "C" __global__ void rounded(const float* from, VALUE* to, const int count, const int seed) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < count) set(to[i], from[i], bits_of(key_of(seed, HARMONIC), i));
+}
+"""
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("Half", torch.float16), ("Brain", torch.bfloat16)])
+@needs_compiler
+def test_numbers_of_16_bits_are_torch_s_and_right_on_average(
+    name: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    path = tmp_path / "numbers.cu"
+    path.write_text(NUMBERS, encoding="utf-8")
+    source = Source(path, geometry_cuda.HEADERS, ("numbers", "rounded"))
+    macros = (("VALUE", name),)
+    every = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+    found = torch.empty(2**16)
+    cuda_stand_in.launch(source, "numbers", (256,), 256, every, found, 2**16, macros=macros)
+    finite = every.isfinite()
+    assert torch.equal(found[finite], every[finite].float())
+
+    exact = every[finite].float()
+    draws = 2000
+    many = torch.tensor([1.003, -0.7123, 3e-6, -2.2e-8, 60001.0, 0.0]).repeat(draws)
+    broken = torch.tensor([math.nan, math.inf, -math.inf])
+    given = torch.cat([exact, many, broken])
+    made = torch.empty(len(given), dtype=dtype)
+    grid = (-(-len(given) // 256),)
+    cuda_stand_in.launch(source, "rounded", grid, 256, given, made, len(given), 4, macros=macros)
+    assert torch.equal(made[: len(exact)].float(), exact)
+    assert not made[-len(broken) :].isfinite().any()
+    drawn = made[len(exact) : -len(broken)].double().view(draws, -1)
+    for column, aim in zip(drawn.T, many[:6].double(), strict=True):
+        values = column.unique()
+        low, high = values[0], values[-1]
+        assert len(values) <= 2 and low <= aim <= high
+        assert (column.mean() - aim).abs() <= 0.05 * (high - low)
+
+
 WORDS = """
 extern "C" void words(const int* given, int* made) {
     Four counter;
@@ -256,7 +316,7 @@ def test_random_words_are_philox_s(tmp_path: Path) -> None:
     for given, wanted in KNOWN:
         made = torch.zeros(4, dtype=torch.int32)
         words = torch.from_numpy(np.array(given, np.uint32).view(np.int32))
-        cuda_stand_in.launch(source, "words", (1,), 1, words, made)
+        cuda_stand_in.launch(source, "words", (1,), 1, words, made, macros=geometry_cuda.HALF)
         assert made.numpy().view(np.uint32).tolist() == wanted
 
 

@@ -28,7 +28,7 @@ def test_steps_agree(photos: int, antialiased: bool, tmp_path: Path) -> None:
     options = TrainOptions(
         steps=100, max_gaussians=3000, batch_size=photos, resolution=0, antialiased=antialiased
     )
-    settings = replace(resolve(options, "cuda"), means_rate=1.0, drop=0.0)
+    settings = replace(resolve(options, "cuda"), means_rate=1.0, drop=0.0, precision="single")
     first, second = Trainer(scene, settings), Trainer(scene, settings)
     second.optimise = AutogradStep()
     for trainer in (first, second):
@@ -81,7 +81,7 @@ def test_exposures_agree(tmp_path: Path) -> None:
     """Both steps learn the same gains and offsets from the same photos."""
     scene = make_scene(tmp_path / "scene.zip", 3000, (320, 200), 6)
     options = TrainOptions(steps=100, max_gaussians=3000, batch_size=2, resolution=0, exposure=True)
-    settings = replace(resolve(options, "cuda"), drop=0.0)
+    settings = replace(resolve(options, "cuda"), drop=0.0, precision="single")
     first, second = Trainer(scene, settings), Trainer(scene, settings)
     second.optimise = AutogradStep()
     for trainer in (first, second):
@@ -126,7 +126,7 @@ def test_camera_slopes_agree(tmp_path: Path) -> None:
         refine_poses=True,
         refine_focal=True,
     )
-    settings = replace(resolve(options, "cuda"), drop=0.0, coarse=0.0)
+    settings = replace(resolve(options, "cuda"), drop=0.0, coarse=0.0, precision="single")
     first, second = Trainer(scene, settings), Trainer(scene, settings)
     second.optimise = AutogradStep()
     for trainer in (first, second):
@@ -143,13 +143,13 @@ def test_camera_slopes_agree(tmp_path: Path) -> None:
 
 
 def test_learns(tmp_path: Path) -> None:
-    """Held-out PSNR after a short run is what the step by autograd reaches."""
+    """Held-out PSNR after a short run in 16 bits is what the step by autograd reaches in 32."""
     scene = make_scene(tmp_path / "scene.zip", 5000, (320, 200), 12)
     settings = resolve(
         TrainOptions(steps=300, max_gaussians=5000, resolution=0, early_stop=False), "cuda"
     )
     fused = train(scene, settings, None, 0).metrics.curve[-1].psnr
-    trainer = Trainer(scene, settings)
+    trainer = Trainer(scene, replace(settings, precision="single"))
     trainer.optimise = AutogradStep()
     while trainer.step < settings.steps:
         trainer.advance()

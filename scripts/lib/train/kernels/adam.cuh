@@ -2,12 +2,20 @@
 
 #pragma once
 
+#include "numbers.cuh"
+
 // root: 1 / sqrt(1 - beta2^t).
 struct Adam { float beta1, beta2, root, epsilon; };
 
-// The value after the step; its moments are brought forward. rate: the learning rate over 1 - beta1^t.
-__device__ inline float adam_update(float value, float gradient, float& first, float& second, float rate, const Adam& adam) {
-    first += (gradient - first) * (1 - adam.beta1);
-    second = second * adam.beta2 + gradient * gradient * (1 - adam.beta2);
-    return value - rate * first / (sqrtf(second) * adam.root + adam.epsilon);
+// The value after the step; its moments are brought forward, rounded by `random`. rate: the learning rate over
+// 1 - beta1^t.
+template <typename Moment>
+__device__ inline float adam_update(float value, float gradient, Moment& first, Moment& second, float rate, const Adam& adam,
+                                    unsigned random) {
+    const float before = number_of(first);
+    const float one = before + (gradient - before) * (1 - adam.beta1);
+    const float two = number_of(second) * adam.beta2 + gradient * gradient * (1 - adam.beta2);
+    set(first, one, random);
+    set(second, two, random >> 16);
+    return value - rate * one / (sqrtf(two) * adam.root + adam.epsilon);
 }

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from scripts.lib.render.cuda.launch import launch
-from scripts.lib.train.kernels.geometry_cuda import BLOCK, GAUSSIANS
+from scripts.lib.train.kernels.geometry_cuda import BLOCK, GAUSSIANS, HALF
 
 
 def adam(
@@ -25,11 +25,11 @@ def adam(
     beta2: float,
     epsilon: float,
 ) -> None:
-    """As `scripts.lib.train.kernels.adam.adam`, for tensors on the GPU."""
+    """As `scripts.lib.train.kernels.adam.adam`, for tensors on the GPU, all of them float32."""
     corrected = (np.asarray(rates, np.float64) / (1 - beta1**steps)).astype(np.float32)
     total = values.numel()
     launch(
         GAUSSIANS, "adam", (-(-total // BLOCK),), BLOCK, values, gradient.contiguous(), first, second,
         torch.from_numpy(corrected).to(values.device, non_blocking=True), total, len(corrected), beta1, beta2,
-        1 / math.sqrt(1 - beta2**steps), epsilon,
+        1 / math.sqrt(1 - beta2**steps), epsilon, macros=HALF,
     )  # fmt: skip

@@ -1,5 +1,6 @@
 // What a step does to the numbers of Gaussians, their harmonics apart: activations before the rasteriser; after it their
 // slopes, the regularisers, Adam, the noise of Markov chain Monte Carlo, and the norm of the gradient by each position.
+// MOMENT: the type of Adam's moments.
 
 #include "adam.cuh"
 
@@ -91,8 +92,9 @@ extern "C" __global__ void __launch_bounds__(256) activate(
 // One thread a Gaussian. longer: logarithm of the longest axis over the second, at most.
 extern "C" __global__ void __launch_bounds__(256) step_geometry(
     float* __restrict__ means, float* __restrict__ quats, float* __restrict__ scales, float* __restrict__ opacities,
-    float* __restrict__ means1, float* __restrict__ quats1, float* __restrict__ scales1, float* __restrict__ opacities1,
-    float* __restrict__ means2, float* __restrict__ quats2, float* __restrict__ scales2, float* __restrict__ opacities2,
+    MOMENT* __restrict__ means1, MOMENT* __restrict__ quats1, MOMENT* __restrict__ scales1,
+    MOMENT* __restrict__ opacities1, MOMENT* __restrict__ means2, MOMENT* __restrict__ quats2,
+    MOMENT* __restrict__ scales2, MOMENT* __restrict__ opacities2,
     const float* __restrict__ v_means, const float* __restrict__ v_quats, const float* __restrict__ v_scales,
     const float* __restrict__ v_opacities, float* __restrict__ norms, const int count, const int seed, const float drop,
     const float means_rate, const float quats_rate, const float scales_rate, const float opacities_rate,
@@ -101,10 +103,12 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
     const int row = blockIdx.x * blockDim.x + threadIdx.x;
     if (row >= count) return;
     const Adam adam = {beta1, beta2, root, epsilon};
+    const unsigned key = key_of(seed, GEOMETRIC);
+    const auto random = [&](unsigned number) { return bits_of(key, 11u * row + number); };
 
     float raw = opacities[row];
     const float slope = opacity_slope(sigmoid(raw), kept_of(seed, row, drop), v_opacities[row], opacity_cost);
-    raw = adam_update(raw, slope, opacities1[row], opacities2[row], opacities_rate, adam);
+    raw = adam_update(raw, slope, opacities1[row], opacities2[row], opacities_rate, adam, random(0));
     opacities[row] = raw;
 
     float widest = 0, after[3], shake[3] = {0, 0, 0};
@@ -118,7 +122,8 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
         const int at = 3 * row + axis;
         const float before = scales[at], scale = expf(before);
         widest = fmaxf(widest, scale);
-        after[axis] = adam_update(before, (v_scales[at] + scale_cost) * scale, scales1[at], scales2[at], scales_rate, adam);
+        after[axis] = adam_update(before, (v_scales[at] + scale_cost) * scale, scales1[at], scales2[at], scales_rate,
+                                  adam, random(1 + axis));
     }
     const float longest = second_of(after) + longer;
 #pragma unroll
@@ -132,7 +137,7 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
 #pragma unroll
     for (int part = 0; part < 4; ++part) {
         const int at = 4 * row + part;
-        quat[part] = adam_update(quats[at], v_quats[at], quats1[at], quats2[at], quats_rate, adam);
+        quat[part] = adam_update(quats[at], v_quats[at], quats1[at], quats2[at], quats_rate, adam, random(4 + part));
         quats[at] = quat[part];
     }
     turn(quat, shake);
@@ -143,7 +148,7 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
         const int at = 3 * row + axis;
         const float gradient = v_means[at];
         square += gradient * gradient;
-        means[at] = adam_update(means[at], gradient, means1[at], means2[at], means_rate, adam) + shake[axis];
+        means[at] = adam_update(means[at], gradient, means1[at], means2[at], means_rate, adam, random(8 + axis)) + shake[axis];
     }
     norms[row] = sqrtf(square) * widest;
 }
@@ -156,5 +161,5 @@ extern "C" __global__ void __launch_bounds__(256) adam(
     const long long at = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= total) return;
     const Adam numbers = {beta1, beta2, root, epsilon};
-    values[at] = adam_update(values[at], gradient[at], first[at], second[at], rates[at % columns], numbers);
+    values[at] = adam_update(values[at], gradient[at], first[at], second[at], rates[at % columns], numbers, 0);
 }

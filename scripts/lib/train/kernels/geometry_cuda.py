@@ -14,12 +14,20 @@ import torch
 from torch import Tensor
 
 from scripts.lib.render.cuda.compile import Source
-from scripts.lib.render.cuda.launch import launch
+from scripts.lib.render.cuda.launch import Macros, launch
 
 FOLDER = Path(__file__).parent
-ADAM_HEADER = FOLDER / "adam.cuh"
-GAUSSIANS = Source(FOLDER / "gaussians.cu", (ADAM_HEADER,), ("activate", "step_geometry", "adam"))
+HEADERS = (FOLDER / "numbers.cuh", FOLDER / "adam.cuh")
+GAUSSIANS = Source(FOLDER / "gaussians.cu", HEADERS, ("activate", "step_geometry", "adam"))
 BLOCK = 256
+# Types of harmonics and moments, see numbers.cuh: float32, or float16 and bfloat16.
+SINGLE: Macros = (("VALUE", "float"), ("MOMENT", "float"))
+HALF: Macros = (("VALUE", "Half"), ("MOMENT", "Brain"))
+
+
+def types_of(harmonics_or_moments: Tensor) -> Macros:
+    """The macros with which kernels take such a tensor."""
+    return SINGLE if harmonics_or_moments.dtype == torch.float32 else HALF
 
 
 def activate(
@@ -34,7 +42,7 @@ def activate(
     scales, opacities = torch.empty_like(raw_scales), torch.empty_like(raw_opacities)
     launch(
         GAUSSIANS, "activate", (-(-count // BLOCK),), BLOCK, raw_scales, raw_opacities, scales, opacities,
-        count, seed, float(drop),
+        count, seed, float(drop), macros=HALF,
     )  # fmt: skip
     return scales, opacities
 
@@ -62,9 +70,10 @@ def step_geometry(
 
     values, first, second, gradients, rates: in that order. The gradients are by the means (N, 3), the quats
     (N, 4), the scales (N, 3) after exp, and the opacities (N,) that went into the views. `seed` and `drop` as
-    for `activate`. opacity_cost and scale_cost: gradient added for every opacity and every scale. axis_ratio:
-    of the longest axis to the second, at most; 0 is no limit. Returns (N,): gradient of the mean times the
-    widest scale, in `position_gradients` (N,) where that is given, so that nothing needs memory any more.
+    for `activate`. Moments in bfloat16 are rounded at random, by `seed`. opacity_cost and scale_cost:
+    gradient added for every opacity and every scale. axis_ratio: of the longest axis to the second, at most;
+    0 is no limit. Returns (N,): gradient of the mean times the widest scale, in `position_gradients` (N,)
+    where that is given, so that nothing needs memory any more.
     """
     count = len(values[0])
     norms = position_gradients
@@ -76,5 +85,6 @@ def step_geometry(
         norms, count, seed, float(drop), *(rate / correction for rate in rates), float(opacity_cost),
         float(scale_cost), math.log(axis_ratio) if axis_ratio else math.inf, float(noise), beta1, beta2,
         1 / math.sqrt(1 - beta2**steps), epsilon,
+        macros=types_of(first[0]),
     )  # fmt: skip
     return norms

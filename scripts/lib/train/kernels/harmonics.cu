@@ -3,12 +3,12 @@
 // The real basis of degree 3 in the order and with the signs of 3D Gaussian splatting's PLY files; the gradient by the
 // direction is taken of the polynomials and made tangential to the sphere. A thread has one Gaussian. Rows of
 // coefficients pass through shared memory: there each thread has its own, in memory they are read and written side by
-// side.
+// side. VALUE, MOMENT: the types of the coefficients and of Adam's moments.
 
 #include "adam.cuh"
 
 constexpr int GROUP = 64;  // Gaussians and threads of a block
-constexpr int BATCH = 4;   // numbers of a thread that are under way together
+constexpr int BATCH = 16 / sizeof(VALUE);  // numbers of a thread that are under way together
 
 template <int DEGREE>
 constexpr int TERMS = (DEGREE + 1) * (DEGREE + 1);
@@ -118,16 +118,16 @@ __device__ inline bool any_sees(const int* radii, int row, int count, int views)
 
 // The rows of the block's Gaussians that are `wanted`, which all of its threads have said.
 template <int DEGREE>
-__device__ inline void read_rows(const float* sh, int stride, int first, const bool* wanted, float* rows) {
+__device__ inline void read_rows(const VALUE* sh, int stride, int first, const bool* wanted, float* rows) {
 #pragma unroll 8
     for (int k = 0; k < USED<DEGREE>; ++k) {
         const int i = k * GROUP + threadIdx.x, row = i / USED<DEGREE>, column = i % USED<DEGREE>;
-        if (wanted[row]) rows[row * PITCH<DEGREE> + column] = sh[(long long)(first + row) * stride + column];
+        if (wanted[row]) rows[row * PITCH<DEGREE> + column] = number_of(sh[(long long)(first + row) * stride + column]);
     }
 }
 
 template <int DEGREE>
-__device__ inline void colours_of(const float* __restrict__ means, const float* __restrict__ sh,
+__device__ inline void colours_of(const float* __restrict__ means, const VALUE* __restrict__ sh,
                                   const float* __restrict__ world_to_camera, const int* __restrict__ radii,
                                   float* __restrict__ colours, int count, int views, int stride) {
     __shared__ float rows[GROUP * PITCH<DEGREE>];
@@ -151,16 +151,23 @@ __device__ inline void colours_of(const float* __restrict__ means, const float* 
     }
 }
 
+__device__ inline bool has_slope(const float* slopes, long long view_and_row) {
+    const float* own = slopes + 3 * view_and_row;
+    return own[0] != 0 || own[1] != 0 || own[2] != 0;
+}
+
 template <int DEGREE>
-__device__ inline void step_of(const float* __restrict__ means, float* __restrict__ sh, float* __restrict__ first_moments,
-                               float* __restrict__ second_moments, const float* __restrict__ world_to_camera,
-                               const int* __restrict__ radii, const float* __restrict__ colours,
-                               const float* __restrict__ v_colours, float* __restrict__ v_means, int count, int views,
-                               int stride, float rate, float rest_rate, const Adam& adam) {
+__device__ inline void step_of(const float* __restrict__ means, VALUE* __restrict__ sh, MOMENT* __restrict__ first_moments,
+                               MOMENT* __restrict__ second_moments, const float* __restrict__ world_to_camera,
+                               const float* __restrict__ slopes, float* __restrict__ v_means, int count, int views,
+                               int stride, int seed, float rate, float rest_rate, const Adam& adam) {
     __shared__ float rows[GROUP * PITCH<DEGREE>];  // coefficients, then their gradients
     __shared__ bool wanted[GROUP];
     const int thread = threadIdx.x, first = blockIdx.x * GROUP, row = first + thread;
-    const bool mine = wanted[thread] = any_sees(radii, row, count, views);
+    bool mine = false;
+    if (row < count)
+        for (int view = 0; view < views; ++view) mine = mine || has_slope(slopes, (long long)view * count + row);
+    wanted[thread] = mine;
     float* own = rows + thread * PITCH<DEGREE>;
     __syncthreads();
     if (DEGREE) {
@@ -172,12 +179,9 @@ __device__ inline void step_of(const float* __restrict__ means, float* __restric
     if (mine) {
         for (int view = 0; view < views; ++view) {
             const long long at = (long long)view * count + row;
-            if (!is_seen(radii, at)) continue;
-            float slopes[3];
-            // A colour that was clamped at 0 has no gradient.
-            for (int k = 0; k < 3; ++k) slopes[k] = colours[3 * at + k] > 0 ? v_colours[3 * at + k] : 0.0f;
+            if (!has_slope(slopes, at)) continue;
             const Direction d = direction_of(means + 3 * row, world_to_camera + 16 * view);
-            follow_back<DEGREE>(d, own, slopes, gradient, v_mean);
+            follow_back<DEGREE>(d, own, slopes + 3 * at, gradient, v_mean);
         }
         if (DEGREE)
             for (int k = 0; k < 3; ++k) v_means[3 * row + k] += v_mean[k];
@@ -186,50 +190,62 @@ __device__ inline void step_of(const float* __restrict__ means, float* __restric
     __syncthreads();
     // Adam's moments fade, and move the value on, also where no view saw anything: no row can be left out.
     const int used = min(GROUP, count - first) * USED<DEGREE>;
+    const unsigned key = key_of(seed, HARMONIC);
 #pragma unroll 1
-    for (int from = 0; from < USED<DEGREE>; from += BATCH) {
-        long long at[BATCH];
-        float value[BATCH], one[BATCH], two[BATCH], slope[BATCH], pace[BATCH];
-        bool inside[BATCH];
+    for (int from = thread; from < used; from += BATCH * GROUP) {
+        VALUE value[BATCH];
+        MOMENT one[BATCH], two[BATCH];
 #pragma unroll
         for (int k = 0; k < BATCH; ++k) {
-            const int i = (from + k) * GROUP + thread, line = i / USED<DEGREE>, column = i % USED<DEGREE>;
-            inside[k] = i < used;
-            at[k] = (long long)(first + line) * stride + column;
-            pace[k] = column < 3 ? rate : rest_rate;
-            if (!inside[k]) continue;
-            slope[k] = rows[line * PITCH<DEGREE> + column];
-            value[k] = sh[at[k]];
-            one[k] = first_moments[at[k]];
-            two[k] = second_moments[at[k]];
+            const int i = from + k * GROUP;
+            if (i >= used) continue;
+            const long long at = (long long)(first + i / USED<DEGREE>) * stride + i % USED<DEGREE>;
+            value[k] = sh[at];
+            one[k] = first_moments[at];
+            two[k] = second_moments[at];
         }
 #pragma unroll
         for (int k = 0; k < BATCH; ++k) {
-            if (!inside[k]) continue;
-            sh[at[k]] = adam_update(value[k], slope[k], one[k], two[k], pace[k], adam);
-            first_moments[at[k]] = one[k];
-            second_moments[at[k]] = two[k];
+            const int i = from + k * GROUP, line = i / USED<DEGREE>, column = i % USED<DEGREE>;
+            if (i >= used) continue;
+            const long long at = (long long)(first + line) * stride + column;
+            const unsigned random = bits_of(key, unsigned(at));
+            const float slope = rows[line * PITCH<DEGREE> + column], pace = column < 3 ? rate : rest_rate;
+            const float after = adam_update(number_of(value[k]), slope, one[k], two[k], pace, adam, random);
+            set(sh[at], after, random * 0x9e3779b9u >> 16);
+            first_moments[at] = one[k];
+            second_moments[at] = two[k];
         }
     }
 }
 
+// What the gradients by the colours say of the harmonics, (views, count, 3): nothing where a view sees nothing, and where
+// a colour was held at 0. One thread for each view and Gaussian.
+extern "C" __global__ void slopes_of(const int* __restrict__ radii, const float* __restrict__ colours,
+                                     const float* __restrict__ v_colours, float* __restrict__ slopes, const int total) {
+    const int at = blockIdx.x * blockDim.x + threadIdx.x;
+    if (at >= total) return;
+    const bool seen = is_seen(radii, at);
+    for (long long k = 3LL * at; k < 3LL * at + 3; ++k) slopes[k] = seen && colours[k] > 0 ? v_colours[k] : 0.0f;
+}
+
 // colours (views, count, 3) of what each view sees, max(sh . basis + 0.5, 0); radii (views, count, 2), of which the
-// first is 0 where it sees nothing. sh: `stride` numbers a row. And Adam's step on sh, from the gradient by the colours.
+// first is 0 where it sees nothing. sh: `stride` numbers a row. And Adam's step on sh, from `slopes_of`.
 #define OF_DEGREE(DEGREE)                                                                                               \
     extern "C" __global__ void __launch_bounds__(GROUP) colours##DEGREE(                                                \
-        const float* __restrict__ means, const float* __restrict__ sh, const float* __restrict__ world_to_camera,       \
+        const float* __restrict__ means, const VALUE* __restrict__ sh, const float* __restrict__ world_to_camera,       \
         const int* __restrict__ radii, float* __restrict__ colours, const int count, const int views,                   \
         const int stride) {                                                                                             \
         colours_of<DEGREE>(means, sh, world_to_camera, radii, colours, count, views, stride);                           \
     }                                                                                                                   \
-    extern "C" __global__ void __launch_bounds__(GROUP, 10) step_harmonics##DEGREE(                                         \
-        const float* __restrict__ means, float* __restrict__ sh, float* __restrict__ first,                             \
-        float* __restrict__ second, const float* __restrict__ world_to_camera, const int* __restrict__ radii,           \
-        const float* __restrict__ colours, const float* __restrict__ v_colours, float* __restrict__ v_means,            \
-        const int count, const int views, const int stride, const float rate, const float rest_rate, const float beta1, \
-        const float beta2, const float root, const float epsilon) {                                                     \
-        step_of<DEGREE>(means, sh, first, second, world_to_camera, radii, colours, v_colours, v_means, count, views,    \
-                        stride, rate, rest_rate, {beta1, beta2, root, epsilon});                                        \
+    extern "C" __global__ void __launch_bounds__(GROUP, 10) step_harmonics##DEGREE(                                     \
+        const float* __restrict__ means, VALUE* __restrict__ sh, MOMENT* __restrict__ first,                            \
+        MOMENT* __restrict__ second, const float* __restrict__ world_to_camera, const float* __restrict__ slopes,       \
+        float* __restrict__ v_means, const int count, const int views, const int stride, const int seed,                \
+        const float rate, const float rest_rate, const float beta1, const float beta2, const float root,                \
+        const float epsilon) {                                                                                          \
+        step_of<DEGREE>(means, sh, first, second, world_to_camera, slopes, v_means, count, views, stride, seed, rate,   \
+                        rest_rate, {beta1, beta2, root, epsilon});                                                      \
     }
 
 OF_DEGREE(0)

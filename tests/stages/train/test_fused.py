@@ -1,0 +1,125 @@
+"""The fused step against the step by autograd, on a GPU or on its stand-in; and its numbers of 16 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from scripts.lib.render.losses import cuda as losses
+from scripts.lib.render.rasterise import cuda as rasteriser
+from scripts.lib.train.cameras import Exposures
+from scripts.lib.train.fused import FusedStep
+from scripts.lib.train.kernels import geometry_cuda, harmonics_cuda
+from scripts.lib.train.options import Precision
+from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters
+from scripts.lib.train.step import Adjustments, AutogradStep, StepPlan
+from scripts.lib.train.views import Stack
+from tests.stages.cuda_stand_in import DEVICES, kernels_on, needs_compiler
+
+COUNT, PHOTOS, SIZE = 120, 3, (40, 30)
+
+
+def start(precision: Precision, device: str) -> Parameters:
+    """Gaussians before the cameras, some of them seen by none."""
+    torch.manual_seed(0)
+    tensors = {
+        "means": torch.randn(COUNT, 3) * torch.tensor([1.0, 1.0, 0.5]) + torch.tensor([0, 0, 4.0]),
+        "quats": torch.randn(COUNT, 4),
+        "scales": torch.randn(COUNT, 3) * 0.5 - 2,
+        "opacities": torch.randn(COUNT),
+        "sh": 0.3 * torch.randn(COUNT, 9, 3),
+    }
+    tensors["means"][:5, 2] = -4
+    placed = {name: value.to(device) for name, value in tensors.items()}
+    return Parameters(placed, COUNT + 10, precision)
+
+
+def photos(device: str) -> Stack:
+    """Three photos of noise from places beside each other."""
+    torch.manual_seed(1)
+    width, height = SIZE
+    poses = torch.eye(4).repeat(PHOTOS, 1, 1)
+    poses[:, 0, 3] = torch.tensor([-0.5, 0, 0.5])
+    K = torch.tensor([[40.0, 0, width / 2], [0, 40, height / 2], [0, 0, 1]]).repeat(PHOTOS, 1, 1)
+    pixels = (255 * torch.rand(PHOTOS, height, width, 3)).to(torch.uint8)
+    everyone = torch.arange(PHOTOS, device=device)
+    return Stack(pixels.to(device), poses.to(device), K.to(device), everyone, everyone * 0)
+
+
+def plan(seed: int, drop: float = 0.0) -> StepPlan:
+    return StepPlan(
+        degree=2,
+        rates=dict(LEARNING_RATES),
+        noise=0.0,
+        ssim_weight=0.2,
+        opacity_cost=0.01,
+        scale_cost=0.01,
+        antialiased=False,
+        drop=drop,
+        seed=seed,
+    )
+
+
+@contextmanager
+def running(device: str) -> Iterator[None]:
+    with kernels_on(device, rasteriser, losses, geometry_cuda, harmonics_cuda):
+        yield
+
+
+def stepped(
+    step: FusedStep | AutogradStep, precision: Precision, device: str
+) -> tuple[Parameters, torch.Tensor]:
+    """Parameters after one step, and the norms that it returned; exposures are learned too."""
+    parameters = start(precision, device)
+    generator = torch.Generator(device)
+    exposures = Exposures(PHOTOS, torch.device(device))
+    norms = step(parameters, photos(device), plan(4), generator, Adjustments(exposures))
+    assert exposures.values.abs().max() > 0
+    return parameters, norms
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("precision", "at_once"), [("single", 3), ("single", 1), ("half", 2)])
+def test_it_steps_as_autograd_does(precision: Precision, at_once: int, device: str) -> None:
+    with running(device):
+        found, norms = stepped(FusedStep("cuda", at_once, SIZE[0] * SIZE[1]), precision, device)
+        again, _ = stepped(FusedStep("cuda", at_once, SIZE[0] * SIZE[1]), precision, device)
+    wanted, aims = stepped(AutogradStep(), "single", "cpu")
+    exact = precision == "single"
+    torch.testing.assert_close(norms.cpu(), aims, rtol=1e-3 if exact else 1e-2, atol=1e-7)
+    for name in NAMES:
+        # Adam's first step moves every number by its rate, whatever its gradient: the moments tell more.
+        for a, b in zip(found.moments(name), wanted.moments(name), strict=True):
+            near = torch.isclose(
+                a.cpu().float(), b, rtol=2e-3 if exact else 2e-2, atol=2e-3 * float(b.abs().max())
+            )
+            assert near.float().mean() > 0.99, (name, float(near.float().mean()))
+        assert device == "cuda" or torch.equal(found[name], again[name])
+
+
+@needs_compiler
+def test_goes_on_from_a_checkpoint_as_if_it_had_not_stopped() -> None:
+    """Where numbers of 16 bits are rounded follows from the step, not from what came before it."""
+    step, views, generator = (
+        FusedStep("cuda", 2, SIZE[0] * SIZE[1]),
+        photos("cpu"),
+        torch.Generator(),
+    )
+    whole = start("half", "cpu")
+    with running("cpu"):
+        for number in range(3):
+            step(whole, views, plan(2 * number, 0.1), generator, Adjustments())
+            if number == 1:
+                resumed = Parameters.restored(whole.state(), COUNT, torch.device("cpu"), "half")
+        step(resumed, views, plan(4, 0.1), generator, Adjustments())
+    assert resumed["sh"].dtype == torch.float16
+    for name in NAMES:
+        for a, b in zip(
+            (whole[name], *whole.moments(name)),
+            (resumed[name], *resumed.moments(name)),
+            strict=True,
+        ):
+            assert a.dtype == b.dtype and torch.equal(a, b), name
