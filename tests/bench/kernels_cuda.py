@@ -1,6 +1,6 @@
 """Our CUDA kernels of a training step, the rasteriser's apart: milliseconds, and how fast they move memory.
 
-    python -m tests.bench.kernels_cuda [--gaussians 300000] [--views 2] [--size 1500x1000]
+    python -m tests.bench.kernels_cuda [--gaussians 300000] [--views 2] [--size 1500x1000] [--precision half]
 
 A made scene: random Gaussians of degree 3, of which each view sees two thirds, and random pictures. Beside
 every kernel the same work by plain torch (autograd, and torch's fused Adam), and gigabytes a second by the
@@ -26,7 +26,8 @@ from scripts.lib.render.rasterise.reference import sh_basis
 from scripts.lib.train.densify import add_noise
 from scripts.lib.train.kernels.adam_cuda import adam
 from scripts.lib.train.kernels.geometry_cuda import activate, step_geometry
-from scripts.lib.train.kernels.harmonics_cuda import colours, step_harmonics
+from scripts.lib.train.kernels.harmonics_cuda import colours, slopes_of, step_harmonics
+from scripts.lib.train.options import Precision
 from scripts.lib.train.parameters import ADAM, LEARNING_RATES, SH_REST, Parameters
 
 DEGREE, TERMS = 3, 16
@@ -65,7 +66,7 @@ def milliseconds(work: Callable[[], Any]) -> float:
 class Scene:
     """What the kernels work on, on the GPU."""
 
-    def __init__(self, count: int, views: int, size: tuple[int, int]) -> None:
+    def __init__(self, count: int, views: int, size: tuple[int, int], precision: Precision) -> None:
         torch.manual_seed(0)
         torch.set_default_device("cuda")
         width, height = size
@@ -77,7 +78,7 @@ class Scene:
             "sh": 0.3 * torch.randn(count, TERMS, 3),
         }
         self.count, self.views, self.pixels = count, views, views * width * height
-        self.parameters = Parameters(start, count)
+        self.parameters = Parameters(start, count, precision)
         self.parameters.steps = 100
         self.cameras = torch.eye(4).repeat(views, 1, 1)
         self.cameras[:, :3, 3] = torch.randn(views, 3)
@@ -92,7 +93,7 @@ class Scene:
 
     def leaves(self, *names: str) -> list[Tensor]:
         """Parameters for autograd."""
-        return [self.parameters[name].detach().requires_grad_() for name in names]
+        return [self.parameters[name].detach().float().requires_grad_() for name in names]
 
     def colours_by_torch(self, means: Tensor, sh: Tensor) -> Tensor:
         """As `harmonics_cuda.colours`."""
@@ -116,7 +117,7 @@ class Scene:
 
 def optimiser(scene: Scene, *names: str) -> Callable[[dict[str, Tensor]], None]:
     """A step of torch's fused Adam on copies of parameters."""
-    copies = {name: scene.parameters[name].clone().requires_grad_() for name in names}
+    copies = {name: scene.parameters[name].float().clone().requires_grad_() for name in names}
     found = torch.optim.Adam(
         [{"params": [copies[name]], "lr": LEARNING_RATES[name]} for name in names], fused=True
     )
@@ -134,6 +135,8 @@ def works(scene: Scene) -> dict[str, Work]:
     p, count, views = scene.parameters, scene.count, scene.views
     made = colours(p["means"], p["sh"], scene.cameras, scene.seen, DEGREE)
     v_means = torch.zeros_like(p["means"])
+    slopes = torch.empty_like(scene.v_colours)
+    value, one, two = (torch.zeros_like(scene.gradients["sh"]) for _ in range(3))
     first, second = zip(*(p.moments(name) for name in GEOMETRY), strict=True)
     on_sh, on_geometry, plain = (
         optimiser(scene, "sh"),
@@ -142,15 +145,16 @@ def works(scene: Scene) -> dict[str, Work]:
     )
 
     def harmonics() -> None:
+        slopes_of(scene.seen, made, scene.v_colours, slopes, p["sh"])
         step_harmonics(
-            p["means"], p["sh"], p.moments("sh"), scene.cameras, scene.seen, made, scene.v_colours,
-            v_means, DEGREE, LEARNING_RATES["sh"], SH_REST, p.steps, **ADAM,
+            p["means"], p["sh"], p.moments("sh"), scene.cameras, slopes, v_means, DEGREE,
+            LEARNING_RATES["sh"], SH_REST, p.steps, seed=1, **ADAM,
         )  # fmt: skip
 
     def harmonics_by_torch() -> None:
         means, sh = scene.leaves("means", "sh")
-        slopes = scene.v_colours * (scene.seen[..., :1] > 0)
-        scene.colours_by_torch(means, sh).backward(slopes)
+        seen = scene.v_colours * (scene.seen[..., :1] > 0)
+        scene.colours_by_torch(means, sh).backward(seen)
         assert sh.grad is not None and means.grad is not None
         v_means.add_(means.grad)
         on_sh({"sh": sh.grad})
@@ -183,7 +187,8 @@ def works(scene: Scene) -> dict[str, Work]:
 
     columns = np.full(3 * TERMS, LEARNING_RATES["sh"])
     seen = float((scene.seen[..., 0] > 0).any(dim=0).float().mean())
-    row = 4 * 3 * TERMS
+    row = 3 * TERMS * p["sh"].element_size()
+    moment = p.moments("means")[0].element_size()
     return {
         "activate": Work(
             lambda: activate(p["scales"], p["opacities"], 1, 0.1), activate_by_torch, count * 32
@@ -204,13 +209,15 @@ def works(scene: Scene) -> dict[str, Work]:
             scene.pixels * (16 + 36 + 36 + 16 + 12),
         ),
         "step_harmonics": Work(
-            harmonics, harmonics_by_torch, count * (12 + 32 * views + 24 + 6 * row)
+            harmonics, harmonics_by_torch, count * (12 + 56 * views + 24 + 6 * row)
         ),
-        "step_geometry": Work(geometry, geometry_by_torch, count * (6 * 44 + 44 + 4)),
+        "step_geometry": Work(
+            geometry, geometry_by_torch, count * (2 * 44 + 4 * 11 * moment + 44 + 4)
+        ),
         "adam": Work(
-            lambda: adam(p["sh"], scene.gradients["sh"], *p.moments("sh"), columns, 100, **ADAM),
+            lambda: adam(value, scene.gradients["sh"], one, two, columns, 100, **ADAM),
             lambda: plain(scene.gradients),
-            count * 7 * row,
+            count * 7 * 4 * 3 * TERMS,
         ),
     }
 
@@ -221,9 +228,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--gaussians", type=int, default=300_000)
     parser.add_argument("--views", type=int, default=2)
     parser.add_argument("--size", default="1500x1000")
+    parser.add_argument("--precision", choices=("single", "half"), default="half")
     args = parser.parse_args(argv)
     width, height = map(int, args.size.split("x"))
-    scene = Scene(args.gaussians, args.views, (width, height))
+    scene = Scene(args.gaussians, args.views, (width, height), args.precision)
     found = {}
     for name, work in works(scene).items():
         ours = milliseconds(work.ours)
@@ -237,6 +245,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             {
                 "gaussians": args.gaussians,
                 "views": args.views,
+                "precision": args.precision,
                 "size": [width, height],
                 "kernels": found,
                 "gpu": torch.cuda.get_device_name(),
