@@ -100,6 +100,7 @@ def measured(count: int, precision: Precision, at_once: int, device: str) -> dic
                 ssim_weight=0.2,
                 opacity_cost=0.01,
                 scale_cost=0.01,
+                axis_ratio=0.0,
                 antialiased=False,
                 drop=0.0,
                 seed=2 * done,

@@ -57,6 +57,7 @@ def plan(seed: int, drop: float = 0.0) -> StepPlan:
         ssim_weight=0.2,
         opacity_cost=0.01,
         scale_cost=0.01,
+        axis_ratio=0.0,
         antialiased=False,
         drop=drop,
         seed=seed,
