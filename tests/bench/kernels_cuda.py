@@ -134,7 +134,7 @@ def works(scene: Scene) -> dict[str, Work]:
     """All kernels by name."""
     p, count, views = scene.parameters, scene.count, scene.views
     made = colours(p["means"], p["sh"], scene.cameras, scene.seen, DEGREE)
-    v_means = torch.zeros_like(p["means"])
+    v_means, norms = torch.zeros_like(p["means"]), torch.zeros_like(p["opacities"])
     slopes = torch.empty_like(scene.v_colours)
     value, one, two = (torch.zeros_like(scene.gradients["sh"]) for _ in range(3))
     first, second = zip(*(p.moments(name) for name in GEOMETRY), strict=True)
@@ -164,7 +164,7 @@ def works(scene: Scene) -> dict[str, Work]:
             tuple(p[name] for name in GEOMETRY), first, second,
             tuple(scene.gradients[name] for name in GEOMETRY),
             tuple(LEARNING_RATES[name] for name in GEOMETRY), p.steps, seed=1, drop=0.1,
-            opacity_cost=1e-8, scale_cost=1e-8, axis_ratio=0.0, noise=1e-3, **ADAM,
+            position_gradients=norms, opacity_cost=1e-8, scale_cost=1e-8, axis_ratio=0.0, noise=1e-3, **ADAM,
         )  # fmt: skip
 
     def geometry_by_torch() -> None:

@@ -87,11 +87,12 @@ def measured(count: int, precision: Precision, at_once: int, device: str) -> dic
     views, peaks = photos(device), Peaks()
     parameters = gaussians(round(count / 1.05), count, precision, device)
     generator = torch.Generator(device).manual_seed(0)
-    step = FusedStep("cuda", at_once, SIZE[0] * SIZE[1])
+    step = FusedStep("cuda", at_once, SIZE[0] * SIZE[1], torch.device(device))
     cameras, done = [views.one(number) for number in range(PHOTOS)], 0
 
     def steps(number: int) -> torch.Tensor:
         nonlocal done
+        norms = torch.zeros(len(parameters), device=device)
         for _ in range(number):
             plan = StepPlan(
                 degree=DEGREE,
@@ -105,7 +106,7 @@ def measured(count: int, precision: Precision, at_once: int, device: str) -> dic
                 drop=0.0,
                 seed=2 * done,
             )
-            norms = step(parameters, views, plan, generator, Adjustments())
+            step(parameters, views, plan, generator, Adjustments(), norms)
             done += 1
         return norms
 
@@ -122,6 +123,7 @@ def measured(count: int, precision: Precision, at_once: int, device: str) -> dic
     steps(STEPS)
     torch.cuda.synchronize()
     seconds = time.monotonic() - begun
+    assert not step.lost()
     rows = parameters.state()["rows"]
     size = sum(t.numel() * t.element_size() for parts in rows.values() for t in parts)
     peaks("measurement", lambda: mean_psnr(tensors(), cameras, DEGREE, False))

@@ -10,6 +10,8 @@ are rendered from where structure from motion has them.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -56,15 +58,30 @@ class Corrections:
         moved = -rate * (push + self.decay * self.values[numbers])
         self.values[numbers] += moved
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a step changes."""
+        return {name: getattr(self, name) for name in ("values", "first", "second", "steps")}
+
     def state(self) -> dict[str, Tensor]:
         """Everything needed to continue, on the CPU."""
-        names = ("values", "first", "second", "steps")
-        return {name: getattr(self, name).cpu() for name in names}
+        return {name: value.cpu() for name, value in self.tensors().items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Continue where `state()` was taken."""
         for name, value in state.items():
             getattr(self, name).copy_(value)
+
+
+@contextmanager
+def unless(lost: Tensor | None, *learned: Corrections | None) -> Iterator[None]:
+    """What is done to `learned` within has no effect where `lost` (1,) is not 0. Does not wait to know."""
+    changed = [part for part in learned if part is not None] if lost is not None else []
+    before = [[value.clone() for value in part.tensors().values()] for part in changed]
+    yield
+    for part, kept in zip(changed, before, strict=True):
+        for value, old in zip(part.tensors().values(), kept, strict=True):
+            assert lost is not None
+            value.copy_(torch.where(lost != 0, old, value))
 
 
 class Exposures(Corrections):

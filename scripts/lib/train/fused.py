@@ -12,7 +12,9 @@ from torch import Tensor
 from scripts.lib.render.losses.cuda import judge
 from scripts.lib.render.rasterise import on_gpu
 from scripts.lib.render.rasterise.constants import FAR, NEAR
+from scripts.lib.render.rasterise.cuda.room import LOST, Room
 from scripts.lib.render.rasterise.passes import Cameras, Gradients, Pass, Shapes
+from scripts.lib.train.cameras import unless
 from scripts.lib.train.kernels.geometry_cuda import activate, step_geometry
 from scripts.lib.train.kernels.harmonics_cuda import colours, slopes_of, step_harmonics
 from scripts.lib.train.parameters import ADAM, SH_REST, Parameters
@@ -58,11 +60,19 @@ class FusedStep:
     the kernels together; of smaller ones, so many more. A step that runs out of memory before anything has
     changed is done again with half as many; with a single one, or once something has changed
     (`parameters.steps` tells), torch's error goes on.
+
+    Nothing in a step waits for the GPU. So it is not known at once whether our kernels had room for its
+    lists: without it, this step and those after it have changed nothing, and `lost` tells how many.
     """
 
-    def __init__(self, backend: str, at_once: int, pixels: int) -> None:
-        self.rasteriser = on_gpu(backend)
+    def __init__(self, backend: str, at_once: int, pixels: int, device: torch.device) -> None:
+        self.room = Room(device) if backend == "cuda" else None
+        self.rasteriser = on_gpu(backend, self.room)
         self.at_once, self.pixels = at_once, pixels
+
+    def lost(self) -> int:
+        """How many of the latest steps have changed nothing and must be done again. Waits for the GPU."""
+        return self.room.look() if self.room else 0
 
     def _together(self, views: Stack) -> int:
         width, height = views.size
@@ -75,8 +85,10 @@ class FusedStep:
         plan: StepPlan,
         generator: torch.Generator,
         adjust: Adjustments,
-    ) -> Tensor:
-        """Change `parameters` and what is adjusted by one step; the norm of each position's gradient (N,).
+        norms: Tensor,
+    ) -> None:
+        """Change `parameters` and what is adjusted by one step; add the norm of each position's gradient to
+        `norms` (N,).
 
         Draws by `plan.seed` inside the kernels; `generator` stays as it is.
         """
@@ -91,7 +103,7 @@ class FusedStep:
             # Of smaller photos as many as of the large ones from now on: the Gaussians are the burden.
             self.at_once, self.pixels = (self._together(views) + 1) // 2, 1
             torch.cuda.empty_cache()
-        norms = torch.empty(len(parameters), device=parameters.device)
+        ledger = self.room.ledger if self.room else None
         parameters.steps += 1
         step_harmonics(
             parameters["means"],
@@ -105,15 +117,18 @@ class FusedStep:
             SH_REST,
             parameters.steps,
             seed=plan.seed,
+            ledger=ledger,
             **ADAM,
         )
-        if adjust.exposures:
-            adjust.exposures.learn(views.numbers, torch.cat(gradients.exposures))
-        if adjust.poses:
-            by_pose = adjust.poses.gradient(views.world_to_camera, torch.cat(gradients.cameras))
-            adjust.poses.learn(views.numbers, by_pose, plan.camera_rate)
-        if adjust.focals:
-            adjust.focals.learn(views.lenses, torch.stack(gradients.focals), plan.camera_rate)
+        lost = None if ledger is None else ledger[LOST : LOST + 1]
+        with unless(lost, adjust.exposures, adjust.poses, adjust.focals):
+            if adjust.exposures:
+                adjust.exposures.learn(views.numbers, torch.cat(gradients.exposures))
+            if adjust.poses:
+                by_pose = adjust.poses.gradient(views.world_to_camera, torch.cat(gradients.cameras))
+                adjust.poses.learn(views.numbers, by_pose, plan.camera_rate)
+            if adjust.focals:
+                adjust.focals.learn(views.lenses, torch.stack(gradients.focals), plan.camera_rate)
         first, second = zip(*(parameters.moments(name) for name in GEOMETRY), strict=True)
         step_geometry(
             tuple(parameters[name] for name in GEOMETRY),
@@ -129,9 +144,11 @@ class FusedStep:
             scale_cost=plan.scale_cost / (3 * len(parameters)),
             axis_ratio=plan.axis_ratio,
             noise=plan.noise,
+            ledger=ledger,
             **ADAM,
         )
-        return norms
+        if self.room:
+            self.room.asked()
 
     def _gradients(
         self, parameters: Parameters, views: Stack, plan: StepPlan, adjust: Adjustments

@@ -98,6 +98,10 @@ class AutogradStep:
 
     at_once = 1
 
+    def lost(self) -> int:
+        """How many of the latest steps have changed nothing and must be done again."""
+        return 0
+
     def __call__(
         self,
         parameters: Parameters,
@@ -105,8 +109,10 @@ class AutogradStep:
         plan: StepPlan,
         generator: torch.Generator,
         adjust: Adjustments,
-    ) -> Tensor:
-        """Change `parameters` and what is adjusted by one step; the norm of each position's gradient (N,).
+        norms: Tensor,
+    ) -> None:
+        """Change `parameters` and what is adjusted by one step; add the norm of each position's gradient to
+        `norms` (N,).
 
         Raises torch's OutOfMemoryError before anything has changed, or after `parameters.steps` has.
         """
@@ -126,7 +132,7 @@ class AutogradStep:
         costs.backward()
         gradients = {name: _gradient(leaf) for name, leaf in leaves.items()}
         width = torch.exp(leaves["scales"].detach().amax(dim=1))
-        norms: Tensor = torch.linalg.vector_norm(gradients["means"], dim=1) * width
+        pulls = torch.linalg.vector_norm(gradients["means"], dim=1) * width
         # From here on things change, Adam's count first: whoever runs out of memory later can tell.
         parameters.adam(gradients, plan.rates)
         shorten(parameters["scales"], plan.axis_ratio)
@@ -137,7 +143,7 @@ class AutogradStep:
         if adjust.exposures and exposures is not None and exposures.grad is not None:
             adjust.exposures.learn(views.numbers, exposures.grad)
         add_noise(parameters, plan.noise, generator)
-        return norms
+        norms += pulls
 
 
 def _backward(

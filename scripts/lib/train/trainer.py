@@ -51,7 +51,7 @@ def step_for(
     # Its kernels come with torch's CUDA build only.
     from scripts.lib.train.fused import FusedStep
 
-    return FusedStep(backend, at_once, pixels)
+    return FusedStep(backend, at_once, pixels, device)
 
 
 class Trainer:
@@ -113,6 +113,7 @@ class Trainer:
 
     def state(self) -> TrainerState:
         """Everything that training changes, for a checkpoint."""
+        self.settle()
         return {
             "step": self.step,
             "seconds": self.seconds,
@@ -149,7 +150,30 @@ class Trainer:
         return min(self.settings.sh_degree, 10 * self.step // self.settings.steps)
 
     def advance(self) -> None:
-        """One optimiser step on the next photos."""
+        """One optimiser step on the next photos, and what is due after it."""
+        self._one_step()
+        if self.step % self._round == 0 or self.step == self.settings.steps:
+            self._repair()
+        self._remove_floaters()
+        grown = True
+        try:
+            self._densify()
+        except torch.cuda.OutOfMemoryError:
+            grown = False
+        if not grown:
+            self.max_gaussians = len(self.parameters)
+            self._adapt(f"Out of memory at {self.max_gaussians} Gaussians: no more are added")
+
+    def settle(self) -> None:
+        """See to it that all steps so far have been done. A GPU may have left out the latest, see
+        `rasterise.cuda.room`; whoever looks at what steps change must call this first."""
+        while lost := self.optimise.lost():
+            self.step -= lost
+            self.parameters.steps -= lost
+            for _ in range(lost):
+                self._one_step()
+
+    def _one_step(self) -> None:
         settings = self.settings
         share = self.step / settings.steps
         decay = FINAL_RATE**share
@@ -170,41 +194,30 @@ class Trainer:
             camera_rate=camera_rate(share),
         )
         together = self.optimise.at_once
-        norms = self._optimised(views, plan)
-        if norms is not None:
-            self.position_gradients += norms
+        self._optimised(views, plan)
         if self.optimise.at_once < together:
             self._adapt(
                 f"Out of memory: {self.optimise.at_once} instead of {together} photos at once"
             )
         self.step += 1
-        if self.step % self._round == 0 or self.step == self.settings.steps:
-            self._repair()
-        self._remove_floaters()
-        grown = True
-        try:
-            self._densify()
-        except torch.cuda.OutOfMemoryError:
-            grown = False
-        if not grown:
-            self.max_gaussians = len(self.parameters)
-            self._adapt(f"Out of memory at {self.max_gaussians} Gaussians: no more are added")
 
-    def _optimised(self, views: Stack, plan: StepPlan) -> torch.Tensor | None:
-        """One step, with fewer Gaussians where memory runs out; None when it ran out half way.
+    def _optimised(self, views: Stack, plan: StepPlan) -> None:
+        """One step, with fewer Gaussians where memory runs out.
 
-        What a half step has changed is kept: done again, it would count twice.
+        What a step that ran out half way has changed is kept: done again, it would count twice.
         """
         while True:
             begun = self.parameters.steps
             try:
-                return self.optimise(self.parameters, views, plan, self.generator, self.adjust)
+                given = (self.parameters, views, plan, self.generator, self.adjust)
+                self.optimise(*given, self.position_gradients)
+                return
             except torch.cuda.OutOfMemoryError:
                 half_way = self.parameters.steps != begun
             # Not inside `except`: there the error still holds the failed step's tensors.
             self._shed()
             if half_way:
-                return None
+                return
 
     def _shed(self) -> None:
         """Go on with three quarters of the Gaussians, those that are least transparent.
@@ -246,6 +259,7 @@ class Trainer:
         """Make transparent what hangs before the sky; the next round of growth moves it elsewhere."""
         every = max(1, self.settings.steps // CLEARINGS)
         if self.clearing and (self.step % every == 0 or self.step == self.settings.steps):
+            self.settle()
             p = self.parameters
             misplaced = self.clearing.misplaced(p["means"], p["sh"][:, 0])
             densify.set_transparent(p, torch.nonzero(misplaced)[:, 0])
@@ -257,6 +271,7 @@ class Trainer:
 
     def _repair(self) -> None:
         """Make Gaussians with values that are not finite transparent. Raises UserError when they are many."""
+        self.settle()
         broken = repair(self.parameters, self.position_gradients, self.step)
         if broken and BROKEN not in self.adapted:
             self._adapt(BROKEN)
@@ -274,6 +289,7 @@ class Trainer:
 
     def _thin(self) -> None:
         """Go on with the Gaussians that the photos need."""
+        self.settle()
         cameras = map(self.adjust.seen, self.photos.stacks)
         weights = thinning.contributions(self.tensors(), cameras, self.settings.antialiased)
         kept = thinning.needed(weights)
@@ -283,6 +299,7 @@ class Trainer:
 
     def gaussians(self) -> Gaussians:
         """The splat as it is now, in world units."""
+        self.settle()
         centre = torch.tensor(self.frame.centre)
         return export(self.tensors(), centre, self.frame.radius, self.settings.antialiased)
 

@@ -42,14 +42,13 @@ class Stack:
         return self.photos.shape[2], self.photos.shape[1]
 
     def pick(self, rows: Sequence[int], device: torch.device) -> Stack:
-        """The photos at `rows`, in that order, on `device`."""
+        """The photos at `rows`, in that order, on `device`. Does not wait for a GPU."""
         if len(rows) == 1 and isinstance(self.photos, Tensor) and self.photos.device == device:
             return self.one(rows[0])  # without a copy
         index = torch.tensor(rows)
-        placed = index.to(self.photos.device)
-        masks = None if self.masks is None else self.masks[placed].to(device)
-        photos = self.photos[placed].to(device, non_blocking=True)
-        at = index.to(self.K.device)
+        photos = _fetched(self.photos, index, device)
+        masks = None if self.masks is None else _fetched(self.masks, index, device)
+        at = _moved(index, self.K.device)
         cameras = (self.world_to_camera[at], self.K[at], self.numbers[at], self.lenses[at])
         return Stack(photos, *cameras, masks)
 
@@ -74,6 +73,22 @@ class Stack:
     def mask(self, row: int) -> Tensor | None:
         """The mask (H, W) of one photo as float32 in 0..1."""
         return None if self.masks is None else self.masks[row].float() / 255
+
+
+def _moved(values: Tensor, device: torch.device) -> Tensor:
+    """Values of the CPU on `device`; from memory that a GPU reads by itself, or torch would wait for it."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
+
+
+def _fetched(photos: Tensor | StreamedPhotos, index: Tensor, device: torch.device) -> Tensor:
+    """Those at `index` (M,), which is on the CPU, on `device`."""
+    if isinstance(photos, StreamedPhotos):
+        return _moved(photos[index], device)
+    if photos.device == device:
+        return photos[_moved(index, device)]
+    shape = (len(index), *photos.shape[1:])
+    found = torch.empty(shape, dtype=photos.dtype, pin_memory=device.type == "cuda")
+    return torch.index_select(photos, 0, index, out=found).to(device, non_blocking=True)
 
 
 def load_stacks(

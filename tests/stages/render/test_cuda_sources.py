@@ -35,7 +35,6 @@ class Most:
 
 MOST = {
     "project": Most(64),
-    "paint": Most(24),
     "list_tiles": Most(64),
     "find_lists": Most(40),
     "project_backward": Most(128),

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from scripts.lib.render.cuda.compile import Source
+from scripts.lib.render.rasterise.cuda.room import DONE, LOST, Room
 from scripts.lib.render.rasterise.reference import sh_basis
 from scripts.lib.train.densify import shorten
 from scripts.lib.train.kernels import adam_cuda, geometry_cuda, harmonics_cuda
@@ -64,7 +65,8 @@ def is_near(found: torch.Tensor, aim: torch.Tensor) -> bool:
     ("degree", "bands"), [(0, 0), (0, 3), (1, 1), (1, 3), (2, 2), (2, 3), (3, 3)]
 )
 def test_harmonics(degree: int, bands: int, precision: Precision, device: str) -> None:
-    """Colours, their gradient through the viewing direction, and Adam on the coefficients."""
+    """Colours, their gradient through the viewing direction, and Adam on the coefficients, unless a step is
+    lost."""
     torch.manual_seed(degree)
     means, sh = torch.randn(COUNT, 3), 0.5 * torch.randn(COUNT, (bands + 1) ** 2, 3)
     sh = sh.to(TYPES[precision][0])
@@ -95,6 +97,14 @@ def test_harmonics(degree: int, bands: int, precision: Precision, device: str) -
             *given, (state[1], state[2]), views.to(device), slopes, gradient, degree, 0.01, 0.1, 5, seed=3,
             **ADAM,
         )  # fmt: skip
+        after = [value.clone() for value in (*state, gradient)]
+        ledger = Room(torch.device(device)).ledger
+        ledger[LOST] = 1
+        harmonics_cuda.step_harmonics(
+            *given, (state[1], state[2]), views.to(device), slopes, gradient, degree, 0.01, 0.1, 6, seed=3,
+            ledger=ledger, **ADAM,
+        )  # fmt: skip
+    assert all(map(torch.equal, after, (*state, gradient)))
     assert torch.allclose(made.cpu()[seen].double(), wanted.detach()[seen], atol=2e-6)
     rates = torch.full((used, 1), 0.001, dtype=torch.float64)
     rates[0] = 0.01
@@ -114,7 +124,10 @@ SHAPES = {"means": (COUNT, 3), "quats": (COUNT, 4), "scales": (COUNT, 3), "opaci
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("precision", ["single", "half"])
 def test_geometry(precision: Precision, device: str) -> None:
-    """Activations, the chain rule back through them, the regularisers and Adam; no noise, nothing dropped."""
+    """Activations, the chain rule back through them, the regularisers and Adam; no noise, nothing dropped.
+
+    A lost step changes nothing.
+    """
     torch.manual_seed(3)
     start = {name: torch.randn(shape) for name, shape in SHAPES.items()}
     start["opacities"][::10] = 9.3  # above 0.9999, where the opacity is held and has no slope
@@ -133,11 +146,18 @@ def test_geometry(precision: Precision, device: str) -> None:
     rates = (0.01, 0.02, 0.03, 0.04)
     with kernels_on(device, geometry_cuda):
         made = geometry_cuda.activate(state[0][2], state[0][3], 7, 0.0)
-        norms = geometry_cuda.step_geometry(
-            *(tuple(part) for part in state),
-            tuple(value.to(device) for value in upstream),
-            rates, 3, seed=7, drop=0.0, opacity_cost=0.1, scale_cost=0.2, axis_ratio=0.0, noise=0.0, **ADAM,
+        norms, ledger = torch.ones(COUNT, device=device), Room(torch.device(device)).ledger
+        given = (
+            *(tuple(part) for part in state), tuple(value.to(device) for value in upstream), rates, 3,
         )  # fmt: skip
+        options = OPTIONS | {"opacity_cost": 0.1, "scale_cost": 0.2}
+        options |= {"seed": 7, "position_gradients": norms, "ledger": ledger}
+        geometry_cuda.step_geometry(*given, **options)
+        after = [value.clone() for part in state for value in part]
+        ledger[LOST] = 1
+        geometry_cuda.step_geometry(*given, **options)
+    assert ledger[DONE] == 1
+    assert all(map(torch.equal, after, [value for part in state for value in part]))
     assert torch.allclose(made[0].cpu().double(), scales.detach(), rtol=1e-5)
     assert torch.allclose(made[1].cpu().double(), opacities.detach().clamp_max(0.9999), rtol=1e-5)
     for number, (leaf, rate) in enumerate(zip(raw.values(), rates, strict=True)):
@@ -145,7 +165,7 @@ def test_geometry(precision: Precision, device: str) -> None:
         for part, aim in zip(state, aims, strict=True):
             assert is_near(part[number], aim)
     wanted = torch.linalg.vector_norm(upstream[0], dim=1) * scales.detach().amax(dim=1)
-    assert torch.allclose(norms.cpu().double(), wanted, rtol=1e-5)
+    assert torch.allclose(norms.cpu().double() - 1, wanted, rtol=1e-5, atol=1e-6)
 
 
 def still(values: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], ...]:
@@ -174,8 +194,9 @@ def test_drop(device: str) -> None:
             geometry_cuda.activate(scales, opacities, seed, 0.3)[1] for seed in (7, 7, 2**30 - 1)
         ]
         geometry_cuda.step_geometry(
-            values, first, second, gradients, NO_RATES, 1, seed=7, **{**OPTIONS, "drop": 0.3}
-        )
+            values, first, second, gradients, NO_RATES, 1, seed=7,
+            position_gradients=torch.zeros_like(opacities), **{**OPTIONS, "drop": 0.3},
+        )  # fmt: skip
     dropped = drawn[0] == 0
     assert 0.26 < dropped.float().mean() < 0.34
     assert torch.allclose(drawn[0][~dropped], torch.sigmoid(opacities[~dropped]) / 0.7, rtol=1e-5)
@@ -201,8 +222,9 @@ def test_the_longest_axis_is_held(device: str) -> None:
     moved = tuple(value.clone().to(device) for value in values)
     with kernels_on(device, geometry_cuda):
         geometry_cuda.step_geometry(
-            moved, *still(moved), NO_RATES, 1, seed=9, **{**OPTIONS, "axis_ratio": 3.0}
-        )
+            moved, *still(moved), NO_RATES, 1, seed=9, position_gradients=torch.zeros_like(moved[3]),
+            **{**OPTIONS, "axis_ratio": 3.0},
+        )  # fmt: skip
     assert torch.allclose(moved[2].cpu(), held, atol=1e-6)
 
 
@@ -218,8 +240,9 @@ def test_noise(device: str) -> None:
     values = tuple(value.to(device) for value in (torch.zeros(count, 3), quats, scales, opacities))
     with kernels_on(device, geometry_cuda):
         geometry_cuda.step_geometry(
-            values, *still(values), NO_RATES, 1, seed=9, **{**OPTIONS, "noise": 2.0}
-        )
+            values, *still(values), NO_RATES, 1, seed=9, position_gradients=torch.zeros_like(values[3]),
+            **{**OPTIONS, "noise": 2.0},
+        )  # fmt: skip
     moved = values[0].cpu().double()
     assert moved[count // 2 :].abs().max() < 1e-20
     w, x, y, z = torch.nn.functional.normalize(quats.double(), dim=1).unbind(dim=1)

@@ -35,6 +35,36 @@ def scene(count: int = 300, seed: int = 0) -> tuple[torch.Tensor, ...]:
     return means, draw(count, 4), scales, opacities, draw(count, 1, 3), poses, K
 
 
+def on(device: str, value: torch.Tensor) -> torch.Tensor:
+    """As the kernels take it."""
+    return value.detach().float().to(device).contiguous()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_lists_of_an_assumed_length(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They give the same pictures; too short ones are cut, and the ledger tells what they should have had."""
+    *given, poses, K = (on(device, value) for value in scene(100))
+    shapes, cameras = Shapes(*given[:4]), Cameras(poses, K, SIZE, 0.01, 1e10)
+    shade = given[4][:, 0].abs().expand(2, -1, 3).contiguous()
+    kind, room = (2, *SIZE), ours.Room(torch.device(device))
+    monkeypatch.setattr(torch, "empty", torch.zeros)  # nobody's memory has the first tile in it
+    with kernels_on(device, ours):
+        projected = ours.project(shapes, cameras, False)
+        wanted = ours.draw(projected, shade, cameras)
+        needed = int(projected.ends[-1])
+        for _ in range(2):  # not knowing, and knowing
+            found = ours.draw(projected, shade, cameras, room)
+            assert torch.equal(found.image, wanted.image)
+        assert room.ledger[: ours.room.FIRST + 1].tolist() == [0, 0, needed]
+        assert len(found.sorted) == room.length(kind) > needed
+        room._lengths[0] = needed // 3
+        cut = ours.draw(projected, shade, cameras, room)
+        moments, v_made = ours.draw_backward(projected, cut, cameras, torch.ones_like(cut.image))
+    assert room.ledger[: ours.room.FIRST + 1].tolist() == [1, 0, needed]
+    assert len(cut.sorted) == needed // 3 and not torch.equal(cut.image, wanted.image)
+    assert moments.isfinite().all() and v_made.isfinite().all()
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     ("antialiased", "warps"), [(False, ours.WARPS), (True, ours.WARPS_OF_LITTLE)]
@@ -53,7 +83,7 @@ def test_pictures_and_gradients_are_those_of_plain_torch(
     ((image * slope).sum() + (alpha * slope_alpha).sum()).backward()
 
     def put(value: torch.Tensor) -> torch.Tensor:
-        return value.detach().float().to(device).contiguous()
+        return on(device, value)
 
     g = Shapes(*(put(value) for value in given[:4]))
     cameras = Cameras(put(poses), put(K), SIZE, 0.01, 1e10)

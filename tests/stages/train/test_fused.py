@@ -70,14 +70,19 @@ def running(device: str) -> Iterator[None]:
         yield
 
 
+def fused(at_once: int, device: str) -> FusedStep:
+    return FusedStep("cuda", at_once, SIZE[0] * SIZE[1], torch.device(device))
+
+
 def stepped(
     step: FusedStep | AutogradStep, precision: Precision, device: str
 ) -> tuple[Parameters, torch.Tensor]:
-    """Parameters after one step, and the norms that it returned; exposures are learned too."""
+    """Parameters after one step, and the norms that it added; exposures are learned too."""
     parameters = start(precision, device)
     generator = torch.Generator(device)
     exposures = Exposures(PHOTOS, torch.device(device))
-    norms = step(parameters, photos(device), plan(4), generator, Adjustments(exposures))
+    norms = torch.zeros(COUNT, device=device)
+    step(parameters, photos(device), plan(4), generator, Adjustments(exposures), norms)
     assert exposures.values.abs().max() > 0
     return parameters, norms
 
@@ -86,8 +91,8 @@ def stepped(
 @pytest.mark.parametrize(("precision", "at_once"), [("single", 3), ("single", 1), ("half", 2)])
 def test_it_steps_as_autograd_does(precision: Precision, at_once: int, device: str) -> None:
     with running(device):
-        found, norms = stepped(FusedStep("cuda", at_once, SIZE[0] * SIZE[1]), precision, device)
-        again, _ = stepped(FusedStep("cuda", at_once, SIZE[0] * SIZE[1]), precision, device)
+        found, norms = stepped(fused(at_once, device), precision, device)
+        again, _ = stepped(fused(at_once, device), precision, device)
     wanted, aims = stepped(AutogradStep(), "single", "cpu")
     exact = precision == "single"
     torch.testing.assert_close(norms.cpu(), aims, rtol=1e-3 if exact else 1e-2, atol=1e-7)
@@ -104,18 +109,15 @@ def test_it_steps_as_autograd_does(precision: Precision, at_once: int, device: s
 @needs_compiler
 def test_goes_on_from_a_checkpoint_as_if_it_had_not_stopped() -> None:
     """Where numbers of 16 bits are rounded follows from the step, not from what came before it."""
-    step, views, generator = (
-        FusedStep("cuda", 2, SIZE[0] * SIZE[1]),
-        photos("cpu"),
-        torch.Generator(),
-    )
+    step, views, generator = fused(2, "cpu"), photos("cpu"), torch.Generator()
+    norms = torch.zeros(COUNT)
     whole = start("half", "cpu")
     with running("cpu"):
         for number in range(3):
-            step(whole, views, plan(2 * number, 0.1), generator, Adjustments())
+            step(whole, views, plan(2 * number, 0.1), generator, Adjustments(), norms)
             if number == 1:
                 resumed = Parameters.restored(whole.state(), COUNT, torch.device("cpu"), "half")
-        step(resumed, views, plan(4, 0.1), generator, Adjustments())
+        step(resumed, views, plan(4, 0.1), generator, Adjustments(), norms)
     assert resumed["sh"].dtype == torch.float16
     for name in NAMES:
         for a, b in zip(

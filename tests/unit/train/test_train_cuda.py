@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from scripts.lib.render.rasterise.cuda import room as rooms
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.train.loop import train
 from scripts.lib.train.options import TrainOptions, resolve
@@ -52,6 +53,47 @@ def test_steps_agree(photos: int, antialiased: bool, tmp_path: Path) -> None:
             moved = (second.parameters[name] - start[name]).abs() > 0
             near = torch.isclose(first.parameters[name], second.parameters[name], atol=1e-3)
             assert near[moved].float().mean() > 0.99, name
+
+
+@pytest.mark.parametrize("exposure", [False, True])
+def test_nothing_waits_for_the_gpu(exposure: bool, tmp_path: Path) -> None:
+    """Between rounds of growth a step only hands work over: torch would raise where it waits."""
+    scene = make_scene(tmp_path / "scene.zip", 3000, (320, 200), 6)
+    options = TrainOptions(
+        steps=10_000, max_gaussians=5000, batch_size=3, resolution=0, exposure=exposure, sky=False
+    )
+    trainer = Trainer(scene, resolve(options, "cuda"))
+    for _ in range(4):  # after these the sizes of lists are known for passes of any kind
+        trainer.advance()
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        for _ in range(8):
+            trainer.advance()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    trainer.settle()
+    assert trainer.parameters.steps == trainer.step == 12
+
+
+def test_lost_steps_are_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists that are too short at first change nothing in the end, rounding apart."""
+    scene = make_scene(tmp_path / "scene.zip", 3000, (320, 200), 6)
+    options = TrainOptions(steps=1000, max_gaussians=3000, batch_size=2, resolution=0, sky=False)
+    ended, looks = [], list[int]()
+    look = rooms.Room.look
+    monkeypatch.setattr(rooms.Room, "look", lambda room: looks.append(look(room)) or looks[-1])
+    for guess in (1.5, 0.6):
+        monkeypatch.setattr(rooms, "GUESS", guess)
+        looks.clear()
+        trainer = Trainer(scene, replace(resolve(options, "cuda"), drop=0.0))
+        for _ in range(12):  # a round has 10
+            trainer.advance()
+        trainer.settle()
+        assert any(looks) == (guess < 1) and trainer.parameters.steps == trainer.step == 12
+        ended.append(trainer.parameters)
+    for name in NAMES:
+        for a, b in zip(*(parameters.moments(name) for parameters in ended), strict=True):
+            assert (a - b).norm() < 2e-2 * a.norm(), name
 
 
 def test_goes_on_with_less_memory(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from functools import partial
+from typing import TYPE_CHECKING
 
 # OpenMP reads this once, when torch loads it: waiting threads shall sleep, not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -11,6 +13,9 @@ import torch  # noqa: E402
 
 from scripts.lib.render.rasterise.constants import FAR, NEAR  # noqa: E402
 from scripts.lib.render.rasterise.passes import Rasteriser  # noqa: E402
+
+if TYPE_CHECKING:
+    from scripts.lib.render.rasterise.cuda.room import Room
 
 BACKENDS = ("cpu", "cuda", "gsplat", "reference")
 
@@ -82,15 +87,15 @@ def rasterise(
     return _over(background, colour, alpha), alpha
 
 
-def on_gpu(name: str) -> Rasteriser:
-    """The rasteriser for GPUs called 'cuda' (ours) or 'gsplat'."""
+def on_gpu(name: str, room: Room | None = None) -> Rasteriser:
+    """The rasteriser for GPUs called 'cuda' (ours) or 'gsplat'; `room` is for the lists of ours."""
     if name == "gsplat":
         from scripts.lib.render.rasterise.gsplat import GsplatPass
 
         return GsplatPass
     from scripts.lib.render.rasterise.cuda import CudaPass
 
-    return CudaPass
+    return partial(CudaPass, room=room)
 
 
 def _over(

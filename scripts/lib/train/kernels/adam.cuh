@@ -1,8 +1,14 @@
-// Adam's step of one number (Kingma and Ba, 2015).
+// Adam's step of one number (Kingma and Ba, 2015), and whether there is one.
 
 #pragma once
 
 #include "numbers.cuh"
+
+// Places of the ledger in which the rasteriser notes what did not fit, see rasterise/cuda/room.py.
+constexpr int LOST = 0, DONE = 1;
+
+// Whether a step must change nothing: its gradients, or those of a step before it, are wrong.
+__device__ inline bool is_lost(const int* ledger) { return ledger && ledger[LOST]; }
 
 // root: 1 / sqrt(1 - beta2^t).
 struct Adam { float beta1, beta2, root, epsilon; };

@@ -89,7 +89,8 @@ extern "C" __global__ void __launch_bounds__(256) activate(
     opacities[row] = fminf(sigmoid(raw_opacities[row]) * kept_of(seed, row, drop), OPAQUE);
 }
 
-// One thread a Gaussian. longer: logarithm of the longest axis over the second, at most.
+// One thread a Gaussian. longer: logarithm of the longest axis over the second, at most. Adds to its `norms`, and counts
+// the step in the ledger.
 extern "C" __global__ void __launch_bounds__(256) step_geometry(
     float* __restrict__ means, float* __restrict__ quats, float* __restrict__ scales, float* __restrict__ opacities,
     MOMENT* __restrict__ means1, MOMENT* __restrict__ quats1, MOMENT* __restrict__ scales1,
@@ -99,9 +100,10 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
     const float* __restrict__ v_opacities, float* __restrict__ norms, const int count, const int seed, const float drop,
     const float means_rate, const float quats_rate, const float scales_rate, const float opacities_rate,
     const float opacity_cost, const float scale_cost, const float longer, const float noise, const float beta1,
-    const float beta2, const float root, const float epsilon) {
+    const float beta2, const float root, const float epsilon, int* __restrict__ ledger) {
     const int row = blockIdx.x * blockDim.x + threadIdx.x;
-    if (row >= count) return;
+    if (row >= count || is_lost(ledger)) return;
+    if (ledger && row == 0) ++ledger[DONE];
     const Adam adam = {beta1, beta2, root, epsilon};
     const unsigned key = key_of(seed, GEOMETRIC);
     const auto random = [&](unsigned number) { return bits_of(key, 11u * row + number); };
@@ -150,7 +152,7 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
         square += gradient * gradient;
         means[at] = adam_update(means[at], gradient, means1[at], means2[at], means_rate, adam, random(8 + axis)) + shake[axis];
     }
-    norms[row] = sqrtf(square) * widest;
+    norms[row] += sqrtf(square) * widest;
 }
 
 // One thread a number of any tensor; `rates` has one for each of its `columns`.

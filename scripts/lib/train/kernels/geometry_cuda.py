@@ -64,27 +64,24 @@ def step_geometry(
     beta1: float,
     beta2: float,
     epsilon: float,
-    position_gradients: Tensor | None = None,
-) -> Tensor:
+    position_gradients: Tensor,
+    ledger: Tensor | None = None,
+) -> None:
     """Step `steps` (from 1) of Adam on raw means, quats, scales and opacities, in place, then the noise.
 
     values, first, second, gradients, rates: in that order. The gradients are by the means (N, 3), the quats
     (N, 4), the scales (N, 3) after exp, and the opacities (N,) that went into the views. `seed` and `drop` as
     for `activate`. Moments in bfloat16 are rounded at random, by `seed`. opacity_cost and scale_cost:
     gradient added for every opacity and every scale. axis_ratio: of the longest axis to the second, at most;
-    0 is no limit. Returns (N,): gradient of the mean times the widest scale, in `position_gradients` (N,)
-    where that is given, so that nothing needs memory any more.
+    0 is no limit. The norm of each mean's gradient times its widest scale is added to `position_gradients`
+    (N,). Nothing changes where the `ledger` of a `rasterise.cuda.room.Room` says that this step is lost.
     """
     count = len(values[0])
-    norms = position_gradients
-    if norms is None:
-        norms = torch.empty(count, device=values[0].device)
     correction = 1 - beta1**steps
     launch(
         GAUSSIANS, "step_geometry", (-(-count // BLOCK),), BLOCK, *values, *first, *second, *gradients,
-        norms, count, seed, float(drop), *(rate / correction for rate in rates), float(opacity_cost),
-        float(scale_cost), math.log(axis_ratio) if axis_ratio else math.inf, float(noise), beta1, beta2,
-        1 / math.sqrt(1 - beta2**steps), epsilon,
+        position_gradients, count, seed, float(drop), *(rate / correction for rate in rates),
+        float(opacity_cost), float(scale_cost), math.log(axis_ratio) if axis_ratio else math.inf,
+        float(noise), beta1, beta2, 1 / math.sqrt(1 - beta2**steps), epsilon, ledger,
         macros=types_of(first[0]),
     )  # fmt: skip
-    return norms

@@ -160,7 +160,9 @@ template <int DEGREE>
 __device__ inline void step_of(const float* __restrict__ means, VALUE* __restrict__ sh, MOMENT* __restrict__ first_moments,
                                MOMENT* __restrict__ second_moments, const float* __restrict__ world_to_camera,
                                const float* __restrict__ slopes, float* __restrict__ v_means, int count, int views,
-                               int stride, int seed, float rate, float rest_rate, const Adam& adam) {
+                               int stride, int seed, float rate, float rest_rate, const Adam& adam,
+                               const int* __restrict__ ledger) {
+    if (is_lost(ledger)) return;
     __shared__ float rows[GROUP * PITCH<DEGREE>];  // coefficients, then their gradients
     __shared__ bool wanted[GROUP];
     const int thread = threadIdx.x, first = blockIdx.x * GROUP, row = first + thread;
@@ -243,9 +245,9 @@ extern "C" __global__ void slopes_of(const int* __restrict__ radii, const float*
         MOMENT* __restrict__ second, const float* __restrict__ world_to_camera, const float* __restrict__ slopes,       \
         float* __restrict__ v_means, const int count, const int views, const int stride, const int seed,                \
         const float rate, const float rest_rate, const float beta1, const float beta2, const float root,                \
-        const float epsilon) {                                                                                          \
+        const float epsilon, const int* __restrict__ ledger) {                                                          \
         step_of<DEGREE>(means, sh, first, second, world_to_camera, slopes, v_means, count, views, stride, seed, rate,   \
-                        rest_rate, {beta1, beta2, root, epsilon});                                                      \
+                        rest_rate, {beta1, beta2, root, epsilon}, ledger);                                              \
     }
 
 OF_DEGREE(0)

@@ -68,19 +68,21 @@ def step_harmonics(
     beta1: float,
     beta2: float,
     epsilon: float,
+    ledger: Tensor | None = None,
 ) -> None:
     """Step `steps` (from 1) of Adam on `sh` (N, K, 3) in place, from `slopes` (V, N, 3), see `slopes_of`.
 
     What they mean for the means through the viewing direction is added to v_means (N, 3). `rate` for the
     constant band, `rest_share` of it for the others. Bands above `degree` stay as they are, moments too.
     Gaussians that no view sees have no gradient, but their moments fade and move them on, as Adam's do.
-    Harmonics in float16 and moments in bfloat16 are rounded at random, by `seed`.
+    Harmonics in float16 and moments in bfloat16 are rounded at random, by `seed`. Nothing changes where the
+    `ledger` of a `rasterise.cuda.room.Room` says that this step is lost.
     """
     views, count = slopes.shape[:2]
     corrected = rate / (1 - beta1**steps)
     launch(
         HARMONICS, f"step_harmonics{degree}", (-(-count // GROUP),), GROUP, means, sh, *moments,
         world_to_camera, slopes, v_means, count, views, 3 * sh.shape[1], seed, corrected,
-        corrected * rest_share, beta1, beta2, 1 / math.sqrt(1 - beta2**steps), epsilon,
+        corrected * rest_share, beta1, beta2, 1 / math.sqrt(1 - beta2**steps), epsilon, ledger,
         macros=types_of(sh),
     )  # fmt: skip

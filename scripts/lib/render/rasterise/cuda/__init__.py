@@ -15,6 +15,7 @@ from torch import Tensor
 
 from scripts.lib.render.cuda.compile import Source
 from scripts.lib.render.cuda.launch import Macros, launch
+from scripts.lib.render.rasterise.cuda.room import Room
 from scripts.lib.render.rasterise.passes import Cameras, Gradients, Shapes
 
 TILE = 16  # as in splat.cuh
@@ -23,7 +24,7 @@ PER = 2  # pixels of a thread that draws
 ELLIPSE = 12  # numbers of an ellipse
 FOLDER = Path(__file__).parent
 SPLAT, TILES = FOLDER / "splat.cuh", FOLDER / "tiles.cuh"
-PROJECT = Source(FOLDER / "project.cu", (SPLAT, TILES), ("project", "paint", "project_backward"))
+PROJECT = Source(FOLDER / "project.cu", (SPLAT, TILES), ("project", "project_backward"))
 LISTS = Source(FOLDER / "lists.cu", (SPLAT, TILES), ("list_tiles", "find_lists"))
 DRAW = Source(FOLDER / "draw.cu", (SPLAT,), ("draw", "draw_backward"))
 # Types that number tiles.
@@ -56,10 +57,12 @@ class Drawing:
 
 
 class CudaPass:
-    """A `passes.Pass` by our kernels."""
+    """A `passes.Pass` by our kernels. Without a `room` for its lists it waits for the GPU in `draw`."""
 
-    def __init__(self, shapes: Shapes, cameras: Cameras, antialiased: bool) -> None:
-        self.shapes, self.cameras, self.antialiased = shapes, cameras, antialiased
+    def __init__(
+        self, shapes: Shapes, cameras: Cameras, antialiased: bool, room: Room | None = None
+    ) -> None:
+        self.shapes, self.cameras, self.antialiased, self.room = shapes, cameras, antialiased, room
         self.projection = project(shapes, cameras, antialiased)
 
     @property
@@ -69,7 +72,7 @@ class CudaPass:
 
     def draw(self, colours: Tensor) -> Tensor:
         """See `passes.Pass`."""
-        self.drawing = draw(self.projection, colours, self.cameras)
+        self.drawing = draw(self.projection, colours, self.cameras, self.room)
         return self.drawing.image
 
     def alpha(self) -> Tensor:
@@ -108,32 +111,40 @@ def project(shapes: Shapes, cameras: Cameras, antialiased: bool) -> Projection:
     return Projection(ellipses, touched, order, ends)
 
 
-def draw(projection: Projection, colours: Tensor, cameras: Cameras) -> Drawing:
-    """Pictures of the ellipses in their colours (V, N, 3), which become part of the projection."""
+def draw(
+    projection: Projection, colours: Tensor, cameras: Cameras, room: Room | None = None
+) -> Drawing:
+    """Pictures of the ellipses in their colours (V, N, 3), which become part of the projection.
+
+    With a `room` that knows such passes nothing waits for the GPU. Where lists did not fit, pictures are
+    wrong, and the room's ledger tells.
+    """
     width, height = cameras.size
     views, count = projection.touched.shape[:2]
     device = colours.device
     across, down = -(-width // TILE), -(-height // TILE)
-    tiles = views * across * down
-    capacity = int(projection.ends[-1]) if count else 0  # waits for the GPU
+    tiles, total = views * across * down, views * count
+    kind = (views, width, height)
+    capacity = room.length(kind) if room and count else 0
+    if count and not capacity:
+        capacity = int(projection.ends[-1])  # waits for the GPU
+        capacity = room.learn(kind, capacity) if room else capacity
     dtype, keys_as = (torch.int16, SHORT) if tiles <= MOST_SHORT else (torch.int32, LONG)
     keys = torch.empty(capacity, dtype=dtype, device=device)
     gaussians = torch.empty(capacity, dtype=torch.int32, device=device)
-    begins = torch.zeros(tiles, dtype=torch.int32, device=device)
-    lengths = torch.zeros_like(begins)
+    begins, lengths = torch.zeros((2, tiles), dtype=torch.int32, device=device)
     in_lists = torch.empty_like(gaussians)
-    total = views * count
-    launch(PROJECT, "paint", (-(-total // 256),), 256, colours, total, projection.ellipses)
     if capacity:
+        noted = (room.ledger, room.place(kind)) if room else (None, 0)
         launch(
             LISTS, "list_tiles", (-(-total // 256),), 256, projection.ellipses, projection.touched,
-            projection.order, projection.ends, count, total, width, height, capacity, tiles, keys, gaussians,
-            macros=keys_as,
+            projection.order, projection.ends, colours, count, total, width, height, capacity, tiles, keys,
+            gaussians, macros=keys_as,
         )  # fmt: skip
         keys, order = torch.sort(keys, stable=True)
         launch(
             LISTS, "find_lists", (-(-capacity // 256),), 256, keys, order, gaussians, projection.ends[-1:],
-            capacity, tiles, in_lists, begins, lengths, macros=keys_as,
+            capacity, tiles, in_lists, begins, lengths, *noted, macros=keys_as,
         )  # fmt: skip
     image = torch.empty((views, height, width, 3), device=device)
     transmittance = torch.empty((views, height, width), device=device)
@@ -157,8 +168,9 @@ def draw_backward(
     (V, H, W, 3) and by its alpha (V, H, W)."""
     width, height = cameras.size
     views, count = projection.touched.shape[:2]
-    moments = torch.zeros((views, count, 6), device=v_image.device)
-    v_colours = torch.zeros((views, count, 3), device=v_image.device)
+    both = torch.zeros(9 * views * count, device=v_image.device)
+    moments = both[: 6 * views * count].view(views, count, 6)
+    v_colours = both[6 * views * count :].view(views, count, 3)
     warps = warps_on(v_image.device)
     launch(
         DRAW, "draw_backward", _blocks(cameras, warps), warps * WARP, projection.ellipses, drawing.sorted,

@@ -55,16 +55,6 @@ extern "C" __global__ void __launch_bounds__(256) project(
     keys[at] = tiles ? (view << (31 - bits)) | (__float_as_int(depth) >> bits) : 0x7fffffff;
 }
 
-// One thread for each ellipse: its colour.
-extern "C" __global__ void paint(const Vec3* __restrict__ colours, const int total, Ellipse* __restrict__ ellipses) {
-    const int at = blockIdx.x * blockDim.x + threadIdx.x;
-    if (at >= total) return;
-    const Vec3 shade = colours[at];
-    ellipses[at].red = shade.x;
-    ellipses[at].green = shade.y;
-    ellipses[at].blue = shade.z;
-}
-
 // One thread a Gaussian: gradients of its parameters, summed over the views. `moments` (views, count, 6) are sums
 // over pixels of s, s dx, s dy, s dx^2, s dx dy, s dy^2, where s is the gradient by the logarithm of alpha and
 // (dx, dy) goes from the ellipse's middle to the pixel.
