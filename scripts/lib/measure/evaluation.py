@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from scripts.lib.render.device import Device
     from scripts.lib.render.renderer import Picture, Renderer
 
-NEEDLE_VIEWS = 8  # at most, spread evenly: each costs a backward pass
+LOOKED_AT = (
+    8  # for needles and flicker at most, spread evenly: each costs a backward pass and four renders
+)
 VIEWS_HELD = 16  # in memory at once, some 100 MB each of 2 megapixels
 
 
@@ -51,6 +53,7 @@ def evaluate_splat(
 ) -> Eval:
     """Measure `ply` on its test photos; write `metrics` and `renders`, return the metrics."""
     from scripts.lib.measure import depth_bands, evaluate, visibility
+    from scripts.lib.measure.flicker import flicker
     from scripts.lib.render.renderer import Renderer
 
     began = time.monotonic()
@@ -71,7 +74,7 @@ def evaluate_splat(
                     add_to_zip(archive, name, picture)
             progress.update(len(measured))
     measured.sort(key=lambda view: view.psnr)
-    some = evaluate.spread_views(views, NEEDLE_VIEWS).indices
+    some = evaluate.spread_views(views, LOOKED_AT).indices
     result = Eval(
         psnr=_mean([view.psnr for view in measured]),
         ssim=_mean([view.ssim for view in measured]),
@@ -82,6 +85,7 @@ def evaluate_splat(
         views=tuple(measured),
         depth_bands=depth_bands.bands(depths),
         needles=visibility.needles(gaussians, renderer, views.scene, some),
+        flicker=flicker(renderer, views.scene, some),
         held_out=views.held_out,
         split_counts=views.split.counts(),
         photos=len(views.scene),

@@ -50,6 +50,13 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
                 f"{100 * found.over_30:.1f} %; more than 10 times: {100 * found.over_10:.1f} %",
             )
         )
+    if files.eval.flicker is not None:
+        rows.append(
+            (
+                "Flicker (how much the colour of a surface changes from one film frame to the next)",
+                f"{255 * files.eval.flicker:.1f} of 255 levels; up to about 1.5 cannot be told from none",
+            )
+        )
     rows += [("Adapted to this machine", text(sentence)) for sentence in train.adapted]
     return [(name, value) for name, value in rows if value != DASH]
 

@@ -130,6 +130,7 @@ def test_quality_by_distance_is_told(
         {"name": "beyond", "psnr": 33.3, "share": 0.1},
     ]
     stages["eval"]["needles"] = {"over_10": 0.0423, "over_30": 0.0041, "views": 3}
+    stages["eval"]["flicker"] = 0.0152
     text = report(tmp_path, stages)
     Page(text)
     assert ("less exact" in text) == (told is not None) and (told or "") in text
@@ -141,12 +142,14 @@ def test_quality_by_distance_is_told(
     ):
         assert f"<td>{name}</td><td>{distance}</td>" in text
     assert "0.4 %; more than 10 times: 4.2 %" in text and "33.3 dB" in text
+    assert "3.9 of 255 levels" in text
     assert "own units" not in text
     stages["georef"] = {**stages["georef"], "georeferenced": False}
     elsewhere = report(tmp_path / "elsewhere", stages)
     assert "up to 3.1<" in elsewhere and "in the scene's own units" in elsewhere
     before = report(tmp_path / "before", stage_values())
     assert "By distance" not in before and "needles" not in before
+    assert "Flicker" not in before
 
 
 SETS = {"trained": 29, "steering": 2, "judged": 5, "left_out": 0, "one_set": False}
