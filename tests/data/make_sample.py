@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sample_scene import cameras, masonry, materials, plants, props
+from sample_scene import cameras, depth, masonry, materials, plants, props
 
 SEED = 20260514
 SUN_ELEVATION, SUN_ROTATION = 37.0, 216.0
@@ -115,7 +115,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=64, help="paths a pixel")
     parser.add_argument("--scale", type=int, default=100, help="per cent of the size (previews)")
     parser.add_argument("--only", nargs="*", default=[], help="render only these views (previews)")
+    parser.add_argument("--depths", action="store_true", help="write heldback_depth.npz alone")
     args = parser.parse_args(argv)
+    if args.depths:
+        build_scene()
+        found = {f"{view.name}.jpg": depth.depth(view) for view in cameras.heldback()}
+        np.savez_compressed(args.out / "heldback_depth.npz", **found)
+        return 0
     args.scratch.mkdir(parents=True, exist_ok=True)
     shown, hidden = cameras.photos(), cameras.heldback()
     wanted = [v for v in shown + hidden if not args.only or v.name in args.only]
