@@ -1,8 +1,8 @@
 """What it takes to build and run the images on a Debian machine without an engine and without a registry.
 
-buildah builds without a daemon; the base is a stand-in made of Debian's packages under the name that the
-recipes ask for; Apptainer comes from Debian sid, unpacked into a folder with the C library that it wants, so
-that nothing of the machine changes but a few packages of its own release.
+buildah builds without a daemon; a stand-in made of Debian's packages takes the place of the base that the
+recipes name by its digest; Apptainer comes from Debian sid, unpacked into a folder with the C library that it
+wants, so that nothing of the machine changes but a few packages of its own release.
 """
 
 from __future__ import annotations
@@ -128,10 +128,11 @@ class Machine:
         self.run("apptainer", "--version")
         (place / "ready").touch()
 
-    def make_base(self, name: str) -> None:
-        """A stand-in for the official Python image `name`: Debian's own Python of the same release."""
+    def make_base(self, base: str) -> str:
+        """The name of a stand-in for the official Python image `base`: Debian's own of the same release."""
+        name = base.partition("@")[0]  # what is made here has another digest
         if self.has(name):
-            return
+            return name
         root = self.folder / "base"
         shutil.rmtree(root, ignore_errors=True)
         suite = name.rpartition("-")[2]
@@ -144,6 +145,7 @@ class Machine:
         self.run("buildah", "config", "--cmd", "python", container)
         self.run("buildah", "commit", "-q", "--rm", container, name)
         shutil.rmtree(root)
+        return name
 
     def has(self, name: str) -> bool:
         """Whether buildah holds an image of that name."""
@@ -154,14 +156,16 @@ class Machine:
     def build(self, name: str, extra: Sequence[str] = ()) -> Image:
         """Build an image with `python -m scripts.tools.images build` unless its tag is there."""
         image = current(ROOT)[name]
-        for base in base_images(ROOT / "containers" / name / "Dockerfile"):
-            self.make_base(base)
+        bases = base_images(ROOT / "containers" / name / "Dockerfile")
+        stand_ins = [
+            f"--build-context={base}=container-image://{self.make_base(base)}" for base in bases
+        ]
         tagged = image.tagged(REGISTRY)
         if not self.has(tagged):
             began = time.monotonic()
             program = (sys.executable, "-m", "scripts.tools.images", "build", name)
             place = ("--engine", "buildah", "--registry", REGISTRY)
-            self.run(*program, *place, "--", *self._mounts(), *extra)
+            self.run(*program, *place, "--", *self._mounts(), *stand_ins, *extra)
             print(f"\n{name}: built in {time.monotonic() - began:.0f} s", flush=True)
         return image
 
