@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -21,7 +21,8 @@ from scripts.lib.core.console import UserError, run_main, say
 from scripts.lib.core.digest import code_files
 from scripts.lib.core.files import add_to_zip, sha256, writing_zip
 from scripts.lib.storage.places import Bucket
-from scripts.lib.workflow.container_images import read_lock
+from scripts.lib.workflow.container_images import Image, read_lock
+from scripts.tools.images import configured_registry
 from scripts.tools.locks import pins
 
 API = "lib/cloud/handlers"  # below scripts/
@@ -101,6 +102,13 @@ def _pip(folder: Path, *arguments: str) -> None:
         )
 
 
+def parameters(keys: Mapping[str, str], runner: Image, registry: str) -> str:
+    """What to deploy the stack with: the keys of the zips, and the runner's image, by digest once locked."""
+    said = {"WorkflowCode": keys["workflow"], "ApiCode": keys["api"], "RunnerTag": runner.tag}
+    said["RunnerDigest"] = runner.digests.get(registry, "")
+    return " ".join(f"{name}={value}" for name, value in said.items())
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line; see the module's docstring."""
     parser = argparse.ArgumentParser(prog="python -m scripts.tools.deploy_aws", description=__doc__)
@@ -118,11 +126,8 @@ def main(argv: list[str] | None = None) -> None:
             name = f"{kind}-{sha256(path)[:16]}.zip"
             there.put(name, path)
             keys[kind] = f"{there.prefix}{name}"
-    tag = read_lock(ROOT)["runner"].tag
-    say(
-        "Deploy the stack with --parameter-overrides"
-        f" WorkflowCode={keys['workflow']} ApiCode={keys['api']} RunnerTag={tag}"
-    )
+    told = parameters(keys, read_lock(ROOT)["runner"], configured_registry(ROOT))
+    say(f"Deploy the stack with --parameter-overrides {told}")
 
 
 if __name__ == "__main__":

@@ -72,26 +72,34 @@ def queues(account: Account) -> Finding:
 
 
 def images(account: Account, registry: str, tags: Mapping[str, str]) -> Finding:
-    """Every stage's image lies in the registry under the tag of its recipe; only an ECR is looked into."""
+    """Every stage's image lies in the registry under the tag of its recipe; only an ECR is looked into.
+
+    What its scan found is told, and stops nothing: many a weakness is in what no job uses.
+    """
     from botocore.exceptions import ClientError
 
     host, _, path = registry.partition("/")
     if ".dkr.ecr." not in host:
         return Finding("images", True, f"in {registry}, which is not looked into")
-    missing = []
+    missing, weak = [], []
     for name, tag in tags.items():
         try:
-            account.client("ecr").describe_images(
+            (image,) = account.client("ecr").describe_images(
                 repositoryName=f"{path}/{name}", imageIds=[{"imageTag": tag}]
-            )
+            )["imageDetails"]
         except ClientError as error:
             if error.response["Error"]["Code"] not in NOT_THERE:
                 raise  # building and pushing helps nobody who may not look
             missing.append(f"{name}:{tag}")
+            continue
+        found = image.get("imageScanFindingsSummary", {}).get("findingSeverityCounts", {})
+        if found.get("CRITICAL"):
+            weak.append(f"{name} has {found['CRITICAL']} critical weaknesses by ECR's scan")
     if missing:
         said = f"{', '.join(missing)} not in {registry}; `python -m scripts.tools.images build` and `push`"
         return Finding("images", False, said)
-    return Finding("images", True, ", ".join(f"{name}:{tag}" for name, tag in tags.items()))
+    named = ", ".join(f"{name}:{tag}" for name, tag in tags.items())
+    return Finding("images", True, "; ".join([named, *weak]))
 
 
 def quotas(account: Account) -> list[Finding]:
