@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 
 from scripts.lib.core.console import run_main, say
-from scripts.lib.web.unpublish import forget_copies, page_of, unpublish
+from scripts.lib.storage.copies import forget_copies
+from scripts.lib.web.unpublish import page_of, unpublish
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     count = unpublish(page)
     say(f"{page.place}: {count} files of the page are deleted")
     if args.distribution:
-        forget_copies(args.distribution, page)
+        forget_copies(args.distribution, [f"{page.path}*"])
         say(f"CloudFront forgets its copies of {page.path} within minutes")
 
 

@@ -226,7 +226,13 @@ def test_a_retry_goes_on_where_the_run_ended(call: Call, started: Started) -> No
     assert request and request.options == {"preset": "high"} and request.webhook
 
 
-def test_a_run_is_deleted_with_all_that_it_made(cloud: Cloud, call: Call, started: Started) -> None:
+def test_a_run_is_deleted_with_all_that_it_made(
+    cloud: Cloud,
+    call: Call,
+    started: Started,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     job = call("POST /jobs", asked())[1]["id"]
     request = Account(STACK, BUCKET).read(runs.RunRequest, f"runs/{MARK}/{job}/request.json")
     assert request
@@ -239,6 +245,8 @@ def test_a_run_is_deleted_with_all_that_it_made(cloud: Cloud, call: Call, starte
     others = [f"web/yard-{request.page}x/index.html", f"runs/{MARK}/{job}x/a"]
     for key in own + others:
         cloud.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    # What CloudFront refuses is logged and keeps no data from going: there is no such distribution.
+    monkeypatch.setenv("SPLATMAKE_DISTRIBUTION", "E1")
     # While something may still write, nothing is deleted.
     answer = call("DELETE /jobs/{id}", job=job, query={"data": "true"})[1]
     assert answer["state"] == "stopping" and set(own) <= cloud.keys()
@@ -246,6 +254,7 @@ def test_a_run_is_deleted_with_all_that_it_made(cloud: Cloud, call: Call, starte
     assert answer["state"] == "deleted"
     left = cloud.keys()
     assert set(others) <= left and not set(own) & left
+    assert f"--distribution-id E1 --paths '/yard-{request.page}/*'" in capsys.readouterr().out
     assert not [key for key in left if key.startswith(f"runs/{MARK}/{job}/")]
     assert call("GET /jobs/{id}", job=job)[0] == 404
     cloud.client("s3").delete_object(Bucket=BUCKET, Key=others[1])

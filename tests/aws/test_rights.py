@@ -37,6 +37,7 @@ VALUES = {
     "JobLogs.Arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/splatmake/{STACK}/jobs:*",
     "Mail": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-runs",
     "SenderEmail": "us@example.org",
+    "Web": "E1",
 }
 
 
@@ -113,6 +114,9 @@ def needs(service: str, operation: str, given: dict[str, Any]) -> list[Needed]:
         return [*(Needed("batch:SubmitJob", resource) for resource in on), *tagged]
     if service == "batch" and operation == "TerminateJob":
         return [Needed("batch:TerminateJob", f"{OWN}:job/{given['jobId']}")]
+    if service == "cloudfront":
+        own = f"arn:aws:cloudfront::{ACCOUNT}:distribution/{given['DistributionId']}"
+        return [Needed(f"cloudfront:{operation}", own)]
     if service == "sns":
         return [Needed("sns:Publish", given["TopicArn"])]
     if service == "ses":
@@ -197,12 +201,14 @@ def test_the_api_may_do_what_its_routes_do(
     ask("GET /jobs/{id}", job=job)
     ask("GET /jobs/{id}/files", job=job)
     ask("POST /jobs/{id}/retry", {}, job=job)
+    monkeypatch.setenv("SPLATMAKE_DISTRIBUTION", "E1")
     ask("DELETE /jobs/{id}", job=job, query={"data": "true"})
     ask("DELETE /uploads/{id}", job=upload["id"])
     ask("GET /openapi.json")
     assert tried == {f"{route.method} {route.path}" for route in ROUTES}
     asked.update(needs("batch", "TerminateJob", {"jobId": "1"}))
-    assert submitted and {n.action for n in asked} >= {"s3:ListBucket", "batch:ListJobs"}
+    wanted = {"s3:ListBucket", "batch:ListJobs", "cloudfront:CreateInvalidation"}
+    assert submitted and {n.action for n in asked} >= wanted
     assert Needed("s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/{web}") in asked
     # What callers do with links is signed by the role: it needs the right too.
     asked.add(Needed("s3:PutObject", upload["source"].replace("s3://", "arn:aws:s3:::")))

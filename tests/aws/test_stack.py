@@ -25,6 +25,20 @@ def test_cfn_lint_has_nothing_to_say() -> None:
     assert result.returncode == 0, result.stdout
 
 
+def test_what_checkov_is_not_to_ask_has_a_reason(root: Path) -> None:
+    """`.ci/checkov` runs it, in an environment of its own."""
+    skipped = [
+        entry
+        for resource in RESOURCES.values()
+        for entry in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
+    ]
+    assert skipped and all(entry["id"] and len(entry["comment"]) > 10 for entry in skipped)
+    path = root / "config" / "aws" / "checkov.yaml"
+    left_out = yaml.safe_load(path.read_text())["skip-check"]
+    lines = [line for line in path.read_text().splitlines() if line.startswith("  - CKV")]
+    assert len(lines) == len(left_out) and all(len(line.partition("#")[2]) > 10 for line in lines)
+
+
 def test_no_role_may_do_everything() -> None:
     """No wildcard service, `*` as a resource only for what AWS cannot narrow, nobody deletes a bucket."""
     for name, statement in statements():

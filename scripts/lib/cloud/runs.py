@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -34,7 +34,9 @@ from scripts.lib.contracts.progress import Progress
 from scripts.lib.contracts.record import to_json
 from scripts.lib.contracts.request import RequestedScene, RunRequest
 from scripts.lib.contracts.stop import Stop
+from scripts.lib.core.console import UserError, say
 from scripts.lib.core.json_type import Json
+from scripts.lib.storage.copies import forget_copies
 
 STOPPED = "stopped by DELETE /jobs"
 NEVER_STARTED: Mapping[str, Json] = {"statusReason": "the run was never started; post it again"}
@@ -153,11 +155,23 @@ def end(account: Account, call: Call, query: EndJob) -> Ended:
         return Ended(id=call.id, state=outcome.state if outcome else "stopped")
     if jobs:
         return Ended(id=call.id, state="stopping")
-    for scene in request.scenes:
-        account.remove_all(f"web/{page_name(scene.scene, request.page)}/")
+    pages = [page_name(scene.scene, request.page) for scene in request.scenes]
+    for page in pages:
+        account.remove_all(f"web/{page}/")
+    _forget_copies(account, pages)
     account.remove_all(f"checkpoints/{folder}/")
     account.remove_all(f"{folder}/", last=f"{folder}/{RunRequest.file}")
     return Ended(id=call.id, state="deleted")
+
+
+def _forget_copies(account: Account, pages: Sequence[str]) -> None:
+    """Have CloudFront forget its copies of pages; what it refuses is logged, and keeps no data from going."""
+    distribution = os.environ.get("SPLATMAKE_DISTRIBUTION")
+    if distribution:
+        try:
+            forget_copies(distribution, [f"/{page}/*" for page in pages], account.attempts)
+        except UserError as error:
+            say(f"{error}")
 
 
 def page_name(scene: str, page: str) -> str:

@@ -1,8 +1,7 @@
-"""Take a published page away again: its files, their earlier versions, and the copies of a CloudFront."""
+"""Take a published page away again: its files and their earlier versions."""
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
@@ -11,7 +10,6 @@ from scripts.lib.contracts.manifest import Manifest
 from scripts.lib.contracts.published import Published
 from scripts.lib.contracts.record import read
 from scripts.lib.core.console import UserError
-from scripts.lib.storage import library
 from scripts.lib.storage.places import SCHEME, Bucket, Folder, place
 from scripts.lib.web.hosting import HASHED
 from scripts.lib.web.publish import MANIFEST, PAGE
@@ -67,21 +65,3 @@ def unpublish(page: Page) -> int:
     except UserError as error:
         raise UserError(f"the page is gone, but not its earlier versions: {error}") from None
     return len(names)
-
-
-def forget_copies(distribution: str, page: Page) -> None:
-    """Have a CloudFront distribution throw away its copies of a page. Raises UserError when AWS refuses."""
-    errors = library.boto3("botocore.exceptions")
-    batch = {
-        "Paths": {"Quantity": 1, "Items": [f"{page.path}*"]},
-        "CallerReference": str(uuid.uuid4()),
-    }
-    try:
-        library.client("cloudfront").create_invalidation(
-            DistributionId=distribution, InvalidationBatch=batch
-        )
-    except (errors.BotoCoreError, errors.ClientError) as error:
-        raise UserError(
-            f"the page is gone, but CloudFront may show its copies ({error}); run `aws cloudfront"
-            f" create-invalidation --distribution-id {distribution} --paths '{page.path}*'`"
-        ) from None
