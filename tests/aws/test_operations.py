@@ -15,6 +15,7 @@ import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from moto.events.models import EventPattern
 
+from scripts.lib.cloud.webhook import PORT
 from tests.aws.evaluate import Evaluated, evaluated
 from tests.aws.template import PARAMETERS, RESOURCES, WHOLE, of_type
 from tests.conftest import ROOT
@@ -119,14 +120,19 @@ def test_mails_are_filled_from_what_events_hold() -> None:
 
 
 def test_rules_and_alarms_may_write_to_the_topic() -> None:
-    """SNS, "Example cases for access control": a service's own statement, held to what this stack made."""
+    """EventBridge, "Amazon SNS permissions": "You can't use Condition blocks in Amazon SNS topic policies".
+
+    SNS, "Example cases for access control": alarms bring their ARN. EventBridge, "Using resource-based
+    policies": no role in a target that has such a policy.
+    """
     made = stack(**WITH_API)
     said = made.resources["MailPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    services = {statement["Principal"]["Service"]: statement["Condition"] for statement in said}
-    rules = [f"{name}.Arn" for name in of_type("Events::Rule")]
-    assert services["events.amazonaws.com"]["ArnEquals"]["aws:SourceArn"] == rules
+    services = {statement["Principal"]["Service"]: statement for statement in said}
+    assert "Condition" not in services["events.amazonaws.com"]
+    for rule in of_type("Events::Rule").values():
+        assert all("RoleArn" not in target for target in rule["Targets"])
     # CloudWatch names an alarm without a name after its stack.
-    (pattern,) = services["cloudwatch.amazonaws.com"]["ArnLike"].values()
+    (pattern,) = services["cloudwatch.amazonaws.com"]["Condition"]["ArnLike"].values()
     assert pattern.endswith(":alarm:splats-*")
     for alarm in of_type("CloudWatch::Alarm").values():
         assert alarm["AlarmActions"] == [{"Ref": "Mail"}] and "AlarmName" not in alarm
@@ -337,7 +343,8 @@ def test_machines_reach_only_buckets_of_this_account() -> None:
     assert endpoint["VpcEndpointType"] == "Gateway"
     (group,) = of_type("EC2::SecurityGroup").values()
     (out,) = group["SecurityGroupEgress"]
-    assert (out["IpProtocol"], out["FromPort"], out["ToPort"]) == ("tcp", 443, 443)
+    # Coordinators call webhooks through it, too.
+    assert (out["IpProtocol"], out["FromPort"], out["ToPort"]) == ("tcp", PORT, PORT)
 
 
 # -- images -----------------------------------------------------------------------------------------------
