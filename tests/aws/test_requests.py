@@ -309,6 +309,8 @@ def test_every_file_of_a_run_is_offered_as_what_it_is(
     for file in answer["files"]:
         got = requests.get(file["url"], timeout=30)
         assert got.content == b"x" and got.headers["Content-Type"] == file["type"]
+    # What no name holds, and the XML of S3's answer could not.
+    assert call("GET /jobs/{id}/files", job=job, query={"after": "\x1c"})[0] == 400
     seen, after = [], ""
     while after is not None:
         query = {"limit": "2", "after": after}

@@ -160,7 +160,9 @@ class ListFiles:
     """Which files to list."""
 
     limit: Annotated[int, bounds(minimum=1, maximum=200)] = 100  # of files on a page
-    after: Annotated[str, bounds(maxLength=1024)] | None = left_out()  # `next` of the page before
+    after: Annotated[str, bounds(pattern="^[ -~]*$", maxLength=1024)] | None = (
+        left_out()
+    )  # `next` of the page before
 
 
 @dataclass(frozen=True, kw_only=True)
