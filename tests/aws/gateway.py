@@ -97,7 +97,7 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[byte
 def serving() -> Iterator[str]:
     """The API on this machine; its address."""
     server = make_server("127.0.0.1", 0, application, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.port}"
     finally:

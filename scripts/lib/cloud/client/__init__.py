@@ -1,0 +1,1 @@
+"""A client of the job API, for people and for other programs."""
