@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -231,6 +232,7 @@ class Trainer:
                 f"the GPU has no memory left for {count} Gaussians and one photo; free some, or set"
                 " train_splat.resolution lower"
             )
+        gc.collect()  # what the failed step left behind in cycles
         torch.cuda.empty_cache()
         opacities = p["opacities"].cpu()
         kept = torch.argsort(opacities, descending=True)[: self.max_gaussians].sort().values
