@@ -43,7 +43,11 @@ class Stack:
 
     def pick(self, rows: Sequence[int], device: torch.device) -> Stack:
         """The photos at `rows`, in that order, on `device`. Does not wait for a GPU."""
-        if len(rows) == 1 and isinstance(self.photos, Tensor) and self.photos.device == device:
+        if (
+            len(rows) == 1
+            and isinstance(self.photos, Tensor)
+            and self.photos.is_cuda == (device.type == "cuda")
+        ):
             return self.one(rows[0])  # without a copy
         index = torch.tensor(rows)
         photos = _fetched(self.photos, index, device)
@@ -84,7 +88,7 @@ def _fetched(photos: Tensor | StreamedPhotos, index: Tensor, device: torch.devic
     """Those at `index` (M,), which is on the CPU, on `device`."""
     if isinstance(photos, StreamedPhotos):
         return _moved(photos[index], device)
-    if photos.device == device:
+    if photos.device.type == device.type:
         return photos[_moved(index, device)]
     shape = (len(index), *photos.shape[1:])
     found = torch.empty(shape, dtype=photos.dtype, pin_memory=device.type == "cuda")
