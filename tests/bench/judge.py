@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from scripts.lib.measure import flicker, visibility
 from scripts.lib.measure.evaluate import Views, image_qualities, mean, photo_of, render_views
 from scripts.lib.measure.metrics import psnr
+from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.scene import Bytes, Scene, load_scene
 from scripts.lib.scene.split import split_scene
 from scripts.lib.splat.gaussians import Gaussians
@@ -57,3 +59,18 @@ class Judge:
         renders = list(render_views(gaussians, self.views, self.device))
         found = image_qualities(renders, self.photos)
         return {key: mean(found, key) for key in ("psnr", "ssim")}
+
+    def streaks(self, gaussians: Gaussians) -> dict[str, float | None]:
+        """Shares of the renders in Gaussians over 10 and 30 times as long as wide, and flicker, of 255."""
+        renderer, scene, indices = (
+            Renderer(gaussians, self.device),
+            self.views.scene,
+            self.views.indices,
+        )
+        needles = visibility.needles(gaussians, renderer, scene, indices)
+        found = flicker.flicker(renderer, scene, indices)
+        return {
+            "over_10": round(needles.over_10, 4),
+            "over_30": round(needles.over_30, 4),
+            "flicker": None if found is None else round(255 * found, 3),
+        }

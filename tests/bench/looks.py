@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scripts.lib.measure import flicker, visibility
+from scripts.lib.measure import flicker
 from scripts.lib.measure.metrics import psnr
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.scene import Scene
@@ -59,20 +59,10 @@ def main() -> None:
 
 def looks(gaussians: Gaussians, judge: Judge) -> dict[str, Any]:
     """What needs no truth."""
-    renderer, scene, indices = (
-        Renderer(gaussians, judge.device),
-        judge.views.scene,
-        judge.views.indices,
+    found = steadiness(Renderer(gaussians, judge.device), judge.views.scene, judge.views.indices)
+    return (
+        {"psnr": round(judge.psnr(gaussians), 3)} | judge.streaks(gaussians) | {"steadiness": found}
     )
-    needles = visibility.needles(gaussians, renderer, scene, indices)
-    found = flicker.flicker(renderer, scene, indices)
-    return {
-        "psnr": round(judge.psnr(gaussians), 3),
-        "over_10": round(needles.over_10, 4),
-        "over_30": round(needles.over_30, 4),
-        "flicker": None if found is None else round(LEVELS * found, 3),
-        "steadiness": steadiness(renderer, scene, indices),
-    }
 
 
 def steadiness(renderer: Renderer, scene: Scene, indices: list[int]) -> dict[str, float]:

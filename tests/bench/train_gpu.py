@@ -135,7 +135,7 @@ def measured(
     torch.cuda.reset_peak_memory_stats()
     gaussians, numbers = run()
     peak = torch.cuda.max_memory_allocated() / 2**20
-    found = judge.quality(gaussians)
+    found, streaks = judge.quality(gaussians), judge.streaks(gaussians)
     line = {
         "bench": "train_gpu",
         "scene": scene.path.stem,
@@ -146,6 +146,7 @@ def measured(
         "whole_seconds": round(time.monotonic() - began, 2),
         "psnr": round(found["psnr"], 3),
         "ssim": round(found["ssim"], 4),
+        **streaks,
         "gaussians": numbers["gaussians"],
         "peak_memory_mb": round(peak),
         "steps_per_second": round(numbers["steps"] / numbers["seconds"], 1),
