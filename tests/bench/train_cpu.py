@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--against", help="an older revision to measure in the same run")
     parser.add_argument("--curve", type=Path, help="undistorted.zip: held-out PSNR after budgets")
     parser.add_argument("--budgets", type=float, nargs="+", default=BUDGETS, help="seconds each")
+    parser.add_argument("--steps", type=int, nargs="+", default=[], help="of --curve: not budgets")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--copies", action="store_true", help="Gaussians multiply as before 0.2")
     parser.add_argument(
@@ -65,7 +66,8 @@ def main() -> None:
         pairs = (pair.split("=") for pair in args.change)
         changes = {key: json.loads(value) for key, value in pairs}
         with growing_by_copies() if args.copies else nullcontext():
-            found = curve(args.curve, args.threads, args.budgets, args.seeds, changes)
+            amounts = args.steps or args.budgets
+            found = curve(args.curve, args.threads, amounts, args.seeds, changes, bool(args.steps))
         print(json.dumps({"bench": "train_cpu curve", "copies": args.copies} | found))
         return
 
@@ -110,14 +112,15 @@ def main() -> None:
 def curve(
     scene_path: Path,
     threads: int,
-    budgets: Sequence[float],
+    amounts: Sequence[float],
     seeds: Sequence[int],
     changes: dict[str, Any],
+    in_steps: bool = False,
 ) -> dict[str, Any]:
-    """Held-out PSNR of whole runs whose steps are chosen to take `budgets` seconds on quiet cores.
+    """What whole runs come to on photos not trained on, for `amounts` of seconds on quiet cores, or of steps.
 
-    A quiet machine's seconds are taken as CPU seconds over threads; wall seconds stand beside them.
-    `changes`: settings that differ from the preset's.
+    A quiet machine's seconds are taken as CPU seconds over threads, and the steps are chosen by what earlier
+    ones took; wall seconds stand beside them. `changes`: settings that differ from the preset's.
     """
     from dataclasses import replace
 
@@ -133,18 +136,23 @@ def curve(
     capture = Capture.of(scene.sizes[split_scene(scene, options.test_every).trained])
     settings = replace(resolve(options, "cpu", capture), **changes)
     rows, per_step = [], 0.0
-    for budget, seed in [(0.0, 0), (0.0, 0), *((b, seed) for b in budgets for seed in seeds)]:
-        steps = round(budget / per_step) if budget else 200  # compile, then find what a step takes
+    # Twice 200 steps first: compile, then find what a step takes.
+    plan = [] if in_steps else [(0.0, 0), (0.0, 0)]
+    for budget, seed in [*plan, *((amount, seed) for amount in amounts for seed in seeds)]:
+        steps = round(budget if in_steps else budget / per_step) if budget else 200
         wall, cpu = time.perf_counter(), time.process_time()
         outcome = train(scene, replace(settings, steps=steps, seed=seed), None, 0)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if seed == seeds[0] or not budget:  # the same steps for all seeds of a budget
             per_step = cpu / threads / steps
         if budget:
-            row = {"budget": budget, "seed": seed, "steps": steps}
+            row: dict[str, Any] = {"seconds_planned": None if in_steps else budget, "seed": seed}
+            row["steps"] = steps
             row |= {"cpu_over_threads": round(cpu / threads, 1), "wall": round(wall, 1)}
             row |= {"gaussians": len(outcome.gaussians)}
-            rows.append(row | {"psnr": round(judge.psnr(outcome.gaussians), 2)})
+            quality = judge.quality(outcome.gaussians)
+            row |= {key: round(value, 4) for key, value in quality.items()}
+            rows.append(row | judge.streaks(outcome.gaussians))
             print(json.dumps(rows[-1]), flush=True)
     return {"scene": str(scene_path.parent.name), "changes": changes, "runs": rows}
 
