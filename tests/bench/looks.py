@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ def steadiness(renderer: Renderer, scene: Scene, indices: list[int]) -> dict[str
             found, count = flicker.change(*two)
             sums[name] += found
         pixels += count
-    return {k: round(LEVELS * math.sqrt(v / max(pixels, 1)), 3) for k, v in sums.items()}
+    return {k: round(LEVELS * v / max(pixels, 1), 3) for k, v in sums.items()}
 
 
 def against_truth(gaussians: Gaussians, scene: Scene, device: str) -> dict[str, Any]:

@@ -55,9 +55,7 @@ class Eval(Measured):
     views: tuple[ViewFigures, ...]
     depth_bands: tuple[DepthBand, ...] | None = optional()
     needles: Needles | None = optional()
-    # Root mean square change of a surface's colour, 0 to 1, between two renders close to each other, half way
-    # between the cameras of test photos and their neighbours.
-    flicker: float | None = optional()
+    flicker: float | None = optional()  # mean change of a surface's colour between film frames
     held_out: bool  # False when training has seen the views, or may have
     split_counts: SplitCounts | None = None
     photos: int | None = None  # of the scene

@@ -5,7 +5,7 @@ world hardly changes its colour. So the second render is warped into the first b
 what differs where both show the same surface is flicker: what is drawn at some other depth than it seems,
 floaters and needles before a wall, or what looks different from every side. Both renders are smoothed a
 little first, because a warped picture is softer. What is left where nothing flickers, when a camera only
-turns, is some 1.3 of 255 levels (tests/bench/NOTES.md). Needs torch.
+turns, is some 0.8 of 255 levels (tests/bench/NOTES.md). Needs torch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Seen:
 
 
 def flicker(renderer: Renderer, scene: Scene, indices: Sequence[int]) -> float | None:
-    """Root mean square change of colour, 0 to 1, from one render to the next, half way between the cameras at
+    """Mean change of colour, 0 to 1, from one render to the next, half way between the cameras at
     `indices` and their nearest neighbours; None where no two renders show the same."""
     total, pixels = 0.0, 0
     for index in indices:
@@ -61,7 +61,7 @@ def flicker(renderer: Renderer, scene: Scene, indices: Sequence[int]) -> float |
             continue
         found, count = change(first, seen(renderer, pose, K, size))
         total, pixels = total + found, pixels + count
-    return math.sqrt(total / pixels) if pixels else None
+    return total / pixels if pixels else None
 
 
 def nearest(scene: Scene, index: int) -> int | None:
@@ -97,7 +97,7 @@ def warped(first: Seen, second: Seen) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def change(first: Seen, second: Seen) -> tuple[float, int]:
-    """Sum of the squared differences of colour (mean of red, green, blue) where both renders show the same
+    """Sum of the absolute differences of colour (mean of red, green, blue) where both renders show the same
     surface, and the number of such pixels."""
     height, width = first.depth.shape
     solid, at, away = warped(first, second)
@@ -110,7 +110,7 @@ def change(first: Seen, second: Seen) -> tuple[float, int]:
     inside = (away > 0) & (at >= 0.5).all(dim=1) & (at <= sides - 0.5).all(dim=1)
     same = inside & ((found[:, 3] - away).abs() <= SAME * away)
     difference = found[:, :3] - _smooth(first.picture)[solid]
-    return float(difference[same].square().mean(dim=1).sum()), int(same.sum())
+    return float(difference[same].abs().mean(dim=1).sum()), int(same.sum())
 
 
 def _smooth(picture: Tensor) -> Tensor:

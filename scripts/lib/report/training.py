@@ -54,7 +54,7 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         rows.append(
             (
                 "Flicker (how much the colour of a surface changes from one film frame to the next)",
-                f"{255 * files.eval.flicker:.1f} of 255 levels; up to about 1.5 cannot be told from none",
+                f"{255 * files.eval.flicker:.1f} of 255 levels; up to about 0.8 cannot be told from none",
             )
         )
     rows += [("Adapted to this machine", text(sentence)) for sentence in train.adapted]

@@ -80,9 +80,9 @@ def test_what_only_one_render_shows_does_not_count() -> None:
     found, pixels = change(first, second)
     # 5.5 of 120 columns are beyond the second's picture, and about as many hidden by the post.
     assert 0.8 < pixels / first.depth.numel() < 0.93
-    assert 255 * (found / pixels) ** 0.5 < 6
+    assert 255 * found / pixels < 2
     nothing, everywhere = change(first, first)
-    assert nothing == pytest.approx(0, abs=1e-6) and everywhere > 0.97 * first.depth.numel()
+    assert nothing < 1e-6 * everywhere and everywhere > 0.97 * first.depth.numel()
 
 
 def test_the_next_render_is_a_small_step_away() -> None:
