@@ -117,6 +117,8 @@ def measured(count: int, precision: Precision, at_once: int, device: str) -> dic
         densify.grow(parameters, count, steps(1), generator)
 
     peaks("growth", grow)
+    steps(WARM)
+    step.lost()  # lists have the length that they need from here on
     peaks("step", lambda: steps(WARM))
     torch.cuda.synchronize()
     begun = time.monotonic()
