@@ -23,6 +23,7 @@ from scripts.lib.storage.places import checkpoint_place, run_in_bucket
 from scripts.lib.workflow.plan import read_plan
 from scripts.lib.workflow.progress import RunProgress, progress_file
 from scripts.lib.storage.remote import check_uri, remote_digest
+from scripts.lib.workflow.slurm import choose_status_command
 
 checked = partial(told_or_made, logger.error)  # without the traceback of rule files that Snakemake adds
 STORAGE = workflow.storage_settings
@@ -83,6 +84,9 @@ if not IS_JOB:
 
 
 onstart:
+    if workflow.executor_plugin.name == "slurm":
+        if said := checked(choose_status_command, workflow.executor_settings):
+            logger.info(said)
     needed = workflow.dag.needrun_jobs()
     checked(PROGRESS.begin, [(j.jobid, j.rule.name, j.wildcards_dict.get("scene", "")) for j in needed])
 
