@@ -129,6 +129,11 @@ def device(wildcards):
     return PLAN.devices[wildcards.scene]
 
 
+def gpus(wildcards):
+    """GPUs that a job which computes for the scene reserves: none where the configuration asks for the CPU."""
+    return 0 if device(wildcards) == "cpu" else 1
+
+
 def code(script, *globs):
     """Digest of a script and what it imports from scripts/lib, so an edit re-runs the rule and a fresh clone does not."""
     return code_digest(ROOT, script, globs)

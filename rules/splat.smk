@@ -24,7 +24,7 @@ rule train_splat:
         IMAGES["train"]
     threads: 16
     resources:
-        gpu=1,
+        gpu=gpus,
         mem_mb=grow(14000),
     params:
         options=options("train_splat"),
@@ -56,7 +56,7 @@ rule evaluate_splat:
         IMAGES["train"]
     threads: 16
     resources:
-        gpu=1,
+        gpu=gpus,
         mem_mb=grow(8000),
     params:
         options=options("evaluate_splat"),
@@ -86,7 +86,7 @@ rule clean_splat:
         IMAGES["train"]
     threads: 16
     resources:
-        gpu=1,
+        gpu=gpus,
         mem_mb=grow(8000),
     params:
         options=options("clean_splat"),
@@ -120,7 +120,7 @@ rule compress_splat:
         IMAGES["train"]
     threads: 16
     resources:
-        gpu=1,
+        gpu=gpus,
         mem_mb=grow(8000),
     params:
         options=options("compress_splat"),
@@ -157,7 +157,7 @@ rule check_codecs:
         IMAGES["train"]
     threads: 16
     resources:
-        gpu=1,
+        gpu=gpus,
         mem_mb=grow(8000),
     params:
         options=options("check_codecs"),
@@ -194,7 +194,7 @@ rule render_poster:
         IMAGES["train"]
     threads: 4
     resources:
-        gpu=1,
+        gpu=gpus,
         mem_mb=grow(8000),
     params:
         device=device,
@@ -230,7 +230,7 @@ rule render_tour:
         IMAGES["train"]
     threads: 4
     resources:
-        gpu=1,
+        gpu=gpus,
         mem_mb=grow(8000),
     params:
         options=options("render_tour"),

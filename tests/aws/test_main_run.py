@@ -30,7 +30,7 @@ EARLY = 60  # the machine is taken away some time after this step
 CONFIG = f"""\
 scenes: scenes.tsv
 preset: draft
-device: cpu  # the GPU machines of the small AWS have no GPU, and a job that should have one fails without
+device: cpu  # no machine of the small AWS has a GPU, and a job that should have one fails without
 import_photos: {{max_side: 800}}
 train_splat: {{steps: {STEPS}, resolution: 160, max_gaussians: 3000, early_stop: false, checkpoint_every: .3}}
 render_tour: {{width: 160, fps: 4}}
@@ -134,8 +134,9 @@ def test_stages_go_to_their_queue_and_image(finished: Finished, root: Path) -> N
     images = {name: image.pinned("ghcr.io/splatmake") for name, image in read_lock(root).items()}
     for execution in finished.executions:
         stage = next(name for name, image in images.items() if image == execution.image)
-        wanted = "gpu-spot" if stage == "train-cpu" else "cpu-spot"
-        assert execution.queue == wanted, execution.rule
+        assert stage in ("sfm", "train-cpu", "web")
+        # What computes on the CPU takes no machine with a GPU; test_jobs.py has jobs that do.
+        assert execution.queue == "cpu-spot", execution.rule
     assert {e.image for e in finished.executions} == {
         images[n] for n in ("sfm", "train-cpu", "web")
     }
@@ -145,7 +146,7 @@ def test_the_bill_counts_the_lost_attempt_too(finished: Finished) -> None:
     cost = finished.stage("cost")
     stages = {stage["rule"]: stage for stage in cost["stages"]}
     assert stages["train_splat"]["attempts"] == 2
-    assert stages["train_splat"]["machine"] == MACHINES["gpu"]
+    assert stages["train_splat"]["machine"] == MACHINES["cpu"]
     assert stages["map_scene"]["machine"] == MACHINES["cpu"]
     spent = sum(
         e.ended - e.began for e in finished.executions if e.ended and e.rule == "train_splat"

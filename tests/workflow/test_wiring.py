@@ -315,9 +315,12 @@ def test_apptainer_runs_each_stage_in_its_image(checkout: Checkout, tmp_path: Pa
 
 
 def test_slurm_gets_every_job_with_what_it_needs(checkout: Checkout, tmp_path: Path) -> None:
-    """All but those that run where the workflow was started; and nothing waits for a job that has ended."""
+    """All but those that run where the workflow was started; and nothing waits for a job that has ended.
+
+    A GPU is reserved for no scene that computes on the CPU.
+    """
     silent = ("squeue", "scancel", "sinfo", "scontrol", "sshare", "sacctmgr")
-    sheet = "scene\tsource\nyard\tphotos\n"
+    sheet = "scene\tsource\tdevice\nyard\tphotos\tauto\nsmall\tphotos\tcpu\n"
     programs = dict.fromkeys(silent, "#!/bin/sh\n") | {"sbatch": SBATCH, "sacct": SACCT}
     run = prepared(checkout, tmp_path, sheet, PUBLISHED, **programs)
     result = run.start(
@@ -327,9 +330,9 @@ def test_slurm_gets_every_job_with_what_it_needs(checkout: Checkout, tmp_path: P
     )
     assert result.returncode == 0, result.stdout
     assert {rule for rule, _ in run.calls} == PER_SCENE | {"publish_web", "summarise"}
-    submitted = {rule: call.words for (rule, _), call in run.calls.items()}
-    del submitted["cost_scene"]
-    gpu = {rule for rule, words in submitted.items() if "--gpus=1" in words}
-    assert gpu == COMPUTING - MAPPING
-    words = submitted["train_splat"]
+    submitted = {key: call.words for key, call in run.calls.items() if key[0] != "cost_scene"}
+    gpu = {key for key, words in submitted.items() if "--gpus=1" in words}
+    assert gpu == {(rule, "yard") for rule in COMPUTING - MAPPING}
+    assert not any("--gpu" in word for word in submitted["train_splat", "small"])
+    words = submitted["train_splat", "yard"]
     assert words[words.index("--mem") + 1] == "14000" and words[words.index("-t") + 1] == "240"

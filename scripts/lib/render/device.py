@@ -110,8 +110,8 @@ def _without_gpu(obstacle: _Obstacle, wanted: str, scheduler: str | None, advise
         )
     if scheduler:
         raise UserError(
-            f"{scheduler} gave this job a GPU, but {obstacle.what}; {obstacle.remedy}, or set device: cpu"
-            " and reserve no GPU (--set-resources RULE:gpu=0)"
+            f"{scheduler} gave this job a GPU, but {obstacle.what}; {obstacle.remedy}, or set device: cpu,"
+            " which reserves none"
         )
     if obstacle is not NO_GPU:
         remedy = f" This is many times slower: {obstacle.remedy}." if advise else ""
