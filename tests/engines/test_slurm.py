@@ -85,6 +85,7 @@ def test_without_accounting_a_requeued_training_goes_on(finished: Checkout, tmp_
     assert said.count("has been submitted with SLURM jobid") == 1, "the same job, put back by Slurm"
 
 
+@pytest.mark.engines
 def test_a_cluster_that_tells_of_no_end_is_refused(finished: Checkout, tmp_path: Path) -> None:
     """No accounting, and a queue that forgets at once."""
     run = Checkout(shutil.copytree(finished.path, tmp_path / "run", symlinks=True))

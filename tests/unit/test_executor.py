@@ -231,9 +231,10 @@ def test_polling_ends_when_aws_stays_away() -> None:
         executor._describe([SimpleNamespace(external_jobid="j")])
 
 
-def test_the_runners_image_has_every_module() -> None:
+@pytest.mark.parametrize("engine", ["batch", "kubernetes"])
+def test_the_runners_image_has_every_module(engine: str) -> None:
     """They are named one by one there, so that a stray file changes no image."""
     recipe = (ROOT / "containers" / "runner" / "Dockerfile").read_text()
-    package = ROOT / "envs" / "executor" / "snakemake_executor_plugin_splatmake_batch"
+    package = ROOT / "envs" / "executor" / f"snakemake_executor_plugin_splatmake_{engine}"
     copied = set(re.findall(rf"{package.name}/(\w+\.py)", recipe))
     assert copied == {path.name for path in package.glob("*.py")}

@@ -1,22 +1,23 @@
-"""The cloud's profile plans the whole sample, looked up in a (fake) bucket. That of Slurm: test_wiring.py."""
+"""Profiles with S3 plan the whole sample, looked up in a (fake) bucket. That of Slurm: test_wiring.py."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import boto3
+import pytest
 
 from tests.workflow.conftest import copy_checkout, jobs_per_rule
 from tests.workflow.test_dag import PER_SCENE
 
 
-def test_aws_batch(tmp_path: Path, bucket: str) -> None:
-    """With S3 as default storage the photos lie in the bucket too."""
+@pytest.mark.parametrize("profile", ["aws-batch", "kubernetes"])
+def test_photos_lie_in_the_bucket_too(tmp_path: Path, bucket: str, profile: str) -> None:
     run = copy_checkout(tmp_path)
     s3 = boto3.client("s3")
     for photo in sorted((run.path / "tests/data/sample/photos").glob("*.jpg"))[:3]:
         s3.upload_file(str(photo), bucket, f"run/{photo.relative_to(run.path).as_posix()}")
-    plan = run.dry_run("--profile", "config/profiles/aws-batch")
+    plan = run.dry_run("--profile", f"config/profiles/{profile}")
     assert plan.returncode == 0, plan.stdout
     assert "1 scene of 3 photos on g6.xlarge: $" in plan.stdout
     assert jobs_per_rule(plan.stdout) == dict.fromkeys(PER_SCENE | {"summarise", "all"}, 1)

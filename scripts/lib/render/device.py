@@ -93,10 +93,12 @@ def on_device(wanted: str, gpus: int = 0, *, advise: bool = False) -> Iterator[D
 def scheduler_of_gpu(gpus: int, environment: Mapping[str, str]) -> str | None:
     """The scheduler that gave this job a GPU; None when the job runs where somebody started it.
 
-    `gpus` is what the rule reserved: on AWS Batch that is what the job got. Slurm itself tells.
+    `gpus` is what the rule reserved: on AWS Batch and Kubernetes the job got that. Slurm itself tells.
     """
     if gpus and environment.get("AWS_BATCH_JOB_ID"):
         return "AWS Batch"
+    if gpus and environment.get("SPLATMAKE_KUBERNETES_JOB"):  # the executor sets it
+        return "Kubernetes"
     if environment.get("SLURM_JOB_GPUS") or environment.get("SLURM_STEP_GPUS"):
         return "Slurm"
     return None

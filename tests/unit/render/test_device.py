@@ -203,6 +203,8 @@ def test_who_gives_a_gpu() -> None:
     assert scheduler_of_gpu(1, {}) is None
     assert scheduler_of_gpu(0, {"AWS_BATCH_JOB_ID": "7"}) is None
     assert scheduler_of_gpu(1, {"AWS_BATCH_JOB_ID": "7"}) == "AWS Batch"
+    assert scheduler_of_gpu(0, {"SPLATMAKE_KUBERNETES_JOB": "7"}) is None
+    assert scheduler_of_gpu(1, {"SPLATMAKE_KUBERNETES_JOB": "7"}) == "Kubernetes"
     assert scheduler_of_gpu(0, {"SLURM_JOB_GPUS": "2"}) == "Slurm"
     assert scheduler_of_gpu(1, {"SLURM_JOB_ID": "5"}) is None  # a job without GPUs
 
