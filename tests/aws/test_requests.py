@@ -231,7 +231,6 @@ def test_a_run_is_deleted_with_all_that_it_made(
     call: Call,
     started: Started,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     job = call("POST /jobs", asked())[1]["id"]
     request = Account(STACK, BUCKET).read(runs.RunRequest, f"runs/{MARK}/{job}/request.json")
@@ -245,16 +244,25 @@ def test_a_run_is_deleted_with_all_that_it_made(
     others = [f"web/yard-{request.page}x/index.html", f"runs/{MARK}/{job}x/a"]
     for key in own + others:
         cloud.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
-    # What CloudFront refuses is logged and keeps no data from going: there is no such distribution.
-    monkeypatch.setenv("SPLATMAKE_DISTRIBUTION", "E1")
     # While something may still write, nothing is deleted.
     answer = call("DELETE /jobs/{id}", job=job, query={"data": "true"})[1]
     assert answer["state"] == "stopping" and set(own) <= cloud.keys()
+    # What CloudFront refuses keeps no data from going (there is no such distribution), but the run can be
+    # asked for again until its copies are gone, too.
+    page = SceneOutcome(state="done", url="https://x/yard")
+    finish(job, Outcome(state="done", scenes={"yard": page}), started)
+    monkeypatch.setenv("SPLATMAKE_DISTRIBUTION", "E1")
+    for _ in range(2):
+        code, answer = call("DELETE /jobs/{id}", job=job, query={"data": "true"})
+        assert code == 503 and not set(own) & cloud.keys()
+        assert f"--distribution-id E1 --paths '/yard-{request.page}/*'" in answer["error"]
+    forgotten: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(runs, "forget_copies", lambda *told: forgotten.append(told[:2]))
     answer = call("DELETE /jobs/{id}", job=job, query={"data": "true"})[1]
     assert answer["state"] == "deleted"
+    assert forgotten == [("E1", [f"/yard-{request.page}/*"])]
     left = cloud.keys()
     assert set(others) <= left and not set(own) & left
-    assert f"--distribution-id E1 --paths '/yard-{request.page}/*'" in capsys.readouterr().out
     assert not [key for key in left if key.startswith(f"runs/{MARK}/{job}/")]
     assert call("GET /jobs/{id}", job=job)[0] == 404
     cloud.client("s3").delete_object(Bucket=BUCKET, Key=others[1])

@@ -27,7 +27,7 @@ from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError
 from scripts.lib.core.json_type import Json
 
-ATTEMPTS = 3  # at each call: this function has 20 seconds, and a caller can ask again
+ATTEMPTS = 3  # at each call: this function has 29 seconds, and a caller can ask again
 Event = Mapping[str, Any]
 
 

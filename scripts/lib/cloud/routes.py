@@ -70,7 +70,7 @@ ROUTES = (
     Route("GET", "/jobs/{id}", runs.status, refusals=(404, 410)),
     Route("GET", "/jobs/{id}/files", runs.files, refusals=(404, 410)),
     Route("POST", "/jobs/{id}/retry", runs.retry, 202, (403, 404, 409, 410, 413, 429, 503)),
-    Route("DELETE", "/jobs/{id}", runs.end, refusals=(404, 410)),
+    Route("DELETE", "/jobs/{id}", runs.end, refusals=(404, 410, 503)),
     Route("GET", "/openapi.json", None),
 )
 

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -34,16 +34,15 @@ from scripts.lib.contracts.progress import Progress
 from scripts.lib.contracts.record import to_json
 from scripts.lib.contracts.request import RequestedScene, RunRequest
 from scripts.lib.contracts.stop import Stop
-from scripts.lib.core.console import UserError, say
+from scripts.lib.core.console import UserError
 from scripts.lib.core.json_type import Json
 from scripts.lib.storage.copies import forget_copies
 
 STOPPED = "stopped by DELETE /jobs"
 NEVER_STARTED: Mapping[str, Json] = {"statusReason": "the run was never started; post it again"}
 MOST_RUNS = 4  # at once of one caller, where the stack does not say
-LOOKED_AT = (
-    60  # runs, for one page of a list: each is two or three requests of S3, and a caller waits
-)
+LOOKED_AT = 60  # runs, for a page of a list: each is two or three requests of S3
+MOST_PATHS = 4  # CloudFront works at 15 that end in * at once, of all callers together ("Quotas")
 KEYS = "keys"  # beside a caller's runs; behind all of them, whose names are hex
 RESULTS = "results/"
 
@@ -155,23 +154,32 @@ def end(account: Account, call: Call, query: EndJob) -> Ended:
         return Ended(id=call.id, state=outcome.state if outcome else "stopped")
     if jobs:
         return Ended(id=call.id, state="stopping")
-    pages = [page_name(scene.scene, request.page) for scene in request.scenes]
-    for page in pages:
-        account.remove_all(f"web/{page}/")
-    _forget_copies(account, pages)
     account.remove_all(f"checkpoints/{folder}/")
+    account.remove_all(f"{folder}/{RESULTS}")
+    _unpublish(account, request, outcome)
     account.remove_all(f"{folder}/", last=f"{folder}/{RunRequest.file}")
     return Ended(id=call.id, state="deleted")
 
 
-def _forget_copies(account: Account, pages: Sequence[str]) -> None:
-    """Have CloudFront forget its copies of pages; what it refuses is logged, and keeps no data from going."""
+def _unpublish(account: Account, request: RunRequest, outcome: Outcome | None) -> None:
+    """Delete a run's pages, and CloudFront's copies of them. Raises RefusedError when that refuses."""
+    told = outcome.scenes if outcome else {}
+    pages = []
+    for scene in request.scenes:
+        page = page_name(scene.scene, request.page)
+        # Also where an earlier try has deleted them already.
+        published = scene.scene in told and told[scene.scene].url
+        if published or account.sizes(f"web/{page}/", "", 1)[0]:
+            account.remove_all(f"web/{page}/")
+            pages.append(page)
     distribution = os.environ.get("SPLATMAKE_DISTRIBUTION")
-    if distribution:
-        try:
-            forget_copies(distribution, [f"/{page}/*" for page in pages], account.attempts)
-        except UserError as error:
-            say(f"{error}")
+    if not pages or not distribution:
+        return
+    paths = [f"/{page}/*" for page in pages] if len(pages) <= MOST_PATHS else ["/*"]
+    try:
+        forget_copies(distribution, paths, account.attempts)
+    except UserError as error:
+        raise RefusedError(503, f"{error}; or ask again in a minute") from None
 
 
 def page_name(scene: str, page: str) -> str:
