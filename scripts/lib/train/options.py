@@ -15,6 +15,7 @@ from scripts.lib.core.options import Options, option
 PresetName = Literal["draft", "standard", "high"]
 Backend = Literal["cpu", "cuda", "gsplat"]  # whose kernels draw, as `rasterise` names them
 Precision = Literal["single", "half"]  # of harmonics and moments, see `parameters.TYPES`
+ANY_PRECISION: tuple[Precision, ...] = ("single", "half")
 Auto = Literal["auto"] | int  # "auto": what PRESETS says
 
 
@@ -197,7 +198,7 @@ class Settings(Common):
     axis_ratio: float  # of a Gaussian's longest axis to its second, at most; 0 is no limit
     device: str
     backend: Backend
-    precision: Precision
+    precisions: tuple[Precision, ...]  # the first with which all fits into memory is taken
     antialiased: bool
     exposure: bool
     refine_poses: bool
@@ -242,7 +243,7 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         coarse=preset.coarse,
         device=device,
         backend=_backend(options.rasteriser, device),
-        precision="single" if device == "cpu" else "half",
+        precisions=ANY_PRECISION if device == "cuda" else ANY_PRECISION[:1],
         antialiased=options.antialiased,
         exposure=options.exposure,
         refine_poses=options.refine_poses,

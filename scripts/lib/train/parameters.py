@@ -51,6 +51,7 @@ class Parameters:
     ) -> None:
         self.count = len(tensors["means"])
         self.capacity = max(capacity, self.count)
+        self.precision = precision
         self.steps = 0  # Adam's own count, for its bias correction
         harmonics, moments = TYPES[precision]
         types = dict.fromkeys(NAMES, torch.float32) | {"sh": harmonics}
@@ -158,8 +159,14 @@ class Parameters:
         device: torch.device,
         precision: Precision = "single",
     ) -> Parameters:
-        """The parameters that `state()` described, on `device`, in `precision` whichever they were in."""
+        """The parameters that `state()` described, on `device`.
+
+        In `precision`, but that on a GPU those in 16 bits stay so: a run that goes on ends like one that
+        never stopped, also where more memory is free by now.
+        """
         rows = state["rows"]
+        if rows["sh"][0].dtype == TYPES["half"][0] and device.type == "cuda":
+            precision = "half"
         made = cls({name: rows[name][0].to(device) for name in NAMES}, capacity, precision)
         for name in NAMES:
             for moment, saved in zip(made.moments(name), rows[name][1:], strict=True):

@@ -30,7 +30,7 @@ def needs(scene: Scene, trained: Sequence[int], settings: Settings) -> Need:
     return Need(
         max_gaussians=settings.max_gaussians,
         harmonics=3 * (1 + SH_COEFFICIENTS[settings.sh_degree]),
-        precision=settings.precision,
+        precisions=settings.precisions,
         batch_size=settings.batch_size,
         photo_bytes=int(3.75 * areas[trained].sum()),  # 0.75 for halved ones
         pixels=int(areas.max()),
@@ -42,6 +42,10 @@ def fit_machine(need: Need, device: torch.device) -> tuple[Fit, list[str]]:
     beside = free_bytes(torch.device("cpu")) if device.type != "cpu" else 0
     fits = fit(need, free_bytes(device), beside)
     sentences = []
+    if fits.precision != need.precisions[0]:
+        sentences.append(
+            "In single precision not everything fits into memory: harmonics and Adam's moments have 16 bits"
+        )
     if fits.max_gaussians < need.max_gaussians:
         sentences.append(
             f"{need.max_gaussians} Gaussians do not fit into memory, at most {fits.max_gaussians} do"

@@ -88,7 +88,7 @@ class Trainer:
         start, self.clearing = start_tensors(
             scene, self.frame, sky, self.clearing, self.max_gaussians, settings, self.device
         )
-        self.parameters = Parameters(start, self.max_gaussians, settings.precision)
+        self.parameters = Parameters(start, self.max_gaussians, fits.precision)
         self.position_gradients = torch.zeros(len(self.parameters), device=self.device)
         self.adjust, sentences = adjustments(scene, self.frame, trained, settings, self.device)
         self._adapt(*sentences)
@@ -135,7 +135,7 @@ class Trainer:
         self.adapted = list(dict.fromkeys([*state["adapted"], *self.adapted]))
         self.max_gaussians = min(self.max_gaussians, state["max_gaussians"])
         self.parameters = Parameters.restored(
-            state["parameters"], self.max_gaussians, self.device, self.settings.precision
+            state["parameters"], self.max_gaussians, self.device, self.parameters.precision
         )
         self.position_gradients = state["position_gradients"].to(self.device)
         self.generator.set_state(state["generator"])

@@ -20,7 +20,7 @@ GB = 2**30
 NEED = Need(
     max_gaussians=1_000_000,
     harmonics=48,
-    precision="single",
+    precisions=("single",),
     batch_size=4,
     photo_bytes=2 * GB,
     pixels=8_000_000,
@@ -45,15 +45,18 @@ def test_less_memory_never_takes_more(free: int) -> None:
     )
     assert 1 <= less.at_once <= 2 and FEWEST <= less.max_gaussians <= NEED.max_gaussians
     held = NEED.photo_bytes if less.store_in is PhotoStore.DEVICE else 0
-    assert held + less.max_gaussians * NEED.gaussian_bytes(less.at_once) <= SHARE * free
+    assert held + less.max_gaussians * NEED.gaussian_bytes(less.at_once, "single") <= SHARE * free
 
 
 def test_harmonics_and_moments_of_16_bits_make_room_for_five_million_gaussians() -> None:
     """Of degree 3, with photos of two megapixels in main memory, on a card of 8 GB of which 5.5 are free."""
-    half = replace(NEED, max_gaussians=5_000_000, precision="half", pixels=2_000_000)
+    either = replace(NEED, max_gaussians=5_000_000, precisions=("single", "half"), pixels=2_000_000)
     free, beside = 11 * GB // 2, 64 * GB
-    assert fit(half, free, beside).max_gaussians == 5_000_000
-    assert fit(replace(half, precision="single"), free, beside).max_gaussians < 5_000_000
+    found = fit(either, free, beside)
+    assert (found.max_gaussians, found.precision) == (5_000_000, "half")
+    single = fit(replace(either, precisions=("single",)), free, beside)
+    assert single.max_gaussians < 5_000_000 and single.precision == "single"
+    assert fit(either, 24 * GB).precision == "single"  # no less exact than it must be
 
 
 def test_photos_go_to_main_memory_or_stay_in_the_zip() -> None:

@@ -29,7 +29,7 @@ def test_steps_agree(photos: int, antialiased: bool, tmp_path: Path) -> None:
     options = TrainOptions(
         steps=100, max_gaussians=3000, batch_size=photos, resolution=0, antialiased=antialiased
     )
-    settings = replace(resolve(options, "cuda"), means_rate=1.0, drop=0.0, precision="single")
+    settings = replace(resolve(options, "cuda"), means_rate=1.0, drop=0.0, precisions=("single",))
     first, second = Trainer(scene, settings), Trainer(scene, settings)
     second.optimise = AutogradStep()
     for trainer in (first, second):
@@ -123,7 +123,7 @@ def test_exposures_agree(tmp_path: Path) -> None:
     """Both steps learn the same gains and offsets from the same photos."""
     scene = make_scene(tmp_path / "scene.zip", 3000, (320, 200), 6)
     options = TrainOptions(steps=100, max_gaussians=3000, batch_size=2, resolution=0, exposure=True)
-    settings = replace(resolve(options, "cuda"), drop=0.0, precision="single")
+    settings = replace(resolve(options, "cuda"), drop=0.0, precisions=("single",))
     first, second = Trainer(scene, settings), Trainer(scene, settings)
     second.optimise = AutogradStep()
     for trainer in (first, second):
@@ -168,7 +168,7 @@ def test_camera_slopes_agree(tmp_path: Path) -> None:
         refine_poses=True,
         refine_focal=True,
     )
-    settings = replace(resolve(options, "cuda"), drop=0.0, coarse=0.0, precision="single")
+    settings = replace(resolve(options, "cuda"), drop=0.0, coarse=0.0, precisions=("single",))
     first, second = Trainer(scene, settings), Trainer(scene, settings)
     second.optimise = AutogradStep()
     for trainer in (first, second):
@@ -191,7 +191,7 @@ def test_learns(tmp_path: Path) -> None:
         TrainOptions(steps=300, max_gaussians=5000, resolution=0, early_stop=False), "cuda"
     )
     fused = train(scene, settings, None, 0).metrics.curve[-1].psnr
-    trainer = Trainer(scene, replace(settings, precision="single"))
+    trainer = Trainer(scene, replace(settings, precisions=("single",)))
     trainer.optimise = AutogradStep()
     while trainer.step < settings.steps:
         trainer.advance()
