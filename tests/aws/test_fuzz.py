@@ -6,12 +6,14 @@ with names that exist, so that they get further than 404. The same cases each ti
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
+from jsonschema_rs import ValidationError
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -71,6 +73,14 @@ def test_no_call_breaks_the_api(case: Any, known: dict[str, str]) -> None:
     case.call_and_validate(headers=ANN, checks=CHECKS)
     if make_known(case, known):
         case.call_and_validate(headers=ANN, checks=CHECKS[:-1])  # it may be right now
+
+
+def test_the_description_is_openapi_3_1() -> None:
+    SCHEMA.validate()
+    broken: Any = copy.deepcopy(dict(document()))
+    broken["paths"]["/jobs"]["get"]["parameters"][0]["in"] = "nowhere"
+    with pytest.raises(ValidationError, match="nowhere"):
+        schemathesis.openapi.from_dict(broken).validate()
 
 
 def test_every_route_is_tried() -> None:

@@ -130,6 +130,28 @@ def test_each_caller_has_so_many_runs_at_once(
     assert call("POST /jobs/{id}/retry", {}, job=jobs[0][1]["id"])[0] == 429
 
 
+def test_a_run_that_batch_does_not_list_yet_has_not_failed(
+    call: Call, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch's lists follow a while after it took a job; whoever waits must not hear of a failure."""
+    monkeypatch.setattr(runs, "UNLISTED", 60.0)
+    monkeypatch.setattr(Account, "_coordinators", lambda *_: [])
+    key = {"Idempotency-Key": "order-3"}
+    first = call("POST /jobs", asked(), headers=key)
+    job = first[1]["id"]
+    assert call("GET /jobs/{id}", job=job)[1]["state"] == "queued"
+    assert call("GET /jobs")[1]["jobs"][0]["state"] == "queued"
+    # Nor is it started once more.
+    assert call("POST /jobs", asked(), headers=key) == first and len(started) == 1
+    assert call("POST /jobs/{id}/retry", {}, job=job)[0] == 409
+    answer = call("DELETE /jobs/{id}", job=job, query={"data": "true"})[1]
+    assert answer["state"] == "stopping"
+    assert call("GET /jobs/{id}", job=job)[1]["state"] == "stopped"
+    monkeypatch.setattr(runs, "UNLISTED", 0.0)
+    answer = call("DELETE /jobs/{id}", job=job, query={"data": "true"})[1]
+    assert answer["state"] == "deleted"
+
+
 @pytest.fixture
 def dated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each run begins a second after the one before."""

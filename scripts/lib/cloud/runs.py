@@ -42,6 +42,7 @@ STOPPED = "stopped by DELETE /jobs"
 NEVER_STARTED: Mapping[str, Json] = {"statusReason": "the run was never started; post it again"}
 MOST_RUNS = 4  # at once of one caller, where the stack does not say
 LOOKED_AT = 60  # runs, for a page of a list: each is two or three requests of S3
+UNLISTED = 60.0  # seconds in which Batch may not list what it took: its lists follow after a while
 MOST_PATHS = 4  # CloudFront works at 15 that end in * at once, of all callers together ("Quotas")
 KEYS = "keys"  # beside a caller's runs; behind all of them, whose names are hex
 RESULTS = "results/"
@@ -57,14 +58,14 @@ def submit(account: Account, call: Call, body: NewJob) -> Started:
     job = _claimed(account, call, request) if call.key else new_id()
     folder = run_folder(_run(call, job))
     known = account.read(RunRequest, f"{folder}/{RunRequest.file}") if call.key else None
-    if not (known and account.coordinator_of(call.caller.mark, job)):
+    begun = known and (_is_fresh(known) or account.coordinator_of(call.caller.mark, job))
+    if not begun:
         if gone := [s for s in request.scenes if not account.exists(_key(account, s))]:
             raise RefusedError(
                 400, f"{gone[0].source} has not been uploaded, or was deleted after 30 days"
             )
         _check_quota(account, call)
-        account.write(folder, known or request)
-        _start(account, call, job)
+        _start(account, call, job, known or request)
     return Started(id=job, status=f"/jobs/{job}")
 
 
@@ -97,6 +98,7 @@ def status(account: Account, call: Call) -> JobStatus:
         account.read(Progress, f"{folder}/{Progress.file}"),
         account.read(Outcome, f"{folder}/{Outcome.file}"),
         account.read(Stop, f"{folder}/{Stop.file}") is not None,
+        _is_fresh(request),
     )
 
 
@@ -119,7 +121,7 @@ def retry(account: Account, call: Call, body: Retry) -> Started:
     What they do not change is not computed again.
     """
     request, folder = _known(account, call), run_folder(_run(call))
-    if _is_active(account, call):
+    if _is_active(account, call, request):
         raise RefusedError(409, "this run has not ended; stop it first, or wait")
     changed = replace(
         request,
@@ -128,10 +130,9 @@ def retry(account: Account, call: Call, body: Retry) -> Started:
         webhook=body.webhook or request.webhook,
     )
     _check_quota(account, call)
-    account.write(folder, changed)
     for ended in (Outcome, Stop):
         account.remove(f"{folder}/{ended.file}")
-    _start(account, call, call.id)
+    _start(account, call, call.id, changed)
     return Started(id=call.id, status=f"/jobs/{call.id}")
 
 
@@ -152,7 +153,7 @@ def end(account: Account, call: Call, query: EndJob) -> Ended:
         account.terminate(job, STOPPED)
     if not query.data:
         return Ended(id=call.id, state=outcome.state if outcome else "stopped")
-    if jobs:
+    if jobs or (outcome is None and _is_fresh(request)):
         return Ended(id=call.id, state="stopping")
     account.remove_all(f"checkpoints/{folder}/")
     account.remove_all(f"{folder}/{RESULTS}")
@@ -217,7 +218,7 @@ def _request(account: Account, call: Call, body: NewJob) -> RunRequest:
         email=call.caller.address(body.email or ""),
         webhook=body.webhook or "",
         options=body.options or {},
-        asked=datetime.now(UTC).isoformat(timespec="seconds"),
+        asked=_now(),
         page=secrets.token_hex(5),
     )
 
@@ -250,18 +251,35 @@ def _check_quota(account: Account, call: Call) -> None:
         raise RefusedError(429, f"{most} of your runs have not ended; wait for one, or stop it")
 
 
-def _start(account: Account, call: Call, job: str) -> None:
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _is_fresh(request: RunRequest) -> bool:
+    """Whether a run was started so shortly before that Batch may not list it yet."""
+    if not request.started:
+        return False
+    return (datetime.now(UTC) - datetime.fromisoformat(request.started)).total_seconds() < UNLISTED
+
+
+def _start(account: Account, call: Call, job: str, request: RunRequest) -> None:
+    """Keep a request and start its run. Raises RefusedError when AWS does not take it."""
+    folder = run_folder(_run(call, job))
+    account.write(folder, replace(request, started=_now()))
     try:
         account.start_coordinator(call.caller.mark, job)
     except NotStartedError as error:
+        account.write(folder, replace(request, started=""))
         raise RefusedError(503, f"the run was not started ({error}); post it again") from None
 
 
-def _is_active(account: Account, call: Call) -> bool:
-    """Whether anything of a run is still at work."""
-    run = f"s3://{account.bucket}/{run_folder(_run(call))}"
+def _is_active(account: Account, call: Call, request: RunRequest) -> bool:
+    """Whether anything of a run is still at work, or is about to be."""
+    folder = run_folder(_run(call))
+    ended = any(account.exists(f"{folder}/{kind.file}") for kind in (Outcome, Stop))
     batch = account.coordinator_of(call.caller.mark, call.id)
-    return is_active(batch) or bool(account.jobs_of(run))
+    begins = _is_fresh(request) and not ended
+    return begins or is_active(batch) or bool(account.jobs_of(f"s3://{account.bucket}/{folder}"))
 
 
 def _summary(
@@ -276,7 +294,7 @@ def _summary(
     stopped = outcome is None and account.read(Stop, f"{folder}/{Stop.file}") is not None
     return JobSummary(
         id=job,
-        state=run_state(batch, outcome, stopped),
+        state=run_state(batch, outcome, stopped, _is_fresh(request)),
         asked=request.asked,
         scenes=tuple(scene.scene for scene in request.scenes),
         usd=None if outcome is None else outcome.usd,

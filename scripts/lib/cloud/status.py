@@ -13,8 +13,10 @@ from scripts.lib.core.json_type import Json
 WAITING = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING")
 
 
-def run_state(batch: Mapping[str, Json], outcome: Outcome | None, stopped: bool) -> State:
-    """queued, running, done, failed or stopped."""
+def run_state(
+    batch: Mapping[str, Json], outcome: Outcome | None, stopped: bool, fresh: bool
+) -> State:
+    """queued, running, done, failed or stopped; `fresh`: Batch may not list its coordinator yet."""
     if outcome:
         return outcome.state
     if stopped:
@@ -24,6 +26,8 @@ def run_state(batch: Mapping[str, Json], outcome: Outcome | None, stopped: bool)
         return "queued"
     if status == "RUNNING":
         return "running"
+    if fresh:
+        return "queued"
     # The coordinator ended without a word: it was killed, or never started.
     return "failed"
 
@@ -35,12 +39,13 @@ def describe_run(
     progress: Progress | None,
     outcome: Outcome | None,
     stopped: bool,
+    fresh: bool = False,
 ) -> JobStatus:
     """The answer to `GET /jobs/{id}`.
 
     Stage, percent and seconds left are those that the run itself computes; null before its first word.
     """
-    state = run_state(batch, outcome, stopped)
+    state = run_state(batch, outcome, stopped, fresh)
     running = progress if state == "running" else None
     cause = (outcome and outcome.cause) or batch.get("statusReason") or "unknown"
     return JobStatus(
