@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import http.server
 import json
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -62,19 +65,21 @@ class Answers:
 
     def __init__(self, *given: tuple[int, str]) -> None:
         self.given, self.asked = list(given), list[tuple[str, dict[str, str]]]()
+        self.calls = list[tuple[str, bytes]]()
         answers = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                answers.calls.append((self.path, body))
                 answers.asked.append((self.command, dict(self.headers)))
-                status, body = answers.given.pop(0)
+                status, text = answers.given.pop(0)
                 self.send_response(status)
                 if status == 302:
                     self.send_header("Location", "https://example.org")
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
-                self.wfile.write(body.encode())
+                self.wfile.write(text.encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -150,3 +155,50 @@ def test_a_link_that_is_refused_has_expired(waits: list[float], servers: list[An
     with pytest.raises(ExpiredError):
         send(server.url, b"x", {})
     assert [method for method, _ in server.asked] == ["PUT"] * 3 and len(waits) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "query"),
+    [
+        ("GET", "/jobs", None, {"after": "a b/ü+%&=~*"}),
+        ("POST", "/jobs", {"scenes": ["ü"]}, None),
+        ("POST", "/uploads/1/complete", None, None),
+    ],
+)
+def test_what_is_sent_is_what_was_signed(
+    method: str,
+    path: str,
+    body: Any,
+    query: dict[str, str] | None,
+    servers: list[Answers],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """IAM, "Create a signed AWS API request": the server makes the signature again of what arrives."""
+    for name, value in (("ACCESS_KEY_ID", "AKID"), ("SECRET_ACCESS_KEY", "secret")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    server = Answers((200, DONE))
+    servers.append(server)
+    api = Api(server.url, prover(server.url, {"AWS_REGION": "eu-central-1"}))
+    api.ask(Started, method, path, body, query, key="k")
+    ((_, headers),), ((sent, data),) = server.asked, server.calls
+    given = headers["Authorization"]
+    names = given.split("SignedHeaders=")[1].split(",")[0].split(";")
+    arrived = {name.lower(): value for name, value in headers.items()}
+    canonical = "\n".join(
+        [
+            method,
+            *(sent.split("?") if "?" in sent else (sent, "")),
+            *(f"{name}:{arrived[name]}" for name in names),
+            "",
+            ";".join(names),
+            hashlib.sha256(data).hexdigest(),
+        ]
+    )
+    date = arrived["x-amz-date"]
+    scope = f"{date[:8]}/eu-central-1/execute-api/aws4_request"
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    key = b"AWS4secret"
+    for word in scope.split("/"):
+        key = hmac.digest(key, word.encode(), "sha256")
+    wanted = hmac.digest(key, f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{digest}".encode(), "sha256")
+    assert given.endswith(f"Signature={wanted.hex()}") and {"host", "x-amz-date"} <= set(names)
