@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from kubernetes.client.rest import ApiException
+from kubernetes.config import ConfigException
 from snakemake_executor_plugin_kubernetes import Executor as ReleasedExecutor
 from snakemake_executor_plugin_splatmake_kubernetes import (
     PAUSES,
@@ -250,6 +251,24 @@ def test_what_is_not_there_is_none_and_a_refusal_ends_the_run(executor: Any) -> 
     with pytest.raises(WorkflowError, match="Kubernetes refuses: 403 Forbidden"):
         executor._kubernetes_retry(failing(refused, 1))
     assert executor.slept == []
+
+
+def test_an_ended_login_is_renewed_once(executor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    plugin = "snakemake_executor_plugin_splatmake_kubernetes"
+
+    def no_file() -> None:
+        raise ConfigException("no kubeconfig, as in a pod")
+
+    monkeypatch.setattr(f"{plugin}.load_kube_config", no_file)
+    monkeypatch.setattr(f"{plugin}.load_incluster_config", lambda: made.append("login"))
+    for name in ("CoreV1Api", "BatchV1Api"):
+        monkeypatch.setattr(f"{plugin}.{name}", lambda name=name: made.append(name))
+    ended = ApiException(status=401, reason="Unauthorized")
+    assert executor._kubernetes_retry(failing(ended, 1)) == "answer"
+    assert made == ["login", "CoreV1Api", "BatchV1Api"]
+    with pytest.raises(WorkflowError, match="Kubernetes refuses the login: 401 Unauthorized"):
+        executor._kubernetes_retry(failing(ended, 2))
 
 
 def test_the_log_of_a_failed_pod_is_that_of_its_only_attempt(executor: Any) -> None:

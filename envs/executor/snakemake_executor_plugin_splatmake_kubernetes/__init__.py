@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from kubernetes.client import BatchV1Api, CoreV1Api
 from kubernetes.client.rest import ApiException
-from kubernetes.config import ConfigException
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 from snakemake_executor_plugin_kubernetes import Executor as ReleasedExecutor
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
@@ -79,7 +80,12 @@ class Executor(ReleasedExecutor):
         self._failed: dict[str, str] = {}
         try:
             super().__post_init__()
-        except (ApiException, HTTPError, ConfigException) as error:
+        except ConfigException as error:
+            raise WorkflowError(
+                "Kubernetes is not found: there is no good kubeconfig (KUBECONFIG or ~/.kube/config),"
+                f" and this is no pod of a cluster ({error})"
+            ) from None
+        except (ApiException, HTTPError) as error:
             why = _message(error) if isinstance(error, ApiException) else error
             raise WorkflowError(
                 f"No run can be started on Kubernetes: {why}; does `kubectl auth can-i create jobs -n"
@@ -159,7 +165,7 @@ class Executor(ReleasedExecutor):
     def _kubernetes_retry(self, func: Callable[[], Any]) -> Any:
         """What a request gives; None for what is not there. Raises UnreachableError after ten minutes.
 
-        A refused login is renewed once by the released executor. Any other refusal is a WorkflowError.
+        A refused login is renewed once. Any other refusal is a WorkflowError.
         """
         for pause in PAUSES:
             try:
@@ -186,12 +192,28 @@ class Executor(ReleasedExecutor):
             if error.status == NOT_FOUND:
                 return None
             if error.status == REFUSED:
-                return self._reauthenticate_and_retry(func)
+                return self._with_new_login(func)
             if error.status in PASSING:
                 raise _SilentError(_message(error)) from None
             raise WorkflowError(f"Kubernetes refuses: {_message(error)}") from None
         except HTTPError as error:
             raise _SilentError(str(error)) from None
+
+    def _with_new_login(self, func: Callable[[], Any]) -> Any:
+        """What a request gives after another login: tokens of clouds end after an hour.
+
+        The released executor wants `kubectl` for it, and cannot do it in a pod.
+        """
+        try:
+            try:
+                load_kube_config()
+            except ConfigException:
+                load_incluster_config()
+            self.kubeapi, self.batchapi = CoreV1Api(), BatchV1Api()
+            return func()
+        except (ApiException, ConfigException) as error:
+            why = _message(error) if isinstance(error, ApiException) else error
+            raise WorkflowError(f"Kubernetes refuses the login: {why}") from None
 
     # -- the end -----------------------------------------------------------------------------------------
 
