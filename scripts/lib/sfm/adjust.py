@@ -157,19 +157,22 @@ def _with_prior(
         image = model.image(number)
         prior = priors.get(image.name)
         if prior is not None:
-            deviations = np.maximum(
-                [prior.horizontal, prior.horizontal, prior.vertical], LEAST_DEVIATION_M
-            )
             given.append(
                 pycolmap.PosePrior(
                     pose_prior_id=len(given) + 1,
                     corr_data_id=image.data_id,
                     position=prior.position,
-                    position_covariance=np.diag(deviations**2),
+                    position_covariance=np.diag(deviations_of(prior) ** 2),
                     coordinate_system=pycolmap.PosePriorCoordinateSystem.CARTESIAN,
                 )
             )
     return given
+
+
+def deviations_of(prior: Prior) -> Array:
+    """Standard deviations (3,) of a position as the adjustment has them, metres."""
+    deviations = [prior.horizontal, prior.horizontal, prior.vertical]
+    return np.maximum(deviations, LEAST_DEVIATION_M)
 
 
 def onto(model: pycolmap.Reconstruction, other: pycolmap.Reconstruction) -> pycolmap.Sim3d:

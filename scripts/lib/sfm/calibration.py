@@ -3,6 +3,7 @@
 The mapper leaves one radial number and the principal point in the middle. A richer lens makes poses several
 times more exact where the data carry it, and bends the model where they do not. What decides is never the fit
 to the points it was adjusted to, but a tenth of the tracks held out of the adjustment, and the covariance.
+A lens that is found to be off the centre then gets all terms, under a prior (`lens_prior`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pycolmap
 from scripts.lib.contracts import sfm as told
 from scripts.lib.contracts.sfm import Calibrated, Calibration, TriedLens
 from scripts.lib.sfm.adjust import Adjust, Prior
+from scripts.lib.sfm.lens_prior import RICHEST, with_usual_lenses
 from scripts.lib.sfm.lens_trials import (
     Trial,
     held_out_gain,
@@ -25,8 +27,8 @@ from scripts.lib.sfm.lens_trials import (
     set_and_adjust,
     shared_lens_trials,
 )
-from scripts.lib.sfm.lenses import Lens, forced, parameters, richer_lenses
-from scripts.lib.sfm.shared_lens import SharedLens, as_one, with_shared_lens
+from scripts.lib.sfm.lenses import LENSES, Lens, forced, parameters, richer_lenses, set_lens
+from scripts.lib.sfm.shared_lens import SharedLens, as_one, with_shared_lenses
 
 Sigmas = dict[int, dict[str, float]]  # of each camera's free parameters, by name
 
@@ -77,7 +79,8 @@ def calibrate(
         return model, None
     if wanted not in ("auto", True):
         choice = _Choice(forced(str(wanted)))
-        return _finish(model, adjust, dict.fromkeys(_used(model), choice))
+        full = _used(model) if choice.lens.model == RICHEST else []
+        return _finish(model, adjust, dict.fromkeys(_used(model), choice), full, priors)
     own = {number: richer_lenses(model.cameras[number].model_name)[0] for number in _used(model)}
     if model.num_reg_images() < MIN_PHOTOS:
         reason = f"{model.num_reg_images()} photos are too few to test a more detailed lens model"
@@ -94,15 +97,22 @@ def calibrate(
         return lens_sigmas(trials[trial].adjusted, trials[trial].lenses, priors) or {}
 
     chosen = {number: _choose(model, number, trials, sigmas) for number in own}
+    shared: list[SharedLens] = []
     for pair in sorted({(one.camera, one.other) for one in candidates}):
         both = [one for one in candidates if (one.camera, one.other) == pair]
-        found = _shared_lens(trials, test, chosen, both, adjust, priors)
+        found = _shared_lens(trials, test, chosen, both, with_shared_lenses(adjust, shared), priors)
         if found is not None:
-            adjust = with_shared_lens(adjust, found[0])
+            shared.append(found[0])
             chosen.update(found[1])
     if all(choice.lens == own[number] for number, choice in chosen.items()):
         return model, _unchanged(model, own, "", chosen)
-    return _finish(model, adjust, chosen)
+    # Which terms matter is not known before they are free: a lens found off the centre gets all of them.
+    full = [
+        number
+        for number, choice in chosen.items()
+        if choice.lens.principal_point and choice.lens in LENSES
+    ]
+    return _finish(model, adjust, chosen, full, priors, shared)
 
 
 def _shared_lens(
@@ -269,13 +279,28 @@ def _undetermined(
 
 
 def _finish(
-    model: pycolmap.Reconstruction, adjust: Adjust, chosen: Mapping[int, _Choice]
+    model: pycolmap.Reconstruction,
+    adjust: Adjust,
+    chosen: Mapping[int, _Choice],
+    full: Sequence[int],
+    priors: Mapping[str, Prior] | None,
+    shared: Sequence[SharedLens] = (),
 ) -> tuple[pycolmap.Reconstruction, Calibration]:
-    """All tracks adjusted with the chosen lenses, and the report."""
+    """All tracks adjusted with the chosen lenses, and the report.
+
+    full: cameras that get all terms under a prior in the end; shared: pairs that have one lens.
+    """
     adjusted = pycolmap.Reconstruction(model)
-    if not set_and_adjust(adjusted, {n: choice.lens for n, choice in chosen.items()}, adjust):
+    lenses = {number: choice.lens for number, choice in chosen.items()}
+    if not set_and_adjust(adjusted, lenses, with_shared_lenses(adjust, shared)):
         own = {number: richer_lenses(model.cameras[number].model_name)[0] for number in chosen}
         return model, _unchanged(model, own, "the adjustment found no solution", chosen)
+    settled = pycolmap.Reconstruction(adjusted)
+    for number in full:
+        set_lens(settled.cameras[number], RICHEST)
+    usual = with_shared_lenses(with_usual_lenses(adjust, full, priors), shared)
+    if full and usual(settled, False, frozenset()):
+        adjusted = settled
     adjusted.update_point_3d_errors()
     cameras = [
         _camera(number, model.cameras[number], adjusted.cameras[number], choice)

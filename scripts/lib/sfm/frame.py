@@ -41,12 +41,13 @@ from scripts.lib.sfm.gps import (
     with_residuals,
 )
 from scripts.lib.sfm.gravity import level_frame
+from scripts.lib.sfm.lens_prior import usual_cameras, with_usual_lenses
 from scripts.lib.sfm.projection import seen_by
 from scripts.lib.sfm.shared_lens import (
     SharedLens,
     is_shared,
     shared_lens_candidates,
-    with_shared_lens,
+    with_shared_lenses,
 )
 from scripts.lib.sfm.uncertainty import Frame, fitted_frame
 
@@ -70,6 +71,18 @@ class Aligned:
     georef: Georef
     priors: dict[str, Prior] | None = None
     fitted: Frame | None = None
+
+
+@dataclass(frozen=True)
+class KeptLenses:
+    """What the calibration found of lenses, and the adjustment after it keeps: pairs that share one, and
+    cameras whose lens stands under a prior."""
+
+    shared: Sequence[SharedLens] = ()
+    usual: frozenset[int] = frozenset()
+
+
+NOTHING_KEPT = KeptLenses()
 
 
 def align_calibrated(
@@ -106,7 +119,8 @@ def align_calibrated(
     # What was given holds in the mapper's frame, and is done.
     level = level_frame(calibrated, photos, None) if up is None else (STANDS, up.source)
     shared = [one for one in candidates if is_shared(calibrated, one)]
-    second = _aligned(calibrated, photos, use_gps, adjust, gcps, seed, level, shared)
+    kept = KeptLenses(shared, usual_cameras(lenses))
+    second = _aligned(calibrated, photos, use_gps, adjust, gcps, seed, level, kept)
     # The mapper's frame is still the one that the matrices tell of.
     whole = np.array(second.georef.world_from_sfm) @ np.array(first.georef.world_from_sfm)
     scale = first.georef.scale * second.georef.scale
@@ -137,10 +151,9 @@ def _aligned(
     gcps: Sequence[Sighting],
     seed: int,
     standing: tuple[Sim3, str],
-    shared: Sequence[SharedLens] = (),
+    kept: KeptLenses = NOTHING_KEPT,
 ) -> Aligned:
-    """The model in its frame; `standing` turns Z up, and says what told it; `shared`: lenses
-    that stay shared in the adjustment."""
+    """The model in its frame; `standing` turns Z up, and says what told it."""
     level, gravity = standing
     located = find_located(model, photos) if use_gps else None
     gps = fit_to_gps(model, located, level) if located else no_gps(use_gps)
@@ -180,8 +193,9 @@ def _aligned(
     if adjust and control is None and located is not None:
         given = priors(model, located, gps)
         solve = position_adjustment(given, seed)
-        for one in shared:
-            solve = with_shared_lens(solve, one)
+        if kept.usual:
+            solve = with_usual_lenses(solve, kept.usual, given)
+        solve = with_shared_lenses(solve, kept.shared)
         model, adjustment = adjust_with_positions(model, given, solve, upright=gps.upright)
         pulling = given if adjustment.used else None
     ground = _ground(_points(model))

@@ -184,8 +184,10 @@ class MapOptions(Options):
     calibration: Calibration = option(
         "auto",
         """Lens model of each camera, estimated after the last adjustment. `auto` takes the most detailed
-        model that the photos determine, tested on a tenth of the points that take no part in it; `off`
-        (false in YAML) keeps the lens from mapping; the name of a COLMAP model is used for all cameras.""",
+        model that the photos determine, tested on a tenth of the points that take no part in it; where that
+        has its own principal point, OPENCV is used, and terms that the photos do not determine stay as they
+        usually are. `off` (false in YAML) keeps the lens from mapping; the name of a COLMAP model is used
+        for all cameras.""",
     )
     seed: int = option(0, "Seed of the random numbers.", 0, 2**31 - 1, shared=True)
 

@@ -104,6 +104,13 @@ def with_shared_lens(adjust: Adjust, shared: SharedLens) -> Adjust:
     return adjusted
 
 
+def with_shared_lenses(adjust: Adjust, shared: Sequence[SharedLens]) -> Adjust:
+    """`adjust` with one lens for each pair of `shared`."""
+    for one in shared:
+        adjust = with_shared_lens(adjust, one)
+    return adjust
+
+
 def as_one(model: pycolmap.Reconstruction, shared: SharedLens) -> pycolmap.Reconstruction:
     """The model with the photos of `shared.other` turned back and taken by `shared.camera`.
 

@@ -14,6 +14,7 @@ from scripts.lib.contracts.sfm import Calibration, CameraCertainty
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Prior
 from scripts.lib.sfm.covariance import Certainty, certainty
+from scripts.lib.sfm.lens_prior import usual_cameras
 from scripts.lib.sfm.lenses import free_parameters, parameters
 
 MOTION = 7  # a similarity's unknowns: shift, turn, scale
@@ -102,7 +103,7 @@ def how_certain(
         number: free_parameters(model.cameras[number], own.get(number, False))
         for number in sorted({model.image(i).camera_id for i in model.reg_image_ids()})
     }
-    found = certainty(model, free, priors)
+    found = certainty(model, free, priors, usual_cameras(calibration))
     if found is None:
         return Certain(calibration)
     if calibration:

@@ -123,6 +123,8 @@ def test_wrong_sightings_do_not_hide_an_off_centre_lens() -> None:
     found, report = calibrate(model, free_adjustment, 0)
     assert report is not None and report.changed
     assert report.cameras[0].off_centre_px == pytest.approx([-5, -6], abs=1.5)
+    assert report.cameras[0].after.model == "OPENCV"  # all terms, whichever one told of it
+    assert not report.cameras[0].tried[-1].taken
     old = rms(position_errors(centres(model), truth(poses)))
     assert rms(position_errors(centres(found), truth(poses))) < old / 3
 
@@ -168,6 +170,8 @@ def test_off_and_a_lens_by_name() -> None:
     model, report = calibrate(before, free_adjustment, 0, "OPENCV")
     assert model.cameras[1].model_name == "OPENCV"
     assert report is not None and report.cameras[0].changed
+    plain, _ = calibrate(before, free_adjustment, 0, "SIMPLE_RADIAL")
+    assert plain.cameras[1].model_name == "SIMPLE_RADIAL"
     with pytest.raises(UserError, match="calibration 'OPENCW' is unknown"):
         calibrate(before, free_adjustment, 0, "OPENCW")
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import numpy as np
 import pycolmap
 import pytest
 
 from scripts.lib.contracts.sfm import Calibration
-from scripts.lib.sfm.adjust import free_adjustment
+from scripts.lib.sfm import frame
+from scripts.lib.sfm.adjust import Adjust, Prior, free_adjustment
 from scripts.lib.sfm.calibration import calibrate
 from scripts.lib.sfm.frame import align_calibrated
+from scripts.lib.sfm.lens_prior import with_usual_lenses
 from scripts.lib.sfm.lenses import parameters
 from scripts.lib.sfm.shared_lens import (
     SharedLens,
@@ -118,7 +122,7 @@ def test_one_lens_is_found_to_be_one(clockwise: bool) -> None:
     assert model.cameras[2].model_name == "SIMPLE_RADIAL"  # the given model is left alone
 
 
-def test_a_shared_lens_stays_shared_with_positions() -> None:
+def test_a_shared_lens_stays_shared_with_positions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Photos of a phone have GPS: positions pull the cameras while and after the lens is found."""
     model, truth = capture(LENS, True)
     random = np.random.default_rng(1)
@@ -129,7 +133,15 @@ def test_a_shared_lens_stays_shared_with_positions() -> None:
         found = {"latitude": 55.7 + y / north, "longitude": 13.2 + x / east, "altitude": 40 + z}
         found |= {"accuracy_horizontal_m": 0.1, "accuracy_vertical_m": 0.1}
         photos.append(entry(name, camera="A phone", focal_mm=4.2, **found))
+    under_prior = []
+
+    def spied(adjust: Adjust, cameras: Collection[int], priors: Mapping[str, Prior]) -> Adjust:
+        under_prior.append(set(cameras))
+        return with_usual_lenses(adjust, cameras, priors)
+
+    monkeypatch.setattr(frame, "with_usual_lenses", spied)
     aligned, report = align_calibrated(model, photos, adjust=True)
+    assert under_prior == [{1, 2}]  # the last adjustment frees all terms of the lens again
     assert [taken for _, taken in of_one_lens(report)] == [True, True]
     assert aligned.georef.adjustment is not None and aligned.georef.adjustment.used
     assert is_shared(aligned.model, SharedLens(1, 2, True))
