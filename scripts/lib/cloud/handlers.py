@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from scripts.lib.cloud.aws import Account
@@ -31,6 +32,12 @@ ATTEMPTS = 3  # at each call: this function has 29 seconds, and a caller can ask
 Event = Mapping[str, Any]
 
 
+@cache
+def _account(stack: str, bucket: str) -> Account:
+    """Kept from call to call: to make boto3's clients takes longer than most calls."""
+    return Account(stack, bucket, ATTEMPTS)
+
+
 def _answer(event: Event) -> tuple[int, str]:
     """(HTTP status, body) for an event. Raises RefusedError when it is not followed."""
     caller = caller_of(event)
@@ -38,7 +45,7 @@ def _answer(event: Event) -> tuple[int, str]:
     route, job = route_of(str(http.get("method", "")), str(event.get("rawPath", "")))
     if route.does is None:
         return 200, (ROOT / DOCUMENT).read_text(encoding="utf-8")
-    account = Account(os.environ["SPLATMAKE_STACK"], os.environ["SPLATMAKE_BUCKET"], ATTEMPTS)
+    account = _account(os.environ["SPLATMAKE_STACK"], os.environ["SPLATMAKE_BUCKET"])
     call = Call(caller, job, idempotency_key(event))
     answer = route.does(account, call, **_arguments(route, event))
     return route.status, json.dumps(to_json(answer))
