@@ -98,7 +98,10 @@ def grow(parameters: Parameters, target: int, weights: Tensor, generator: torch.
 def shorten(scales: Tensor, ratio: float) -> None:
     """Hold the longest axis within `ratio` times the second, in raw `scales` (N, 3); 0 is no limit."""
     if ratio:
-        scales.clamp_(max=scales.median(dim=1, keepdim=True).values + math.log(ratio))
+        a, b, c = scales.unbind(dim=1)
+        # The median of three; torch.median takes six times as long.
+        second = torch.maximum(torch.minimum(a, b), torch.minimum(torch.maximum(a, b), c))
+        scales.clamp_(max=(second + math.log(ratio))[:, None])
 
 
 @torch.no_grad()
