@@ -177,7 +177,7 @@ PRESETS: dict[tuple[str, str], Preset] = {
     ),
 }
 # Needles show as streaks between the photos; how long an axis may be at no cost: tests/bench/NOTES.md.
-AXIS_RATIO = 0.0
+AXIS_RATIO = 10.0
 # A Gaussian that only few photos see learns their noise by heart. Leaving some out of each step makes the
 # others answer for them; with many photos that only costs detail.
 DROP_BELOW, MOST_DROPPED = 8.0, 0.35
