@@ -18,6 +18,8 @@ configfile: CONFIG if CONFIG.exists() else Path(workflow.basedir) / CONFIG
 
 
 include: "rules/common.smk"
+include: "rules/bucket.smk"
+include: "rules/worker.smk"
 include: "rules/photos.smk"
 include: "rules/sfm.smk"
 include: "rules/splat.smk"

@@ -1,6 +1,7 @@
 """Shared by all rules: the checked configuration, the scenes sheet, images and small helpers."""
 
 import json
+import os
 import shlex
 import sys
 from functools import partial
@@ -20,6 +21,8 @@ from scripts.lib.workflow.closing import Closing
 from scripts.lib.core.console import told_or_made
 from scripts.lib.core.digest import code_digest, source_at_start
 from scripts.lib.storage.places import checkpoint_place, run_in_bucket
+from scripts.lib.workflow.cost import PRICES, read_prices
+from scripts.lib.workflow.limits import seconds_allowed
 from scripts.lib.workflow.plan import read_plan
 from scripts.lib.workflow.progress import RunProgress, progress_file
 from scripts.lib.storage.remote import check_uri, remote_digest
@@ -68,11 +71,13 @@ pathvars:
     benchmarks=f"{RESULTS}/benchmarks",
 
 
+LENGTHS = checked(read_prices, PRICES)
+
 # A line after each job with the time left, and progress.json for whoever wants to poll.
 # A run in a bucket takes its records along, so that a fresh clone sees what has changed since.
-RECORDS = None
+RECORDS, COUNTED = None, {}
 if RUN_PREFIX and not workflow.remote_exec:
-    RECORDS = checked(open_records, RUN_PREFIX, SCENES, logger.info)
+    RECORDS, COUNTED = checked(open_records, RUN_PREFIX, SCENES, logger.info)
 PROGRESS = RunProgress(
     progress_file(RESULTS, RUN_PREFIX),
     Path(RESULTS) / "benchmarks",
@@ -87,7 +92,7 @@ onstart:
     if workflow.executor_plugin.name == "slurm":
         if said := checked(choose_status_command, workflow.executor_settings):
             logger.info(said)
-    needed = workflow.dag.needrun_jobs()
+    needed = [j for level in workflow.dag.toposorted(set(workflow.dag.needrun_jobs())) for j in level]
     checked(PROGRESS.begin, [(j.jobid, j.rule.name, j.wildcards_dict.get("scene", "")) for j in needed])
 
 
@@ -155,3 +160,15 @@ def source_state(wildcards):
 def grow(megabytes):
     """A resource function: `megabytes`, and half as much again on each further attempt."""
     return lambda wildcards, attempt: int(megabytes * (1 + 0.5 * (attempt - 1)))
+
+
+def time_limit(rule_name):
+    """A resource function: seconds after which AWS Batch ends the rule's job; elsewhere no resource at all."""
+
+    def seconds(wildcards):
+        if not RUN_PREFIX:
+            return None
+        preset = known(wildcards)["train_splat"]["preset"]
+        return seconds_allowed(LENGTHS, rule_name, COUNTED.get(wildcards.scene, 0), preset)
+
+    return seconds

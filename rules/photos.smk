@@ -28,6 +28,7 @@ rule import_photos:
     threads: 8
     resources:
         mem_mb=grow(4000),
+        aws_batch_task_timeout=time_limit("import_photos"),
     params:
         options=options("import_photos"),
         # By wildcards alone: Snakemake leaves out of its comparison what a function takes from `input`.

@@ -24,6 +24,7 @@ rule publish_web:
     threads: 1
     resources:
         mem_mb=grow(2000),
+        aws_batch_task_timeout=time_limit("publish_web"),
     params:
         options=options("publish_web"),
         code=code("publish_web"),

@@ -72,6 +72,7 @@ rule report_scene:
     threads: 1
     resources:
         mem_mb=grow(2000),
+        aws_batch_task_timeout=time_limit("report_scene"),
     params:
         options=options("report_scene"),
         code=code("report_scene", "scripts/lib/report/templates/*"),
@@ -111,6 +112,7 @@ rule summarise:
         ),
     log:
         "<logs>/summarise.log",
+    localrule: True
     conda:
         "../envs/web.yaml"
     container:

@@ -27,6 +27,7 @@ rule extract_features:
     threads: 16
     resources:
         mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("extract_features"),
         # No param: a result is as good without a GPU, so another device runs nothing again.
         device=device,
     params:
@@ -57,6 +58,7 @@ rule match_photos:
     threads: 8
     resources:
         mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("match_photos"),
         device=device,
     params:
         options=options("match_photos"),
@@ -92,6 +94,7 @@ rule map_scene:
     threads: 8
     resources:
         mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("map_scene"),
         device=device,
     params:
         options=options("map_scene"),
@@ -131,6 +134,7 @@ rule undistort:
     threads: 16
     resources:
         mem_mb=grow(4000),
+        aws_batch_task_timeout=time_limit("undistort"),
     params:
         options=options("undistort"),
         sparse=subpath(input.cameras, parent=True),

@@ -26,6 +26,7 @@ rule train_splat:
     resources:
         gpu=gpus,
         mem_mb=grow(14000),
+        aws_batch_task_timeout=time_limit("train_splat"),
     params:
         options=options("train_splat"),
         device=device,
@@ -58,6 +59,7 @@ rule evaluate_splat:
     resources:
         gpu=gpus,
         mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("evaluate_splat"),
     params:
         options=options("evaluate_splat"),
         device=device,
@@ -88,6 +90,7 @@ rule clean_splat:
     resources:
         gpu=gpus,
         mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("clean_splat"),
     params:
         options=options("clean_splat"),
         device=device,
@@ -122,6 +125,7 @@ rule compress_splat:
     resources:
         gpu=gpus,
         mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("compress_splat"),
     params:
         options=options("compress_splat"),
         device=device,
@@ -159,6 +163,7 @@ rule check_codecs:
     resources:
         gpu=gpus,
         mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("check_codecs"),
     params:
         options=options("check_codecs"),
         device=device,
@@ -196,6 +201,7 @@ rule render_poster:
     resources:
         gpu=gpus,
         mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("render_poster"),
     params:
         device=device,
         code=code("render_poster"),
@@ -232,6 +238,7 @@ rule render_tour:
     resources:
         gpu=gpus,
         mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("render_tour"),
     params:
         options=options("render_tour"),
         device=device,

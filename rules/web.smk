@@ -66,6 +66,7 @@ rule bundle_web:
     threads: 1
     resources:
         mem_mb=grow(2000),
+        aws_batch_task_timeout=time_limit("bundle_web"),
     params:
         options=options("bundle_web"),
         images=lambda wildcards: json.dumps(

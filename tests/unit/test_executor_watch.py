@@ -70,6 +70,13 @@ class Batch:
         self.jobs[jobId] |= {"status": "FAILED", "statusReason": reason}
 
 
+class Single(int):
+    """A job that is none of several rules, by its number."""
+
+    def is_group(self) -> bool:
+        return False
+
+
 class Watched(Executor):
     """The executor without Snakemake around it."""
 
@@ -99,7 +106,7 @@ class Watched(Executor):
 
     def _new(self, number: int) -> SubmittedJobInfo:
         submitted = Submitted(REQUEST, begun=True)
-        info = SubmittedJobInfo(job=number, external_jobid="", aux={"submitted": submitted})
+        info = SubmittedJobInfo(job=Single(number), external_jobid="", aux={"submitted": submitted})
         self._live[id(info)] = info
         assert self._again(info)
         return info
@@ -201,19 +208,20 @@ def test_a_wait_that_leads_to_nothing_ends_on_demand(
 def test_a_training_whose_time_ran_out_goes_on_while_it_gets_further(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """As often as it takes; but not by so little that there would be no end to it."""
     executor = Watched()
-    executor.infos[0].aux["submitted"].resumes = 5
-    steps = iter([1200, 2400, 2400])
+    executor.infos[0].aux["submitted"].resumes = True
+    steps = iter([*range(1500, 15_000, 1500), 14_000])
     monkeypatch.setattr(
         Account, "last_lines", lambda *_: [f"train_splat: {next(steps)}/30000 (4 %), 3 h left"]
     )
-    for _ in range(2):
+    for _ in range(9):
         executor.job().update(status="FAILED", statusReason="Job attempt duration exceeded timeout")
         executor.look()
         assert executor.job()["status"] == "RUNNABLE" and not executor.failed
     executor.job().update(status="FAILED", statusReason="Job attempt duration exceeded timeout")
     executor.look()
-    assert "exceeded timeout" in executor.failed[0] and len(executor.batch_client.jobs) == 3
+    assert "exceeded timeout" in executor.failed[0] and len(executor.batch_client.jobs) == 10
 
 
 def test_a_machine_that_ecs_has_forgotten_is_still_billed(
@@ -255,8 +263,8 @@ def test_how_far_a_log_is_said() -> None:
 
     stream = io.StringIO()
     Progress("train_splat", 30_000, every=0.0, stream=stream).update(1234, "24.1 dB")
-    assert furthest_step([*stream.getvalue().splitlines(), "saved 99/100"]) == 1234
-    assert furthest_step([]) == 0
+    assert furthest_step([*stream.getvalue().splitlines(), "saved 99/100"]) == (1234, 30_000)
+    assert furthest_step([]) == (0, 1)
 
 
 GIVEN_UP = (

@@ -7,6 +7,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from scripts.lib.workflow.cost import PRICES, read_prices
+from scripts.lib.workflow.limits import seconds_allowed
 from tests.workflow.conftest import copy_checkout, jobs_per_rule
 from tests.workflow.test_dag import PER_SCENE
 
@@ -20,4 +22,6 @@ def test_photos_lie_in_the_bucket_too(tmp_path: Path, bucket: str, profile: str)
     plan = run.dry_run("--profile", f"config/profiles/{profile}")
     assert plan.returncode == 0, plan.stdout
     assert "1 scene of 3 photos on g6.xlarge: $" in plan.stdout
+    limit = seconds_allowed(read_prices(PRICES), "map_scene", 3, "standard")
+    assert f"aws_batch_task_timeout={limit}" in plan.stdout  # by the photos that were counted there
     assert jobs_per_rule(plan.stdout) == dict.fromkeys(PER_SCENE | {"summarise", "all"}, 1)

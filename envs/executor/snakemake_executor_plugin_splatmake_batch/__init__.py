@@ -16,22 +16,13 @@ from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from snakemake_executor_plugin_aws_batch import Executor as ReleasedExecutor
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from .account import Account
-from .definition import (
-    Request,
-    check_size,
-    image_name,
-    job_definition,
-    job_name,
-    parse_tags,
-    requirements,
-    tag_value,
-)
+from .asking import Asking
+from .definition import Request, check_size, job_definition
 from .ledger import GROUPED, LEDGER, instance_type, keep, ledger_entry
+from .members import DONE, ended, members, results
 from .outcome import (
     STUCK,
     TERMINATED,
@@ -48,33 +39,18 @@ from .watch import Submitted, Waiting
 # What Snakemake looks for in an executor plugin.
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
+BEFORE_RUNNING = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING")
 DESCRIBED_AT_ONCE = 100  # by describe_jobs
 MORE_MEMORY_TRIES = 2
 POLLS_WITHOUT_ANSWER = 20
 TIMES_REFUSED = 10  # at how many looks in a row Batch may refuse to take a job
-REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")  # the names that programs know it by
 
 
-class Executor(ReleasedExecutor):
+class Executor(Asking):
     """The released executor with its gaps filled; see the module's docstring."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        settings = self.settings
-        for name in ("region", "job_queue", "job_role", "gpu_queue", "on_demand_queue"):
-            value = getattr(settings, name) or ""
-            if "$" in value:
-                raise WorkflowError(
-                    f"{name} is {value!r}: an environment variable in it is not set;"
-                    " config/aws/README.md lists those to set"
-                )
-        self._aws = Account(settings.region)
-        self.batch_client.client = self._aws.batch
-        self.next_seconds_between_status_checks = settings.poll_seconds
-        try:
-            self._tags = parse_tags(settings.tags)
-        except ValueError as error:
-            raise WorkflowError(str(error)) from None
         self._unanswered = 0
         self._began = time.time()
         # Jobs at Batch: the base class holds none while it looks at them, and may be stopped then.
@@ -91,9 +67,18 @@ class Executor(ReleasedExecutor):
             check_size(request)
         except ValueError as error:
             raise WorkflowError(str(error)) from None
-        resumes = int(job.resources.get("batch_resumes", 0) or 0)
-        submitted = Submitted(request, resumes=resumes)
+        submitted = Submitted(
+            request,
+            resumes=bool(job.resources.get("batch_resumes", 0)),
+            results=results(members(job)),
+        )
         name = submitted.request.name  # until Batch gives it an id
+        if any(live.aux["submitted"].request.name == name for live in self._live.values()):
+            raise WorkflowError(
+                f"The group {job.groupid} falls into parts that do not depend on each other, and they would"
+                " be one job; name the group after the scene (--groups RULE=NAME_{scene}) and say how many"
+                " parts it has (--group-components NAME_{scene}=2)"
+            )
         info = SubmittedJobInfo(job=job, external_jobid=name, aux={"submitted": submitted})
         self._live[id(info)] = info
         self._again(info)
@@ -103,9 +88,12 @@ class Executor(ReleasedExecutor):
         """The id of a job that is submitted for the first time, or of another submitter's that is the same.
 
         When that one was faster by a blink, the own job is stopped: Batch starts no machine within that time.
+        What an earlier run left of the results goes first: a group takes what is there for its own.
         """
         request = submitted.request
         running = self._running_jobs(request)
+        if not running:
+            self._aws.remove(submitted.results)
         own = "" if running else self._submit(submitted)
         taken = running[0] if running else next(iter(self._running_jobs(request)), own)
         submitted.begun, submitted.adopted = True, taken != own
@@ -114,45 +102,6 @@ class Executor(ReleasedExecutor):
                 self.batch_client.terminate_job(jobId=own, reason=TERMINATED)
             self.logger.info(f"Taking over AWS Batch job {request.name} ({taken})")
         return taken
-
-    def _request(self, job: Any) -> Request:
-        """What this job asks Batch for."""
-        resources, settings = job.resources, self.settings
-        vcpus, memory, gpus = requirements(resources)
-        queue = resources.get("batch_queue") or (gpus and settings.gpu_queue) or settings.job_queue
-        singles = list(job.jobs) if job.is_group() else [job]
-        container = resources.get("aws_batch_container_image") or next(
-            (single.container_img_url for single in singles if single.container_img_url),
-            self.container_image,
-        )
-        scene = str(getattr(singles[0].wildcards, "scene", ""))
-        rules = sorted({single.rule.name for single in singles})
-        run = self.workflow.storage_settings.default_storage_prefix or ""
-        identity = [
-            run,
-            sorted(str(path) for path in job.output),
-            [[single.rule.name, str(single.params)] for single in singles],
-        ]
-        try:
-            image = image_name(container)
-        except ValueError as error:
-            raise WorkflowError(f"rule {rules[0]}: {error}") from None
-        return Request(
-            name=job_name(rules, scene, run, identity),
-            image=image,
-            command=("/bin/bash", "-c", self.format_job_exec(job)),
-            # What ECS sets depends on the age of its agent.
-            environment={**self.envvars(), **dict.fromkeys(REGIONS, self._aws.region)},
-            role=self._aws.role(resources.get("batch_job_role") or settings.job_role),
-            vcpus=vcpus,
-            memory=memory,
-            gpus=gpus,
-            shared_memory=int(resources.get("shared_memory_size_mb", 0) or 0),
-            timeout=int(resources.get("aws_batch_task_timeout", 0) or settings.task_timeout),
-            queue=queue,
-            log_group=settings.log_group,
-            tags={**self._tags, "rule": tag_value(rules), "scene": tag_value([scene or "all"])},
-        )
 
     def _submit(self, submitted: Submitted) -> str:
         """Register the definition and submit; the job's id."""
@@ -197,6 +146,7 @@ class Executor(ReleasedExecutor):
                 described = self._describe(info for info in part if not info.aux["submitted"].due)
             for info in part:
                 job = described.get(info.external_jobid, {})
+                await self._look_at_members(info, job)
                 if self._goes_on(info, job):
                     yield info
 
@@ -247,7 +197,7 @@ class Executor(ReleasedExecutor):
         log = self._aws.last_lines(self.settings.log_group, job) if move is Move.FAIL else []
         if submitted.grown < MORE_MEMORY_TRIES and ran_out_of_memory(log):
             move = Move.MORE_MEMORY
-        elif ran_out_of_time(job) and submitted.goes_on_from(furthest_step(log)):
+        elif ran_out_of_time(job) and submitted.goes_on_from(*furthest_step(log)):
             move = Move.RESUME
         self._bill(info, job)
         info.aux["job_definition_arn"] = submitted.definition or job.get("jobDefinition")
@@ -303,6 +253,34 @@ class Executor(ReleasedExecutor):
             except (BotoCoreError, ClientError) as error:
                 self.logger.warning(f"AWS Batch does not end {submitted.request.name}: {error}")
 
+    async def _record(self, single: Any) -> None:
+        """Have Snakemake note with which options a rule of a group was run; at its end it is noted again."""
+        try:
+            await self.workflow.persistence.finished(single)
+        except (WorkflowError, OSError, BotoCoreError, ClientError) as error:
+            self.logger.warning(f"{single.rule.name} is recorded later: {error}")
+
+    async def _look_at_members(self, info: SubmittedJobInfo, job: dict[str, Any]) -> None:
+        """Say which rules of a group have ended; also to whoever listens for `member` in the log.
+
+        What was made is recorded at once, so that a submitter that takes over knows with which options.
+        """
+        if not job or not info.job.is_group() or job.get("status") in BEFORE_RUNNING:
+            return
+        submitted: Submitted = info.aux["submitted"]
+        singles = {one.rule.name: one for one in info.job.jobs}
+        lines, submitted.read = self._aws.new_lines(self.settings.log_group, job, submitted.read)
+        for rule, event in ended(lines):
+            if rule not in singles:
+                continue
+            if event == DONE:
+                await self._record(singles[rule])
+            scene = singles[rule].wildcards_dict.get("scene", "")
+            self.logger.info(
+                f"AWS Batch job {submitted.request.name}: {rule} {event.removeprefix('member_')}",
+                extra={"member": {"rule": rule, "scene": scene, "event": event}},
+            )
+
     def _tell_waiting(self, submitted: Submitted, reason: str) -> None:
         """Say what a job waits for, when that has changed; also to whoever listens for `waits` in the log."""
         if reason != submitted.waiting.reason:
@@ -314,7 +292,7 @@ class Executor(ReleasedExecutor):
 
     def _bill(self, info: SubmittedJobInfo, job: dict[str, Any]) -> None:
         """Leave what a finished job used in .snakemake/ledger; never a reason to fail."""
-        singles = list(info.job.jobs) if info.job.is_group() else [info.job]
+        singles = members(info.job)
         scene = str(getattr(singles[0].wildcards, "scene", ""))
         run = self.workflow.storage_settings.default_storage_prefix
         submitted: Submitted = info.aux["submitted"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -29,6 +30,7 @@ class Account:
         self.logs = boto3.client("logs", **client)
         self.ecs = boto3.client("ecs", **client)
         self.sts = boto3.client("sts", **client)
+        self.s3 = boto3.client("s3", **client)
         self.region = str(self.batch.meta.region_name)
         self._roles = ""
 
@@ -67,6 +69,26 @@ class Account:
         ]
         return [str(j["jobId"]) for j in sorted(kept, key=lambda j: (j["createdAt"], j["jobId"]))]
 
+    def remove(self, places: Iterable[str]) -> None:
+        """Delete what there is of the objects `s3://BUCKET/KEY`.
+
+        Raises WorkflowError when S3 refuses.
+        """
+        wanted: dict[str, set[str]] = {}
+        for place in places:
+            bucket, _, key = place.removeprefix("s3://").partition("/")
+            wanted.setdefault(bucket, set()).add(key)
+        for bucket, keys in wanted.items():
+            pages = self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=os.path.commonprefix(list(keys))
+            )
+            try:
+                found = [one["Key"] for page in pages for one in page.get("Contents", [])]
+                for key in keys.intersection(found):
+                    self.s3.delete_object(Bucket=bucket, Key=key)
+            except (BotoCoreError, ClientError) as error:
+                raise WorkflowError(f"s3://{bucket} does not let old results go: {error}") from None
+
     def queue_moves(self, queue: str) -> bool:
         """Whether anything runs or starts in a queue, so that what waits there will have its turn.
 
@@ -81,6 +103,26 @@ class Account:
             )
         except (BotoCoreError, ClientError):
             return True
+
+    def new_lines(
+        self, group: str, job: Mapping[str, Any], read: tuple[str, str]
+    ) -> tuple[list[str], tuple[str, str]]:
+        """What a job's log has more than at the last look, and the place to go on from.
+
+        `read` is the place of the last look: stream and token; another try of the job has another stream.
+        """
+        stream = str(job.get("container", {}).get("logStreamName") or "")
+        if not stream:
+            return [], read
+        token = {"nextToken": read[1]} if read[0] == stream else {}
+        try:
+            answer = self.logs.get_log_events(
+                logGroupName=group, logStreamName=stream, startFromHead=True, **token
+            )
+        except (BotoCoreError, ClientError):
+            return [], read  # CloudWatch has none yet, or asks for patience
+        lines = [str(event["message"]) for event in answer["events"]]
+        return lines, (stream, str(answer["nextForwardToken"]))
 
     def last_lines(self, group: str, job: Mapping[str, Any]) -> list[str]:
         """The end of a job's log in the log group `group`; empty when CloudWatch has none."""

@@ -26,7 +26,7 @@ WAITED_FOR_NOTHING = {
     " and the console of AWS Batch tells of the compute environment",
 }
 TIMED_OUT = "Job attempt duration exceeded timeout"
-STEP = re.compile(r"^\w+: (\d+)/\d+ \(")  # how the programs of the workflow tell their progress
+STEP = re.compile(r"^\w+: (\d+)/(\d+) \(")  # how the programs of the workflow tell their progress
 KILLED = re.compile(r"line \d+: +\d+ Killed\b")  # bash of a program that got SIGKILL
 CAUSE = "Error: "  # how the scripts of the workflow begin their one sentence
 MEMORY = f"{CAUSE}out of memory"  # and what they say when memory did not suffice
@@ -79,10 +79,10 @@ def waiting_cause(why: str) -> str:
     return next((said for word, said in WAITED_FOR_NOTHING.items() if word in why), why)
 
 
-def furthest_step(log: Sequence[str]) -> int:
-    """How far a job's last lines tell that it was, by their `label: 1200/30000`; 0 when they do not."""
+def furthest_step(log: Sequence[str]) -> tuple[int, int]:
+    """How far a job was, and of how much, by `label: 1200/30000` in its last lines; (0, 1) without."""
     found = [STEP.search(line) for line in log]
-    return max((int(step[1]) for step in found if step), default=0)
+    return max(((int(step[1]), int(step[2])) for step in found if step), default=(0, 1))
 
 
 def ran_out_of_time(job: dict[str, Any]) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from .definition import Request
+
+LEAST_GAIN = 0.05  # of a training, in the time that one of its jobs has
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,26 @@ class Submitted:
     """One job."""
 
     request: Request
+    results: Sequence[str] = ()  # where they go, as s3://BUCKET/KEY
     adopted: bool = False
     begun: bool = False  # Batch has taken it once
     grown: int = 0
     definition: str | None = None
+    read: tuple[str, str] = ("", "")  # how far its log was read: stream and token
     machine: str = ""  # the type of the one that it ran on last
     waiting: Waiting = field(default_factory=Waiting)
     due: bool = True  # to be submitted, for the first time or again
     refused: int = 0  # how often in a row Batch did not take it
-    resumes: int = 0  # how often it may go on after its time ran out: it keeps checkpoints
+    resumes: bool = False  # whether it may go on after its time ran out: it keeps checkpoints
     step: int = 0  # how far it was then
 
-    def goes_on_from(self, step: int) -> bool:
-        """Whether a job whose time ran out at `step` runs again: only while that leads further each time."""
-        further = self.resumes > 0 and step > self.step
+    def goes_on_from(self, step: int, of: int) -> bool:
+        """Whether a job whose time ran out at `step` runs again: while that leads further each time, and by
+        no less than LEAST_GAIN of the whole, so that there is an end to it.
+        """
+        further = self.resumes and step > self.step and step - self.step >= LEAST_GAIN * of
         if further:
-            self.resumes, self.step = self.resumes - 1, step
+            self.step = step
         return further
 
 

@@ -52,7 +52,8 @@ def cost_lines(prices: Prices, photos: int, scenes: int) -> list[str]:
         found = predict(prices, photos, name)
         lines.append(
             f"  {name:12} {prices.machines[name].gpu:5} ${found.usd_spot * scenes:.2f} spot,"
-            f" ${found.usd_on_demand * scenes:.2f} on demand, {found.hours:.1f} h a scene,"
+            f" ${found.usd_on_demand * scenes:.2f} on demand, ${found.usd_kept * scenes:.2f} of it for the"
+            f" files until they expire; {found.hours * 60:.0f} min a scene,"
             f" ${found.usd_coordinator * scenes:.2f} more by the job API"
         )
     return lines

@@ -11,13 +11,14 @@ from scripts.lib.workflow.records import RunRecords
 
 def open_records(
     run: str, scenes: Mapping[str, Mapping[str, str]], tell: Callable[[str], None]
-) -> RunRecords:
-    """The records of the run at `run`, s3://BUCKET/PREFIX, up to date; `tell` hears what it will cost.
+) -> tuple[RunRecords, dict[str, int]]:
+    """The records of the run at `run`, s3://BUCKET/PREFIX, up to date; and {scene: photos, 0 for unknown}.
 
-    So that a fresh clone sees what has changed since the run began. Raises UserError when S3 refuses.
+    With the records, a fresh clone sees what has changed since the run began. `tell` hears what the run will
+    cost. Raises UserError when S3 refuses.
     """
     records = RunRecords(run, Path(".snakemake"))
     records.fetch()
     photos = {name: records.photos_of(row["source"]) for name, row in scenes.items()}
     tell(forecast(read_prices(PRICES), photos))
-    return records
+    return records, photos

@@ -14,6 +14,7 @@ from scripts.lib.core.options import Options, option
 from scripts.lib.workflow.settings import read_yaml
 
 PRICES = ROOT / "config" / "aws" / "prices.yaml"
+PROFILE = ROOT / "config" / "profiles" / "aws-batch" / "config.yaml"
 SECONDS_AN_HOUR = 3600
 JOULES_A_KWH = 3.6e6
 CPU_MACHINE, GPU_MACHINE = "c7i.2xlarge", "g6.xlarge"  # what the queues take first
@@ -60,15 +61,23 @@ class Prices:
     region: str
     machines: Mapping[str, Machine]
     stages: Mapping[str, Mapping[str, float]]
+    groups: Mapping[str, str]  # {rule: group}, of the profile: the rules of one job
     job_overhead_seconds: float
+    rule_overhead_seconds: float
     start_seconds: Mapping[str, float]
+    idle_seconds: float
+    starts: Mapping[str, int]
+    beside_machine: float  # dollars an hour of its disk and address
+    storage: Mapping[str, float]
     coordinator: float  # dollars an hour of the job that runs Snakemake for a caller of the job API
     other_usd: float
     replaced: Mapping[str, float]
 
 
 def read_prices(path: Path) -> Prices:
-    """Read the price list. Raises UserError when it is missing, not YAML, or lacks something."""
+    """Read the price list, and which rules share a job. Raises UserError when it is missing, not YAML, or
+    lacks something.
+    """
     content = read_yaml(path)
     try:
         machines = {name: Machine(name, **values) for name, values in content["machines"].items()}
@@ -77,8 +86,14 @@ def read_prices(path: Path) -> Prices:
             region=content["region"],
             machines=machines,
             stages=content["stages"],
+            groups=read_yaml(PROFILE)["groups"],
             job_overhead_seconds=float(content["job_overhead_seconds"]),
+            rule_overhead_seconds=float(content["rule_overhead_seconds"]),
             start_seconds=content["start_seconds"],
+            idle_seconds=float(content["idle_seconds"]),
+            starts=content["starts"],
+            beside_machine=float(content["beside_machine"]),
+            storage=content["storage"],
             coordinator=float(content["coordinator"]),
             other_usd=float(content["other_usd"]),
             replaced=content["replaced"],
@@ -215,19 +230,20 @@ class Prediction:
     """What a scene will take on one kind of GPU machine."""
 
     machine: str
-    usd_spot: float
+    usd_spot: float  # machines, what stands beside them, and what is kept
     usd_on_demand: float
+    usd_kept: float  # of these, for files in S3 until they expire
     usd_coordinator: float  # beside these, where the job API started the run
     hours: float
 
 
 def stage_seconds(prices: Prices, rule: str, photos: int, machine: Machine) -> float:
-    """Seconds that a stage will take on this machine, the worker's overhead included."""
+    """Seconds that a stage's own program will take on this machine."""
     stage = prices.stages[rule]
     cores = min(stage.get("cores", machine.vcpus), machine.vcpus)
     core_seconds = stage.get("core_seconds", 0.0) * photos + stage.get("core_seconds_fixed", 0.0)
     gpu_seconds = stage.get("gpu_seconds", 0.0) * photos + stage.get("gpu_seconds_fixed", 0.0)
-    return core_seconds / cores + gpu_seconds * machine.slower + prices.job_overhead_seconds
+    return core_seconds / cores + gpu_seconds * machine.slower
 
 
 def forecast(prices: Prices, photos: Mapping[str, int]) -> str:
@@ -248,25 +264,43 @@ def forecast(prices: Prices, photos: Mapping[str, int]) -> str:
 
 
 def predict(prices: Prices, photos: int, gpu_machine: str) -> Prediction:
-    """Cost and time of one scene of `photos` photos, its stages one after another.
+    """Cost and time of one scene of `photos` photos, its jobs one after another on machines of its own.
 
     Raises UserError when the price list has no such machine with a GPU.
     """
     machine = prices.machines.get(gpu_machine)
     if machine is None or not machine.gpu:
         raise UserError(f"config/aws/prices.yaml has no machine with a GPU named {gpu_machine!r}")
-    cpu = prices.machines[CPU_MACHINE]
-    busy = {"cpu": prices.start_seconds["cpu"], "gpu": prices.start_seconds["gpu"]}
+    machines = {"cpu": prices.machines[CPU_MACHINE], "gpu": machine}
+    busy = {kind: prices.start_seconds[kind] * prices.starts[kind] for kind in machines}
+    jobs = set()
     for rule, stage in prices.stages.items():
-        kind, runs_on = ("gpu", machine) if "gpu_seconds_fixed" in stage else ("cpu", cpu)
-        busy[kind] += stage_seconds(prices, rule, photos, runs_on)
-    hours = {kind: seconds / SECONDS_AN_HOUR for kind, seconds in busy.items()}
+        kind = "gpu" if "gpu_seconds_fixed" in stage else "cpu"
+        seconds = stage_seconds(prices, rule, photos, machines[kind])
+        busy[kind] += seconds + prices.rule_overhead_seconds
+        jobs.add((kind, prices.groups.get(rule, rule)))
+    for kind, _ in jobs:
+        busy[kind] += prices.job_overhead_seconds
+    hours = sum(busy.values()) / SECONDS_AN_HOUR
+    paid = {
+        kind: (seconds + prices.idle_seconds * prices.starts[kind]) / SECONDS_AN_HOUR
+        for kind, seconds in busy.items()
+    }
+    beside = (
+        prices.beside_machine * sum(paid.values()) + kept_usd(prices, photos) + prices.other_usd
+    )
     return Prediction(
         gpu_machine,
-        usd_spot=hours["cpu"] * cpu.spot + hours["gpu"] * machine.spot + prices.other_usd,
-        usd_on_demand=hours["cpu"] * cpu.on_demand
-        + hours["gpu"] * machine.on_demand
-        + prices.other_usd,
-        usd_coordinator=sum(hours.values()) * prices.coordinator,
-        hours=sum(hours.values()),
+        usd_spot=sum(paid[kind] * machines[kind].spot for kind in paid) + beside,
+        usd_on_demand=sum(paid[kind] * machines[kind].on_demand for kind in paid) + beside,
+        usd_kept=kept_usd(prices, photos),
+        usd_coordinator=hours * prices.coordinator,
+        hours=hours,
     )
+
+
+def kept_usd(prices: Prices, photos: int) -> float:
+    """What S3 asks for the files of a scene until they expire."""
+    kept = prices.storage
+    gigabytes = kept["gb_a_photo"] * photos + kept["gb_fixed"]
+    return gigabytes * kept["usd_gb_month"] * kept["months"]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from scripts.lib.contracts import progress as told
 from scripts.lib.contracts.record import write
@@ -37,6 +37,12 @@ def progress_file(results: str, run: str) -> Path:
     return Path(".snakemake") / "progress" / name / "progress.json"
 
 
+class NumberedJob(Protocol):
+    """A job as the runner's own events name it."""
+
+    jobid: int
+
+
 @dataclass
 class Job:
     """One job: its rule, its scene (empty for those over all scenes), and what has become of it."""
@@ -46,6 +52,7 @@ class Job:
     state: str = "waiting"  # waiting, running, done, failed
     began: float = 0.0
     seconds: float | None = None
+    blamed: bool = False  # by a job of several rules that failed, of which this is the one
 
 
 class RunProgress(logging.Handler):
@@ -72,10 +79,14 @@ class RunProgress(logging.Handler):
         self.jobs: dict[int, Job] = {}
         self.state = "waiting"
         self.waiting: dict[str, str] = {}  # jobs of the cloud that have no machine, and why
+        self.groups: dict[int, list[int]] = {}  # of jobs that one machine runs one after another
         self.began = 0.0
 
     def begin(self, jobs: Iterable[tuple[int, str, str]]) -> None:
-        """The run starts: jobs as (number, rule, scene). Raises UserError when nothing can be written."""
+        """The run starts: jobs as (number, rule, scene), in an order in which they can run.
+
+        Raises UserError when nothing can be written.
+        """
         self.jobs = {number: Job(rule, scene) for number, rule, scene in jobs if rule != "all"}
         self.state, self.began = "running", self.clock()
         self.earlier = earlier_seconds(self.benchmarks)
@@ -115,22 +126,67 @@ class RunProgress(logging.Handler):
             self._note_waiting(str(waits["job"]), str(waits["reason"]))
             return
         event = str(getattr(record, "event", "") or "")
-        number = getattr(record, "jobid", getattr(record, "job_id", None))
-        job = self.jobs.get(number) if isinstance(number, int) else None
+        if event == "group_info":
+            self._note_group(getattr(record, "jobs", ()))
+        if member := getattr(record, "member", None):  # of the same plugin
+            job, event = self._member(member["rule"], member["scene"]), str(member["event"])
+        else:
+            number = getattr(record, "jobid", getattr(record, "job_id", None))
+            job = self.jobs.get(number) if isinstance(number, int) else None
         if job is None or self.state != "running":
             return
-        now = self.clock()
-        if event == "job_info" and job.state == "waiting":
+        if self._changes(job, event):
+            self._write_if_possible()
+            if job.state == "done":
+                print(self.line(job), file=self.stream, flush=True)
+
+    def _changes(self, job: Job, event: str) -> bool:
+        """Take in what became of a job; whether that was news."""
+        now, together = self.clock(), self._together(job)
+        before = job.state
+        if event == "job_info" and job.state == "waiting" and self._next(together) is job:
             job.state, job.began = "running", now
-        elif event == "job_finished":
+        elif event == "job_finished" and job.state != "done":
+            # Of several rules that are over at once it is not known when which of them began.
+            last = sum(other.state != "done" for other in together) == 1
+            known = len(together) == 1 or (last and job.began > 0)
+            job.state, job.seconds = "done", now - (job.began or now) if known else None
+        elif event == "member_finished" and job.state != "done":
             job.state, job.seconds = "done", now - (job.began or now)
-        elif event == "job_error":
-            job.state = "failed"
-        else:
-            return
-        self._write_if_possible()
-        if event == "job_finished":
-            print(self.line(job), file=self.stream, flush=True)
+            if following := self._next(together):
+                following.state, following.began = "running", now
+        elif event in ("job_error", "member_error") and job.state != "done":
+            job.blamed = job.blamed or event == "member_error"
+            others = any(other.blamed for other in together if other is not job)
+            job.state = "waiting" if others else "failed"
+        return job.state != before
+
+    def _note_group(self, jobs: Iterable[NumberedJob]) -> None:
+        """Several rules are one job of the cloud."""
+        numbers = {job.jobid for job in jobs}
+        order = [number for number in self.jobs if number in numbers]
+        self.groups.update(dict.fromkeys(order, order))
+
+    def _together(self, job: Job) -> list[Job]:
+        """The jobs that one machine runs with this one, itself too, in their order."""
+        number = next(number for number, other in self.jobs.items() if other is job)
+        return [self.jobs[other] for other in self.groups.get(number, [number])]
+
+    @staticmethod
+    def _next(together: list[Job]) -> Job | None:
+        """The first that is not done."""
+        return next((job for job in together if job.state != "done"), None)
+
+    def _member(self, rule: str, scene: str) -> Job | None:
+        """The job of a rule that is part of a group."""
+        return next(
+            (
+                self.jobs[number]
+                for number in self.groups
+                if (self.jobs[number].rule, self.jobs[number].scene) == (rule, scene)
+            ),
+            None,
+        )
 
     def _note_waiting(self, job: str, reason: str) -> None:
         """A job of the cloud waits for a machine, or (no reason) does so no longer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from scripts.lib.workflow.cost import (
     predict,
     read_prices,
     share,
+    stage_seconds,
 )
 from tests.conftest import ROOT
 from tests.workflow.test_containers import rules
@@ -119,6 +121,31 @@ def test_predictions_beat_what_is_replaced_and_grow_with_the_scene() -> None:
         predict(PRICES, 200, "c7i.2xlarge")
 
 
+def test_a_prediction_pays_for_boots_waits_and_what_is_kept() -> None:
+    """Each of them alone makes a scene dearer, and jobs of several rules make it cheaper."""
+    now = predict(PRICES, 100, "g6.xlarge")
+    assert 0 < now.usd_kept < now.usd_spot
+    machines = PRICES.machines
+    for changed in (
+        {"idle_seconds": 2 * PRICES.idle_seconds},
+        {"job_overhead_seconds": 2 * PRICES.job_overhead_seconds},
+        {"rule_overhead_seconds": 2 * PRICES.rule_overhead_seconds},
+        {"start_seconds": {"cpu": 240, "gpu": 600}},
+        {"beside_machine": 1.0},
+        {"storage": {**PRICES.storage, "months": 12}},
+        {"groups": {}},
+    ):
+        assert predict(replace(PRICES, **changed), 100, "g6.xlarge").usd_spot > now.usd_spot
+    # By hand: the hours of both kinds of machine, their boots and five jobs.
+    work = sum(
+        stage_seconds(PRICES, r, 100, machines["g6.xlarge" if "gpu_seconds_fixed" in s else "c7i.2xlarge"])
+        + PRICES.rule_overhead_seconds
+        for r, s in PRICES.stages.items()
+    )  # fmt: skip
+    boots = 2 * PRICES.start_seconds["cpu"] + PRICES.start_seconds["gpu"]
+    assert now.hours == pytest.approx((work + boots + 5 * PRICES.job_overhead_seconds) / 3600)
+
+
 def test_a_forecast_says_what_it_assumes() -> None:
     one = predict(PRICES, 50, "g6.xlarge").usd_spot
     assert f"1 scene of 50 photos on g6.xlarge: ${one:.2f} on spot" in forecast(PRICES, {"a": 50})
@@ -130,13 +157,33 @@ def test_a_forecast_says_what_it_assumes() -> None:
 def test_the_price_list_knows_every_stage_and_machine() -> None:
     """The stages of the workflow that cost something, and the machines of the stack."""
     bodies = rules()
-    on_gpu = {name for name, body in bodies.items() if "gpu=1" in body}
+    on_gpu = {name for name, body in bodies.items() if "gpu=gpus" in body}
     assert {rule for rule, stage in PRICES.stages.items() if "gpu_seconds_fixed" in stage} == on_gpu
     assert set(PRICES.stages) <= bodies.keys()
     stack = (ROOT / "config" / "aws" / "stack.yaml").read_text()
     for name, machine in PRICES.machines.items():
         assert name in stack and 0 < machine.spot < machine.on_demand
     assert isinstance(PRICES.machines["g5.xlarge"], Machine)
+
+
+def test_a_scene_is_five_jobs_two_of_them_on_gpus() -> None:
+    """By the groups of the profile for AWS; publishing is part of one of them."""
+    bodies = {name: body for name, body in rules().items() if "threads:" in body}
+    jobs = {
+        name: PRICES.groups.get(name, name)
+        for name, body in bodies.items()
+        if "localrule: True" not in body
+    }
+    assert len(set(jobs.values())) == 5
+    assert len({jobs[name] for name, body in bodies.items() if "gpu=gpus" in body}) == 2
+    # A group is one container.
+    images = {
+        job: {
+            re.search(r'IMAGES\["(\w+)"\]', bodies[name])[1] for name in jobs if jobs[name] == job
+        }
+        for job in jobs.values()
+    }
+    assert all(len(found) == 1 for found in images.values())
 
 
 def test_a_broken_price_list_is_one_sentence(tmp_path: Path) -> None:

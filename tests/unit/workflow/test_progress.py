@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,6 +85,53 @@ def test_a_failed_job_is_named(run: tuple[RunProgress, Clock]) -> None:
     found = read(progress)
     assert found["state"] == "failed" and found["jobs"]["failed"] == 1
     assert found["scenes"]["mill"]["stages"][0]["state"] == "failed"
+
+
+GROUP = [(1, "evaluate_splat", "yard"), (2, "clean_splat", "yard"), (3, "render_tour", "yard")]
+
+
+def grouped(tmp_path: Path) -> tuple[RunProgress, Clock]:
+    """A run of one job of the cloud, in which a machine runs three rules."""
+    clock = Clock()
+    progress = RunProgress(tmp_path / "p.json", tmp_path, io.StringIO(), clock)
+    progress.begin(GROUP)
+    jobs = [SimpleNamespace(jobid=number) for number in (3, 1, 2)]
+    progress.emit(event("group_info", jobs=jobs))
+    for number in (3, 1, 2):
+        progress.emit(event("job_info", jobid=number))
+    return progress, clock
+
+
+def states(progress: RunProgress) -> list[str]:
+    return [stage["state"] for stage in read(progress)["scenes"]["yard"]["stages"]]
+
+
+def test_rules_of_one_job_run_one_after_another(tmp_path: Path) -> None:
+    progress, clock = grouped(tmp_path)
+    assert states(progress) == ["running", "waiting", "waiting"]
+    clock.now += 40
+    told = {"rule": "evaluate_splat", "scene": "yard", "event": "member_finished"}
+    progress.emit(event("", member=told))
+    assert states(progress) == ["done", "running", "waiting"]
+    clock.now += 100
+    for number in (1, 2, 3):
+        progress.emit(event("job_finished", job_id=number))
+    assert states(progress) == ["done"] * 3
+    # Nobody said when the second ended, so neither it nor the third has a length.
+    assert [job.seconds for job in progress.jobs.values()] == [40, None, None]
+    assert progress.stream.getvalue().count("evaluate_splat done") == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_of_a_job_that_failed_the_rule_is_named_that_did(tmp_path: Path, known: bool) -> None:
+    progress, _ = grouped(tmp_path)
+    if known:
+        told = {"rule": "clean_splat", "scene": "yard", "event": "member_error"}
+        progress.emit(event("", member=told))
+    for number in (1, 2, 3):
+        progress.emit(event("job_error", jobid=number))
+    failed = ["waiting", "failed", "waiting"] if known else ["failed"] * 3
+    assert states(progress) == failed
 
 
 def test_other_events_change_nothing(run: tuple[RunProgress, Clock]) -> None:
