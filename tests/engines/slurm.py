@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # Debian's packages, and a program of each.
 PROGRAMS = {
@@ -30,7 +31,7 @@ PROGRAMS = {
 ACCOUNTING_PROGRAMS = {"slurmdbd": "slurmdbd", "mariadb-server": "mariadbd"}
 PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 ANSWER_SECONDS = 60
-MOST_SECONDS = 240  # only end what would never end
+MOST_SECONDS = 900  # only end what would never end
 
 CONTROLLER = """
 ClusterName=one
@@ -116,11 +117,11 @@ class Slurm:
         )
         return told.returncode == 0
 
-    def wait_for(self, ready: Callable[[], bool]) -> None:
-        """Wait until `ready` says yes."""
+    def wait_for(self, ready: Callable[[], Any]) -> Any:
+        """Wait until `ready` gives something true; its value."""
         for _ in range(MOST_SECONDS * 5):
-            if ready():
-                return
+            if value := ready():
+                return value
             time.sleep(0.2)
         raise AssertionError(f"{ready} did not come true\n{self.logs()}")
 

@@ -17,6 +17,7 @@ from tests.workflow.test_dag import PER_SCENE
 
 # Looked at more often than on a cluster that others use too.
 OFTEN = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5")
+CANCELLED_AFTER = 60  # steps, after the first of which it was requeued
 pytestmark = pytest.mark.skipif(
     bool(missing(accounting=False)), reason=f"no Slurm here: {missing(accounting=False)}"
 )
@@ -44,18 +45,20 @@ def start(cluster: Slurm, run: Checkout, *arguments: str) -> subprocess.Popen[st
     )
 
 
-def requeue_in_training(cluster: Slurm, checkpoints: Path, running: subprocess.Popen[str]) -> str:
-    """Requeue train_splat as soon as it has a checkpoint; its id."""
+def training_after(
+    cluster: Slurm, checkpoints: Path, running: subprocess.Popen[str], least: int
+) -> str:
+    """The id of the train_splat that runs, as soon as there is a checkpoint of a step after `least`."""
 
-    def has_checkpoint() -> bool:
+    def job() -> str | None:
         assert running.poll() is None, running.communicate()[0]
-        return any(checkpoints.glob("[!.]*.pt"))
+        steps = [int(path.stem.rpartition("-")[2]) for path in checkpoints.glob("[!.]*.pt")]
+        if max(steps, default=0) <= least:
+            return None
+        jobs = cluster.ask("squeue", "-h", "-t", "RUNNING", "-o", "%i %k").splitlines()
+        return next((line.split()[0] for line in jobs if "rule_train_splat" in line), None)
 
-    cluster.wait_for(has_checkpoint)
-    jobs = cluster.ask("squeue", "-h", "-t", "RUNNING", "-o", "%i %k").splitlines()
-    (training,) = [line.split()[0] for line in jobs if "rule_train_splat" in line]
-    cluster.ask("scontrol", "requeue", training)
-    return training
+    return str(cluster.wait_for(job))
 
 
 def trained(run: Checkout, scene: str) -> dict[str, Any]:
@@ -71,15 +74,14 @@ def ended(cluster: Slurm, running: subprocess.Popen[str]) -> str:
 
 @pytest.mark.timeout(900)
 def test_without_accounting_a_requeued_training_goes_on(finished: Checkout, tmp_path: Path) -> None:
-    """Nobody tells the executor to ask squeue: it would wait for ever for sacct."""
+    """The executor is made to ask squeue: for sacct it would wait for ever."""
     run = Checkout(shutil.copytree(finished.path, tmp_path / "run", symlinks=True))
     options = ("device=cpu", "train_splat={steps: 300, early_stop: false, checkpoint_every: 0.2}")
     with slurm_cluster(accounting=False) as cluster:
         running = start(cluster, run, "results/cut/train.json", "--config", *options)
         checkpoints = run.path / "results" / "cut" / "checkpoints"
-        requeue_in_training(cluster, checkpoints, running)
+        cluster.ask("scontrol", "requeue", training_after(cluster, checkpoints, running, 0))
         said = ended(cluster, running)
-    assert "This Slurm has no accounting (sacct: Slurm accounting storage is disabled)" in said
     train = trained(run, "cut")
     assert 0 < train["resumed_from"] < train["steps"] == 300
     assert said.count("has been submitted with SLURM jobid") == 1, "the same job, put back by Slurm"
@@ -95,36 +97,38 @@ def test_a_cluster_that_tells_of_no_end_is_refused(finished: Checkout, tmp_path:
         said = running.communicate(timeout=120)[0]
         assert cluster.ask("squeue", "-h", "--states=all") == ""
     assert running.returncode == 1
-    assert "squeue forgets a job 20 s after its end" in said and "Traceback" not in said
+    assert (
+        "squeue forgets a job 20 s after its end" in said
+        and "accounting storage is disabled" in said
+        and "Traceback" not in said
+    )
 
 
 @pytest.mark.engines
 @pytest.mark.timeout(3600)
 def test_the_sample_with_accounting(tmp_path: Path) -> None:
-    """Photos to page, each job on the cluster, the training requeued."""
+    """Photos to page, each job on the cluster; the training is requeued, and later cancelled."""
     if why := missing(accounting=True):
         pytest.skip(f"no Slurm with accounting here: {why}")
     run = copy_checkout(tmp_path / "run")
     (run.path / "scenes.tsv").write_text("scene\tsource\nyard\ttests/data/sample/photos\n")
-    options = (
-        "preset=draft",
-        "device=cpu",
-        "scenes=scenes.tsv",
-        "train_splat={checkpoint_every: 1}",
-    )
+    options = ["preset=draft", "device=cpu", "scenes=scenes.tsv"]
+    options.append("train_splat={checkpoint_every: 0.5, early_stop: false}")
+    checkpoints = run.path / "results" / "yard" / "checkpoints"
     with slurm_cluster(accounting=True) as cluster:
         running = start(cluster, run, "--config", *options)
-        training = requeue_in_training(cluster, run.path / "results/yard/checkpoints", running)
+        training = training_after(cluster, checkpoints, running, 0)
+        cluster.ask("scontrol", "requeue", training)
+        assert training_after(cluster, checkpoints, running, CANCELLED_AFTER) == training
+        cluster.ask("scancel", training)
         said = ended(cluster, running)
         print(said)
         states = cluster.ask("sacct", "-XnP", "--duplicates", "--format=JobID,State,ReqTRES")
         print(states)
     ends = [line.split("|")[:2] for line in states.splitlines()]
-    assert [state for job, state in ends if job == training] == ["REQUEUED", "COMPLETED"]
+    assert [state for job, state in ends if job == training] == ["REQUEUED", "CANCELLED by 0"]
     assert {state for job, state in ends if job != training} == {"COMPLETED"}
-    assert (
-        len({job for job, _ in ends}) == len(PER_SCENE) + 1 - 1
-    )  # with summarise; cost_scene is local
-    assert "no accounting" not in said
-    assert trained(run, "yard")["resumed_from"] > 0
+    # With summarise and the training's second job, and without cost_scene.
+    assert len({job for job, _ in ends}) == len(PER_SCENE) + 1
+    assert trained(run, "yard")["resumed_from"] > CANCELLED_AFTER
     assert (run.path / "results/yard/web/index.html").is_file()

@@ -322,6 +322,7 @@ def test_slurm_gets_every_job_with_what_it_needs(checkout: Checkout, tmp_path: P
     silent = ("squeue", "scancel", "sinfo", "scontrol", "sshare", "sacctmgr")
     sheet = "scene\tsource\tdevice\nyard\tphotos\tauto\nsmall\tphotos\tcpu\n"
     programs = dict.fromkeys(silent, "#!/bin/sh\n") | {"sbatch": SBATCH, "sacct": SACCT}
+    programs["scontrol"] = "#!/bin/sh\necho 'MinJobAge = 60 sec'\n"  # too short for squeue
     run = prepared(checkout, tmp_path, sheet, PUBLISHED, **programs)
     result = run.start(
         *("--profile", str(checkout.path / "config" / "profiles" / "slurm"), "--latency-wait", "1"),

@@ -1,7 +1,8 @@
 """Slurm before a run's first job: which of its programs will tell that a job has ended.
 
-The executor asks `sacct` wherever that is installed. On a cluster without accounting that fails, and the
-executor waits for ever. `squeue` knows ended jobs too, but only for a while (slurm.conf, "MinJobAge").
+The executor asks `sacct` wherever that is installed. On a cluster without accounting that fails, and with
+accounting it says `CANCELLED by 1000` of a cancelled job, which the executor does not understand: both times
+it waits for ever. `squeue` says `CANCELLED`, but knows ended jobs only for a while (slurm.conf, MinJobAge).
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Protocol
 from scripts.lib.core.console import UserError
 
 ANSWER_SECONDS = 60  # in which Slurm's programs answer, or never
-LONGEST_PAUSE = 180  # seconds between two looks of the executor, at most
 # The executor does not trust squeue below three times the pause before its first look.
 PAUSES = 3
 FIRST_PAUSE = 40  # seconds, where the profile does not say
+# Seconds for which squeue must know ended jobs: the longest pause between two looks, 180, and an answer.
+LEAST = 180 + ANSWER_SECONDS
 
 
 class _SilentError(Exception):
@@ -31,26 +33,29 @@ class Settings(Protocol):
 
 
 def choose_status_command(settings: Settings) -> str | None:
-    """Let the executor ask `squeue` where there is no accounting; then a sentence about it, else None.
+    """Let the executor ask `squeue`, or `sacct` where squeue forgets too soon; then a sentence about it.
 
     Raises UserError where neither program would tell that a job has ended.
     """
+    needed = max(PAUSES * (settings.init_seconds_before_status_checks or FIRST_PAUSE), LEAST)
+    known = _remembered()
+    if known >= needed:
+        settings.status_command = "squeue"
+        return None
+    why = f"squeue forgets a job {known} s after its end (MinJobAge in slurm.conf)"
     try:
         _ask("sacct", "-X", "--noheader", "--starttime", "now")
-        return None
     except _SilentError as fault:
-        why = f"this Slurm has no accounting (sacct: {fault})"
-    first = settings.init_seconds_before_status_checks or FIRST_PAUSE
-    needed = max(PAUSES * first, LONGEST_PAUSE)
-    known = _remembered()
-    if known < needed:
         raise UserError(
-            f"{why}, and squeue forgets a job {known} s after its end, so a run might wait for ever: ask for"
-            f" MinJobAge={needed} or more in slurm.conf, or for slurmdbd; or start the run inside one job,"
-            " with --cores all instead of the profile"
-        )
-    settings.status_command = "squeue"
-    return f"{why[0].upper()}{why[1:]}; squeue will tell when jobs have ended."
+            f"{why} and this Slurm has no accounting (sacct: {fault}), so a run might wait for ever: ask for"
+            f" MinJobAge={needed} or more, or for slurmdbd; or start the run inside one job, with --cores all"
+            " instead of the profile"
+        ) from None
+    settings.status_command = "sacct"
+    return (
+        f"{why[0].upper()}{why[1:]}, so sacct is asked instead; should somebody cancel a job, stop the run"
+        " with Ctrl-C: it would wait for that job for ever."
+    )
 
 
 def _remembered() -> int:
