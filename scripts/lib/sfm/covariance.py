@@ -11,7 +11,7 @@ from scipy.linalg import cho_solve
 
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Prior
-from scripts.lib.sfm.lens_prior import prior_information
+from scripts.lib.sfm.lens_prior import under_prior
 from scripts.lib.sfm.normal import POSE, factor, normal_equations
 
 
@@ -41,22 +41,30 @@ def certainty(
 
     free: the lens parameters that the adjustment was free to change, by camera. priors: positions that took
     part in the adjustment, in the model's frame; without them the frame is the one in which the mean of the
-    cameras' positions, their spread and their turn stand still (inner constraints). usual: cameras whose
-    lens stood under a prior, see `lens_prior`.
+    cameras' positions, their spread and their turn stand still (inner constraints). usual: cameras of which
+    all terms count as open under a prior (`lens_prior`), whichever were free: where the model is not the most
+    probable one, its distance from that belongs to its error.
     """
     normal = normal_equations(model, free, bool(priors))
     if normal is None:
         return None
     variance = normal.variance
-    information = normal.information + variance * prior_information(model, normal, usual)[0]
-    motions = normal.motions()
+    information, wanted = under_prior(model, normal, usual, priors)
+    motions, pull = normal.motions(), normal.pull(priors or {})
     if priors:
-        covariance = _held(information, normal.pull(priors), variance)
+        inverse = _inverse(information + np.diag(pull))
     else:
-        covariance = _floating(information, motions, len(normal.images))
-        covariance = None if covariance is None else variance * covariance
-    if covariance is None:
+        inverse = _floating(information, motions, len(normal.images))
+    if inverse is None:
         return None
+    covariance = variance * inverse
+    if priors:
+        # The adjustment weighs a sighting as if it were certain to one pixel. With A the information as it
+        # has it, N of the sightings and P of the positions, the covariance is A^-1 (variance N + P) A^-1.
+        covariance += (1 - variance) * (inverse * pull) @ inverse
+    if usual:
+        missed = inverse @ wanted
+        covariance += np.outer(missed, missed)
     lenses = {}
     for number, numbers in free.items():
         deviations = np.full(len(model.cameras[number].params), np.nan)
@@ -73,19 +81,6 @@ def certainty(
         for row, image in enumerate(normal.images)
     }
     return Certainty(lenses, positions, float(np.sqrt(normal.unit_variance)), motion)
-
-
-def _held(information: Array, pull: Array, variance: float) -> Array | None:
-    """Covariance where positions hold the frame; None when it is singular.
-
-    The adjustment weighs a sighting as if it were certain to one pixel. With A the information as it has it,
-    N of the sightings and P of the positions, the covariance is A^-1 (variance N + P) A^-1.
-    """
-    inverse = _inverse(information + np.diag(pull))
-    if inverse is None:
-        return None
-    covariance: Array = variance * inverse + (1 - variance) * (inverse * pull) @ inverse
-    return covariance
 
 
 def _inverse(information: Array) -> Array | None:

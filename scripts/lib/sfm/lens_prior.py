@@ -19,7 +19,7 @@ from scipy.linalg import cho_solve
 from scripts.lib.contracts.sfm import Calibration
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Adjust, Prior, deviations_of
-from scripts.lib.sfm.lenses import free_parameters, parameters
+from scripts.lib.sfm.lenses import LENSES, free_parameters, parameters, set_lens
 from scripts.lib.sfm.normal import POSE, Normal, factor, normal_equations
 
 RICHEST = "OPENCV"  # the model that the prior is about
@@ -73,18 +73,36 @@ def usual_cameras(calibration: Calibration | None) -> frozenset[int]:
     )
 
 
-def prior_information(
-    model: pycolmap.Reconstruction, normal: Normal, cameras: Collection[int]
+def with_all_terms(
+    model: pycolmap.Reconstruction,
+) -> tuple[pycolmap.Reconstruction, frozenset[int]]:
+    """The same model with every camera `RICHEST` that can be, and those cameras; the given model stays."""
+    names = {lens.model for lens in LENSES}
+    found = frozenset(n for n, camera in model.cameras.items() if camera.model_name in names)
+    if any(model.cameras[number].model_name != RICHEST for number in found):
+        model = pycolmap.Reconstruction(model)
+        for number in found:
+            set_lens(model.cameras[number], RICHEST)
+    return model, found
+
+
+def under_prior(
+    model: pycolmap.Reconstruction,
+    normal: Normal,
+    cameras: Collection[int],
+    priors: Mapping[str, Prior] | None,
 ) -> tuple[Array, Array]:
-    """What is known of the lenses of `cameras` before, for `normal`: its N (size, size) and b (size,).
+    """The information of `normal` with that about the lenses of `cameras`, and its right side with what that
+    and the positions ask: (size, size), (size,).
 
     All parameters of these cameras must be free in `normal`.
     """
-    information, towards = np.zeros_like(normal.information), np.zeros_like(normal.towards)
+    information, towards = normal.information.copy(), normal.towards + _pulled(normal, priors or {})
     for number in cameras:
         usual, at = _usual(model.cameras[number]), normal.of_camera(number)
-        information[np.ix_(at, at)] = usual.information
-        towards[at] = usual.weighted - usual.information @ np.array(model.cameras[number].params)
+        asked = usual.weighted - usual.information @ np.array(model.cameras[number].params)
+        information[np.ix_(at, at)] += normal.variance * usual.information
+        towards[at] += normal.variance * asked
     return information, towards
 
 
@@ -134,13 +152,10 @@ def _step(
     normal = normal_equations(model, free, bool(priors))
     if normal is None:
         return None
-    information, towards = prior_information(model, normal, cameras)
-    known = normal.information + normal.variance * information
-    wanted = normal.towards + normal.variance * towards
+    information, wanted = under_prior(model, normal, cameras, priors)
     if priors:
-        known += np.diag(normal.pull(priors))
-        wanted += _pulled(normal, priors)
-    solvable = factor(known, None if priors else normal.motions())
+        information += np.diag(normal.pull(priors))
+    solvable = factor(information, None if priors else normal.motions())
     if solvable is None:
         return None
     root, scale, _ = solvable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +98,13 @@ def _carried(name: str, before: Mapping[str, float]) -> float:
         if other in before:
             return before[other]
     return 0.0
+
+
+def richer_name(name: str, richer: Collection[str]) -> str:
+    """What a parameter is called among those of a richer lens."""
+    if name == "f":
+        return "fx" if "fx" in richer else name
+    return next((other for other in SAME.get(name, ()) if other in richer), name)
 
 
 def free_parameters(camera: pycolmap.Camera, principal_point: bool) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,8 +14,8 @@ from scripts.lib.contracts.sfm import Calibration, CameraCertainty
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Prior
 from scripts.lib.sfm.covariance import Certainty, certainty
-from scripts.lib.sfm.lens_prior import usual_cameras
-from scripts.lib.sfm.lenses import free_parameters, parameters
+from scripts.lib.sfm.lens_prior import with_all_terms
+from scripts.lib.sfm.lenses import free_parameters, parameters, richer_name
 
 MOTION = 7  # a similarity's unknowns: shift, turn, scale
 NORMAL_95 = 1.96
@@ -99,15 +99,20 @@ def how_certain(
     """
     lines = calibration.cameras if calibration else ()
     own = {line.camera: line.principal_point for line in lines}
-    free = {
-        number: free_parameters(model.cameras[number], own.get(number, False))
-        for number in sorted({model.image(i).camera_id for i in model.reg_image_ids()})
-    }
-    found = certainty(model, free, priors, usual_cameras(calibration))
+    used = sorted({model.image(i).camera_id for i in model.reg_image_ids()})
+    free = {n: free_parameters(model.cameras[n], own.get(n, False)) for n in used}
+    stated, usual = with_all_terms(model)
+    open_terms = {n: free_parameters(stated.cameras[n], True) for n in usual & free.keys()}
+    found = certainty(stated, free | open_terms, priors, open_terms)
     if found is None:
         return Certain(calibration)
     if calibration:
-        lines = tuple(replace(line, sigma=_sigma(model, line.camera, found)) for line in lines)
+        lines = tuple(
+            replace(
+                line, sigma=_sigma(model.cameras[line.camera], free[line.camera], stated, found)
+            )
+            for line in lines
+        )
         calibration = replace(calibration, cameras=lines)
     whole = None
     if priors:
@@ -117,11 +122,18 @@ def how_certain(
     return Certain(calibration, _among_each_other(model, found, priors, frame), whole)
 
 
-def _sigma(model: pycolmap.Reconstruction, camera: int, found: Certainty) -> dict[str, float]:
-    """Standard deviations of a camera's free parameters by name."""
-    names = parameters(model.cameras[camera])
-    sigmas = zip(names, found.lenses[camera], strict=True)
-    return {name: float(sigma) for name, sigma in sigmas if np.isfinite(sigma)}
+def _sigma(
+    camera: pycolmap.Camera,
+    free: Sequence[int],
+    stated: pycolmap.Reconstruction,
+    found: Certainty,
+) -> dict[str, float]:
+    """Standard deviations of a camera's free parameters by name; `stated` may know it with more terms."""
+    number = camera.camera_id
+    sigmas = dict(zip(parameters(stated.cameras[number]), found.lenses[number], strict=True))
+    names = list(parameters(camera))
+    own = {names[row]: sigmas[richer_name(names[row], sigmas)] for row in free}
+    return {name: float(sigma) for name, sigma in own.items() if np.isfinite(sigma)}
 
 
 def _among_each_other(

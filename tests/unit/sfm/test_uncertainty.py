@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pycolmap
 import pytest
 from scipy.stats import t as student
 
 from scripts.lib.contracts.sfm import Calibrated, Calibration, Lens
 from scripts.lib.core.geo import fit_sim3
-from scripts.lib.sfm.adjust import Prior, position_adjustment
+from scripts.lib.sfm.adjust import Prior, free_adjustment, position_adjustment
+from scripts.lib.sfm.covariance import certainty
+from scripts.lib.sfm.lenses import free_parameters
 from scripts.lib.sfm.uncertainty import fitted_frame, how_certain
-from tests.unit.sfm_scene import looking, room_points, true_model
+from tests.unit.sfm_scene import SIZE, centres, looking, room_points, true_model
 
 
 def test_a_survey_of_few_points_states_what_it_can_hold() -> None:
@@ -71,3 +74,31 @@ def test_what_the_files_say() -> None:
     assert found.frame.sigma_m[0] == pytest.approx(0.1 / np.sqrt(12), rel=0.1)
     found = how_certain(model, None, None, None)
     assert found.cameras is not None and found.cameras.frame == "photos" and found.frame is None
+
+
+def test_terms_that_a_plain_lens_has_not_count_as_unknown() -> None:
+    """Photos of a lens off the centre, adjusted as if it were in the middle; and of one that is."""
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    poses = [looking([2.2 * np.cos(a), 2.2 * np.sin(a), 0.2], [0, 0, 0]) for a in angles]
+    truth = np.array([centre for centre, _ in poses])
+    inside: dict[str, float] = {}
+    wider: dict[str, float] = {}
+    for name, middle in {"off": (504.0, 391.0), "centred": (512.0, 384.0)}.items():
+        lens = pycolmap.Camera.create_from_model_name(1, "OPENCV", 820.0, *SIZE)
+        lens.params = [820.0, 820.0, *middle, -0.05, 0.0, 0.0, 0.0]
+        model = true_model(poses, room_points(500), 0.3, lens=lens)
+        for _ in range(2):
+            assert free_adjustment(model, False, frozenset())
+        stated = how_certain(model, None, None, None).cameras
+        free = certainty(model, {1: free_parameters(model.cameras[1], False)})
+        assert stated is not None and free is not None
+        names = sorted(stated.covariance)
+        found = centres(model)
+        places = np.array([found[name] for name in names])
+        errors = places - fit_sim3(truth, places).apply(truth)
+        sigmas = np.sqrt([np.array(stated.covariance[n])[[0, 3, 5]] for n in names])
+        inside[name] = float((np.abs(errors) < 1.96 * sigmas).mean())
+        only_free = np.sqrt([np.diag(free.centres[n]) for n in names])
+        wider[name] = float(np.median(sigmas / only_free))
+    assert min(inside.values()) >= 0.9
+    assert wider["off"] > 1.5 and wider["centred"] < 1.2
