@@ -152,8 +152,8 @@ class Trainer:
 
     def advance(self) -> None:
         """One optimiser step on the next photos, and what is due after it."""
-        self._one_step()
-        if self.step % self._round == 0 or self.step == self.settings.steps:
+        self.take_step()
+        if self.step % self.round == 0 or self.step == self.settings.steps:
             self._repair()
         self._remove_floaters()
         grown = True
@@ -172,9 +172,10 @@ class Trainer:
             self.step -= lost
             self.parameters.steps -= lost
             for _ in range(lost):
-                self._one_step()
+                self.take_step()
 
-    def _one_step(self) -> None:
+    def take_step(self) -> None:
+        """One optimiser step on the next photos, and nothing else."""
         settings = self.settings
         share = self.step / settings.steps
         decay = FINAL_RATE**share
@@ -267,7 +268,7 @@ class Trainer:
             densify.set_transparent(p, torch.nonzero(misplaced)[:, 0])
 
     @property
-    def _round(self) -> int:
+    def round(self) -> int:
         """Steps from one round of growth to the next: a hundredth of the run."""
         return max(1, min(100, self.settings.steps // 100))
 
@@ -284,7 +285,7 @@ class Trainer:
         if self.step == math.ceil(GROW_UNTIL * settings.steps):
             self._thin()
         share = self.step / settings.steps
-        if GROW_FROM <= share < GROW_UNTIL and self.step % self._round == 0:
+        if GROW_FROM <= share < GROW_UNTIL and self.step % self.round == 0:
             target = min(self.max_gaussians, int(GROWTH * len(p)) + 1)
             densify.grow(p, target, self.position_gradients.clamp_min(1e-20), self.generator)
             self.position_gradients = torch.zeros(len(p), device=self.device)

@@ -42,6 +42,11 @@ class Room:
         """Of the lists of such a pass; 0 where none has been drawn yet."""
         return self._lengths[self.place(kind) - FIRST]
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Of all kinds' lists."""
+        return tuple(self._lengths)
+
     def learn(self, kind: Kind, needed: int) -> int:
         """The length of lists from now on, from what one pass of this kind needs."""
         slot = self.place(kind) - FIRST
