@@ -78,6 +78,13 @@ class FusedStep:
         """How many of the latest steps have changed nothing and must be done again. Waits for the GPU."""
         return self.room.look() if self.room else 0
 
+    def broken(self) -> bool:
+        """Whether numbers may not be finite since this was asked last, as far as `lost` has looked."""
+        if self.room is None:
+            return True
+        found, self.room.broken = self.room.broken, False
+        return found
+
     def _together(self, views: Stack) -> int:
         width, height = views.size
         return min(len(views), self.at_once * max(1, self.pixels // (width * height)))

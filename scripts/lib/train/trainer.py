@@ -275,6 +275,8 @@ class Trainer:
     def _repair(self) -> None:
         """Make Gaussians with values that are not finite transparent. Raises UserError when they are many."""
         self.settle()
+        if not self.optimise.broken():
+            return
         broken = repair(self.parameters, self.position_gradients, self.step)
         if broken and BROKEN not in self.adapted:
             self._adapt(BROKEN)

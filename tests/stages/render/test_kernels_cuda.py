@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scripts.lib.render.cuda.compile import Source
-from scripts.lib.render.rasterise.cuda.room import DONE, LOST, Room
+from scripts.lib.render.rasterise.cuda.room import BROKEN, DONE, LOST, Room
 from scripts.lib.render.rasterise.reference import sh_basis
 from scripts.lib.train.densify import shorten
 from scripts.lib.train.kernels import adam_cuda, geometry_cuda, harmonics_cuda
@@ -356,3 +356,39 @@ def test_adam(device: str) -> None:
     cpu_adam(*tensors, rates, 4, **ADAM)
     for mine, wanted in zip(found, tensors, strict=True):
         assert torch.allclose(mine.cpu(), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e25])
+@pytest.mark.parametrize("precision", ["single", "half"])
+def test_numbers_that_are_not_finite_are_noted(
+    number: float, precision: Precision, device: str
+) -> None:
+    """In any gradient, or where a square is too large; and in no other step."""
+    made, moments = TYPES[precision]
+    starts = [torch.zeros(shape, device=device) for shape in SHAPES.values()]
+    starts[1][:, 0] = 1
+    ledger = Room(torch.device(device)).ledger
+    sh = torch.zeros(COUNT, 4, 3, device=device, dtype=made)
+    slopes = torch.zeros(1, COUNT, 3, device=device)
+    means, views = torch.randn(COUNT, 3).to(device), torch.eye(4, device=device)[None]
+    for which in range(-1, 5):
+        values = tuple(value.clone() for value in starts)
+        kept = [tuple(torch.zeros_like(v, dtype=moments) for v in values) for _ in range(2)]
+        gradients = tuple(torch.zeros_like(value) for value in values)
+        for place, gradient in enumerate((*gradients, slopes[0])):
+            gradient.view(-1)[-1] = number if place == which else 0
+        ledger.zero_()
+        with kernels_on(device, geometry_cuda, harmonics_cuda):
+            if which < 4:
+                geometry_cuda.step_geometry(
+                    values, *kept, gradients, (0.1, 0.1, 0.1, 0.1), 1, seed=7, ledger=ledger,
+                    position_gradients=torch.zeros_like(values[3]), **OPTIONS,
+                )  # fmt: skip
+            if which in (-1, 4):
+                one, two = (torch.zeros_like(sh, dtype=moments) for _ in range(2))
+                harmonics_cuda.step_harmonics(
+                    means, sh.clone(), (one, two), views, slopes, torch.zeros_like(means), 1, 0.1, 0.1, 1,
+                    seed=7, ledger=ledger, **ADAM,
+                )  # fmt: skip
+        assert int(ledger[BROKEN]) == (which >= 0), which

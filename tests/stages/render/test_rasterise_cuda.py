@@ -55,12 +55,12 @@ def test_lists_of_an_assumed_length(device: str, monkeypatch: pytest.MonkeyPatch
         for _ in range(2):  # not knowing, and knowing
             found = ours.draw(projected, shade, cameras, room)
             assert torch.equal(found.image, wanted.image)
-        assert room.ledger[: ours.room.FIRST + 1].tolist() == [0, 0, needed]
+        assert room.ledger[: ours.room.FIRST + 1].tolist() == [0, 0, 0, needed]
         assert len(found.sorted) == room.length(kind) > needed
         room._lengths[0] = needed // 3
         cut = ours.draw(projected, shade, cameras, room)
         moments, v_made = ours.draw_backward(projected, cut, cameras, torch.ones_like(cut.image))
-    assert room.ledger[: ours.room.FIRST + 1].tolist() == [1, 0, needed]
+    assert room.ledger[: ours.room.FIRST + 1].tolist() == [1, 0, 0, needed]
     assert len(cut.sorted) == needed // 3 and not torch.equal(cut.image, wanted.image)
     assert moments.isfinite().all() and v_made.isfinite().all()
 

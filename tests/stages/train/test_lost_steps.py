@@ -1,4 +1,4 @@
-"""Steps for which lists were too short, on the kernels' stand-in: none is lost for good."""
+"""What a step's kernels note for the CPU, on their stand-in: lists that were too short, broken numbers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from scripts.lib.render.losses import cuda as losses
 from scripts.lib.render.rasterise import cuda as rasteriser
 from scripts.lib.render.rasterise.cuda import room as rooms
 from scripts.lib.scene.scene import load_scene
+from scripts.lib.train import trainer as trainers
 from scripts.lib.train.fused import FusedStep
 from scripts.lib.train.kernels import geometry_cuda, harmonics_cuda
 from scripts.lib.train.options import TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES
-from scripts.lib.train.trainer import Trainer
+from scripts.lib.train.trainer import BROKEN, Trainer
 from tests.stages.cuda_stand_in import kernels_on, needs_compiler
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
@@ -70,3 +71,19 @@ def test_lost_steps_are_done_again(scene: Path, monkeypatch: pytest.MonkeyPatch)
     assert any(looks)
     assert same(found, wanted)
     assert found.parameters.steps == STEPS
+
+
+def test_broken_gaussians_are_mended(scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the next round, which otherwise does not look for them."""
+    looked: list[int] = []
+    mend = trainers.repair
+    monkeypatch.setattr(trainers, "repair", lambda *given: looked.append(1) or mend(*given))
+    trainer = trained(scene, 4)
+    assert not looked
+    trainer.parameters["means"][3] = torch.nan
+    with kernels_on("cpu", *MODULES):
+        trainer.advance()
+        assert not looked
+        trainer.advance()
+    assert looked == [1] and BROKEN in trainer.adapted
+    assert trainer.parameters.finite().all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.lib.render.rasterise.cuda.room import DONE, FIRST, LOST, SLOTS, Room
+from scripts.lib.render.rasterise.cuda.room import BROKEN, DONE, FIRST, LOST, SLOTS, Room
 
 KIND, OTHER = (4, 100, 80), (2, 100, 80)
 
@@ -36,6 +36,16 @@ def test_lost_steps_are_counted_and_get_room() -> None:
     noted(room, 3, 20_000, lost=True)
     assert room.look() == 2 and room.length(KIND) == 25_000
     assert room.look() == 0 and not room.ledger.any()
+
+
+def test_numbers_that_are_not_finite_are_remembered() -> None:
+    """Until somebody has mended them."""
+    room = Room(torch.device("cpu"))
+    for mark, broken in [(0, False), (1, True), (0, True)]:
+        room.asked()
+        noted(room, 1)
+        room.ledger[BROKEN] = mark
+        assert room.look() == 0 and room.broken is broken
 
 
 def test_many_kinds_share_a_place() -> None:

@@ -44,6 +44,9 @@ class Failing:
     def lost(self) -> int:
         return 0
 
+    def broken(self) -> bool:
+        return True
+
     def __call__(self, parameters, views, plan, generator, adjust, norms) -> None:  # type: ignore[no-untyped-def]
         self.calls += 1
         if len(self.held) < self.failures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,14 +27,28 @@ def launch(
     Tensors go as pointers and must be contiguous (ValueError), None as no pointer, int and float as 32 bits.
     Nothing happens where the grid has no block.
     """
-    from cuda.core import LaunchConfig
-    from cuda.core import launch as start
-
     if not all(grid):
         return
     code = _kernels(source, macros, torch.cuda.current_device())[kernel]
     stream = _stream(torch.cuda.current_stream().cuda_stream)
-    start(stream, LaunchConfig(grid=grid, block=block), code, *map(_value, arguments))
+    _start()(stream, _shape(grid, block), code, *map(_value, arguments))
+
+
+# What every launch needs again is found once: the GPU must not wait for the CPU.
+
+
+@cache
+def _start() -> Any:
+    from cuda.core import launch as start
+
+    return start
+
+
+@lru_cache(maxsize=256)
+def _shape(grid: tuple[int, ...], block: int) -> Any:
+    from cuda.core import LaunchConfig
+
+    return LaunchConfig(grid=grid, block=block)
 
 
 @cache

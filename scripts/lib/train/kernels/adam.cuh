@@ -5,7 +5,7 @@
 #include "numbers.cuh"
 
 // Places of the ledger in which the rasteriser notes what did not fit, see rasterise/cuda/room.py.
-constexpr int LOST = 0, DONE = 1;
+constexpr int LOST = 0, DONE = 1, BROKEN = 2;
 
 // Whether a step must change nothing: its gradients, or those of a step before it, are wrong.
 __device__ inline bool is_lost(const int* ledger) { return ledger && ledger[LOST]; }
@@ -14,14 +14,16 @@ __device__ inline bool is_lost(const int* ledger) { return ledger && ledger[LOST
 struct Adam { float beta1, beta2, root, epsilon; };
 
 // The value after the step; its moments are brought forward, rounded by `random`. rate: the learning rate over
-// 1 - beta1^t.
+// 1 - beta1^t. `fine` becomes false where something is not finite any more.
 template <typename Moment>
 __device__ inline float adam_update(float value, float gradient, Moment& first, Moment& second, float rate, const Adam& adam,
-                                    unsigned random) {
+                                    unsigned random, bool& fine) {
     const float before = number_of(first);
     const float one = before + (gradient - before) * (1 - adam.beta1);
     const float two = number_of(second) * adam.beta2 + gradient * gradient * (1 - adam.beta2);
     set(first, one, random);
     set(second, two, random >> 16);
-    return value - rate * one / (sqrtf(two) * adam.root + adam.epsilon);
+    const float after = value - rate * one / (sqrtf(two) * adam.root + adam.epsilon);
+    fine = fine && is_finite(after) && is_finite(number_of(second));
+    return after;
 }

@@ -90,7 +90,7 @@ extern "C" __global__ void __launch_bounds__(256) activate(
 }
 
 // One thread a Gaussian. longer: logarithm of the longest axis over the second, at most. Adds to its `norms`, and counts
-// the step in the ledger.
+// the step in the ledger, which also learns of numbers that are not finite.
 extern "C" __global__ void __launch_bounds__(256) step_geometry(
     float* __restrict__ means, float* __restrict__ quats, float* __restrict__ scales, float* __restrict__ opacities,
     MOMENT* __restrict__ means1, MOMENT* __restrict__ quats1, MOMENT* __restrict__ scales1,
@@ -110,7 +110,8 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
 
     float raw = opacities[row];
     const float slope = opacity_slope(sigmoid(raw), kept_of(seed, row, drop), v_opacities[row], opacity_cost);
-    raw = adam_update(raw, slope, opacities1[row], opacities2[row], opacities_rate, adam, random(0));
+    bool fine = true;
+    raw = adam_update(raw, slope, opacities1[row], opacities2[row], opacities_rate, adam, random(0), fine);
     opacities[row] = raw;
 
     float widest = 0, after[3], shake[3] = {0, 0, 0};
@@ -125,7 +126,7 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
         const float before = scales[at], scale = expf(before);
         widest = fmaxf(widest, scale);
         after[axis] = adam_update(before, (v_scales[at] + scale_cost) * scale, scales1[at], scales2[at], scales_rate,
-                                  adam, random(1 + axis));
+                                  adam, random(1 + axis), fine);
     }
     const float longest = second_of(after) + longer;
 #pragma unroll
@@ -139,7 +140,7 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
 #pragma unroll
     for (int part = 0; part < 4; ++part) {
         const int at = 4 * row + part;
-        quat[part] = adam_update(quats[at], v_quats[at], quats1[at], quats2[at], quats_rate, adam, random(4 + part));
+        quat[part] = adam_update(quats[at], v_quats[at], quats1[at], quats2[at], quats_rate, adam, random(4 + part), fine);
         quats[at] = quat[part];
     }
     turn(quat, shake);
@@ -150,9 +151,13 @@ extern "C" __global__ void __launch_bounds__(256) step_geometry(
         const int at = 3 * row + axis;
         const float gradient = v_means[at];
         square += gradient * gradient;
-        means[at] = adam_update(means[at], gradient, means1[at], means2[at], means_rate, adam, random(8 + axis)) + shake[axis];
+        means[at] = adam_update(means[at], gradient, means1[at], means2[at], means_rate, adam, random(8 + axis), fine)
+                    + shake[axis];
+        fine = fine && is_finite(shake[axis]);
     }
-    norms[row] += sqrtf(square) * widest;
+    const float norm = norms[row] + sqrtf(square) * widest;
+    norms[row] = norm;
+    if (!(fine && is_finite(norm)) && ledger) ledger[BROKEN] = 1;
 }
 
 // One thread a number of any tensor; `rates` has one for each of its `columns`.
@@ -163,5 +168,6 @@ extern "C" __global__ void __launch_bounds__(256) adam(
     const long long at = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= total) return;
     const Adam numbers = {beta1, beta2, root, epsilon};
-    values[at] = adam_update(values[at], gradient[at], first[at], second[at], rates[at % columns], numbers, 0);
+    bool fine = true;
+    values[at] = adam_update(values[at], gradient[at], first[at], second[at], rates[at % columns], numbers, 0, fine);
 }

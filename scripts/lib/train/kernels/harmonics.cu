@@ -161,7 +161,7 @@ __device__ inline void step_of(const float* __restrict__ means, VALUE* __restric
                                MOMENT* __restrict__ second_moments, const float* __restrict__ world_to_camera,
                                const float* __restrict__ slopes, float* __restrict__ v_means, int count, int views,
                                int stride, int seed, float rate, float rest_rate, const Adam& adam,
-                               const int* __restrict__ ledger) {
+                               int* __restrict__ ledger) {
     if (is_lost(ledger)) return;
     __shared__ float rows[GROUP * PITCH<DEGREE>];  // coefficients, then their gradients
     __shared__ bool wanted[GROUP];
@@ -193,6 +193,7 @@ __device__ inline void step_of(const float* __restrict__ means, VALUE* __restric
     // Adam's moments fade, and move the value on, also where no view saw anything: no row can be left out.
     const int used = min(GROUP, count - first) * USED<DEGREE>;
     const unsigned key = key_of(seed, HARMONIC);
+    bool fine = true;
 #pragma unroll 1
     for (int from = thread; from < used; from += BATCH * GROUP) {
         VALUE value[BATCH];
@@ -213,12 +214,14 @@ __device__ inline void step_of(const float* __restrict__ means, VALUE* __restric
             const long long at = (long long)(first + line) * stride + column;
             const unsigned random = bits_of(key, unsigned(at));
             const float slope = rows[line * PITCH<DEGREE> + column], pace = column < 3 ? rate : rest_rate;
-            const float after = adam_update(number_of(value[k]), slope, one[k], two[k], pace, adam, random);
+            const float after = adam_update(number_of(value[k]), slope, one[k], two[k], pace, adam, random, fine);
+            fine = fine && can_be(value[k], after);
             set(sh[at], after, random * 0x9e3779b9u >> 16);
             first_moments[at] = one[k];
             second_moments[at] = two[k];
         }
     }
+    if (!fine && ledger) ledger[BROKEN] = 1;
 }
 
 // What the gradients by the colours say of the harmonics, (views, count, 3): nothing where a view sees nothing, and where
@@ -245,7 +248,7 @@ extern "C" __global__ void slopes_of(const int* __restrict__ radii, const float*
         MOMENT* __restrict__ second, const float* __restrict__ world_to_camera, const float* __restrict__ slopes,       \
         float* __restrict__ v_means, const int count, const int views, const int stride, const int seed,                \
         const float rate, const float rest_rate, const float beta1, const float beta2, const float root,                \
-        const float epsilon, const int* __restrict__ ledger) {                                                          \
+        const float epsilon, int* __restrict__ ledger) {                                                                \
         step_of<DEGREE>(means, sh, first, second, world_to_camera, slopes, v_means, count, views, stride, seed, rate,   \
                         rest_rate, {beta1, beta2, root, epsilon}, ledger);                                              \
     }

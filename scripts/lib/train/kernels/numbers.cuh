@@ -26,6 +26,8 @@ __device__ inline unsigned bits_of(unsigned key, unsigned number) { return mixed
 __device__ inline unsigned as_bits(float x) { return unsigned(__float_as_int(x)); }
 __device__ inline float as_float(unsigned bits) { return __int_as_float(int(bits)); }
 
+__device__ inline bool is_finite(float x) { return x - x == 0; }
+
 __device__ inline float number_of(float x) { return x; }
 
 // The exponents of both kinds of floats differ by 112, which a multiplication makes up for, also below the normal ones.
@@ -34,6 +36,10 @@ __device__ inline float number_of(Half x) {
 }
 
 __device__ inline float number_of(Brain x) { return as_float(unsigned(x.bits) << 16); }
+
+// Whether a number of this type can be x.
+__device__ inline bool can_be(float, float x) { return is_finite(x); }
+__device__ inline bool can_be(Half, float x) { return fabsf(x) < 65504; }
 
 // `x` rounded by 16 random bits.
 __device__ inline void set(float& to, float x, unsigned) { to = x; }

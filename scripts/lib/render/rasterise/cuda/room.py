@@ -13,7 +13,9 @@ import torch
 
 Kind = tuple[int, int, int]  # views, width and height of a pass
 
-LOST, DONE, FIRST = 0, 1, 2  # places of the ledger, as in lists.cu and train/kernels/adam.cuh
+LOST, DONE, BROKEN, FIRST = range(
+    4
+)  # places of the ledger, as in lists.cu and train/kernels/adam.cuh
 SLOTS = 32  # kinds with lengths of their own; further ones share the last
 # Lengths of lists against what was needed: of one pass, and of several.
 GUESS, MARGIN = 1.5, 1.25
@@ -24,8 +26,9 @@ SHORTEST = 1024
 class Room:
     """Lengths of lists by the kind of a pass, and the ledger that kernels keep on the GPU.
 
-    The ledger (2 + SLOTS,) int32: 1 from the first pass on that did not fit, steps that changed something,
-    and the longest lists needed by the passes of each slot; since the CPU looked last.
+    The ledger (3 + SLOTS,) int32: 1 from the first pass on that did not fit, steps that changed something,
+    1 if a step made numbers that are not finite, and the longest lists needed by the passes of each slot;
+    since the CPU looked last. broken: whether it has found such numbers; who mends them sets it back.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -33,6 +36,7 @@ class Room:
         self._slots: dict[Kind, int] = {}
         self._lengths = [0] * SLOTS
         self._asked = 0  # steps since the CPU looked last
+        self.broken = False
 
     def place(self, kind: Kind) -> int:
         """Where the ledger has what passes of this kind need."""
@@ -63,6 +67,7 @@ class Room:
             return 0
         noted = self.ledger.tolist()
         lost, self._asked = self._asked - int(noted[DONE]), 0
+        self.broken = self.broken or noted[BROKEN] > 0
         self.ledger.zero_()
         for slot, needed in enumerate(noted[FIRST:]):
             if needed and not TIGHT * needed <= self._lengths[slot] <= WIDE * needed:
