@@ -78,6 +78,10 @@ class FusedStep:
         """How many of the latest steps have changed nothing and must be done again. Waits for the GPU."""
         return self.room.look() if self.room else 0
 
+    def unsure(self) -> bool:
+        """Whether it is worth to wait for `lost`, because many steps may be."""
+        return self.room is not None and self.room.unsure
+
     def broken(self) -> bool:
         """Whether numbers may not be finite since this was asked last, as far as `lost` has looked."""
         if self.room is None:

@@ -102,6 +102,10 @@ class AutogradStep:
         """How many of the latest steps have changed nothing and must be done again."""
         return 0
 
+    def unsure(self) -> bool:
+        """Whether it is worth to wait for `lost`, because many steps may be."""
+        return False
+
     def broken(self) -> bool:
         """Whether numbers may not be finite since this was asked last."""
         return True

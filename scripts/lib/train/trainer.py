@@ -153,6 +153,8 @@ class Trainer:
     def advance(self) -> None:
         """One optimiser step on the next photos, and what is due after it."""
         self.take_step()
+        if self.optimise.unsure():
+            self.settle()
         if self.step % self.round == 0 or self.step == self.settings.steps:
             self._repair()
         self._remove_floaters()

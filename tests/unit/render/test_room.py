@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.lib.render.rasterise.cuda.room import BROKEN, DONE, FIRST, LOST, SLOTS, Room
+from scripts.lib.render.rasterise.cuda.room import BROKEN, DONE, FIRST, LOST, SLOTS, YOUNG, Room
 
 KIND, OTHER = (4, 100, 80), (2, 100, 80)
 
@@ -26,6 +26,21 @@ def test_lists_are_as_long_as_needed_and_some_more() -> None:
         assert room.look() == 0 and room.length(KIND) == length
         assert not room.ledger.any()
     assert room.length(OTHER) == 0
+
+
+def test_a_guess_is_soon_looked_at() -> None:
+    """Some steps after the last one, and not again."""
+    room = Room(torch.device("cpu"))
+    steps = []
+    for step in range(1, 40):
+        if step in (2, 5, 20):
+            room.learn((step, 100, 80), 1000)
+        room.asked()
+        if room.unsure:
+            steps.append(step)
+            noted(room, 1000)
+            room.look()
+    assert steps == [4 + YOUNG, 19 + YOUNG]
 
 
 def test_lost_steps_are_counted_and_get_room() -> None:

@@ -44,6 +44,9 @@ class Failing:
     def lost(self) -> int:
         return 0
 
+    def unsure(self) -> bool:
+        return False
+
     def broken(self) -> bool:
         return True
 

@@ -21,6 +21,7 @@ SLOTS = 32  # kinds with lengths of their own; further ones share the last
 GUESS, MARGIN = 1.5, 1.25
 TIGHT, WIDE = 1.1, 2.0  # between which they stay as they are
 SHORTEST = 1024
+YOUNG = 8  # steps after a guess until it is worth a look, lest many steps are lost
 
 
 class Room:
@@ -36,6 +37,7 @@ class Room:
         self._slots: dict[Kind, int] = {}
         self._lengths = [0] * SLOTS
         self._asked = 0  # steps since the CPU looked last
+        self._look_at = 0  # of them, when it should look again; 0: whenever it likes
         self.broken = False
 
     def place(self, kind: Kind) -> int:
@@ -54,6 +56,7 @@ class Room:
     def learn(self, kind: Kind, needed: int) -> int:
         """The length of lists from now on, from what one pass of this kind needs."""
         slot = self.place(kind) - FIRST
+        self._look_at = self._asked + YOUNG
         self._lengths[slot] = max(self._lengths[slot], int(GUESS * needed), SHORTEST)
         return self._lengths[slot]
 
@@ -61,12 +64,17 @@ class Room:
         """A step has been given to the GPU."""
         self._asked += 1
 
+    @property
+    def unsure(self) -> bool:
+        """Whether a guess is old enough to look whether it was right."""
+        return 0 < self._look_at <= self._asked
+
     def look(self) -> int:
         """How many of the latest steps were lost; there is room for them now. Waits for the GPU."""
         if not self._asked:
             return 0
         noted = self.ledger.tolist()
-        lost, self._asked = self._asked - int(noted[DONE]), 0
+        lost, self._asked, self._look_at = self._asked - int(noted[DONE]), 0, 0
         self.broken = self.broken or noted[BROKEN] > 0
         self.ledger.zero_()
         for slot, needed in enumerate(noted[FIRST:]):
