@@ -6,8 +6,8 @@ The same splat, photos and slopes go through both in one process, one photo at a
 `*_ms` are medians of the time from one part's call to its end, so they hold the CPU's time to launch kernels.
 `gpu_ms` is the time that the kernels themselves take, as torch's profiler has it; `kernels` counts them.
 There "ours, harmonics" begins with raw parameters and includes the harmonics, their gradient and Adam on
-them, in 16 bits, as a training step does it. Faster-GS, where it is installed, includes activations,
-harmonics and their gradient.
+them, as a training step does it. Faster-GS, where it is installed, includes activations, harmonics and their
+gradient.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from scripts.lib.scene.scene import Scene, load_scene
 from scripts.lib.splat.gaussians import Gaussians, read_ply
 from scripts.lib.train.kernels.geometry_cuda import activate
 from scripts.lib.train.kernels.harmonics_cuda import colours, slopes_of, step_harmonics
-from scripts.lib.train.parameters import ADAM, SH_REST, TYPES
+from scripts.lib.train.parameters import ADAM, SH_REST
 from tests.bench.fastergs import FasterGs, fastergs
 
 REPEATS = 5
@@ -169,9 +169,7 @@ class Whole:
         self.means, self.quats = tensor(splat.means), tensor(splat.quats)
         self.scales, self.opacities = tensor(splat.scales), tensor(splat.opacities)
         self.sh = torch.cat([tensor(splat.sh0)[:, None], tensor(splat.shN)], dim=1).contiguous()
-        self.sh = self.sh.to(TYPES["half"][0])
-        first, second = (torch.zeros_like(self.sh, dtype=TYPES["half"][1]) for _ in range(2))
-        self.moments = first, second
+        self.moments = torch.zeros_like(self.sh), torch.zeros_like(self.sh)
         self.degree, self.room = splat.sh_degree, room
 
     def __call__(self, view: Cameras, slope: Tensor) -> None:
