@@ -32,13 +32,18 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def trained(scene: Path, steps: int = STEPS, **more: bool) -> Trainer:
+def fresh(scene: Path, **more: bool) -> Trainer:
     """A trainer whose steps are fused, on the CPU."""
     options = TrainOptions(
         steps=200, max_gaussians=70, batch_size=2, sh_degree=1, resolution=0, test_every=0, **more
     )
     trainer = Trainer(load_scene(scene), resolve(options, "cpu"))
     trainer.optimise = FusedStep("cuda", 1, 64 * 48, torch.device("cpu"))
+    return trainer
+
+
+def trained(trainer: Trainer, steps: int = STEPS) -> Trainer:
+    """The same after some steps."""
     with kernels_on("cpu", *MODULES):
         for _ in range(steps):
             trainer.advance()
@@ -59,15 +64,23 @@ def same(one: Trainer, other: Trainer) -> bool:
 
 
 def test_lost_steps_are_done_again(scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With lists that are too short at first a run ends in the same numbers, exposures included."""
-    wanted = trained(scene, exposure=True)
+    """With lists that are too short at first a run ends in the same numbers, exposures included, also when it
+    was stopped in between: a checkpoint waits for the lost steps."""
+    wanted = trained(fresh(scene, exposure=True))
     assert wanted.parameters.steps == wanted.step == STEPS
     monkeypatch.setattr(rooms, "GUESS", 0.6)
     monkeypatch.setattr(rooms, "SHORTEST", 1)
     looks: list[int] = []
     look = rooms.Room.look
     monkeypatch.setattr(rooms.Room, "look", lambda room: looks.append(look(room)) or looks[-1])
-    found = trained(scene, exposure=True)
+    stopped, found = (fresh(scene, exposure=True) for _ in range(2))
+    with kernels_on("cpu", *MODULES):
+        stopped.advance()  # a round has two
+        assert not looks
+        found.restore(stopped.state())
+    assert found.step == 1 and looks[0] == 1
+    looks.clear()
+    trained(found, STEPS - 1)
     assert any(looks)
     assert same(found, wanted)
     assert found.parameters.steps == STEPS
@@ -78,7 +91,7 @@ def test_broken_gaussians_are_mended(scene: Path, monkeypatch: pytest.MonkeyPatc
     looked: list[int] = []
     mend = trainers.repair
     monkeypatch.setattr(trainers, "repair", lambda *given: looked.append(1) or mend(*given))
-    trainer = trained(scene, 4)
+    trainer = trained(fresh(scene), 4)
     assert not looked
     trainer.parameters["means"][3] = torch.nan
     with kernels_on("cpu", *MODULES):
