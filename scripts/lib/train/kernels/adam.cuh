@@ -27,3 +27,15 @@ __device__ inline float adam_update(float value, float gradient, Moment& first, 
     fine = fine && is_finite(after) && is_finite(number_of(second));
     return after;
 }
+
+// What rounding added to a value is taken back by its next steps, in which the first moment fades: otherwise values would
+// walk about at random. A float was not rounded.
+template <typename Moment>
+__device__ inline void give_back(float added, Moment& first, const Moment& second, float rate, const Adam& adam,
+                                 unsigned random) {
+    const float steps = rate * adam.beta1 / (1 - adam.beta1);
+    if (added == 0 || steps == 0) return;
+    const float spread = sqrtf(number_of(second)) * adam.root + adam.epsilon;
+    set(first, number_of(first) + added * spread / steps, random);
+}
+__device__ inline void give_back(float, float&, const float&, float, const Adam&, unsigned) {}

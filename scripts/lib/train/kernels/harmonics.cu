@@ -216,7 +216,9 @@ __device__ inline void step_of(const float* __restrict__ means, VALUE* __restric
             const float slope = rows[line * PITCH<DEGREE> + column], pace = column < 3 ? rate : rest_rate;
             const float after = adam_update(number_of(value[k]), slope, one[k], two[k], pace, adam, random, fine);
             fine = fine && can_be(value[k], after);
-            set(sh[at], after, random * 0x9e3779b9u >> 16);
+            set(value[k], after, random * 0x9e3779b9u >> 16);
+            give_back(number_of(value[k]) - after, one[k], two[k], pace, adam, mixed(random));
+            sh[at] = value[k];
             first_moments[at] = one[k];
             second_moments[at] = two[k];
         }
