@@ -75,8 +75,16 @@ def test_rules_may_run_as_one_job(cloud: Cloud, submitter: Make) -> None:
     """Their names are one tag of it, and AWS takes no commas there."""
     run = submitter()
     groups = [f"{rule}=scene" for rule in ("first", "middle", "last")]
-    result = run.run("--groups", *groups)
+    refused = run.run("--groups", *groups)
+    assert (
+        "first, last, middle are one group" in refused.stdout and "name 2 images" in refused.stdout
+    )
+    assert refused.returncode != 0 and not cloud.executions
+    # Unless they are told of one that has what all of them need.
+    image = "middle:aws_batch_container_image='registry/all:1'"
+    result = run.run("--groups", *groups, "--set-resources", image)
     assert result.returncode == 0, result.stdout
+    assert {e.image for e in cloud.executions} == {"registry/all:1"}
     assert last(run) == {"yard", "roof"} and len(cloud.executions) == 2
     batch = cloud.client("batch")
     (job,) = batch.describe_jobs(jobs=[cloud.executions[0].job_id])["jobs"]
