@@ -296,7 +296,7 @@ def test_photos_left_in_the_zip_train_the_same(
     options = TrainOptions(**OPTIONS | {"steps": 40, "batch_size": 2})
     settings = dataclasses.replace(resolve(options, "cpu"), coarse=coarse)
     for place in (memory.PhotoStore.DEVICE, memory.PhotoStore.STREAM):
-        found = memory.Fit(settings.max_gaussians, 1, place)
+        found = memory.Fit(settings.max_gaussians, 1, place, "single")
         monkeypatch.setattr(setup, "fit", lambda *_, found=found: found)
         trainer = Trainer(scene, settings)
         while trainer.step < settings.steps:
