@@ -90,10 +90,11 @@ def test_a_run_that_was_not_started_does_not_wait_for_ever(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Account, "_submit_coordinator", refused)
+    before = {run["id"] for run in call("GET /jobs")[1]["jobs"]}
     code, answer = call("POST /jobs", asked())
     assert code == 503
     assert "was not started" in answer["error"] and "post it again" in answer["error"]
-    job = call("GET /jobs")[1]["jobs"][0]["id"]
+    (job,) = {run["id"] for run in call("GET /jobs")[1]["jobs"]} - before
     told = call("GET /jobs/{id}", job=job)[1]
     assert told["state"] == "failed"
     assert told["cause"] == "the run was never started; post it again"
