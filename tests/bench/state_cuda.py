@@ -24,10 +24,11 @@ import torch
 from scripts.lib.train import densify, thinning
 from scripts.lib.train.fused import FusedStep
 from scripts.lib.train.options import Precision
-from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters
+from scripts.lib.train.parameters import NAMES, Parameters
 from scripts.lib.train.quality import mean_psnr
-from scripts.lib.train.step import Adjustments, StepPlan
+from scripts.lib.train.step import Adjustments
 from scripts.lib.train.views import Stack
+from tests.step_plan import plan
 
 PHOTOS, SIZE, COVER = 4, (1632, 1224), 8
 DEGREE, TERMS = 3, 16
@@ -94,19 +95,8 @@ def measured(count: int, precision: Precision, at_once: int, device: str) -> dic
         nonlocal done
         norms = torch.zeros(len(parameters), device=device)
         for _ in range(number):
-            plan = StepPlan(
-                degree=DEGREE,
-                rates=dict(LEARNING_RATES),
-                noise=1e-4,
-                ssim_weight=0.2,
-                opacity_cost=0.01,
-                scale_cost=0.01,
-                axis_ratio=0.0,
-                antialiased=False,
-                drop=0.0,
-                seed=2 * done,
-            )
-            step(parameters, views, plan, generator, Adjustments(), norms)
+            given = plan(2 * done, DEGREE, noise=1e-4)
+            step(parameters, views, given, generator, Adjustments(), norms)
             done += 1
         return norms
 

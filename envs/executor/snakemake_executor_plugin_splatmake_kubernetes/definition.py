@@ -12,9 +12,8 @@ EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 # Kubernetes, "Pod failure policy": set on a pod whose node is drained, preempted, taken away or gone.
 DISRUPTED = "DisruptionTarget"
 KEPT_SECONDS = 86_400  # for which an ended job that nobody deleted can be looked at
-JOB_VARIABLE = (
-    "SPLATMAKE_KUBERNETES_JOB"  # tells stages that a scheduler gave them what they reserved
-)
+# Tells stages that a scheduler gave them what they reserved.
+JOB_VARIABLE = "SPLATMAKE_KUBERNETES_JOB"
 
 
 @dataclass(frozen=True)

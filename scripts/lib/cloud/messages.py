@@ -76,9 +76,8 @@ class NewJob:
     # each with a name of its own
     options: Options | None = left_out()  # sections of config.yaml, for all scenes
     email: Email | None = left_out()  # who is told when the run has ended
-    webhook: Webhook | None = (
-        left_out()
-    )  # an https:// address that gets a POST when the run has ended
+    webhook: Webhook | None = left_out()
+    # an https:// address that gets a POST when the run has ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +86,8 @@ class Retry:
 
     options: Options | None = left_out()  # sections of config.yaml, in place of all former ones
     email: Email | None = left_out()  # who is told when the run has ended
-    webhook: Webhook | None = (
-        left_out()
-    )  # an https:// address that gets a POST when the run has ended
+    webhook: Webhook | None = left_out()
+    # an https:// address that gets a POST when the run has ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,9 +158,8 @@ class ListFiles:
     """Which files to list."""
 
     limit: Annotated[int, bounds(minimum=1, maximum=200)] = 100  # of files on a page
-    after: Annotated[str, bounds(pattern="^[ -~]*$", maxLength=1024)] | None = (
-        left_out()
-    )  # `next` of the page before
+    after: Annotated[str, bounds(pattern="^[ -~]*$", maxLength=1024)] | None = left_out()
+    # `next` of the page before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,9 +184,8 @@ class Files:
 class EndJob:
     """How to end a run."""
 
-    data: bool = (
-        False  # also delete its results, logs and published pages, once nothing runs any more
-    )
+    data: bool = False
+    # also delete its results, logs and published pages, once nothing runs any more
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,8 @@ from scripts.lib.cloud.aws import LINK_SECONDS, Account
 
 MIB = 2**20
 LEAST_PART = 8 * MIB
-MOST_PARTS = (
-    10_000  # S3, "Multipart upload limits"; a part has 5 MiB to 5 GiB, the last may be smaller
-)
+# S3, "Multipart upload limits"; a part has 5 MiB to 5 GiB, the last may be smaller.
+MOST_PARTS = 10_000
 
 
 def part_bytes(size: int) -> int:

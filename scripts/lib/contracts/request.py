@@ -31,7 +31,6 @@ class RunRequest(HandedOn):
     webhook: str = ""  # https://, which is told, too
     options: Mapping[str, Json] = field(default_factory=dict)  # sections of config.yaml
     asked: str = ""  # when, ISO 8601, UTC
-    started: str = (
-        ""  # when its coordinator was last started, or is about to be; empty: that failed
-    )
+    started: str = ""
+    # when its coordinator was last started, or is about to be; empty: that failed
     page: str = ""  # random, in the names of published pages: the run's id is nobody's business

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from scripts.lib.render.device import Device
     from scripts.lib.render.renderer import Picture, Renderer
 
-LOOKED_AT = (
-    8  # for needles and flicker at most, spread evenly: each costs a backward pass and four renders
-)
+# Views looked at for needles and flicker, spread evenly: each costs a backward pass and four renders.
+LOOKED_AT = 8
 VIEWS_HELD = 16  # in memory at once, some 100 MB each of 2 megapixels
 
 

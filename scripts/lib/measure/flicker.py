@@ -26,9 +26,8 @@ from scripts.lib.scene.scene import Scene, fit, rescaled
 
 Float = npt.NDArray[np.float64]
 
-STEP_PX = (
-    6.0  # median motion from one render to the next, as of a slow flight at 30 frames a second
-)
+# Median motion from one render to the next, as of a slow flight at 30 frames a second.
+STEP_PX = 6.0
 MOST_SIDE = 1600  # pixels of the longer side at most: about what a screen shows of it
 SAME = 0.05  # of the depth: two renders that differ by more show different surfaces
 BLUR = (0.25, 0.5, 0.25)  # in each direction, about a Gaussian of 0.7 pixels

@@ -20,9 +20,8 @@ BYTES: dict[Precision, tuple[int, int]] = {"single": (12, 12), "half": (8, 6)}
 # each photo that is rendered together with others (ellipse, order, colours, gradients of both, the sorting).
 PER_STEP, PER_PHOTO, PER_VIEW = 112, 12, 200
 PER_PIXEL = 140  # bytes a pixel of one photo costs while it is rendered, judged and followed back
-PER_PAIR = (
-    60  # bytes a pixel costs in lists of Gaussians by tile, measured at some ten pairs a Gaussian
-)
+# Bytes a pixel costs in lists of Gaussians by tile, measured at some ten pairs a Gaussian.
+PER_PAIR = 60
 SHARE = 0.8  # of the free memory: allocators leave gaps
 LARGE = 1_000_000  # pixels
 FEWEST = 10_000  # Gaussians with which training is of any use

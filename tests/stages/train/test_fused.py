@@ -14,10 +14,11 @@ from scripts.lib.train.cameras import Exposures
 from scripts.lib.train.fused import FusedStep
 from scripts.lib.train.kernels import geometry_cuda, harmonics_cuda
 from scripts.lib.train.options import Precision
-from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters
-from scripts.lib.train.step import Adjustments, AutogradStep, StepPlan
+from scripts.lib.train.parameters import NAMES, Parameters
+from scripts.lib.train.step import Adjustments, AutogradStep
 from scripts.lib.train.views import Stack
 from tests.stages.cuda_stand_in import DEVICES, kernels_on, needs_compiler
+from tests.step_plan import plan
 
 COUNT, PHOTOS, SIZE = 120, 3, (40, 30)
 
@@ -47,21 +48,6 @@ def photos(device: str) -> Stack:
     pixels = (255 * torch.rand(PHOTOS, height, width, 3)).to(torch.uint8)
     everyone = torch.arange(PHOTOS, device=device)
     return Stack(pixels.to(device), poses.to(device), K.to(device), everyone, everyone * 0)
-
-
-def plan(seed: int) -> StepPlan:
-    return StepPlan(
-        degree=2,
-        rates=dict(LEARNING_RATES),
-        noise=0.0,
-        ssim_weight=0.2,
-        opacity_cost=0.01,
-        scale_cost=0.01,
-        axis_ratio=0.0,
-        antialiased=False,
-        drop=0.0,
-        seed=seed,
-    )
 
 
 @contextmanager

@@ -13,9 +13,8 @@ import torch
 
 Kind = tuple[int, int, int]  # views, width and height of a pass
 
-LOST, DONE, BROKEN, FIRST = range(
-    4
-)  # places of the ledger, as in lists.cu and train/kernels/adam.cuh
+# Places of the ledger, as in lists.cu and train/kernels/adam.cuh.
+LOST, DONE, BROKEN, FIRST = range(4)
 SLOTS = 32  # kinds with lengths of their own; further ones share the last
 # Lengths of lists against what was needed: of one pass, and of several.
 GUESS, MARGIN = 1.5, 1.25
