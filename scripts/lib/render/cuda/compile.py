@@ -56,6 +56,7 @@ def compile_source(source: Source, macros: Mapping[str, str | int], architecture
         std=STANDARD,
         ptxas_options=["-v"],
         no_display_error_number=True,
+        no_cache=True,  # NVRTC's own cache, which returns no log; ours is below
     )
     made = Program(source.text(macros), "c++", options).compile("cubin", logs=log)
     return Compiled(bytes(made.code), log.getvalue())
