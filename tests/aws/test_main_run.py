@@ -35,7 +35,7 @@ scenes: scenes.tsv
 preset: draft
 device: cpu  # no machine of the small AWS has a GPU, and a job that should have one fails without
 import_photos: {{max_side: 800}}
-train_splat: {{steps: {STEPS}, resolution: 160, max_gaussians: 3000, early_stop: false, checkpoint_every: .3}}
+train_splat: {{steps: {STEPS}, resolution: 160, max_gaussians: 3000, checkpoint_every: .3}}
 render_tour: {{width: 160, fps: 4}}
 """
 

@@ -46,7 +46,7 @@ def environment(folder: Path) -> dict[str, str]:
 def start(scene: Path, folder: Path, settings: dict[str, str], device: str) -> dict[str, Any]:
     """Train a little in a process of its own, and what its start took."""
     folder.mkdir()
-    options = {"preset": "draft", "steps": STEPS, "early_stop": False, "checkpoint_every": 0}
+    options = {"preset": "draft", "steps": STEPS, "checkpoint_every": 0}
     command = [sys.executable, "-m", "scripts.train_splat", "--scene", str(scene)]
     command += ["--options", json.dumps(options), "--device", device]
     command += ["--ply", str(folder / "splat.ply"), "--metrics", str(folder / "train.json")]

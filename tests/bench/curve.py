@@ -52,7 +52,7 @@ def one(judge: Judge, preset: str, strategy: str, ceiling: int, seed: int) -> No
     """One run, and its line."""
     scene = judge.views.scene
     settings = settings_of(scene, preset, seed)
-    settings = dataclasses.replace(settings, max_gaussians=ceiling, early_stop=False)
+    settings = dataclasses.replace(settings, max_gaussians=ceiling)
 
     def run() -> Run:
         with growing_by_copies() if strategy == "copies" else nullcontext():

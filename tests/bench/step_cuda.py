@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda", help="cpu: to try this program")
     args = parser.parse_args(argv)
     scene = load_scene(args.scene)
-    options = TrainOptions(preset=args.preset, early_stop=False)
+    options = TrainOptions(preset=args.preset)
     trainer = Trainer(scene, resolve(options, args.device, Capture.of(scene.sizes)))
     found = []
     for share in SHARES:

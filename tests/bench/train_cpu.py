@@ -130,7 +130,7 @@ def curve(
     from scripts.lib.train.options import Capture, TrainOptions, resolution_for, resolve
     from tests.bench.judge import Judge
 
-    options = TrainOptions(early_stop=False)
+    options = TrainOptions()
     scene = load_scene(scene_path, resolution_for(options, "cpu"))
     judge = Judge(scene, "cpu", options.test_every)
     capture = Capture.of(scene.sizes[split_scene(scene, options.test_every).trained])

@@ -238,7 +238,7 @@ def warm_up(judge: Judge, with_reference: bool) -> None:
     """Compile and load every kernel, off the clock."""
     scene = judge.views.scene
     settings = settings_of(scene, "standard", 0)
-    ours(scene, dataclasses.replace(settings, steps=40, max_gaussians=20_000, early_stop=False))
+    ours(scene, dataclasses.replace(settings, steps=40, max_gaussians=20_000))
     if with_reference:
         reference(scene, 40, 0, judge)
 

@@ -76,7 +76,7 @@ def ended(cluster: Slurm, running: subprocess.Popen[str]) -> str:
 def test_without_accounting_a_requeued_training_goes_on(finished: Checkout, tmp_path: Path) -> None:
     """The executor is made to ask squeue: for sacct it would wait for ever."""
     run = Checkout(shutil.copytree(finished.path, tmp_path / "run", symlinks=True))
-    options = ("device=cpu", "train_splat={steps: 300, early_stop: false, checkpoint_every: 0.2}")
+    options = ("device=cpu", "train_splat={steps: 300, checkpoint_every: 0.2}")
     with slurm_cluster(accounting=False) as cluster:
         running = start(cluster, run, "results/cut/train.json", "--config", *options)
         checkpoints = run.path / "results" / "cut" / "checkpoints"
@@ -113,7 +113,7 @@ def test_the_sample_with_accounting(tmp_path: Path) -> None:
     run = copy_checkout(tmp_path / "run")
     (run.path / "scenes.tsv").write_text("scene\tsource\nyard\ttests/data/sample/photos\n")
     options = ["preset=draft", "device=cpu", "scenes=scenes.tsv"]
-    options.append("train_splat={checkpoint_every: 0.5, early_stop: false}")
+    options.append("train_splat={checkpoint_every: 0.5}")
     checkpoints = run.path / "results" / "yard" / "checkpoints"
     with slurm_cluster(accounting=True) as cluster:
         running = start(cluster, run, "--config", *options)

@@ -150,7 +150,7 @@ def test_killed_training_continues_with_the_same_command(
     """`kill -9` of the training process; the workflow fails, and the same command goes on from there."""
     run = Checkout(shutil.copytree(finished.path, tmp_path / "run", symlinks=True))
     arguments = ["results/cut/train.json", "--config"]
-    arguments += ["train_splat={steps: 400, early_stop: false, checkpoint_every: 0.2}"]
+    arguments += ["train_splat={steps: 400, checkpoint_every: 0.2}"]
     workflow = subprocess.Popen(
         run.command(*arguments),
         cwd=run.path,

@@ -10,7 +10,7 @@ class SplitCounts:
     """How many photos did what."""
 
     trained: int
-    steering: int  # the validation photos: when to stop, what to remove, how small files may be
+    steering: int  # the validation photos: what to remove, how small files may be
     judged: int  # the test photos, measured once, at the end
     left_out: int  # of the training, because they show what a test photo shows
     one_set: (

@@ -8,7 +8,7 @@ from scripts.lib.contracts.split import SplitCounts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.values import text
 
-VALIDATED = "when to stop, what to remove and how small the files may be"
+VALIDATED = "what to remove and how small the files may be"
 WORDS = {
     "trained": "training",
     "steering": "validation",

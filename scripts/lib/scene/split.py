@@ -1,7 +1,7 @@
 """Which photos are used for training, for validation and for the test. Needs no torch.
 
 In code and JSON: `trained`, what the splat is fitted to. `steering`, the validation photos, used for
-decisions: when to stop, which Gaussians to remove, how small the files may be. `judged`, the test photos,
+decisions: which Gaussians to remove, how small the files may be. `judged`, the test photos,
 measured once, at the end, for eval.json, codecs.json and the report; a number that decisions were based on
 would be too good. `split_scene` is the only
 place that divides them; training records what it gave (`Split.record`) and every later stage reads that.

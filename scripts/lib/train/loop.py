@@ -14,7 +14,7 @@ from types import FrameType
 import torch
 
 from scripts.lib.contracts.train import CamerasRefined, CurvePoint, Train
-from scripts.lib.core.console import Progress, say
+from scripts.lib.core.console import Progress
 from scripts.lib.scene.scene import Scene
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.train.checkpoint import Checkpoints
@@ -76,13 +76,16 @@ def train(
             trainer.advance()
             # The clock for the ETA starts after the first step, which compiles the kernels.
             progress = progress or Progress("train_splat", settings.steps, start=trainer.step)
-            if trainer.step % measured_at == 0 or trainer.step == settings.steps:
+            if trainer.step % measured_at == 0 or trainer.finished():
                 psnr = trainer.measure()
                 trainer.seconds = time.monotonic() - began
                 if psnr is not None:
-                    trainer.curve.append(
-                        {"step": trainer.step, "seconds": round(trainer.seconds, 2), "psnr": psnr}
-                    )
+                    point = {
+                        "step": trainer.step,
+                        "seconds": round(trainer.seconds, 2),
+                        "psnr": psnr,
+                    }
+                    trainer.curve.append(point)
                     note = f"{psnr:.2f} dB on validation photos"
             last = trainer.finished()
             if trainer.step % 10 == 0 or last:
@@ -96,8 +99,6 @@ def train(
                 saved = time.monotonic()
             if asked[0] and not last:
                 raise StoppedError
-    if trainer.step < settings.steps:
-        say(f"Stopped after step {trainer.step}: the validation photos no longer improved")
     gaussians, split = trainer.gaussians(), trainer.split
     poses = trainer.adjust.poses
     cameras = CamerasRefined(poses.record() if poses else None, tuple(trainer.focal_scales()))

@@ -85,16 +85,13 @@ class TrainOptions(Options):
         8,
         """Every n-th photo by sorted name is a test photo: it measures the result and is not used for
         training; 0 trains on all photos. Photos that are almost the same as a test photo are left out as
-        well. From 32 photos on, one in 16 is a validation photo, which decides when to stop, what to remove
-        and how small the files may be. With fewer photos, the test photos also serve for validation.""",
+        well. From 32 photos on, one in 16 is a validation photo, which decides what to remove and how
+        small the files may be. With fewer photos, the test photos also serve for validation.""",
         0,
         10_000,
     )
     test_photos: str = option(
         "", "Test photos by name, separated by commas, instead of every n-th photo."
-    )
-    early_stop: bool = option(
-        True, "Stop before the last tenth of training if the validation photos no longer improve."
     )
     seed: int = option(0, "Seed of the random numbers.", 0, 2**31 - 1, shared=True)
     checkpoint_every: float = option(
@@ -128,6 +125,7 @@ class Common:
     learning_rate: float  # factor on the learning rates: short runs on few Gaussians take more
     means_rate: float  # the same for the means, which must come as far in fewer steps
     coarse: float  # share of the steps, from the first, trained at half resolution
+    cooling: float  # share of the steps, to the last, in which the learning rates fall
 
 
 @dataclass(frozen=True)
@@ -159,21 +157,23 @@ class Preset(Common):
 
 # Without a GPU a step costs by pixels and by Gaussians, so both are small.
 PRESETS: dict[tuple[str, str], Preset] = {
-    ("draft", "cpu"): Preset(1, 320, 1, 2.5, 10.0, 0.5, 13, (300, 800), 15_000, (15_000, 15_000)),
+    ("draft", "cpu"): Preset(
+        1, 320, 1, 2.5, 10.0, 0.5, 0.0, 13, (300, 800), 15_000, (15_000, 15_000)
+    ),
     ("standard", "cpu"): Preset(
-        2, 432, 1, 2.5, 5.0, 0.5, 80, (1500, 5000), 80_000, (80_000, 80_000)
+        2, 432, 1, 2.5, 5.0, 0.5, 0.15, 80, (1500, 5000), 80_000, (80_000, 80_000)
     ),
     ("high", "cpu"): Preset(
-        2, 640, 1, 2.0, 6.0, 0.5, 250, (6000, 16_000), 120_000, (120_000, 120_000)
+        2, 640, 1, 2.0, 6.0, 0.5, 0.15, 250, (6000, 16_000), 120_000, (120_000, 120_000)
     ),
     ("draft", "cuda"): Preset(
-        3, 0, 4, 2.0, 3.0, 0.6, 22, (1600, 6000), 150_000, (100_000, 500_000)
+        3, 0, 4, 2.0, 3.0, 0.6, 0.15, 22, (1600, 6000), 150_000, (100_000, 500_000)
     ),
     ("standard", "cuda"): Preset(
-        3, 0, 4, 2.0, 3.0, 0.4, 72, (4000, 40_000), 225_000, (190_000, 1_100_000)
+        3, 0, 4, 2.0, 3.0, 0.4, 0.15, 72, (4000, 40_000), 225_000, (190_000, 1_100_000)
     ),
     ("high", "cuda"): Preset(
-        3, 0, 4, 2.0, 3.0, 0.3, 190, (6000, 120_000), 260_000, (300_000, 2_200_000)
+        3, 0, 4, 2.0, 3.0, 0.3, 0.15, 190, (6000, 120_000), 260_000, (300_000, 2_200_000)
     ),
 }
 # Needles show as streaks between the photos; how long an axis may be at no cost: tests/bench/NOTES.md.
@@ -207,7 +207,6 @@ class Settings(Common):
     ssim_weight: float
     test_every: int
     test_photos: tuple[str, ...]
-    early_stop: bool
     seed: int
 
 
@@ -241,6 +240,7 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         learning_rate=preset.learning_rate,
         means_rate=preset.means_rate,
         coarse=preset.coarse,
+        cooling=preset.cooling,
         device=device,
         backend=_backend(options.rasteriser, device),
         precisions=ANY_PRECISION if device == "cuda" else ANY_PRECISION[:1],
@@ -252,7 +252,6 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         ssim_weight=options.ssim_weight,
         test_every=options.test_every,
         test_photos=chosen_names(options.test_photos),
-        early_stop=options.early_stop,
         seed=options.seed,
     )
 

@@ -23,6 +23,7 @@ from scripts.lib.train.parameters import LEARNING_RATES, NAMES, Parameters, expo
 from scripts.lib.train.photos import Photos, one_by_one
 from scripts.lib.train.quality import mean_psnr
 from scripts.lib.train.repair import repair
+from scripts.lib.train.schedule import Schedule
 from scripts.lib.train.setup import adjustments, fit_machine, needs, start_tensors
 from scripts.lib.train.sky import Clearing, distance
 from scripts.lib.train.state import TrainerState
@@ -34,12 +35,10 @@ if TYPE_CHECKING:
 
 OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
 NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
-FLAT, GAIN = 3, 0.02  # measurements, dB: a curve that gains less over the last ones is flat
 GROWTH = 1.1  # factor a round at most
 GROW_FROM, GROW_UNTIL = 0.03, 0.6  # shares of the steps; then those that show least go
 CLEARINGS = 20  # in a run
 BROKEN = "Gaussians with values that are not finite were made transparent"
-FINAL_RATE = 0.01  # of the means at the end, against the start
 
 
 def step_for(
@@ -92,6 +91,7 @@ class Trainer:
         self.position_gradients = torch.zeros(len(self.parameters), device=self.device)
         self.adjust, sentences = adjustments(scene, self.frame, trained, settings, self.device)
         self._adapt(*sentences)
+        self.schedule = Schedule(settings.steps, settings.cooling)
         self.step = 0
         self.seconds = 0.0
         self.curve: list[dict[str, float]] = []
@@ -180,14 +180,16 @@ class Trainer:
         """One optimiser step on the next photos, and nothing else."""
         settings = self.settings
         share = self.step / settings.steps
-        decay = FINAL_RATE**share
-        rates = {name: rate * settings.learning_rate for name, rate in LEARNING_RATES.items()}
+        rate, decay = self.schedule.rate(self.step), self.schedule.means_decay(self.step)
+        rates = {
+            name: base * settings.learning_rate * rate for name, base in LEARNING_RATES.items()
+        }
         rates["means"] = LEARNING_RATES["means"] * settings.means_rate * decay
         views = self.adjust.seen(self.photos.at(self.step, small=share < settings.coarse))
         plan = StepPlan(
             degree=self.sh_degree(),
             rates=rates,
-            noise=NOISE * settings.learning_rate * decay,
+            noise=NOISE * settings.learning_rate * decay * rate,
             ssim_weight=settings.ssim_weight,
             opacity_cost=OPACITY_COST,
             scale_cost=SCALE_COST,
@@ -249,16 +251,8 @@ class Trainer:
         return {name: self.parameters[name] for name in NAMES}
 
     def finished(self) -> bool:
-        """Whether nothing is left to do: all steps are done, or the curve is flat and may end the run."""
-        return self.step >= self.settings.steps or (self.settings.early_stop and self.flat())
-
-    def flat(self) -> bool:
-        """Whether the curve gained nothing over its last three points, all of them after growth."""
-        grown = GROW_UNTIL * self.settings.steps
-        if len(self.curve) <= FLAT or self.curve[-FLAT]["step"] <= grown:
-            return False
-        figures = [point["psnr"] for point in self.curve]
-        return max(figures[-FLAT:]) < max(figures[:-FLAT]) + GAIN
+        """Whether nothing is left to do."""
+        return self.step >= self.settings.steps
 
     def _remove_floaters(self) -> None:
         """Make transparent what hangs before the sky; the next round of growth moves it elsewhere."""

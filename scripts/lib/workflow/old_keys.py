@@ -26,6 +26,7 @@ REMOVED = {
     "evaluate_splat.resolution": SIZE,
     "check_codecs.resolution": SIZE,
     "extract_features.max_orientations": "a second descriptor is used when too few photos were registered",
+    "train_splat.early_stop": "learning rates fall at the end, and a run that stops before is worse",
     "train_splat.repeats": "start one run for each seed",
     "compress_splat.sh_iterations": "more passes gained too little for their time",
     "compress_splat.webp_effort": "another effort saved too little for its time",

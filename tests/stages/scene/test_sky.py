@@ -35,7 +35,7 @@ from tests.unit.street_scene import (
 )
 
 CPU = torch.device("cpu")
-OPTIONS = {"steps": 120, "max_gaussians": 3000, "resolution": 0, "early_stop": False}
+OPTIONS = {"steps": 120, "max_gaussians": 3000, "resolution": 0}
 
 
 @pytest.fixture(scope="module")

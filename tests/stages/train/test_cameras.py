@@ -58,7 +58,6 @@ def settings(**options: object) -> Settings:
         "max_gaussians": 400,
         "sh_degree": 1,
         "resolution": 0,
-        "early_stop": False,
     }
     return resolve(TrainOptions(**common | options), "cpu")  # type: ignore[arg-type]
 

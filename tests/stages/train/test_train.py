@@ -106,7 +106,7 @@ def test_what_judges_is_neither_trained_on_nor_looked_at(tmp_path: Path) -> None
     write_photos(tmp_path / "spoilt.zip", model, photos)
     made = {}
     for name in ("whole", "spoilt"):
-        made[name] = run(tmp_path / f"{name}.zip", tmp_path / name, steps=20, early_stop=True)
+        made[name] = run(tmp_path / f"{name}.zip", tmp_path / name, steps=20)
     whole, spoilt = (read_ply(tmp_path / name / "splat.ply").arrays for name in made)
     assert all(np.array_equal(whole[name], spoilt[name]) for name in whole)
     assert made["whole"]["curve"][-1]["psnr"] == made["spoilt"]["curve"][-1]["psnr"]
@@ -195,9 +195,7 @@ def test_exposures_are_told_from_colours(tmp_path: Path) -> None:
             add_to_zip(archive, name, data)
     scene, figures = load_scene(path, 0), []
     for exposure in (False, True):
-        options = TrainOptions(
-            **OPTIONS | {"steps": 450, "exposure": exposure, "early_stop": False}
-        )
+        options = TrainOptions(**OPTIONS | {"steps": 450, "exposure": exposure})
         trainer = Trainer(scene, resolve(options, "cpu"))
         while trainer.step < 450:
             trainer.advance()
@@ -215,7 +213,7 @@ def test_cameras_move_back_to_where_they_stood(tmp_path: Path) -> None:
     write_scene(path, make_gaussians(), make_views())
     scene = load_scene(path, 0)
     turned = unsteady(scene.world_to_camera)
-    options = {"refine_poses": True, "test_every": 0, "early_stop": False, "steps": 600}
+    options = {"refine_poses": True, "test_every": 0, "steps": 600}
     wrong = dataclasses.replace(scene, world_to_camera=turned)
     trainer = Trainer(wrong, resolve(TrainOptions(**OPTIONS | options), "cpu"))
     while trainer.step < trainer.settings.steps:
@@ -572,26 +570,6 @@ def test_hidden_parts_are_neither_trained_on_nor_judged(tmp_path: Path) -> None:
 def test_scene_zip_is_what_the_tests_think(scene_zip: Path) -> None:
     with reading_zip(scene_zip) as archive:
         assert len(read_model(archive).views) == 12
-
-
-def test_a_flat_curve_ends_the_run_for_good(scene_zip: Path) -> None:
-    """Three measurements without gain after growth end it, and a finished run stays finished."""
-    options = TrainOptions(**OPTIONS | {"steps": 100, "early_stop": True})
-    trainer = Trainer(load_scene(scene_zip, 0), resolve(options, "cpu"))
-
-    def at(step: int, *figures: float) -> bool:
-        trainer.step = step
-        trainer.curve = [{"step": 10 * n, "psnr": psnr} for n, psnr in enumerate(figures, 1)]
-        return trainer.finished()
-
-    risen = (20, 21, 22, 22.5, 23, 23)
-    assert at(90, *risen, 23.01, 23.0, 22.9)
-    assert not at(90, *risen, 23.01, 23.0, 23.1), "it still gains"
-    assert not at(80, *risen, 22.9, 22.9), "too few measurements since growth ended"
-    assert not at(40, 23, 22, 22, 22), "too early to tell"
-    trainer.settings = dataclasses.replace(trainer.settings, early_stop=False)
-    assert not at(90, *risen, 23.01, 23.0, 22.9)
-    assert at(100, 20)
 
 
 def test_chosen_photos_are_kept_from_training(scene_zip: Path, tmp_path: Path) -> None:

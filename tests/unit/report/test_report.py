@@ -160,7 +160,7 @@ SETS = {"trained": 29, "steering": 2, "judged": 5, "left_out": 0, "one_set": Fal
     [
         (
             {},
-            "Of 36 photos, 29 were used for training, 2 for validation (when to stop, what to remove and how "
+            "Of 36 photos, 29 were used for training, 2 for validation (what to remove and how "
             "small the files may be), and 5 for the test. The test photos played no part",
         ),
         (

@@ -120,9 +120,7 @@ def test_recorded_steps_are_the_same(exposure: bool, tmp_path: Path) -> None:
 def test_goes_on_with_less_memory(tmp_path: Path) -> None:
     """Memory that runs out halves what is rendered at once, then the Gaussians; the run says so and ends."""
     scene = make_scene(tmp_path / "scene.zip", 5000, (1600, 1200), 12)
-    settings = resolve(
-        TrainOptions(steps=60, max_gaussians=100_000, resolution=0, early_stop=False), "cuda"
-    )
+    settings = resolve(TrainOptions(steps=60, max_gaussians=100_000, resolution=0), "cuda")
     trainer = Trainer(scene, replace(settings, coarse=0.0))
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
@@ -166,7 +164,6 @@ def test_cameras_move_back_to_where_they_stood(tmp_path: Path) -> None:
         resolution=0,
         test_every=0,
         refine_poses=True,
-        early_stop=False,
     )
     trainer = Trainer(replace(scene, world_to_camera=turned), resolve(options, "cuda"))
     while trainer.step < trainer.settings.steps:
@@ -208,9 +205,7 @@ def test_camera_slopes_agree(tmp_path: Path) -> None:
 def test_learns(tmp_path: Path) -> None:
     """Held-out PSNR after a short run in 16 bits is what the step by autograd reaches in 32."""
     scene = make_scene(tmp_path / "scene.zip", 5000, (320, 200), 12)
-    settings = resolve(
-        TrainOptions(steps=300, max_gaussians=5000, resolution=0, early_stop=False), "cuda"
-    )
+    settings = resolve(TrainOptions(steps=300, max_gaussians=5000, resolution=0), "cuda")
     fused = train(scene, settings, None, 0).metrics.curve[-1].psnr
     trainer = Trainer(scene, replace(settings, precisions=("single",)))
     trainer.optimise = AutogradStep()

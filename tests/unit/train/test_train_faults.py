@@ -25,9 +25,7 @@ COUNT = 300
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
     monkeypatch.setattr(trainers, "FEWEST", 10)
     write_scene(tmp_path / "scene.zip", make_gaussians(), make_views(6))
-    options = TrainOptions(
-        steps=100, max_gaussians=COUNT, sh_degree=1, resolution=0, early_stop=False
-    )
+    options = TrainOptions(steps=100, max_gaussians=COUNT, sh_degree=1, resolution=0)
     return Trainer(load_scene(tmp_path / "scene.zip"), resolve(options, "cpu"))
 
 
