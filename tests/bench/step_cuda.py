@@ -2,11 +2,10 @@
 
     python -m tests.bench.step_cuda UNDISTORTED.zip [--preset draft]
 
-One run of the preset is measured at some shares of its steps, as it is and with the gradients of a step
-recorded as a CUDA graph. One JSON line. `step_ms`: between rounds of growth, from the first step's call to
-the end of the last one's work. `issue_ms`: until the CPU had handed a step over; where that is near
-`step_ms`, the GPU waits for the CPU. `gpu_ms`: what the kernels of a step take; `kernels`: how many they are.
-`round_ms`: one round, with its repair and growth, less its steps.
+One run of the preset is measured at some shares of its steps. One JSON line. `step_ms`: between rounds of
+growth, from the first step's call to the end of the last one's work. `issue_ms`: until the CPU had handed a
+step over; where that is near `step_ms`, the GPU waits for the CPU. `gpu_ms`: what the kernels of a step take;
+`kernels`: how many they are. `round_ms`: one round, with its repair and growth, less its steps.
 """
 
 from __future__ import annotations
@@ -23,9 +22,7 @@ from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile
 
 from scripts.lib.scene.scene import load_scene
-from scripts.lib.train.fused import FusedStep
 from scripts.lib.train.options import Capture, PresetName, TrainOptions, resolve
-from scripts.lib.train.recorder import Recorder
 from scripts.lib.train.trainer import Trainer
 
 SHARES = (0.15, 0.4, 0.7)  # draft and standard: half size; the same, full size; after growth
@@ -95,12 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         while trainer.step < share * trainer.settings.steps:
             trainer.advance()
         own: dict[str, object] = {"step": trainer.step, "gaussians": len(trainer.parameters)}
-        step = trainer.optimise
-        assert isinstance(step, FusedStep), "the CPU's step is another"
-        for name, recorder in (("plain", None), ("graph", Recorder())):
-            step.recorder = recorder
-            own[name] = measured(trainer)
-        step.recorder = None
+        own |= measured(trainer)
         own["round_ms"] = rounds(trainer, measured(trainer)["step_ms"])
         found.append(own)
     print(

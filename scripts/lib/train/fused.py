@@ -6,8 +6,6 @@ twenty. As many photos of the step as memory allows go through each kernel toget
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -20,7 +18,6 @@ from scripts.lib.train.cameras import unless
 from scripts.lib.train.kernels.geometry_cuda import activate, step_geometry
 from scripts.lib.train.kernels.harmonics_cuda import colours, slopes_of, step_harmonics
 from scripts.lib.train.parameters import ADAM, SH_REST, Parameters
-from scripts.lib.train.recorder import Inputs, Recorder
 from scripts.lib.train.step import Adjustments, StepPlan
 from scripts.lib.train.views import Stack
 
@@ -72,7 +69,6 @@ class FusedStep:
         self.room = Room(device) if backend == "cuda" else None
         self.rasteriser = on_gpu(backend, self.room)
         self.at_once, self.pixels = at_once, pixels
-        self.recorder: Recorder[_Gradients] | None = None
 
     def lost(self) -> int:
         """How many of the latest steps have changed nothing and must be done again. Waits for the GPU."""
@@ -171,42 +167,13 @@ class FusedStep:
         raw_scales, raw_opacities = parameters["scales"], parameters["opacities"]
         active = activate(raw_scales, raw_opacities, plan.seed, plan.drop)
         exposures = adjust.exposures.values[views.numbers] if adjust.exposures else None
-        assert isinstance(views.photos, Tensor), "photos that were not picked"
-        w2c, K = views.world_to_camera.contiguous(), views.K.contiguous()
-        inputs = (*active, views.photos, w2c, K, views.masks, exposures)
         together = self._together(views)
-
-        def work(given: Inputs) -> _Gradients:
-            scales, opacities, photos, w2c, K, masks, exposures = given
-            assert scales is not None and opacities is not None
-            assert photos is not None and w2c is not None and K is not None
-            found = _Gradients(len(photos), len(parameters), parameters.device)
-            stack = replace(views, photos=photos, world_to_camera=w2c, K=K, masks=masks)
-            for begin in range(0, len(photos), together):
-                rows = slice(begin, begin + together)
-                part = stack.part(begin, begin + together)
-                own = None if exposures is None else exposures[rows]
-                self._some(parameters, scales, opacities, part, own, plan, adjust, found)
-            return found
-
-        if self.recorder is None or self.room is None:
-            return work(inputs)
-        buffers = tuple(parameters[name].data_ptr() for name in ("means", "quats", "sh"))
-        epoch = (len(parameters), buffers, plan.degree, self.room.lengths)
-        learned = tuple(
-            value is not None for value in (adjust.exposures, adjust.poses, adjust.focals)
-        )
-        masks = None if views.masks is None else views.masks.dtype
-        kind = (
-            len(views),
-            views.size,
-            together,
-            plan.antialiased,
-            plan.ssim_weight,
-            learned,
-            masks,
-        )
-        return self.recorder(epoch, kind, inputs, work)
+        found = _Gradients(len(views), len(parameters), parameters.device)
+        for begin in range(0, len(views), together):
+            part = views.part(begin, begin + together)
+            own = None if exposures is None else exposures[begin : begin + together]
+            self._some(parameters, *active, part, own, plan, adjust, found)
+        return found
 
     def _some(
         self,

@@ -16,6 +16,7 @@ from scripts.lib.scene.split import split_scene
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.train import densify, thinning
 from scripts.lib.train.cameras import camera_rate
+from scripts.lib.train.free_space import FreeSpace
 from scripts.lib.train.initialise import frame_of
 from scripts.lib.train.memory import FEWEST
 from scripts.lib.train.options import Settings
@@ -87,6 +88,8 @@ class Trainer:
         start, self.clearing = start_tensors(
             scene, self.frame, sky, self.clearing, self.max_gaussians, settings, self.device
         )
+        seen = self.frame.points(scene.centres[trained]), self.frame.points(scene.points)
+        self.free_space = FreeSpace(*seen, self.device)
         self.parameters = Parameters(start, self.max_gaussians, fits.precision)
         self.position_gradients = torch.zeros(len(self.parameters), device=self.device)
         self.adjust, sentences = adjustments(scene, self.frame, trained, settings, self.device)
@@ -185,7 +188,6 @@ class Trainer:
             name: base * settings.learning_rate * rate for name, base in LEARNING_RATES.items()
         }
         rates["means"] = LEARNING_RATES["means"] * settings.means_rate * decay
-        views = self.adjust.seen(self.photos.at(self.step, small=share < settings.coarse))
         plan = StepPlan(
             degree=self.sh_degree(),
             rates=rates,
@@ -200,21 +202,23 @@ class Trainer:
             camera_rate=camera_rate(share),
         )
         together = self.optimise.at_once
-        self._optimised(views, plan)
+        self._optimised(plan)
         if self.optimise.at_once < together:
             self._adapt(
                 f"Out of memory: {self.optimise.at_once} instead of {together} photos at once"
             )
         self.step += 1
 
-    def _optimised(self, views: Stack, plan: StepPlan) -> None:
-        """One step, with fewer Gaussians where memory runs out.
+    def _optimised(self, plan: StepPlan) -> None:
+        """One step on the next photos, with fewer Gaussians where memory runs out.
 
         What a step that ran out half way has changed is kept: done again, it would count twice.
         """
         while True:
             begun = self.parameters.steps
             try:
+                small = self.step < self.settings.coarse * self.settings.steps
+                views = self.adjust.seen(self.photos.at(self.step, small))
                 given = (self.parameters, views, plan, self.generator, self.adjust)
                 self.optimise(*given, self.position_gradients)
                 return
@@ -255,12 +259,14 @@ class Trainer:
         return self.step >= self.settings.steps
 
     def _remove_floaters(self) -> None:
-        """Make transparent what hangs before the sky; the next round of growth moves it elsewhere."""
+        """Make transparent what hangs before the sky or a camera; the next round of growth moves it."""
         every = max(1, self.settings.steps // CLEARINGS)
-        if self.clearing and (self.step % every == 0 or self.step == self.settings.steps):
+        if self.step % every == 0 or self.step == self.settings.steps:
             self.settle()
             p = self.parameters
-            misplaced = self.clearing.misplaced(p["means"], p["sh"][:, 0])
+            misplaced = self.free_space.intruders(p["means"])
+            if self.clearing:
+                misplaced |= self.clearing.misplaced(p["means"], p["sh"][:, 0])
             densify.set_transparent(p, torch.nonzero(misplaced)[:, 0])
 
     @property

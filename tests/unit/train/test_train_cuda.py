@@ -13,7 +13,6 @@ from scripts.lib.scene.scene import load_scene
 from scripts.lib.train.loop import train
 from scripts.lib.train.options import TrainOptions, resolve
 from scripts.lib.train.parameters import NAMES
-from scripts.lib.train.recorder import Recorder
 from scripts.lib.train.step import AutogradStep
 from scripts.lib.train.trainer import Trainer
 from tests.bench.cloud import make_scene
@@ -97,45 +96,27 @@ def test_lost_steps_are_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert (a.float() - b.float()).norm() < 2e-2 * a.float().norm(), name
 
 
-@pytest.mark.parametrize("exposure", [False, True])
-def test_recorded_steps_are_the_same(exposure: bool, tmp_path: Path) -> None:
-    """Gradients by a CUDA graph end in the same numbers, rounding apart."""
-    scene = make_scene(tmp_path / "scene.zip", 3000, (320, 200), 7)
-    options = TrainOptions(
-        steps=10_000, max_gaussians=3000, batch_size=3, resolution=0, exposure=exposure, sky=False
-    )
-    ended = []
-    for recorder in (None, Recorder()):
-        trainer = Trainer(scene, replace(resolve(options, "cuda"), drop=0.0))
-        trainer.optimise.recorder = recorder
-        for _ in range(25):
-            trainer.advance()
-        trainer.settle()
-        ended.append(trainer.parameters)
-    for name in NAMES:
-        for a, b in zip(*(parameters.moments(name) for parameters in ended), strict=True):
-            assert (a.float() - b.float()).norm() < 2e-2 * a.float().norm(), name
-
-
-def test_goes_on_with_less_memory(tmp_path: Path) -> None:
-    """Memory that runs out halves what is rendered at once, then the Gaussians; the run says so and ends."""
+@pytest.mark.parametrize(("megabytes", "said"), [(260, "photos at once"), (220, "continuing with")])
+def test_goes_on_with_less_memory(megabytes: int, said: str, tmp_path: Path) -> None:
+    """Memory that runs out halves what is rendered at once, then the Gaussians; the run goes on."""
     scene = make_scene(tmp_path / "scene.zip", 5000, (1600, 1200), 12)
     settings = resolve(TrainOptions(steps=60, max_gaussians=100_000, resolution=0), "cuda")
     trainer = Trainer(scene, replace(settings, coarse=0.0))
+    before = trainer.measure()
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
     try:
-        room = torch.cuda.memory_allocated() + 330 * 2**20
+        room = torch.cuda.memory_allocated() + megabytes * 2**20
         torch.cuda.set_per_process_memory_fraction(room / total)
         while trainer.step < settings.steps:
             trainer.advance()
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    print(trainer.adapted)
-    assert trainer.step == settings.steps and trainer.adapted
+    assert trainer.step == settings.steps and any(said in told for told in trainer.adapted)
     assert trainer.optimise.at_once < settings.batch_size
     psnr = trainer.measure()
-    assert psnr is not None and psnr > 10
+    # With all memory, it gains 0.37 dB in these few steps.
+    assert before is not None and psnr is not None and psnr > before + 0.3
 
 
 def test_exposures_agree(tmp_path: Path) -> None:
