@@ -19,6 +19,7 @@ class ViewFigures:
     flip: float | None = None  # 0 (alike) to 1
     psnr_pose_refined: float | None = optional()  # from the pose where the photo fits best
     pose_moved_px: float | None = optional()  # how far that is
+    psnr_exposure_fitted: float | None = optional()  # after the best gain and offset of each colour
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Eval(Measured):
     ssim: float
     flip: float | None = None
     psnr_pose_refined: float | None = None  # beside the main figure, never instead of it
+    psnr_exposure_fitted: float | None = optional()  # the same
     views: tuple[ViewFigures, ...]
     depth_bands: tuple[DepthBand, ...] | None = optional()
     needles: Needles | None = optional()

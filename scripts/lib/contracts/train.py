@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from scripts.lib.contracts.record import Measured
+from scripts.lib.contracts.record import Measured, optional
 from scripts.lib.contracts.split import SplitCounts, SplitNames
 
 
@@ -34,6 +34,19 @@ class CamerasRefined:
     focal_scales: tuple[float, ...]  # factor of each lens's focal length; none: they stayed
 
 
+@dataclass(frozen=True)
+class ExposureRecord:
+    """How differently bright and tinted the photos are, by the points that they share.
+
+    Natural logarithms of factors on the colours as they are stored.
+    """
+
+    corrected: bool  # whether training learned a gain and an offset for each photo
+    rms: float  # of the photos' brightness
+    tint_rms: float  # of what is left of their colours' factors
+    range: float  # between the darkest and the brightest photo
+
+
 @dataclass(frozen=True, kw_only=True)
 class Train(Measured):
     """A training."""
@@ -55,6 +68,7 @@ class Train(Measured):
     sky_photos: int = 0
     sky_from: float | None = None  # world units from the cameras' middle; None: no sky
     cameras: CamerasRefined | None = None
+    exposure: ExposureRecord | None = optional()  # None: too few points tell
     seconds: float
     gaussians: int
     peak_memory_mb: int

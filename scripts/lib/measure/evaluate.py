@@ -149,6 +149,23 @@ def visible_psnr(a: Picture, b: Picture) -> float:
     return min(psnr(a[visible], b[visible]), PERFECT)
 
 
+def exposed_as(render: Picture, photo: Picture) -> Picture:
+    """The render with the gain and the offset of each colour that bring it nearest to the photo, in 0..1.
+
+    Least squares over what the photo shows. A colour that is the same everywhere in the render is only moved.
+    """
+    made = render.copy()
+    for colour in range(3):
+        visible = ~np.isnan(photo[..., colour])
+        x, y = render[..., colour][visible].astype(float), photo[..., colour][visible].astype(float)
+        if not len(x):
+            continue
+        spread = x.var()
+        gain = ((x - x.mean()) * (y - y.mean())).mean() / spread if spread > 1e-8 else 1.0
+        made[..., colour] = (render[..., colour] - x.mean()) * gain + y.mean()
+    return made.clip(0, 1)
+
+
 def flip(a: Picture, b: Picture) -> float:
     """Mean FLIP error of two pictures, 0 (alike) to 1: how different they look when swapped in place.
 

@@ -81,6 +81,7 @@ def evaluate_splat(
         psnr_pose_refined=(
             _mean([view.psnr_pose_refined for view in measured]) if options.refine_poses else None
         ),
+        psnr_exposure_fitted=_mean([view.psnr_exposure_fitted for view in measured]),
         views=tuple(measured),
         depth_bands=depth_bands.bands(depths),
         needles=visibility.needles(gaussians, renderer, views.scene, some),
@@ -148,5 +149,6 @@ def judged_view(seen: SeenView) -> tuple[ViewFigures, npt.NDArray[np.float64], d
         flip=evaluate.flip(render, photo),
         psnr_pose_refined=seen.psnr_refined,
         pose_moved_px=seen.moved_px,
+        psnr_exposure_fitted=evaluate.visible_psnr(evaluate.exposed_as(render, photo), photo),
     )
     return figures, depth_bands.tally(render, photo, seen.depth), files

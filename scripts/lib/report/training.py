@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from scripts.lib.core.console import duration
@@ -41,6 +42,7 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         rows.append(
             ("Left out because they are almost the same as test photos", ", ".join(train.left_out))
         )
+    rows += _exposure(files)
     rows += _cameras_refined(files)
     found = files.eval.needles
     if found:
@@ -59,6 +61,25 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         )
     rows += [("Adapted to this machine", text(sentence)) for sentence in train.adapted]
     return [(name, value) for name, value in rows if value != DASH]
+
+
+def _exposure(files: StageFiles) -> list[tuple[str, str]]:
+    """How differently bright the photos are, and the quality when that is taken out of the test photos."""
+    rows, found = [], files.train.exposure
+    if found:
+        differ = f"{100 * math.expm1(found.range):.0f} % between the darkest and the brightest"
+        done = "corrected in training" if found.corrected else "not corrected in training"
+        rows.append(("Brightness of the photos", f"{differ}; {done}"))
+    plain, fitted = files.eval.psnr, files.eval.psnr_exposure_fitted
+    if fitted is not None:
+        rows.append(
+            (
+                "Quality when the brightness of each test photo is fitted to the scene",
+                f"{fitted:.1f} dB. This is not the main result: the difference of {fitted - plain:.1f} dB is"
+                " caused by exposure and white balance",
+            )
+        )
+    return rows
 
 
 def _cameras_refined(files: StageFiles) -> list[tuple[str, str]]:

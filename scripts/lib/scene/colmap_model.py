@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from scripts.lib.core.console import UserError
 
 Float = npt.NDArray[np.float64]
+OBSERVATION = np.dtype([("x", "<f8"), ("y", "<f8"), ("point", "<i8")])  # -1: of no point
 SIMPLE_PINHOLE, PINHOLE = 0, 1  # COLMAP's model numbers; every other model has distortion
 
 
@@ -61,6 +62,11 @@ class _Cursor:
         value = self.data[self.at : end].decode("utf-8", errors="replace")
         self.at = end + 1
         return value
+
+    def rows(self, layout: np.dtype[np.void], count: int) -> npt.NDArray[np.void]:
+        begin = self.at
+        self.skip(count * layout.itemsize)
+        return np.frombuffer(self.data, layout, count, begin)
 
     def skip(self, size: int) -> None:
         self.need(size)
@@ -112,7 +118,7 @@ def _read_images(cursor: _Cursor, cameras: dict[int, tuple[int, int, Float]]) ->
     for _ in range(int(cursor.take("Q")[0])):
         _, *pose, camera = cursor.take("I7dI")
         name = cursor.text()
-        cursor.skip(24 * int(cursor.take("Q")[0]))  # x, y, point id of every observation
+        cursor.skip(OBSERVATION.itemsize * int(cursor.take("Q")[0]))
         if int(camera) not in cameras:
             raise UserError(
                 f"{cursor.name}: photo {name} names camera {int(camera)}, which is absent"
@@ -144,19 +150,44 @@ def read_model(archive: zipfile.ZipFile, folder: str = "sparse") -> Model:
 
     Raises UserError when a file is missing or cut short, or a camera is not a pinhole.
     """
-    cursors = {}
-    for part in ("cameras", "images", "points3D"):
-        member = f"{folder}/{part}.bin"
-        try:
-            data = archive.read(member)
-        except (KeyError, zipfile.BadZipFile):
-            raise UserError(
-                f"{archive.filename} holds no readable {member}; run undistort again"
-            ) from None
-        cursors[part] = _Cursor(data, f"{archive.filename}:{member}")
-    cameras = _read_cameras(cursors["cameras"])
-    views = _read_images(cursors["images"], cameras)
-    return Model(views, *_read_points(cursors["points3D"]))
+    cameras = _read_cameras(_opened(archive, folder, "cameras"))
+    views = _read_images(_opened(archive, folder, "images"), cameras)
+    return Model(views, *_read_points(_opened(archive, folder, "points3D")))
+
+
+def _opened(archive: zipfile.ZipFile, folder: str, part: str) -> _Cursor:
+    member = f"{folder}/{part}.bin"
+    try:
+        data = archive.read(member)
+    except (KeyError, zipfile.BadZipFile):
+        raise UserError(
+            f"{archive.filename} holds no readable {member}; run undistort again"
+        ) from None
+    return _Cursor(data, f"{archive.filename}:{member}")
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """Where a photo shows the model's points: their numbers (M,), and places (M, 2) as shares of its size."""
+
+    points: npt.NDArray[np.int64]
+    places: Float
+
+
+def read_sightings(archive: zipfile.ZipFile, folder: str = "sparse") -> dict[str, Sightings]:
+    """The sightings of every photo of `folder` of an open zip, by name; raises UserError as `read_model`."""
+    cameras = _read_cameras(_opened(archive, folder, "cameras"))
+    cursor = _opened(archive, folder, "images")
+    found = {}
+    for _ in range(int(cursor.take("Q")[0])):
+        *_, camera = cursor.take("I7dI")
+        name = cursor.text()
+        seen = cursor.rows(OBSERVATION, int(cursor.take("Q")[0]))
+        seen = seen[seen["point"] >= 0]
+        width, height, _ = cameras[int(camera)]
+        places = np.c_[seen["x"] / width, seen["y"] / height]
+        found[name] = Sightings(seen["point"].copy(), places)
+    return found
 
 
 def model_members(model: Model, folder: str = "sparse") -> dict[str, bytes]:

@@ -13,6 +13,8 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -87,8 +89,13 @@ def unless(lost: Tensor | None, *learned: Corrections | None) -> Iterator[None]:
 class Exposures(Corrections):
     """Gain and offset of each colour channel for V photos: a render is compared as gain * render + offset."""
 
-    def __init__(self, photos: int, device: torch.device) -> None:
+    def __init__(
+        self, photos: int, device: torch.device, gains: npt.NDArray[np.float64] | None = None
+    ) -> None:
+        """`gains` (V, 3): logarithms to begin with, of zero mean."""
         super().__init__(photos, 6, device)
+        if gains is not None:
+            self.values[:, :3] = torch.as_tensor(gains, dtype=torch.float32, device=device)
 
     def of(self, number: Tensor) -> tuple[Tensor, Tensor]:
         """Gain (3,) and offset (3,) of one photo, given as (1,) so that nothing waits for the GPU."""

@@ -116,6 +116,9 @@ def train(
         sky_photos=trainer.sky_photos,
         sky_from=trainer.sky_from,
         cameras=cameras,
+        exposure=trainer.bright.record(trainer.adjust.exposures is not None)
+        if trainer.bright
+        else None,
         seconds=round(trainer.seconds, 2),
         gaussians=len(gaussians),
         peak_memory_mb=_peak_memory(trainer.device),

@@ -16,6 +16,7 @@ PresetName = Literal["draft", "standard", "high"]
 Backend = Literal["cpu", "cuda", "gsplat"]  # whose kernels draw, as `rasterise` names them
 Precision = Literal["single", "half"]  # of harmonics and moments, see `parameters.TYPES`
 ANY_PRECISION: tuple[Precision, ...] = ("single", "half")
+AutoSwitch = Literal["auto"] | bool
 Auto = Literal["auto"] | int  # "auto": what PRESETS says
 
 
@@ -59,10 +60,13 @@ class TrainOptions(Options):
         """Compensate the opacity of each Gaussian for the renderer's blur of 0.3 pixels (Mip-Splatting). The
         PLY says so (SplatRenderMode), and every later stage renders it in the same way.""",
     )
-    exposure: bool = option(
-        False,
+    exposure: AutoSwitch = option(
+        "auto",
         """Learn a gain and an offset for the colours of each photo (their means are zero), for cameras whose
-        brightness changes from photo to photo. Test photos are compared without it.""",
+        exposure or white balance changes from photo to photo. "auto": if photos that show the same points
+        differ by more than 15 % in brightness, or 8 % in tint, on average. The splat gets the mean of all
+        photos. Test photos are compared as they are, and also with their best gain and offset
+        (psnr_exposure_fitted).""",
     )
     refine_poses: bool = option(
         False,
@@ -200,7 +204,7 @@ class Settings(Common):
     backend: Backend
     precisions: tuple[Precision, ...]  # the first with which all fits into memory is taken
     antialiased: bool
-    exposure: bool
+    exposure: AutoSwitch
     refine_poses: bool
     refine_focal: bool
     sky: bool

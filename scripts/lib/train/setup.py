@@ -11,6 +11,7 @@ from scripts.lib.core.console import say
 from scripts.lib.scene.scene import Scene, usual_depths
 from scripts.lib.scene.sky import SkyView
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS
+from scripts.lib.train.brightness import Brightness
 from scripts.lib.train.cameras import FEWEST_PHOTOS, Exposures, Focals, Poses
 from scripts.lib.train.initialise import Frame, initial_tensors
 from scripts.lib.train.memory import Fit, Need, PhotoStore, fit, free_bytes
@@ -93,9 +94,17 @@ def start_tensors(
 
 
 def adjustments(
-    scene: Scene, frame: Frame, trained: Sequence[int], settings: Settings, device: torch.device
+    scene: Scene,
+    frame: Frame,
+    trained: Sequence[int],
+    settings: Settings,
+    device: torch.device,
+    bright: Brightness | None,
 ) -> tuple[Adjustments, list[str]]:
-    """What is learned about the photos beside the splat, and a sentence where too few photos allow it."""
+    """What is learned about the photos beside the splat, and a sentence where too few photos allow it.
+
+    `bright`: what their points tell of their brightness, if they do.
+    """
     refine_poses = settings.refine_poses and len(trained) >= FEWEST_PHOTOS
     sentences = []
     if settings.refine_poses and not refine_poses:
@@ -103,11 +112,21 @@ def adjustments(
             f"The cameras are not refined: {len(trained)} photos are too few, {FEWEST_PHOTOS} are needed"
         )
     found = Adjustments(
-        Exposures(len(trained), device) if settings.exposure else None,
+        _exposures(trained, settings, device, bright),
         _poses(scene, frame, trained, device) if refine_poses else None,
         _focals(scene, trained, device) if settings.refine_focal else None,
     )
     return found, sentences
+
+
+def _exposures(
+    trained: Sequence[int], settings: Settings, device: torch.device, bright: Brightness | None
+) -> Exposures | None:
+    """Gains and offsets of the photos trained on, where they are wanted or needed."""
+    needed = bright is not None and bright.varies
+    if not (needed if settings.exposure == "auto" else settings.exposure):
+        return None
+    return Exposures(len(trained), device, bright.gains if bright else None)
 
 
 def _poses(scene: Scene, frame: Frame, trained: Sequence[int], device: torch.device) -> Poses:

@@ -15,6 +15,7 @@ from scripts.lib.scene.sky import find_sky
 from scripts.lib.scene.split import split_scene
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.train import densify, thinning
+from scripts.lib.train.brightness import brightness
 from scripts.lib.train.cameras import camera_rate
 from scripts.lib.train.free_space import FreeSpace
 from scripts.lib.train.initialise import frame_of
@@ -92,7 +93,10 @@ class Trainer:
         self.free_space = FreeSpace(*seen, self.device)
         self.parameters = Parameters(start, self.max_gaussians, fits.precision)
         self.position_gradients = torch.zeros(len(self.parameters), device=self.device)
-        self.adjust, sentences = adjustments(scene, self.frame, trained, settings, self.device)
+        self.bright = brightness(scene, trained)
+        self.adjust, sentences = adjustments(
+            scene, self.frame, trained, settings, self.device, self.bright
+        )
         self._adapt(*sentences)
         self.schedule = Schedule(settings.steps, settings.cooling)
         self.step = 0

@@ -194,3 +194,16 @@ def test_lossy_file_is_refused_after_its_numbers_are_written(folder: Path, tmp_p
 def test_note_survives_in_the_ply(folder: Path, tmp_path: Path) -> None:
     assert read_note(folder / "splat.ply") == TrainingNote(64, 4)
     assert read_note(folder / "close.ply") is None and read_note(tmp_path / "none.ply") is None
+
+
+def test_a_photo_of_another_exposure_is_fitted() -> None:
+    """Gain and offset of each colour are found; what is hidden does not count; nothing is divided by zero."""
+    render = np.random.default_rng(0).uniform(0.2, 0.6, (12, 16, 3)).astype(np.float32)
+    photo = render * np.float32([1.2, 0.8, 1.1]) + np.float32([0.05, 0.0, -0.04])
+    photo[:4] = np.nan
+    assert evaluate.visible_psnr(render, photo) < 25
+    assert evaluate.visible_psnr(evaluate.exposed_as(render, photo), photo) > 60
+    flat = np.full_like(render, 0.3)
+    assert evaluate.exposed_as(flat, flat + 0.2) == pytest.approx(flat + 0.2)
+    hidden = np.full_like(render, np.nan)
+    assert np.array_equal(evaluate.exposed_as(render, hidden), render)

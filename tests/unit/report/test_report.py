@@ -152,6 +152,20 @@ def test_quality_by_distance_is_told(
     assert "Flicker" not in before
 
 
+@pytest.mark.parametrize(
+    ("corrected", "told"), [(True, "corrected in training"), (False, "not corrected in training")]
+)
+def test_brightness_of_the_photos_is_told(corrected: bool, told: str, tmp_path: Path) -> None:
+    stages = stage_values()
+    differ = {"corrected": corrected, "rms": 0.15, "tint_rms": 0.01, "range": 0.4055}
+    stages["train"] = {**stages["train"], "exposure": differ}
+    stages["eval"] = {**stages["eval"], "psnr": 22.0, "psnr_exposure_fitted": 24.5}
+    text = report(tmp_path / "uneven", stages)
+    assert f"50 % between the darkest and the brightest; {told}" in text
+    assert "24.5 dB. This is not the main result: the difference of 2.5 dB" in text
+    assert "Brightness of the photos" not in report(tmp_path / "before", stage_values())
+
+
 SETS = {"trained": 29, "steering": 2, "judged": 5, "left_out": 0, "one_set": False}
 
 
