@@ -19,6 +19,7 @@ from scripts.lib.core.threads import use_threads
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.photos.room import SHARE
+from scripts.lib.photos.wording import captures
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.source, options, args.photos, args.contact, threads, args.name, memory
     )
     write(args.report, stamped(report, options, *PHOTOS))
-    say(f"Kept {report.kept} photos of {report.kept + report.unusable}.")
+    lost = f"; {report.unusable} are not usable" if report.unusable else ""
+    if any(photo.rig for photo in report.used):
+        say(f"Kept {captures(report.used)}{lost}.")
+    else:
+        say(f"Kept {report.kept} photos of {report.kept + report.unusable}.")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from scripts.lib.contracts.record import Measured
+from scripts.lib.contracts.record import Measured, optional
+
+
+@dataclass(frozen=True)
+class RigView:
+    """Which view of which frame of a rig a photo is: cameras that stand together and never move apart."""
+
+    rig: str  # rigs of one name have the same cameras
+    frame: str  # the views of one moment; of a panorama its name in the source
+    sensor: str  # which camera of the rig: of a panorama front, right, back, left, up or down
+    panorama: bool  # cut from a panorama: an ideal pinhole camera that spans 90 degrees
+    # Rotation (quaternion w, x, y, z) and translation (metres) from the rig's axes to the camera's; the
+    # rig's are the camera's of a panorama's middle. None where mapping has to find it.
+    sensor_from_rig: tuple[float, float, float, float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,7 @@ class Photo:
     clipped: float | None = None  # share of the pixels that are white
     dark: float | None = None  # share of the pixels that are black
     twin: str | None = None  # the file that shows the same picture
+    rig: RigView | None = optional()  # of photos that rigs took
 
     @property
     def size(self) -> tuple[int, int]:

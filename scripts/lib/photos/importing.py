@@ -17,15 +17,16 @@ from scripts.lib.core.threads import threads as available_threads
 from scripts.lib.photos import panorama
 from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
+from scripts.lib.photos.cutting import cut_panoramas, sightings_on_faces
 from scripts.lib.photos.decode import decode
 from scripts.lib.photos.film_facts import film_facts
 from scripts.lib.photos.gps_tags import choose_positions
 from scripts.lib.photos.judge import ImageStats, badly_exposed, blurred, duplicates
 from scripts.lib.photos.mask_use import judge_masks, mask_lines, sentences
 from scripts.lib.photos.naming import name_items
-from scripts.lib.photos.options import Cause, ImportOptions, RejectedError
+from scripts.lib.photos.options import MOST_PIXELS, Cause, ImportOptions, RejectedError
 from scripts.lib.photos.photo_bars import mask_bars
-from scripts.lib.photos.prepare import Context, Item, finish, prepare
+from scripts.lib.photos.prepare import Context, Item, finish, prepare, whole_side
 from scripts.lib.photos.record import (
     COMPANIONS,
     count_left_out,
@@ -74,10 +75,15 @@ def import_photos(
         for line in beside:
             say(one_line(f"{line.file}: {line.note}"))
         require_photos(name or source, photos, options.min_photos)
-        with writing_zip(archive) as out:
-            _pack(out, items)
         if contact is not None:
             write_bytes(contact, _sheet(items))
+        if any(item.panorama and item.photo.kept for item in items):
+            room = Room(memory, threads or available_threads())
+            gcps = sightings_on_faces(gcps, items, options)
+            items = cut_panoramas(items, Context(options, folder, {}, threads, room))
+            photos = [item.photo for item in items]
+        with writing_zip(archive) as out:
+            _pack(out, items)
     return report(name or source, photos, [*beside, *others], gcps)
 
 
@@ -271,18 +277,22 @@ def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[Be
             file.on_disk(Path(scratch)) as path,
         ):
             facts = film_facts(path, context.room)
-            if facts is not None and facts.panorama is not None:
-                raise RejectedError(facts.panorama, Cause.SPHERE)
-            chosen = choose_frames(
-                path, Path(scratch), context.options, context.threads, context.room
-            )
-            items, around = [], 0
+            reason = facts.panorama if facts is not None else None
+            options = context.options
+            whole = reason == panorama.FILM and options.panoramas == "cut"
+            if reason is not None and not whole:
+                raise RejectedError(reason, Cause.SPHERE)
+            if whole:
+                options = replace(options, max_side=min(whole_side(options), MOST_PIXELS))
+            chosen = choose_frames(path, Path(scratch), options, context.threads, context.room)
+            items, around, circles = [], 0, 0
             for frame in chosen.frames:
                 data = frame.jpeg.read_bytes()
                 # What tells a thumbnail is the size that was filmed, not what is left between bars.
                 decoded = decode(data, 1 if frame.cut else context.options.min_side, 0)
                 picture = replace(decoded, changes=frame.changes)
                 around += panorama.shows_all_around(picture.image)
+                circles += panorama.two_circles(picture.image)
                 photo = Photo(
                     file=file.name,
                     original=f"{file.name}{FRAME}{frame.number:06d}",
@@ -294,8 +304,15 @@ def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[Be
                 )
                 item = finish(photo, data, picture, None, context, frame.reduced)
                 items.append(replace(item, film=file.name, frame=frame.number))
-            if around > len(items) / 2:
-                raise RejectedError(panorama.FILM, Cause.SPHERE)
+            if circles > len(items) / 2:
+                raise RejectedError(panorama.UNSTITCHED, Cause.SPHERE)
+            if whole and any(item.photo.width != 2 * (item.photo.height or 0) for item in items):
+                raise RejectedError(panorama.NOT_WHOLE, Cause.SPHERE)
+            if not whole and around > len(items) / 2:
+                if context.options.panoramas != "cut":
+                    raise RejectedError(panorama.FILM, Cause.SPHERE)
+                whole = True
+            items = [replace(item, panorama=whole) for item in items]
     except (RejectedError, OSError) as error:
         if is_fault(error):
             raise

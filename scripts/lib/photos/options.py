@@ -9,6 +9,7 @@ from typing import Literal
 from scripts.lib.core.options import Options, option
 
 MOST_SECONDS = 86_400  # a day
+MOST_PIXELS = 65_500  # of a side: what JPEG can hold
 CLOCK = r"^([0-9]{1,2}:[0-5][0-9]|[0-9]{1,4}):[0-5][0-9](\.[0-9]{1,3})?$"
 
 
@@ -96,6 +97,19 @@ class ImportOptions(Options):
         unit="seconds",
         pattern=CLOCK,
         form="mm:ss or h:mm:ss",
+    )
+    panoramas: Literal["cut", "leave out"] = option(
+        "cut",
+        """What becomes of 360 degree photos and videos (equirectangular, twice as wide as high): each is cut
+        into six flat views whose positions to each other stay fixed, or they are left out.""",
+    )
+    panorama_nadir: float = option(
+        30.0,
+        """What lies less than this from straight below the camera of a panorama is ignored: there are the
+        tripod, the pole, the drone or the photographer. 0 ignores nothing.""",
+        0,
+        80,
+        unit="degrees",
     )
     focal_length: str = option(
         "",

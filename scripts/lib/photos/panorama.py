@@ -1,4 +1,6 @@
-"""Pictures and films that show all around: no lens that is modelled here made them, so they are left out.
+"""Pictures and films that show all around: no lens that is modelled here made them.
+
+Those that are stitched to one equirectangular picture are cut into flat views (`faces`), all others left out.
 
 Google's photo sphere metadata (GPano) and what cameras write are believed first; then the pixels.
 """
@@ -14,9 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-ADVICE = "export flat views from it"
+ADVICE = "import_photos.panoramas leaves such out"
 PICTURE = f"a 360 degree picture; {ADVICE}"
 FILM = f"a 360 degree film; {ADVICE}"
+# What to do with a recording that no program has stitched yet.
+EXPORT = (
+    "export it from the camera's own program (Insta360 Studio, GoPro Player, RICOH THETA) as a stitched "
+    "360 degree (equirectangular) JPEG or MP4"
+)
+UNSTITCHED = f"two fisheye pictures that are not stitched; {EXPORT}"
+NOT_WHOLE = (
+    "a 360 degree picture that is not twice as wide as high; export it whole, as an "
+    "equirectangular picture"
+)
 STITCHED = "a panorama stitched from several photos; give the single photos"
 STEREO = "a stereo film with two pictures in each frame; export one of them"
 # GPano's projections, of which only this one is what a lens gives.
@@ -54,11 +66,13 @@ def of_picture(image: Image.Image, xmp: str, custom: object, camera: str | None)
         if kind == "cylindrical":
             return STITCHED
         if kind not in FLAT:
-            return PICTURE
+            return _whole(image)
     if custom == PANORAMA:
         return STITCHED
     if not _twice_as_wide(image):
         return None
+    if two_circles(image):
+        return UNSTITCHED
     return PICTURE if CAMERAS.search(camera or "") or shows_all_around(image) else None
 
 
@@ -82,9 +96,25 @@ def shows_all_around(image: Image.Image) -> bool:
     """
     if not _twice_as_wide(image):
         return False
-    small = image.convert("RGB").resize((SIDE, SIDE // 2), Image.Resampling.BOX)
-    pixels = np.asarray(small, dtype=np.float32)
+    pixels = _small(image)
     return _wraps_around(pixels) or _two_circles(pixels)
+
+
+def two_circles(image: Image.Image) -> bool:
+    """Whether a picture twice as wide as high looks like two fisheye circles side by side."""
+    return _twice_as_wide(image) and _two_circles(_small(image))
+
+
+def _whole(image: Image.Image) -> str:
+    """The reason for a picture that says it shows all around: which of them can be cut."""
+    if not _twice_as_wide(image):
+        return NOT_WHOLE
+    return UNSTITCHED if two_circles(image) else PICTURE
+
+
+def _small(image: Image.Image) -> NDArray[np.float32]:
+    small = image.convert("RGB").resize((SIDE, SIDE // 2), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float32)
 
 
 def _twice_as_wide(image: Image.Image) -> bool:

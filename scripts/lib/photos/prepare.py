@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -58,6 +59,7 @@ class Item:
     thumb: bytes | None = None
     film: str | None = None  # the video it is a frame of
     frame: int = 0  # its number there
+    panorama: bool = False  # equirectangular: its views take its place in the archive
     stored_size: tuple[int, int] = (0, 0)  # of the file as it came
     turn: int = 1  # its EXIF orientation
     mask_notes: tuple[MaskNote, ...] = ()  # as Photo.mask_note has them
@@ -94,15 +96,31 @@ def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Conte
     """The item of a photo that was read. Raises RejectedError when it cannot be used."""
     picture = decode(data, context.options.min_side, context.options.max_side)
     photo, gps = guarded(lambda: _described(photo, picture, context))
-    if reason := guarded(lambda: _panorama(picture, photo.camera)):
+    reason = guarded(lambda: _panorama(picture, photo.camera))
+    whole = reason == panorama.PICTURE and context.options.panoramas == "cut"
+    if reason and not whole:
         raise RejectedError(reason, Cause.SPHERE)
+    if whole and picture.image.size != picture.stored_size:
+        picture = _decoded_whole(data, context)
     jpeg = guarded(lambda: _encode(picture, data, context.options))
     hidden, sources, note = _mask(picture, mask, context.room)
     if hidden is not None:
         photo = replace(photo, mask_source=sources, masked=round(hidden_share(hidden), 4))
     reduced = max(picture.image.size) / max(picture.stored_size)
     item = finish(photo, jpeg, picture, hidden, context, reduced)
-    return noted(replace(item, gps=gps), *filter(None, [note]))
+    return noted(replace(item, gps=gps, panorama=whole), *filter(None, [note]))
+
+
+def whole_side(options: ImportOptions) -> int:
+    """The longest side of a panorama whose views are to have `max_side`; 0: no limit."""
+    return math.ceil(options.max_side * math.pi)
+
+
+def _decoded_whole(data: bytes, context: Context) -> Picture:
+    """A panorama that was reduced for its recognition, with the pixels that its views need."""
+    most = whole_side(context.options)
+    with context.room.hold(decoding_bytes(data, most)):
+        return decode(data, context.options.min_side, most)
 
 
 def noted(item: Item, *notes: MaskNote) -> Item:

@@ -25,6 +25,7 @@ from scripts.lib.photos.film_facts import FilmFacts, film_facts
 from scripts.lib.photos.levels import Levels, levels_of
 from scripts.lib.photos.mask_names import named_as_mask, pair_masks, twins
 from scripts.lib.photos.options import Cause, RejectedError
+from scripts.lib.photos.panorama import EXPORT
 from scripts.lib.photos.room import Room
 from scripts.lib.photos.source import (
     KINDS,
@@ -92,8 +93,7 @@ def _unread(file: SourceFile) -> Companion:
     if file.suffix in RAW_SUFFIXES:
         return Companion("camera raw files are not supported; convert them to JPEG", Cause.RAW)
     if file.suffix in PANORAMA_SUFFIXES:
-        reason = "a 360 degree recording; export flat video or photos from it"
-        return Companion(reason, Cause.SPHERE)
+        return Companion(f"a 360 degree recording; {EXPORT}", Cause.SPHERE)
     if file.suffix in OTHER_FILMS:
         reason = "this video format is not supported; convert it to MP4"
         return Companion(reason, Cause.OTHER)

@@ -16,6 +16,7 @@ from scripts.lib.core.console import UserError, printable, say
 from scripts.lib.core.faults import is_broken_device, is_fault
 from scripts.lib.core.source_files import OWN, hidden, is_below, list_folder, own_results
 from scripts.lib.photos.options import Cause, RejectedError
+from scripts.lib.photos.panorama import EXPORT
 
 PHOTO_SUFFIXES = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp"),
@@ -96,7 +97,7 @@ def list_source(source: str, tell: Callable[[str], None] = say) -> list[SourceFi
     elif suffix in VIDEO_SUFFIXES:
         files = [SourceFile(path.name, path.stat().st_size, path.read_bytes, path)]
     elif suffix in PANORAMA_SUFFIXES:
-        raise UserError(f"{source} is a 360 degree recording; export flat video or photos from it")
+        raise UserError(f"{source} is a 360 degree recording; {EXPORT}")
     else:
         raise UserError(f"{source} is one file; give a folder or a .zip of photos, or a video")
     if not files:

@@ -20,6 +20,7 @@ import numpy as np
 
 from scripts.lib.contracts.split import SplitCounts, SplitNames, SplitRecord
 from scripts.lib.core.console import UserError
+from scripts.lib.core.rig_names import frame_of, frames_of
 from scripts.lib.scene.scene import Scene
 
 # A camera that sees the scene from less than this far beside another one (radians of parallax at the
@@ -112,7 +113,8 @@ def split_scene(scene: Scene, every: int, chosen: Sequence[str] = ()) -> Split:
     Judged are those `chosen` by name, else every `every`-th by sorted name, from the first, as papers
     do. Copies of them and neighbouring video frames, which would tell training what it is judged on,
     are left out. One in STEERING_SHARE of all photos steers, none that repeats a judged one; with too
-    few photos for that, those that judge steer too.
+    few photos for that, those that judge steer too. The views of one panorama, or of another frame of a
+    rig, stand together: they count as one photo, and all do the same.
 
     Raises UserError when no photo is left to train on, or on an unknown name.
     """
@@ -129,9 +131,9 @@ def split_in_two(scene: Scene, every: int, chosen: Sequence[str] = ()) -> Split:
 
     Raises UserError as `split_scene`.
     """
-    judged = _judged(scene.names, every, chosen)
+    judged = _whole_frames(scene.names, _judged(scene.names, every, chosen))
     others = [index for index in range(len(scene)) if index not in set(judged)]
-    near = set(_repeating(scene, judged, others))
+    near = set(_whole_frames(scene.names, _repeating(scene, judged, others)))
     trained = [index for index in others if index not in near]
     if not trained:
         raise UserError(
@@ -144,7 +146,16 @@ def _judged(names: Sequence[str], every: int, chosen: Sequence[str]) -> list[int
     """Indices of the photos to judge by; none when `every` is below 2 or there is a single photo."""
     if chosen:
         return sorted({_place(names, name) for name in chosen})
-    return list(range(0, len(names), every)) if every > 1 and len(names) > 1 else []
+    frames = list(frames_of(names).values())
+    if every < 2 or len(frames) < 2:
+        return []
+    return sorted(index for frame in frames[::every] for index in frame)
+
+
+def _whole_frames(names: Sequence[str], chosen: Sequence[int]) -> list[int]:
+    """The chosen photos and all others of their frames, sorted."""
+    frames = frames_of(names)
+    return sorted({index for place in chosen for index in frames[frame_of(names[place])]})
 
 
 def _place(names: Sequence[str], wanted: str) -> int:
@@ -172,7 +183,8 @@ def _steering(scene: Scene, split: Split) -> list[int]:
     each other, the first by that order.
     """
     candidates = split.trained
-    count = min(len(scene) // STEERING_SHARE, len(candidates) - 1)
+    frames = frames_of(scene.names)
+    count = min(len(frames) // STEERING_SHARE, len(candidates) - 1)
     found = []
     for part in np.array_split(candidates, count) if count > 0 else []:
         stretch = part.tolist()
@@ -183,7 +195,7 @@ def _steering(scene: Scene, split: Split) -> list[int]:
             i for i in stretch if not _repeating(scene, [i], [c for c in candidates if c != i])
         )
         found.append(next(alone, stretch[0]))
-    return sorted(found)
+    return _whole_frames(scene.names, found)
 
 
 def _repeating(scene: Scene, seen: list[int], others: list[int]) -> list[int]:

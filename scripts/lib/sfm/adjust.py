@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from scripts.lib.contracts.georef import PositionAdjustment
 from scripts.lib.core.geo import Array, Sim3, fit_sim3, fit_sim3_upright
 from scripts.lib.core.threads import threads
+from scripts.lib.sfm.rigs import exact_cameras
 
 # A change of the fit to the photos beyond this means that the positions are wrong, not the cameras.
 WORST_GROWTH, SLACK_PX = 1.05, 0.05
@@ -116,6 +117,7 @@ def adjustment_options() -> pycolmap.BundleAdjustmentOptions:
     """What every adjustment after the mapper has in common."""
     options = pycolmap.BundleAdjustmentOptions()
     options.print_summary = False
+    options.refine_sensor_from_rig = False
     options.ceres.solver_options.max_num_iterations = ROUNDS
     options.ceres.solver_options.function_tolerance = ARRIVED
     options.ceres.solver_options.num_threads = threads()
@@ -143,7 +145,7 @@ def _problem(
     config = pycolmap.BundleAdjustmentConfig()
     for number in model.reg_image_ids():
         config.add_image(number)
-    for number in keep_lenses:
+    for number in keep_lenses | exact_cameras(model):
         config.set_constant_cam_intrinsics(number)
     return options, config
 

@@ -28,6 +28,7 @@ from scripts.lib.sfm.lens_trials import (
     shared_lens_trials,
 )
 from scripts.lib.sfm.lenses import LENSES, Lens, forced, parameters, richer_lenses, set_lens
+from scripts.lib.sfm.rigs import exact_cameras
 from scripts.lib.sfm.shared_lens import SharedLens, as_one, with_shared_lenses
 
 Sigmas = dict[int, dict[str, float]]  # of each camera's free parameters, by name
@@ -75,7 +76,7 @@ def calibrate(
     The given model is not changed; it comes back where nothing is gained. Raises UserError for an unknown
     lens.
     """
-    if switched_off(wanted):
+    if switched_off(wanted) or not _used(model):
         return model, None
     if wanted not in ("auto", True):
         choice = _Choice(forced(str(wanted)))
@@ -186,8 +187,9 @@ def switched_off(wanted: str | bool) -> bool:
 
 
 def _used(model: pycolmap.Reconstruction) -> list[int]:
-    """Cameras that took a registered photo."""
-    return sorted({model.image(number).camera_id for number in model.reg_image_ids()})
+    """Cameras that took a registered photo, without those whose lens is known exactly."""
+    used = {model.image(number).camera_id for number in model.reg_image_ids()}
+    return sorted(used - exact_cameras(model))
 
 
 def _choose(

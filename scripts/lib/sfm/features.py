@@ -19,6 +19,7 @@ from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.gpu import device
 from scripts.lib.sfm.grey import read_grey, read_shown
 from scripts.lib.sfm.options import FeatureOptions
+from scripts.lib.sfm.rigs import write_rigs
 from scripts.lib.sfm.sift import Features, Settings, sift
 from scripts.lib.sfm.sift.pyramid import Workspace
 from scripts.lib.sfm.unpack import MASKS
@@ -262,7 +263,8 @@ def write_images(
     by_name = {photo.file: photo for photo in photos}
     camera_of: dict[str, tuple[int, int]] = {}
     link = pycolmap.Database.open(database)
-    for names in camera_groups(photos, options.share_intrinsics).values():
+    alone = [photo for photo in photos if photo.rig is None]
+    for names in camera_groups(alone, options.share_intrinsics).values():
         photo = by_name[names[0]]
         focals = [focal for n in names if (focal := by_name[n].focal_px)]
         focal = sum(focals) / len(focals) if focals else None
@@ -280,15 +282,20 @@ def write_images(
         rig.add_ref_sensor(camera.sensor_id)
         rig_id = link.write_rig(rig)
         camera_of.update(dict.fromkeys(names, (camera.camera_id, rig_id)))
+    camera_of.update(write_rigs(link, photos))
     ids = {}
+    frames: dict[tuple[int, str], pycolmap.Frame] = {}
     for photo in photos:
         camera_id, rig_id = camera_of[photo.file]
         image = pycolmap.Image(name=photo.file, camera_id=camera_id)
         image.image_id = link.write_image(image)
-        frame = pycolmap.Frame()
-        frame.rig_id = rig_id
-        frame.add_data_id(image.data_id)
-        link.write_frame(frame)
+        one = photo.rig.frame if photo.rig else photo.file
+        if (rig_id, one) not in frames:
+            frames[rig_id, one] = pycolmap.Frame()
+            frames[rig_id, one].rig_id = rig_id
+        frames[rig_id, one].add_data_id(image.data_id)
         ids[photo.file] = image.image_id
+    for frame in frames.values():
+        link.write_frame(frame)
     link.close()
     return ids

@@ -30,6 +30,7 @@ from scripts.lib.sfm.matching import require_photos_in, verified_pairs
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.own_lenses import correct_lenses
 from scripts.lib.sfm.retries import best_attempt
+from scripts.lib.sfm.rigs import has_rigs, placed_once
 from scripts.lib.sfm.uncertainty import Certain, how_certain
 from scripts.lib.sfm.unpack import unpacked
 
@@ -109,7 +110,7 @@ def aligned_model(
     """The model in its final frame with lenses corrected, how certain it is, and what its residuals show."""
     aligned, calibration = align_calibrated(
         model,
-        photos,
+        placed_once(photos),
         options.use_gps,
         adjust=options.gps_in_adjustment,
         gcps=gcps,
@@ -125,7 +126,8 @@ def aligned_model(
             aligned,
             photos,
             options.seed,
-            allowed=not switched_off(options.calibration),
+            # A lens of its own for each photo would take the rigs apart.
+            allowed=not switched_off(options.calibration) and not has_rigs(aligned.model),
         )
         certain, (corrected, residuals) = asked.result(), looked.result()
     georef = replace(corrected.georef, certainty=certain.frame)

@@ -17,6 +17,7 @@ from scripts.lib.sfm.matching import verified_matches
 from scripts.lib.sfm.options import MapOptions
 from scripts.lib.sfm.parallax import Parallax, measure_parallax
 from scripts.lib.sfm.quiet import heartbeat
+from scripts.lib.sfm.rigs import is_exact
 from scripts.lib.sfm.thinning import Matches, thinned, write_thinned
 
 # COLMAP adjusts everything again whenever the model grew by a tenth, up to five times over, and each time to
@@ -126,11 +127,12 @@ def _supported(model: pycolmap.Reconstruction) -> bool:
     turned and not one point could be triangulated.
     """
     while True:
-        weak = {
-            model.image(number).frame_id
-            for number in model.reg_image_ids()
-            if model.image(number).num_points3D < MIN_POINTS_SEEN
-        }
+        seen: dict[int, int] = {}
+        for number in model.reg_image_ids():
+            image = model.image(number)
+            # Of a rig all views count together: that of the sky may see nothing.
+            seen[image.frame_id] = seen.get(image.frame_id, 0) + image.num_points3D
+        weak = {frame for frame, points in seen.items() if points < MIN_POINTS_SEEN}
         if not weak:
             return bool(model.num_reg_images() >= 2 and model.num_points3D() >= MIN_POINTS)
         for frame in weak:  # takes their observations away, which may weaken others
@@ -177,14 +179,24 @@ def _thinned(database: Path, matches: Matches, work: Path) -> Path | None:
     return work / "thin.db"
 
 
-def _settings(options: MapOptions, threads: int) -> pycolmap.IncrementalPipelineOptions:
+def _settings(
+    options: MapOptions, threads: int, exact: frozenset[int]
+) -> pycolmap.IncrementalPipelineOptions:
+    """COLMAP's settings; the lenses of the cameras `exact` stay as they are."""
     settings = pycolmap.IncrementalPipelineOptions()
     settings.random_seed = settings.mapper.random_seed = options.seed
     settings.triangulation.random_seed = options.seed
     settings.num_threads = settings.mapper.num_threads = threads
     settings.ba_refine_principal_point = options.refine_principal_point
     settings.extract_colors = False
+    settings.ba_refine_sensor_from_rig = False
+    settings.constant_cameras = settings.mapper.constant_cameras = set(exact)
     return settings
+
+
+def _exact(database: Path) -> frozenset[int]:
+    with pycolmap.Database.open(database) as link:
+        return frozenset(c.camera_id for c in link.read_all_cameras() if is_exact(c))
 
 
 def _grown(
@@ -196,7 +208,7 @@ def _grown(
     count: Callable[[], None],
 ) -> list[pycolmap.Reconstruction]:
     """Models by COLMAP's pipeline, every photo adjusted roughly; `count` is called for every photo."""
-    settings = _settings(options, threads)
+    settings = _settings(options, threads, _exact(database))
     settings.min_model_size = 3
     settings.ba_local_max_refinements = settings.ba_global_max_refinements = 1
     settings.ba_local_max_num_iterations = LOCAL_ITERATIONS
@@ -216,7 +228,7 @@ def _completed(
     models: Sequence[pycolmap.Reconstruction], database: Path, options: MapOptions, threads: int
 ) -> list[pycolmap.Reconstruction]:
     """The models with all tracks of their photos, adjusted; the largest with all photos it can register."""
-    settings = _settings(options, threads)
+    settings = _settings(options, threads, _exact(database))
     with pycolmap.Database.open(database) as link:
         cache = pycolmap.DatabaseCache.create(link, pycolmap.DatabaseCacheOptions())
     largest = max(models, key=lambda model: model.num_reg_images(), default=None)
@@ -286,6 +298,8 @@ def _global(
     settings.num_threads = settings.mapper.num_threads = threads
     settings.mapper.bundle_adjustment.ceres.solver_options.num_threads = threads
     settings.mapper.bundle_adjustment.refine_principal_point = options.refine_principal_point
+    settings.mapper.refine_sensor_from_rig = False
+    settings.mapper.bundle_adjustment.refine_sensor_from_rig = False
     copy, output = work / "database.db", work / "models"
     shutil.copyfile(database, copy)  # view graph calibration writes to it
     output.mkdir()

@@ -11,6 +11,7 @@ import numpy as np
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import enu_from_geodetic
 from scripts.lib.sfm.retrieval import Votes, voted_pairs
+from scripts.lib.sfm.rigs import of_one_frame
 
 LOOKS_BESIDE = (
     5  # photos by looks beside neighbours in space or time: wrong GPS, loops, second passes
@@ -59,6 +60,11 @@ def choose_pairs(
     elif votes is not None:
         most = neighbours if strategy == "retrieval" else LOOKS_BESIDE
         chosen["looks"] = voted_pairs(votes(), most, 3 if strategy == "retrieval" else 0)
+    together = of_one_frame(photos)
+    chosen = {
+        what: [(i, j) for i, j in found if together[i] is None or together[i] != together[j]]
+        for what, found in chosen.items()
+    }
     pairs = sorted({pair for found in chosen.values() for pair in found})
     total = count * (count - 1) // 2
     if len(pairs) < total:

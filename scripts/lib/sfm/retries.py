@@ -40,6 +40,7 @@ from scripts.lib.sfm.options import (
 )
 from scripts.lib.sfm.parallax import measure_parallax
 from scripts.lib.sfm.retrieval import count_votes, voted_pairs
+from scripts.lib.sfm.rigs import placed_once
 
 # Wider: every pair of a set this small, else this many photos by looks for each one.
 EXHAUSTIVE_UP_TO = 60
@@ -133,7 +134,7 @@ def _with_gps(attempt: Attempt, inputs: Inputs) -> Attempt:
     if attempt.models or not attempt.turned or not inputs.options.use_gps:
         return attempt
     model = attempt.turned[0]
-    located = find_located(model, inputs.photos)
+    located = find_located(model, placed_once(inputs.photos))
     if located is None:
         return attempt
     up, _ = up_direction(model, inputs.photos)

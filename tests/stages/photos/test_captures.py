@@ -192,7 +192,7 @@ ELEMENT = b"><GPano:ProjectionType>%b</GPano:ProjectionType></rdf:Description>"
 def test_360_degree_pictures_are_left_out(tmp_path: Path, data: bytes, words: str) -> None:
     folder = write_photos(tmp_path / "in", 3)
     (folder / "s.jpg").write_bytes(data)
-    run = imported(folder, tmp_path)
+    run = imported(folder, tmp_path, panoramas="leave out")
     assert words in run.reason("s.jpg") and len(run.kept) == 3
     assert run.report["left_out"] == {"360 degree pictures": 1}
 
@@ -331,8 +331,8 @@ def test_360_degree_films_are_left_out(tmp_path: Path, capsys: pytest.CaptureFix
     around = sphere(480)
     turned = [Image.fromarray(np.roll(np.asarray(around), 12 * n, axis=1)) for n in range(12)]
     write_video(folder / "untold.mp4", turned)
-    message = refusal(folder, tmp_path, capsys)
-    assert message.count("a 360 degree film; export flat views from it") == 2
+    message = refusal(folder, tmp_path, capsys, panoramas="leave out")
+    assert message.count("a 360 degree film; import_photos.panoramas leaves such out") == 2
 
 
 # Names, kinds and what is told

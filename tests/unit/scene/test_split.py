@@ -127,3 +127,16 @@ def test_a_splat_from_before_had_one_set() -> None:
 def test_nothing_left_to_train_on_is_refused() -> None:
     with pytest.raises(UserError, match="no photo to train on"):
         split_scene(scene([(0, 0, 0), (0.01, 0, 0)]), 8)
+
+
+def test_views_of_a_panorama_stay_together() -> None:
+    """Fourteen panoramas of six views and three photos: whole panoramas judge."""
+    names = [f"p{n:02d}__view_{face}.jpg" for n in range(14) for face in "abcdef"]
+    made = ring(87, names=(*names, "x1.jpg", "x2.jpg", "x3.jpg"))
+    split = split_scene(made, 8)
+    judged = {made.names[index].split("__")[0] for index in split.judged}
+    assert judged == {"p00", "p08", "x3.jpg"} and len(split.judged) == 13
+    for frame in (range(first, first + 6) for first in range(0, 84, 6)):
+        for part in (split.trained, split.judged, split.left_out):
+            assert len(set(part) & set(frame)) in (0, 6)
+    assert split_scene(made, 8, ["p03__view_c.jpg"]).judged == list(range(18, 24))
