@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import make_sample
 from sample_scene import cameras
 
-RINGS = ((8, 7.6, 5.4, 10.0), (6, 3.4, 2.0, 30.0))  # count, radius, height in metres, first azimuth
+COUNT, RADIUS = 14, 4.0  # stations two metres apart, metres
+LOW, HIGH = 1.7, 5.2  # heights: a pole that is raised and lowered on the way, metres
 XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description xmlns:GPano="http://ns.google.com/photos/1.0/panorama/"'
@@ -29,15 +30,13 @@ XMP = (
 
 
 def stations() -> list[cameras.View]:
-    """Two rings of panoramas, one above the walls and one in the yard; the middle column looks inwards."""
+    """One round of the yard with a camera on a pole; the middle column looks inwards."""
     views = []
-    for count, radius, height, first in RINGS:
-        for k in range(count):
-            azimuth = math.radians(first) + 2 * math.pi * k / count
-            x, y = radius * math.cos(azimuth), radius * math.sin(azimuth)
-            z = height + 0.35 * math.sin(3 * azimuth)
-            name = f"sphere_{len(views) + 1:02d}"
-            views.append(cameras.View(name, (x, y, z), (0.3, 0.5, z)))
+    for k in range(COUNT):
+        azimuth = 2 * math.pi * (k + 0.3) / COUNT
+        x, y = RADIUS * math.cos(azimuth), RADIUS * math.sin(azimuth) - 0.4
+        z = (LOW + HIGH) / 2 - (HIGH - LOW) / 2 * math.cos(2 * azimuth)
+        views.append(cameras.View(f"sphere_{k + 1:02d}", (x, y, z), (0.3, 0.5, z)))
     return views
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scripts.lib.contracts.georeferencing import Georeferencing, georeferencing
+from scripts.lib.photos.wording import captures
 from scripts.lib.report import cameras, photos_used, verdicts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
@@ -35,10 +36,13 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
             rmse += f", ± {record.rmse_vertical_m:.2f} m vertically"
     points, pixels, pairs = files.sfm.points, files.eval.resolution, files.pairs
     neighbours = 2 * pairs.verified / pairs.photos if pairs and pairs.photos else None
+    used = grouped(record.kept)
+    if record.panoramas and files.photos:
+        used = captures(files.photos.used)
     return [
         Measure(
             "Photos used",
-            grouped(record.kept),
+            used,
             verdicts.photo_count(record.kept),
             "Readable photos that the scene was made from.",
         ),

@@ -148,7 +148,7 @@ def _tiles(record: Summary) -> list[tuple[str, str]]:
     spent = record.total_seconds or record.train_seconds
     said = "from photos to page" if record.total_seconds else "training"
     return [
-        (registered, "photos registered"),
+        (registered, f"{summary.noun(record.panoramas, record.kept or 0)} registered"),
         (decimals(record.psnr, 1, "dB"), "quality of new views (PSNR)"),
         (values.size(record.sog_bytes), "to load on the page"),
         (DASH if spent is None else duration(spent), said),

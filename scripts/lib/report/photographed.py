@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from scripts.lib.contracts import sfm
+from scripts.lib.core.rig_names import frame_of
 from scripts.lib.report import summary
 from scripts.lib.report.advice import Capture, Ground
 from scripts.lib.report.inputs import StageFiles
@@ -27,7 +28,7 @@ def photographed(files: StageFiles, record: Summary, shown: dict[str, str]) -> C
     sharpness = {
         shown.get(photo.file, photo.file): photo.sharpness
         for photo in photos
-        if photo.kept and photo.sharpness is not None
+        if photo.kept and photo.sharpness is not None and photo.rig is None
     }
     damaged = [
         photo.original
@@ -41,7 +42,7 @@ def photographed(files: StageFiles, record: Summary, shown: dict[str, str]) -> C
         sharpness=sharpness,
         views=[(shown.get(view.name, view.name), view.psnr) for view in files.eval.views],
         track_length=record.track_length,
-        alone=named(files.pairs.alone if files.pairs else ()),
+        alone=named(standing_alone(files)),
         gps_outliers=named(georef.outliers if georef else ()),
         models=record.models,
         reprojection_px=record.reprojection_error_px,
@@ -51,3 +52,14 @@ def photographed(files: StageFiles, record: Summary, shown: dict[str, str]) -> C
         flown=bool(georef and georef.georeferenced and coverage)
         and (coverage.photographed if coverage else 0.0) > GARDEN,
     )
+
+
+def standing_alone(files: StageFiles) -> list[str]:
+    """Photos that match no other one; views of panoramas only where no view of the panorama does.
+
+    One view of six shows nothing but sky, and that is as it should be.
+    """
+    alone = files.pairs.alone if files.pairs else ()
+    used = [photo.file for photo in files.photos.used] if files.photos else list(alone)
+    matched = {frame_of(name) for name in set(used) - set(alone)}
+    return [name for name in alone if frame_of(name) not in matched]

@@ -10,6 +10,8 @@ from scripts.lib.report.formats import read_formats
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.verdicts import Verdict
 
+VIEWS = 6  # of a panorama
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -19,6 +21,7 @@ class Summary:
     verdict: str
     photos: int | None
     kept: int | None
+    panoramas: int | None  # whose views are counted as photos
     registered: int | None
     models: int | None
     reprojection_error_px: float | None
@@ -53,6 +56,7 @@ def summarise(files: StageFiles) -> Summary:
     """Pull the record out of a scene's stage files."""
     sfm, train, georef = files.sfm, files.train, files.georef
     every = files.photos.photos if files.photos else ()
+    kept = files.photos.used if files.photos else []
     formats = {item.key: item for item in read_formats(files.codecs)}
     sog, ply = formats.get("sog"), formats.get("ply")
     located = georeferencing(georef)
@@ -61,6 +65,7 @@ def summarise(files: StageFiles) -> Summary:
         verdict="",
         photos=len(every) if every else sfm.photos,
         kept=len(kept_photos(files)) if every else sfm.photos,
+        panoramas=len({photo.rig.frame for photo in kept if photo.rig and photo.rig.panorama}),
         registered=sfm.registered,
         models=len(sfm.models),
         reprojection_error_px=sfm.reprojection_error_px,
@@ -102,13 +107,24 @@ def judge(summary: Summary) -> Verdict:
     )
 
 
+def noun(panoramas: int | None, kept: int) -> str:
+    """What the photos of a scene are, in words: views of panoramas, photos, or both."""
+    if not panoramas:
+        return "photos"
+    words = "1 panorama" if panoramas == 1 else f"{panoramas} panoramas"
+    flat = kept > VIEWS * panoramas
+    return f"{'photos and ' if flat else ''}views ({words})"
+
+
 def headline(summary: Summary) -> str:
     """The report's first sentence: the verdict and the two numbers that carry it."""
     start = judge(summary).text
     seen = "training views" if summary.held_out is False else "new views"
     parts = []
     if summary.registered is not None and summary.kept:
-        parts.append(f"{summary.registered} of {summary.kept} photos registered")
+        parts.append(
+            f"{summary.registered} of {summary.kept} {noun(summary.panoramas, summary.kept)} registered"
+        )
     if summary.psnr is not None:
         parts.append(f"{seen} match the photos at {summary.psnr:.1f} dB")
     return f"{start}: {', '.join(parts)}." if parts else f"{start}: the stages recorded no numbers."

@@ -24,6 +24,8 @@ from scripts.lib.sfm.gpu import Work, comparing, device, device_name
 from scripts.lib.sfm.options import MatchOptions
 from scripts.lib.sfm.pairs import choose_pairs
 from scripts.lib.sfm.retrieval import MOST_FEATURES, SCORED, VOTES, coarsest, count_votes
+from scripts.lib.sfm.rig_matching import verify_panoramas
+from scripts.lib.sfm.rigs import is_exact
 
 # COLMAP tries at least 100 samples of matches, and as many as it takes if only a quarter of them are right.
 # Of mutual matches that pass the ratio test nine tenths are, and hardly ever less than half in a pair that
@@ -144,6 +146,8 @@ def match_pairs(
         for portion in waiting:
             done += portion.write(link)
             progress.update(done)
+    numbers = [(images[a].image_id, images[b].image_id) for a, b in new]
+    verify_panoramas(link, numbers, _verification(options, FEWEST_RIGHT))
     link.close()
     return where
 
@@ -213,7 +217,12 @@ class _Matcher:
     def verified(
         self, pair: tuple[_Photo, _Photo], matches: Matches
     ) -> tuple[Matches, pycolmap.TwoViewGeometry | None]:
-        """The matches, none if too few, and the geometry that explains them."""
+        """The matches, none if too few, and the geometry that explains them.
+
+        Views of panoramas have few matches each, and are verified together: see `rig_matching`.
+        """
+        if all(is_exact(photo.camera) for photo in pair):
+            return matches, None
         if len(matches) < max(self.options.min_inliers, 1):
             return np.zeros((0, 2), np.uint32), None
         one, other = pair

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import enu_from_geodetic
+from scripts.lib.core.rig_names import frame_of
 from scripts.lib.sfm.retrieval import Votes, voted_pairs
 from scripts.lib.sfm.rigs import of_one_frame
 
@@ -45,18 +47,22 @@ def choose_pairs(
     `auto`: all pairs up to `exhaustive_limit` photos, because then it costs little and misses
     nothing; above that by GPS when nearly every photo has it; else in order when the names count
     up or the times rise with them; else by looks. Neighbours in space and time are joined by the
-    photos that look most alike, which closes loops and survives wrong GPS.
+    photos that look most alike, which closes loops and survives wrong GPS. A panorama counts as one photo
+    there, and all its views are compared with those of another: any of them may show the same.
     """
     names = [photo.file for photo in photos]
     count = len(photos)
-    strategy, reason = _strategy(photos, strategy, exhaustive_limit)
+    places = _places(photos)
+    stands = [_stand(photos[members[0]]) for members in places]
+    strategy, reason = _strategy(stands, strategy, exhaustive_limit, _noun(photos))
     chosen: dict[str, list[Index]] = {}
     if strategy == "spatial":
-        chosen["space"] = spatial_pairs(photos, neighbours)
+        chosen["space"] = _of_views(spatial_pairs(stands, neighbours), places)
     elif strategy == "sequential":
-        chosen["order"] = sequential_pairs(count, overlap)
+        chosen["order"] = _of_views(sequential_pairs(len(stands), overlap), places)
     if strategy == "exhaustive":
-        chosen["all"] = [(i, j) for i in range(count) for j in range(i + 1, count)]
+        every = [(i, j) for i in range(len(stands)) for j in range(i + 1, len(stands))]
+        chosen["all"] = _of_views(every, places)
     elif votes is not None:
         most = neighbours if strategy == "retrieval" else LOOKS_BESIDE
         chosen["looks"] = voted_pairs(votes(), most, 3 if strategy == "retrieval" else 0)
@@ -73,22 +79,52 @@ def choose_pairs(
     return Pairs(strategy, reason, [(names[i], names[j]) for i, j in pairs], by)
 
 
-def _strategy(photos: Sequence[Photo], asked: str, exhaustive_limit: int) -> tuple[str, str]:
+def _places(photos: Sequence[Photo]) -> list[list[int]]:
+    """The photos by where they were taken: all views of a panorama together, others alone."""
+    places: dict[object, list[int]] = {}
+    for index, frame in enumerate(of_one_frame(photos)):
+        places.setdefault(index if frame is None else frame, []).append(index)
+    return list(places.values())
+
+
+def _stand(photo: Photo) -> Photo:
+    """The photo that stands for a panorama in the choice: its name without the view's."""
+    if photo.rig is None or not photo.rig.panorama:
+        return photo
+    return replace(photo, file=f"{frame_of(photo.file)}.jpg")
+
+
+def _noun(photos: Sequence[Photo]) -> str:
+    views = sum(frame is not None for frame in of_one_frame(photos))
+    if not views:
+        return "photos"
+    return "panoramas" if views == len(photos) else "panoramas and photos"
+
+
+def _of_views(pairs: Iterable[Index], places: Sequence[Sequence[int]]) -> list[Index]:
+    """Pairs of places as those of all their photos."""
+    found = (product(places[a], places[b]) for a, b in pairs)
+    return sorted((min(i, j), max(i, j)) for both in found for i, j in both)
+
+
+def _strategy(
+    photos: Sequence[Photo], asked: str, exhaustive_limit: int, noun: str = "photos"
+) -> tuple[str, str]:
     count = len(photos)
     located = sum(photo.latitude is not None for photo in photos)
     if asked == "spatial" and located < 2:
-        return "exhaustive", "spatial pairs need GPS, which the photos lack"
+        return "exhaustive", f"spatial pairs need GPS, which the {noun} lack"
     if asked != "auto":
         return asked, "asked for by the option `strategy`"
     if count <= exhaustive_limit:
-        return "exhaustive", f"{count} photos are few enough to compare all"
+        return "exhaustive", f"{count} {noun} are few enough to compare all"
     if located >= LOCATED_SHARE * count:
-        return "spatial", f"{located} of {count} photos have a GPS position"
+        return "spatial", f"{located} of {count} {noun} have a GPS position"
     if is_ordered(photos):
-        return "sequential", f"the {count} photos were taken one after the other"
+        return "sequential", f"the {count} {noun} were taken one after the other"
     return (
         "retrieval",
-        f"the {count} photos have neither GPS nor an order, so those that look alike are compared",
+        f"the {count} {noun} have neither GPS nor an order, so those that look alike are compared",
     )
 
 

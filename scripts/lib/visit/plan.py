@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from scripts.lib.contracts.georef import Matrix, Three
 from scripts.lib.contracts.view import View
 from scripts.lib.core.console import UserError
+from scripts.lib.core.rig_names import frames_of
 from scripts.lib.scene import start_view
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.start_view import StartView
@@ -17,6 +20,15 @@ from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.visit import surroundings, tour
 
 SIGHTS = 200  # points that tell what is hidden from a camera
+
+
+def best_views(names: Sequence[str], merit: npt.NDArray[np.float64]) -> list[int]:
+    """The photos to stop at, in their order: of the views of a panorama the one of most merit (V,).
+
+    It is the place of a panorama that a visit goes to; six views of it would be six stops.
+    """
+    frames = frames_of(names).values()
+    return sorted(max(frame, key=lambda index: (merit[index], -index)) for frame in frames)
 
 
 def plan_visit(gaussians: Gaussians, scene: Scene) -> tuple[StartView, View]:
@@ -33,17 +45,19 @@ def plan_visit(gaussians: Gaussians, scene: Scene) -> tuple[StartView, View]:
     some = core[np.linspace(0, len(core) - 1, min(len(core), SIGHTS)).astype(int)]
     seen = np.array([occupancy.seen_share(space, centre, some) for centre in centres])
     view = start_view.choose(scene.names, cameras, scene.K, scene.sizes, points, seen)
+    merit = seen * start_view.scores(cameras, scene.K, scene.sizes, points)
+    places = best_views(scene.names, merit)
     planned = tour.plan(
         view,
-        scene.names,
-        cameras,
-        seen * start_view.scores(cameras, scene.K, scene.sizes, points),
-        start_view.fields_of_view(scene.K, scene.sizes),
-        distances,
+        tuple(scene.names[index] for index in places),
+        cameras[places],
+        merit[places],
+        start_view.fields_of_view(scene.K, scene.sizes)[places],
+        distances[places],
         space,
     )
     plan = surroundings.photo_map(
-        centres, cameras[:, 2, :3], np.asarray(distances), points, scene.colours
+        centres[places], cameras[places, 2, :3], distances[places], points, scene.colours
     )
     return view, View(
         name=view.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from scripts.lib.sfm.map import aligned_model
 from scripts.lib.sfm.mapping import run_mapper
 from scripts.lib.sfm.options import FeatureOptions, MapOptions
 from scripts.lib.sfm.pairs import choose_pairs
+from scripts.lib.sfm.rig_matching import verify_panoramas
 from scripts.lib.sfm.rigs import has_rigs, is_exact, placed_once
 from tests.unit.sfm_scene import centres, entry, facing, position_errors, room_points
 
@@ -110,6 +112,39 @@ def test_panoramas_are_placed_as_wholes(
         for face, pose in poses.items():
             turn = (pose * poses["front"].inverse()).rotation.matrix()
             assert np.allclose(turn, face_rotation(face), atol=1e-9), "a view moved in its rig"
+
+
+def test_few_matches_of_each_view_are_verified_together(
+    room: tuple[Path, list[Photo], dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    """Six matches in each pair of views, of which a third are wrong: no pair could stand alone."""
+    database, photos, _ = room
+    shutil.copyfile(database, tmp_path / "m.db")
+    random = np.random.default_rng(2)
+    with pycolmap.Database.open(tmp_path / "m.db") as link:
+        ids = {image.name: image.image_id for image in link.read_all_images()}
+        first = [ids[photo.file] for photo in photos if photo.file.startswith("p0_")]
+        second = [ids[photo.file] for photo in photos if photo.file.startswith("p1_")]
+        pairs = [pair for pair in itertools.product(first, second) if link.exists_matches(*pair)]
+        right = {pair: np.asarray(link.read_matches(*pair))[:4] for pair in pairs}
+        link.clear_matches()
+        link.clear_two_view_geometries()
+        for (a, b), true in right.items():
+            wrong = [[int(random.integers(20)), int(random.integers(20))] for _ in range(2)]
+            link.write_matches(a, b, np.concatenate([true, wrong]).astype(np.uint32))
+        verify_panoramas(link, pairs, pycolmap.TwoViewGeometryOptions())
+        found = {
+            pair: np.asarray(link.read_two_view_geometry(*pair).inlier_matches)
+            for pair in pairs
+            if link.exists_two_view_geometry(*pair)
+        }
+    assert len(pairs) >= 8 and len(found) == len(pairs)
+    kept = sum(len(inliers) for inliers in found.values())
+    true = sum(
+        sum(tuple(match) in set(map(tuple, right[pair].tolist())) for match in inliers.tolist())
+        for pair, inliers in found.items()
+    )
+    assert true >= 0.95 * 4 * len(pairs) and kept - true <= 0.1 * true
 
 
 def test_a_rig_is_written_with_its_poses(

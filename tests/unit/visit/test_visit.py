@@ -17,7 +17,7 @@ from scripts.lib.scene.scene import Scene
 from scripts.lib.splat import occupancy
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.visit import spline, surroundings, tour
-from scripts.lib.visit.plan import plan_visit
+from scripts.lib.visit.plan import best_views, plan_visit
 
 HALF = 4.0  # of the room's side
 
@@ -205,3 +205,9 @@ def test_a_wall_hides_what_is_behind_it() -> None:
     seen[7] = 1.0
     arguments = (scene.names, scene.world_to_camera, scene.K, scene.sizes, scene.points)
     assert start_view.choose(*arguments, seen).name == scene.names[7]
+
+
+def test_a_visit_stops_once_at_each_panorama() -> None:
+    names = ["a__view_back.jpg", "a__view_front.jpg", "b.jpg", "c__view_back.jpg", "c__view_up.jpg"]
+    assert best_views(names, np.array([0.1, 0.4, 0.0, 0.2, 0.2])) == [1, 2, 3]
+    assert best_views(["a.jpg", "b.jpg"], np.zeros(2)) == [0, 1]
