@@ -80,6 +80,10 @@ def certainty(
         image.name: blocks[3 * row : 3 * row + 3, 3 * row : 3 * row + 3]
         for row, image in enumerate(normal.images)
     }
+    placed = {image.frame_id: positions[image.name] for image in normal.images}
+    for number in model.reg_image_ids():  # views of panoramas that stand where the first one does
+        image = model.image(number)
+        positions.setdefault(image.name, placed[image.frame_id])
     return Certainty(lenses, positions, float(np.sqrt(normal.unit_variance)), motion)
 
 

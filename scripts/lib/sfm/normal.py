@@ -25,6 +25,7 @@ from scripts.lib.sfm.projection import (
     rotation_jacobian,
     seen_by,
 )
+from scripts.lib.sfm.rigs import exact_cameras
 from scripts.lib.sfm.schur import eliminated
 
 POSE = 6  # a turn about the camera's axes, and the camera's centre
@@ -88,28 +89,65 @@ def normal_equations(
 ) -> Normal | None:
     """The normal equations of an adjusted model; None when it has no more sightings than unknowns.
 
-    free: the lens parameters that may change, by camera. held: whether positions hold the frame.
+    free: the lens parameters that may change, by camera. held: whether positions hold the frame. The views
+    of a panorama have one pose, that of the first of them.
     """
     images = [model.image(number) for number in sorted(model.reg_image_ids())]
     seen = seen_by(model)
     seen = seen.only(seen.usable())
     columns, size = _lens_columns(free, POSE * len(images))
-    redundancy = 2 * len(seen.photo) - size - 3 * len(seen.points) + (0 if held else 7)
+    first, joint = joined_poses(model, images, size)
+    redundancy = 2 * len(seen.photo) - joint.shape[1] - 3 * len(seen.points) + (0 if held else 7)
     if not len(seen.photo) or redundancy <= 0:
         return None
     residual = seen.residual
     weight = 1 / np.sqrt(1 + (residual**2).sum(axis=1))
     equations = _reduced(model, seen, weight, free, columns, size)
     unit_variance = _variance(residual, weight, redundancy)
+    information, towards = equations[:size, :size], equations[:size, size]
+    if len(first) < len(images):
+        information, towards = joint.T @ information @ joint, joint.T @ towards
+        fewer = POSE * (len(images) - len(first))
+        columns = {of: column - fewer for of, column in columns.items()}
     return Normal(
-        images,
+        first,
         columns,
-        information=equations[:size, :size],
-        towards=equations[:size, size],
+        information=information,
+        towards=towards,
         unit_variance=unit_variance,
         # The information counts each sighting by its weight.
         variance=unit_variance * float(weight.mean()),
     )
+
+
+def joined_poses(
+    model: pycolmap.Reconstruction, images: Sequence[pycolmap.Image], size: int
+) -> tuple[list[pycolmap.Image], Array]:
+    """The first photo of each frame, and how what may change there changes all photos: (size, fewer).
+
+    Behind the poses of `images`, `size` counts the parameters of lenses, which stay as they are. Of rigs
+    only panoramas are joined: their views turn together about one centre.
+    """
+    exact = exact_cameras(model)
+    row_of: dict[int, int] = {}
+    first: list[pycolmap.Image] = []
+    rows = []
+    for image in images:
+        own = image.frame_id if image.camera_id in exact else -image.image_id
+        if own not in row_of:
+            row_of[own] = len(first)
+            first.append(image)
+        rows.append(row_of[own])
+    lenses = size - POSE * len(images)
+    joint = np.zeros((size, POSE * len(first) + lenses))
+    joint[size - lenses :, POSE * len(first) :] = np.eye(lenses)
+    for at, (image, row) in enumerate(zip(images, rows, strict=True)):
+        between = image.cam_from_world() * first[row].cam_from_world().inverse()
+        turn = slice(POSE * at, POSE * at + 3), slice(POSE * row, POSE * row + 3)
+        joint[turn] = between.rotation.matrix()
+        centre = slice(POSE * at + 3, POSE * at + 6), slice(POSE * row + 3, POSE * row + 6)
+        joint[centre] = np.eye(3)
+    return first, joint
 
 
 def factor(information: Array, motions: Array | None = None) -> tuple[Any, Array, Array] | None:

@@ -17,6 +17,7 @@ from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.adjust import Adjust
 from scripts.lib.sfm.lenses import parameters, set_lens
+from scripts.lib.sfm.rigs import has_rigs
 from scripts.lib.sfm.tables import tables, with_points
 
 # Focal lengths of one lens: what the mapper finds for a few photos is not better known.
@@ -47,8 +48,11 @@ def shared_lens_candidates(
     """Pairs of cameras that may be one, that with more photos first, each with both ways to turn.
 
     They have the same name and body, width and height exchanged, and focal lengths that are equal as far as
-    EXIF and the mapper can tell. A camera is in one pair at most.
+    EXIF and the mapper can tell. A camera is in one pair at most. None in a model with rigs, whose photos
+    cannot be turned one by one.
     """
+    if has_rigs(model):
+        return []
     lines = {photo.file: photo for photo in photos}
     taken: dict[int, list[Photo]] = {}
     for number in model.reg_image_ids():

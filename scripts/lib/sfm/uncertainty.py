@@ -16,6 +16,7 @@ from scripts.lib.sfm.adjust import Prior
 from scripts.lib.sfm.covariance import Certainty, certainty
 from scripts.lib.sfm.lens_prior import with_all_terms
 from scripts.lib.sfm.lenses import free_parameters, parameters, richer_name
+from scripts.lib.sfm.rigs import exact_cameras
 
 MOTION = 7  # a similarity's unknowns: shift, turn, scale
 NORMAL_95 = 1.96
@@ -99,7 +100,7 @@ def how_certain(
     """
     lines = calibration.cameras if calibration else ()
     own = {line.camera: line.principal_point for line in lines}
-    used = sorted({model.image(i).camera_id for i in model.reg_image_ids()})
+    used = sorted({model.image(i).camera_id for i in model.reg_image_ids()} - exact_cameras(model))
     free = {n: free_parameters(model.cameras[n], own.get(n, False)) for n in used}
     stated, usual = with_all_terms(model)
     open_terms = {n: free_parameters(stated.cameras[n], True) for n in usual & free.keys()}

@@ -12,6 +12,7 @@ import pycolmap
 import pytest
 
 from scripts.lib.contracts.photos import Photo, RigView
+from scripts.lib.core.geo import fit_sim3
 from scripts.lib.core.rig_names import view_name
 from scripts.lib.photos.faces import FACES, face_quaternion, face_rotation
 from scripts.lib.sfm.features import write_images
@@ -21,6 +22,7 @@ from scripts.lib.sfm.options import FeatureOptions, MapOptions
 from scripts.lib.sfm.pairs import choose_pairs
 from scripts.lib.sfm.rig_matching import verify_panoramas
 from scripts.lib.sfm.rigs import has_rigs, is_exact, placed_once
+from scripts.lib.sfm.uncertainty import how_certain
 from tests.unit.sfm_scene import centres, entry, facing, position_errors, room_points
 
 SIDE, COUNT, NOISE = 400, 8, 0.4
@@ -95,9 +97,22 @@ def test_panoramas_are_placed_as_wholes(
         replace(photo, latitude=47 + y / 11_100, longitude=8 + x / 7_600, altitude=400 + 10 * z)
         for photo, (x, y, z) in ((photo, truth[photo.file]) for photo in photos)
     ]
-    aligned, _, residuals = aligned_model(model, located, (), MapOptions())
+    aligned, certain, residuals = aligned_model(model, located, (), MapOptions())
     assert aligned.georef.georeferenced and not residuals.corrected
     final = aligned.model
+    # The stated deviations are those of the errors: neither half nor twice as large.
+    assert certain.cameras is not None and len(certain.cameras.covariance) == len(photos)
+    assert len({certain.cameras.covariance[photo.file] for photo in photos}) == COUNT
+    free, _, _ = aligned_model(model, photos, (), MapOptions(use_gps=False))
+    stated = how_certain(free.model, None, None, None).cameras
+    assert stated is not None
+    found = fit_sim3(
+        np.array([truth[name] for name in sorted(truth)]),
+        np.array([centres(free.model)[name] for name in sorted(truth)]),
+    )
+    missed = [centres(free.model)[name] - found.apply(truth[name][None])[0] for name in truth]
+    sigma = np.median(stated.sigma_median)
+    assert 0.5 * sigma < np.sqrt(np.mean(np.square(missed))) < 2 * sigma
     assert all(is_exact(camera) for camera in final.cameras.values())
     assert position_errors(centres(final), truth).max() < 0.001
     for number in range(COUNT):
