@@ -23,6 +23,7 @@ from scripts.lib.photos.faces import (
     nadir_mask,
     on_face,
 )
+from scripts.lib.photos.lens_rigs import find_rigs
 from scripts.lib.photos.masks import combine, encode_mask, hidden_share
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.photos.prepare import Context, Item, finish
@@ -52,6 +53,22 @@ def cut_panoramas(items: Sequence[Item], context: Context) -> list[Item]:
     for item in items:
         every += found.get(item.photo.file, [item]) if item.photo.kept else [item]
     return every
+
+
+def with_rigs(items: Sequence[Item], options: ImportOptions) -> list[Item]:
+    """The items, of which those that a rig of several cameras took tell so."""
+    flat = [
+        item.photo
+        for item in items
+        if item.photo.kept and item.photo.kind == "photo" and not item.panorama
+    ]
+    rigs = find_rigs({photo.original: photo.time for photo in flat}, options.rig)
+    return [
+        replace(item, photo=replace(item.photo, rig=rigs[item.photo.original]))
+        if item.photo.kept and item.photo.original in rigs
+        else item
+        for item in items
+    ]
 
 
 def sightings_on_faces(

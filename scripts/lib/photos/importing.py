@@ -17,7 +17,7 @@ from scripts.lib.core.threads import threads as available_threads
 from scripts.lib.photos import panorama
 from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
-from scripts.lib.photos.cutting import cut_panoramas, sightings_on_faces
+from scripts.lib.photos.cutting import cut_panoramas, sightings_on_faces, with_rigs
 from scripts.lib.photos.decode import decode
 from scripts.lib.photos.film_facts import film_facts
 from scripts.lib.photos.gps_tags import choose_positions
@@ -68,7 +68,7 @@ def import_photos(
     archive.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(archive.parent, "import") as folder:
         items, others, side = _read_all(files, options, folder, threads, memory)
-        items = name_items(judge(items, options))
+        items = with_rigs(name_items(judge(items, options)), options)
         photos = [item.photo for item in items]
         _tell(photos)
         beside, gcps = told(side, items)

@@ -111,6 +111,13 @@ class ImportOptions(Options):
         80,
         unit="degrees",
     )
+    rig: Literal["auto", "folders", "numbers", "none"] = option(
+        "auto",
+        """Photos that several cameras of one rig took at a time: in `folders` each camera has a folder,
+        with the same file names; in `numbers` the names end with _1, _2 and so on, for each camera; `auto`
+        knows folders called cam0, cam1 and the like, and numbers where the times agree. How the cameras
+        stand to each other is then the same in all photos.""",
+    )
     focal_length: str = option(
         "",
         """Focal length of all photos of the scene, used instead of EXIF. A number with its unit: `28mm` is

@@ -145,8 +145,15 @@ def _problem(
     config = pycolmap.BundleAdjustmentConfig()
     for number in model.reg_image_ids():
         config.add_image(number)
-    for number in keep_lenses | exact_cameras(model):
+    exact = exact_cameras(model)
+    for number in keep_lenses | exact:
         config.set_constant_cam_intrinsics(number)
+    # Where a real camera stands in its rig was measured from the photos, a panorama's view is exact.
+    options.refine_sensor_from_rig = True
+    for rig in model.rigs.values():
+        for sensor in rig.non_ref_sensors:
+            if sensor.id in exact:
+                config.set_constant_sensor_from_rig_pose(sensor)
     return options, config
 
 

@@ -19,7 +19,7 @@ from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.gpu import device
 from scripts.lib.sfm.grey import read_grey, read_shown
 from scripts.lib.sfm.options import FeatureOptions
-from scripts.lib.sfm.rigs import write_rigs
+from scripts.lib.sfm.rigs import in_panorama, write_rigs
 from scripts.lib.sfm.sift import Features, Settings, sift
 from scripts.lib.sfm.sift.pyramid import Workspace
 from scripts.lib.sfm.unpack import MASKS
@@ -37,14 +37,16 @@ def camera_groups(photos: Sequence[Photo], share: bool = True) -> dict[tuple[Any
 
     Zoom lenses and mixed sizes separate; focal lengths within one percent of the shortest of their
     group count as one. Where a focal length in millimetres is all that EXIF tells (a camera whose sensor
-    is not known), it tells zooms apart as well. Photos without any focal length stay together.
+    is not known), it tells zooms apart as well. Photos without any focal length stay together. Each
+    camera of a rig has its own lens.
     """
     order = {photo.file: number for number, photo in enumerate(photos)}
     groups: dict[tuple[Any, ...], list[str]] = {}
     for photo in sorted(photos, key=lambda p: (_told_focal(p)[1] or 0.0, order[p.file])):
         unit, focal = _told_focal(photo)
-        key = (photo.camera, photo.body, *photo.size, unit)
-        near = (k for k in groups if k[:5] == key and _one_focal(k[5], focal))
+        sensor = (photo.rig.rig, photo.rig.sensor) if photo.rig else None
+        key = (photo.camera, photo.body, *photo.size, unit, sensor)
+        near = (k for k in groups if k[:6] == key and _one_focal(k[6], focal))
         found = next(near, (*key, focal)) if share else (*key, focal, photo.file)
         groups.setdefault(found, []).append(photo.file)
     ordered = {key: sorted(names, key=order.__getitem__) for key, names in groups.items()}
@@ -263,7 +265,7 @@ def write_images(
     by_name = {photo.file: photo for photo in photos}
     camera_of: dict[str, tuple[int, int]] = {}
     link = pycolmap.Database.open(database)
-    alone = [photo for photo in photos if photo.rig is None]
+    alone = [photo for photo in photos if not in_panorama(photo)]
     for names in camera_groups(alone, options.share_intrinsics).values():
         photo = by_name[names[0]]
         focals = [focal for n in names if (focal := by_name[n].focal_px)]
@@ -289,7 +291,7 @@ def write_images(
         camera_id, rig_id = camera_of[photo.file]
         image = pycolmap.Image(name=photo.file, camera_id=camera_id)
         image.image_id = link.write_image(image)
-        one = photo.rig.frame if photo.rig else photo.file
+        one = photo.rig.frame if photo.rig and in_panorama(photo) else photo.file
         if (rig_id, one) not in frames:
             frames[rig_id, one] = pycolmap.Frame()
             frames[rig_id, one].rig_id = rig_id

@@ -26,6 +26,7 @@ from scripts.lib.sfm.coverage import ground_coverage
 from scripts.lib.sfm.describe import describe, finished
 from scripts.lib.sfm.frame import Aligned, align_calibrated
 from scripts.lib.sfm.gate import judge_scene, require_scene
+from scripts.lib.sfm.lens_rigs import with_lens_rigs
 from scripts.lib.sfm.matching import require_photos_in, verified_pairs
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.own_lenses import correct_lenses
@@ -82,7 +83,8 @@ def map_photos(
         # Snakemake removes outputs of a failed job; by hand, the numbers explain the refusal.
         write(files.metrics, judgement.report)
         require_scene(judgement)
-        aligned, certain, residuals = aligned_model(best.models[0], photos, content.gcps, options)
+        model = with_lens_rigs(best.models[0], photos)
+        aligned, certain, residuals = aligned_model(model, photos, content.gcps, options)
         report = finished(judgement.report, aligned.model)
         colour_points(aligned.model, folder)
         write_model(aligned.model, folder, files.sparse)

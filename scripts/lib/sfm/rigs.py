@@ -41,14 +41,19 @@ def has_rigs(model: pycolmap.Reconstruction) -> bool:
     return any(rig.num_sensors() > 1 for rig in model.rigs.values())
 
 
+def in_panorama(photo: Photo) -> bool:
+    """Whether a photo is a panorama's view, whose pose in its rig is known."""
+    return photo.rig is not None and photo.rig.panorama
+
+
 def write_rigs(link: Any, photos: Sequence[Photo]) -> dict[str, tuple[int, int]]:
-    """Write the cameras and rigs of photos that have one to a database: numbers of camera and rig by photo.
+    """Write the cameras and rigs of panoramas to a database: numbers of camera and rig by photo.
 
     The sensor that stands first in the photos' order is the rig's reference; a rig's axes are its camera's.
     """
     views: dict[str, dict[str, Photo]] = {}
     for photo in photos:
-        if photo.rig is not None:
+        if photo.rig is not None and photo.rig.panorama:
             views.setdefault(photo.rig.rig, {}).setdefault(photo.rig.sensor, photo)
     found: dict[tuple[str, str], tuple[int, int]] = {}
     for name, sensors in views.items():
@@ -73,7 +78,7 @@ def write_rigs(link: Any, photos: Sequence[Photo]) -> dict[str, tuple[int, int]]
     return {
         photo.file: found[photo.rig.rig, photo.rig.sensor]
         for photo in photos
-        if photo.rig is not None
+        if photo.rig is not None and photo.rig.panorama
     }
 
 
@@ -93,14 +98,14 @@ def pose_of(view: RigView) -> pycolmap.Rigid3d | None:
 
 
 def placed_once(photos: Sequence[Photo]) -> list[Photo]:
-    """The photos with the position of each panorama told by its first view alone.
+    """The photos with the position of each panorama, or other frame of a rig, told by its first view alone.
 
     It is one measurement: told by six views it would count six times.
     """
     seen: set[tuple[str, str]] = set()
     once = []
     for photo in photos:
-        frame = (photo.rig.rig, photo.rig.frame) if photo.rig and photo.rig.panorama else None
+        frame = (photo.rig.rig, photo.rig.frame) if photo.rig else None
         if frame in seen:
             photo = replace(photo, latitude=None, longitude=None, altitude=None)
         elif frame is not None:
