@@ -23,6 +23,17 @@ class RigView:
 
 
 @dataclass(frozen=True)
+class BroughtPose:
+    """A photo's pose and lens as another program computed them."""
+
+    # Rotation (quaternion w, x, y, z) and translation from the file's world, in its units, to the camera:
+    # x right, y down, z forward.
+    world_to_camera: tuple[float, float, float, float, float, float, float]
+    model: str  # of the lens, COLMAP's name
+    params: tuple[float, ...]  # in COLMAP's order, for the picture in photos.zip
+
+
+@dataclass(frozen=True)
 class Photo:
     """One file of the source; None where something is not known."""
 
@@ -65,6 +76,7 @@ class Photo:
     dark: float | None = None  # share of the pixels that are black
     twin: str | None = None  # the file that shows the same picture
     rig: RigView | None = optional()  # of photos that rigs took
+    brought: BroughtPose | None = optional()  # where the source came with camera poses
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,7 +89,7 @@ class Beside:
     """A file of the source that is no photo, and what became of it."""
 
     file: str
-    kind: str  # video, mask, positions or control points
+    kind: str  # video, mask, positions, control points or cameras
     note: str
 
 

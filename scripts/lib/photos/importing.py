@@ -15,6 +15,7 @@ from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import add_to_zip, scratch_folder, write_bytes, writing_zip
 from scripts.lib.core.threads import threads as available_threads
 from scripts.lib.photos import panorama
+from scripts.lib.photos.brought import find_cameras, with_poses
 from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.cutting import cut_panoramas, sightings_on_faces, with_rigs
@@ -65,13 +66,17 @@ def import_photos(
     fewer than `options.min_photos` are usable; nothing is written then.
     """
     files = list_source(source)
+    cameras = find_cameras(files, options.cameras)
+    files = [file for file in files if file.name not in cameras.names]
     archive.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(archive.parent, "import") as folder:
         items, others, side = _read_all(files, options, folder, threads, memory)
         items = with_rigs(name_items(judge(items, options)), options)
+        items, posed = with_poses(items, cameras)
         photos = [item.photo for item in items]
         _tell(photos)
         beside, gcps = told(side, items)
+        beside += posed
         for line in beside:
             say(one_line(f"{line.file}: {line.note}"))
         require_photos(name or source, photos, options.min_photos)

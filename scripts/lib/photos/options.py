@@ -126,6 +126,12 @@ class ImportOptions(Options):
         pattern=r"^([0-9]{1,6}(\.[0-9]{1,3})? ?(mm|px))?$",
         form="empty, or a number with mm or px",
     )
+    cameras: str = option(
+        "auto",
+        """Camera poses that another program computed. `auto` uses those of a COLMAP model, transforms.json or
+        Metashape cameras.xml in the source; `ignore` computes them from the photos; else the name of the
+        file, or of the model's folder, in the source.""",
+    )
     positions: str = option(
         "",
         """Name of the geo.txt (OpenDroneMap) or table in the source that holds the positions; the run stops

@@ -30,6 +30,7 @@ from scripts.lib.sfm.lens_rigs import with_lens_rigs
 from scripts.lib.sfm.matching import require_photos_in, verified_pairs
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.own_lenses import correct_lenses
+from scripts.lib.sfm.placed_model import placed_attempt
 from scripts.lib.sfm.retries import best_attempt
 from scripts.lib.sfm.rigs import has_rigs, placed_once
 from scripts.lib.sfm.uncertainty import Certain, how_certain
@@ -72,7 +73,9 @@ def map_photos(
     began = time.monotonic()
     with (
         unpacked(files.photos, files.metrics, names) as folder,
-        best_attempt(files.database, folder, photos, options, features, matching, threads) as (
+        placed_attempt(files.database, folder, photos, options, threads)
+        if any(photo.brought for photo in photos)
+        else best_attempt(files.database, folder, photos, options, features, matching, threads) as (
             best,
             attempts,
         ),

@@ -248,6 +248,30 @@ def _completed(
     return list(models)
 
 
+def complete_placed(
+    model: pycolmap.Reconstruction, database: Path, options: MapOptions, threads: int
+) -> float:
+    """Triangulate a model that has poses and no points, add the rest of the photos, and adjust everything.
+
+    Returns the mean reprojection error before the adjustment, in pixels.
+    """
+    settings = _settings(options, threads, _exact(database))
+    with pycolmap.Database.open(database) as link:
+        cache = pycolmap.DatabaseCache.create(link, pycolmap.DatabaseCacheOptions())
+    mapper = pycolmap.IncrementalMapper(cache)
+    mapper.begin_reconstruction(model)
+    for number in sorted(model.reg_image_ids()):
+        mapper.triangulate_image(settings.triangulation, number)
+    model.update_point_3d_errors()
+    before = float(model.compute_mean_reprojection_error())
+    _adjust_all(mapper, settings)
+    _add_rest(mapper, settings)
+    _adjust_all(mapper, settings)
+    mapper.end_reconstruction(False)
+    model.update_point_3d_errors()
+    return before
+
+
 def _adjust_all(
     mapper: pycolmap.IncrementalMapper, settings: pycolmap.IncrementalPipelineOptions
 ) -> None:

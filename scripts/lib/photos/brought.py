@@ -1,0 +1,187 @@
+"""Camera poses that another program computed: recognised in the source and given to the photos they mean.
+
+Every reader returns `Brought` entries in one convention: world to camera, axes as OpenCV's (x right, y down,
+z forward), lenses as COLMAP's, pixels from the picture's upper left corner. Units and the directions of the
+world are those of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from scripts.lib.contracts.photos import Beside, BroughtPose
+from scripts.lib.core.console import UserError, one_line, say
+from scripts.lib.photos.colmap_model import model_folders, read_model
+from scripts.lib.photos.metashape import is_metashape, read_metashape
+from scripts.lib.photos.options import RejectedError
+from scripts.lib.photos.photo_index import PhotoIndex
+from scripts.lib.photos.placed import Brought, CamerasError, Lens
+from scripts.lib.photos.prepare import Item
+from scripts.lib.photos.source import SourceFile, read_file
+from scripts.lib.photos.transforms_json import is_transforms, read_transforms
+
+KIND = "cameras"
+NAMED = 5  # photos that a sentence lists
+SAME_SHAPE = 0.01  # relative difference of two aspect ratios
+TURNED_90 = 5  # EXIF orientations from here on swap width and height
+
+
+@dataclass(frozen=True)
+class BroughtCameras:
+    """The poses of a source, the file or folder they came from, and all files that belong to it."""
+
+    file: str = ""
+    entries: Sequence[Brought] = ()
+    names: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    file: str
+    names: frozenset[str]
+    read: Callable[[], list[Brought]]
+
+
+def find_cameras(files: Sequence[SourceFile], wanted: str) -> BroughtCameras:
+    """The cameras that a source brings; `wanted` is `auto`, `ignore`, or the name of a file or folder.
+
+    Files that are ignored are named all the same: they hold no positions. Raises UserError when the file that
+    was asked for is not there or no file with cameras, or any that was found cannot be read.
+    """
+    found = _candidates(files)
+    names = frozenset(name for candidate in found for name in candidate.names)
+    if wanted == "ignore":
+        return BroughtCameras(names=names)
+    if wanted != "auto":
+        asked = wanted.strip("/")
+        found = [c for c in found if asked == c.file.strip("/") or asked in c.names]
+        if not found:
+            raise UserError(
+                f"import_photos.cameras is {wanted}, which the source lacks or which holds no cameras; give "
+                "the folder of a COLMAP model, a transforms.json or a Metashape .xml inside the source"
+            )
+    if not found:
+        return BroughtCameras()
+    chosen = found[0]
+    for other in found[1:]:
+        say(one_line(f"Cameras of {other.file} are not used: those of {chosen.file} are"))
+    try:
+        entries = chosen.read()
+    except (CamerasError, RejectedError) as error:
+        raise UserError(
+            f"{chosen.file} cannot be read as cameras: {error}; export it again, or set "
+            "import_photos.cameras to ignore, and the poses are computed from the photos"
+        ) from None
+    if not entries:
+        say(f"{chosen.file} holds no camera poses; they are computed from the photos")
+    return BroughtCameras(chosen.file, entries, names)
+
+
+def _candidates(files: Sequence[SourceFile]) -> list[_Candidate]:
+    by_name = {file.name: file for file in files}
+    found: list[_Candidate] = []
+    for folder, members in model_folders(by_name).items():
+        parts = {part: by_name[name] for part, name in members.items()}
+
+        def model(parts: dict[str, SourceFile] = parts) -> list[Brought]:
+            return read_model({part: read_file(file) for part, file in parts.items()})
+
+        found.append(_Candidate(folder or "the COLMAP model", frozenset(members.values()), model))
+    for file in files:
+        for suffix, known, read in (
+            (".json", is_transforms, read_transforms),
+            (".xml", is_metashape, read_metashape),
+        ):
+            if file.suffix != suffix:
+                continue
+            try:
+                data = read_file(file)
+            except RejectedError:
+                continue
+            if known(data):
+
+                def one(
+                    data: bytes = data, read: Callable[[bytes], list[Brought]] = read
+                ) -> list[Brought]:
+                    return read(data)
+
+                found.append(_Candidate(file.name, frozenset({file.name}), one))
+    return found
+
+
+def with_poses(items: Sequence[Item], cameras: BroughtCameras) -> tuple[list[Item], list[Beside]]:
+    """The items with the poses that `cameras` brings for them, and a line for photos.json.
+
+    Lenses are scaled to the archived picture. Raises UserError when the file means other photos.
+    """
+    if not cameras.entries:
+        return list(items), []
+    index = PhotoIndex([item.photo.original for item in items])
+    place = {item.photo.original: number for number, item in enumerate(items)}
+    given: dict[int, Brought] = {}
+    for entry in cameras.entries:
+        meant = index.find(entry.name).meant
+        if meant and items[place[meant[0]]].photo.kept:
+            given.setdefault(place[meant[0]], entry)
+    done, note = _given_out(items, given)
+    posed = sum(item.photo.brought is not None for item in done)
+    if posed < 2:
+        example = cameras.entries[0].name
+        raise UserError(
+            f"{cameras.file} has poses of {len(cameras.entries)} photos (such as {example}), but {posed} of "
+            "them fit photos of this source: put the photos it was made from beside it, unchanged, or set "
+            "import_photos.cameras to ignore"
+        )
+    missing = len(cameras.entries) - len(given)
+    if missing > 0:
+        note += f"; {missing} of its photos are not in the source or were left out"
+    return done, [Beside(cameras.file, KIND, note)]
+
+
+def _given_out(items: Sequence[Item], given: Mapping[int, Brought]) -> tuple[list[Item], str]:
+    """The items with their poses, and how many have one, in words."""
+    done = list(items)
+    without: list[str] = []
+    turned: list[str] = []
+    for number, item in enumerate(items):
+        if not item.photo.kept:
+            continue
+        if number not in given:
+            without.append(item.photo.file)
+            continue
+        pose = _fitted(item, given[number])
+        if pose is None:
+            turned.append(item.photo.file)
+        else:
+            done[number] = replace(item, photo=replace(item.photo, brought=pose))
+    note = f"poses of {sum(item.photo.brought is not None for item in done)} photos"
+    if without:
+        note += f"; none for {len(without)}: {_listed(without)}"
+    if turned:
+        note += f"; of another shape than the photo for {len(turned)}: {_listed(turned)}"
+    return done, note
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (" ..." if len(names) > NAMED else "")
+
+
+def _fitted(item: Item, entry: Brought) -> BroughtPose | None:
+    """The pose for the archived picture; None where its lens belongs to a picture of another shape.
+
+    Most programs leave a photo's EXIF orientation aside. Then the lens has the shape of the stored picture,
+    and the pose of one that the import turned would be that of another camera.
+    """
+    width, height = item.photo.size
+    lens = entry.lens.sized(*(item.stored_size if item.turn < TURNED_90 else (width, height)))
+    if abs(lens.width / lens.height / (width / height) - 1) > SAME_SHAPE:
+        return None
+    scaled: Lens = lens.scaled(width, height)
+    x, y, z, w = Rotation.from_matrix(entry.rotation).as_quat()
+    numbers: npt.NDArray[np.float64] = np.array([w, x, y, z, *entry.translation])
+    return BroughtPose(tuple(map(float, numbers)), scaled.model, scaled.params)  # type: ignore[arg-type]

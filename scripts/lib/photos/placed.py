@@ -1,0 +1,97 @@
+"""A photo's pose and lens as another program has them, in one convention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+# How many of the parameters of COLMAP's models are pixels, focal lengths before the principal point.
+PARAMS = {
+    "SIMPLE_PINHOLE": (3, 3),
+    "PINHOLE": (4, 4),
+    "SIMPLE_RADIAL": (4, 3),
+    "RADIAL": (5, 3),
+    "OPENCV": (8, 4),
+    "OPENCV_FISHEYE": (8, 4),
+    "FULL_OPENCV": (12, 4),
+    "SIMPLE_RADIAL_FISHEYE": (4, 3),
+    "RADIAL_FISHEYE": (5, 3),
+    "THIN_PRISM_FISHEYE": (12, 4),
+}
+LARGEST = 1e9  # of any number in a file of cameras: beyond it a file is damaged
+
+
+class CamerasError(Exception):
+    """A file of cameras that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A lens of COLMAP: `params` in its order. A width of 0 means that of the photo."""
+
+    model: str
+    width: int
+    height: int
+    params: tuple[float, ...]
+
+    def sized(self, width: int, height: int) -> Lens:
+        """With the photo's size where the file told none."""
+        return self if self.width and self.height else replace(self, width=width, height=height)
+
+    def scaled(self, width: int, height: int) -> Lens:
+        """For the same picture at another size."""
+        across, down = width / self.width, height / self.height
+        _, pixels = PARAMS[self.model]
+        factors = [across, across, down] if pixels == 3 else [across, down, across, down]
+        params = tuple(
+            value * (factors[i] if i < pixels else 1.0) for i, value in enumerate(self.params)
+        )
+        return Lens(self.model, width, height, params)
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A photo's name as written, rotation (3, 3) and translation (3,) from world to camera, and lens."""
+
+    name: str
+    rotation: Array
+    translation: Array
+    lens: Lens
+
+
+def checked(name: str, rotation: Array, translation: Array, lens: Lens) -> Brought:
+    """The entry, with its rotation made exact. Raises CamerasError where the numbers are no pose or lens."""
+    values = [*rotation.ravel(), *translation.ravel(), *lens.params]
+    if not np.isfinite(values).all() or max(map(abs, values)) > LARGEST:
+        raise CamerasError(f"the numbers of {name} are no camera")
+    if lens.model not in PARAMS:
+        raise CamerasError(f"the lens model {lens.model} of {name} is not supported")
+    if len(lens.params) != PARAMS[lens.model][0] or lens.params[0] <= 0:
+        raise CamerasError(f"the lens of {name} has wrong numbers")
+    left, stretch, right = np.linalg.svd(rotation)
+    if stretch[2] < 1e-9 or stretch[0] / stretch[2] > 1.01:
+        raise CamerasError(f"the rotation of {name} is no rotation")
+    exact = left @ right
+    if np.linalg.det(exact) < 0:
+        raise CamerasError(
+            f"the axes of {name} are mirrored: a left-handed export is not supported"
+        )
+    return Brought(name, exact, translation, lens)
+
+
+def opencv_lens(
+    width: int, height: int, focal: tuple[float, float], centre: tuple[float, float], **terms: float
+) -> Lens:
+    """The plainest lens of COLMAP with these terms of OpenCV: k1 to k6, p1, p2."""
+    k = [terms.get(f"k{i}", 0.0) for i in range(1, 7)]
+    p = [terms.get("p1", 0.0), terms.get("p2", 0.0)]
+    start = (*focal, *centre)
+    if any(k[2:]):
+        return Lens("FULL_OPENCV", width, height, (*start, *k[:2], *p, *k[2:]))
+    if any(k) or any(p):
+        return Lens("OPENCV", width, height, (*start, *k[:2], *p))
+    return Lens("PINHOLE", width, height, start)

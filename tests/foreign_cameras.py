@@ -1,0 +1,99 @@
+"""Writers of other programs' camera files, from the sample's truth, each in that program's own convention."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+SAMPLE = Path(__file__).parent / "data" / "sample"
+TRUTH = json.loads((SAMPLE / "truth.json").read_text())
+CAMERA = TRUTH["camera"]
+POSES = {name: np.array(row["world_to_camera"]) for name, row in TRUTH["photos"].items()}
+
+
+def _quat(pose: np.ndarray) -> tuple[float, ...]:
+    x, y, z, w = Rotation.from_matrix(pose[:3, :3]).as_quat()
+    return w, x, y, z
+
+
+def colmap_text() -> dict[str, bytes]:
+    """cameras.txt and images.txt with an empty second line."""
+    lens = " ".join(str(CAMERA[key]) for key in ("fx", "fy", "cx", "cy"))
+    cameras = f"# comment\n1 PINHOLE {CAMERA['width']} {CAMERA['height']} {lens}\n"
+    images = "# comment\n"
+    for number, (name, pose) in enumerate(POSES.items(), 1):
+        numbers = " ".join(repr(float(v)) for v in (*_quat(pose), *pose[:3, 3]))
+        images += f"{number} {numbers} 1 {name}\n\n"
+    return {"cameras.txt": cameras.encode(), "images.txt": images.encode()}
+
+
+def colmap_binary() -> dict[str, bytes]:
+    """cameras.bin and images.bin, with two sightings in each photo."""
+    lens = [CAMERA[key] for key in ("fx", "fy", "cx", "cy")]
+    cameras = struct.pack("<QiiQQ4d", 1, 1, 1, CAMERA["width"], CAMERA["height"], *lens)
+    images = struct.pack("<Q", len(POSES))
+    for number, (name, pose) in enumerate(POSES.items(), 1):
+        images += struct.pack("<i7di", number, *_quat(pose), *pose[:3, 3], 1)
+        images += name.encode() + b"\0" + struct.pack("<Q", 2) + struct.pack("<ddq", 1, 2, -1) * 2
+    return {"cameras.bin": cameras, "images.bin": images}
+
+
+def transforms(applied: np.ndarray | None = None, per_frame: bool = False) -> dict[str, Any]:
+    """nerfstudio's file; `applied` (3 x 4) is its applied_transform, `per_frame` as Polycam has it."""
+    lens = {
+        "fl_x": CAMERA["fx"],
+        "fl_y": CAMERA["fy"],
+        "cx": CAMERA["cx"],
+        "cy": CAMERA["cy"],
+        "w": CAMERA["width"],
+        "h": CAMERA["height"],
+    }
+    frames = []
+    for name, pose in POSES.items():
+        to_world = np.linalg.inv(pose)
+        to_world[:3, 1:3] *= -1
+        if applied is not None:
+            to_world = np.vstack([applied, [0, 0, 0, 1]]) @ to_world
+        frame = {"file_path": f"./images/{name}", "transform_matrix": to_world.tolist()}
+        frames.append({**frame, **(lens if per_frame else {})})
+    content: dict[str, Any] = {"frames": frames, **({} if per_frame else lens)}
+    if applied is not None:
+        content["applied_transform"] = applied.tolist()
+    return content
+
+
+def metashape() -> bytes:
+    """cameras.xml with a chunk that is turned, moved and scaled against its world; the last camera is off."""
+    turn = Rotation.from_euler("xyz", [20, -40, 70], degrees=True).as_matrix()
+    scale, shift = 3.5, np.array([10.0, -4.0, 2.0])
+    chunk = np.eye(4)
+    chunk[:3, :3], chunk[:3, 3] = scale * turn, shift
+    rows = []
+    for number, (name, pose) in enumerate(POSES.items()):
+        placed = np.linalg.inv(chunk) @ np.linalg.inv(pose)
+        placed[:3, :3] *= scale
+        label = name.rsplit(".", 1)[0]
+        off = ' enabled="false"' if number == len(POSES) - 1 else ""
+        text = " ".join(repr(float(v)) for v in placed.ravel())
+        rows.append(
+            f'<camera id="{number}" sensor_id="0" label="{label}"{off}>'
+            f"<transform>{text}</transform></camera>"
+        )
+    numbers = " ".join(repr(float(v)) for v in turn.ravel())
+    place = " ".join(map(str, shift))
+    size = f'<resolution width="{CAMERA["width"]}" height="{CAMERA["height"]}"/>'
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<document version="2.0.0">\n <chunk label="Chunk 1">'
+        f'<sensors><sensor id="0" type="frame">{size}'
+        f'<calibration type="frame" class="initial">{size}<f>1</f></calibration>'
+        f'<calibration type="frame" class="adjusted">{size}<f>{CAMERA["fx"]}</f><cx>0.5</cx>'
+        "<p1>0.001</p1><p2>0.002</p2></calibration></sensor></sensors>"
+        f'<cameras>{"".join(rows)}<camera id="99" sensor_id="0" label="none"/></cameras>'
+        f"<transform><rotation>{numbers}</rotation><translation>{place}</translation>"
+        f"<scale>{scale}</scale></transform></chunk></document>"
+    ).encode()
