@@ -29,8 +29,9 @@ Poses = Mapping[
 ]  # image -> rotation (3, 3), translation (3,), world to camera
 
 MOST_PAIRS = 300  # that are looked at to tell conventions
-NEAR = 0.01  # of the focal length: a match this near its epipolar line agrees with the poses
-ENOUGH, CLEARLY = 0.5, 0.2  # share of matches that agree, and the lead of another convention
+NEAR = 0.02  # of the focal length: a match this near its epipolar line agrees with the poses
+ENOUGH, CLEARLY = 0.3, 0.2  # share of matches that agree, and the lead of another convention
+AS_WRITTEN = "as written"
 FLIP = np.diag([1.0, -1.0, -1.0])
 
 
@@ -42,15 +43,15 @@ def _flipped(pose: tuple[Array, Array]) -> tuple[Array, Array]:
     return FLIP @ pose[0], FLIP @ pose[1]
 
 
-# What a file may have meant instead of what its format says. A file that calls camera to world what is world
-# to camera has been inverted on reading, after or before the turn of the axes.
+# What a file may have meant instead of what its format says. A turn of the world's axes changes nothing, so
+# these four are all that exchanges of the matrix's direction and of the camera's axes can make.
 CONVENTIONS: dict[str, Callable[[tuple[Array, Array]], tuple[Array, Array]]] = {
-    "as written": lambda pose: pose,
-    "with the camera's y and z axes the other way (OpenGL for OpenCV)": _flipped,
+    AS_WRITTEN: lambda pose: pose,
+    "with the camera's y and z axes reversed (OpenGL's and OpenCV's exchanged)": _flipped,
     "with world to camera and camera to world exchanged": _inverse,
-    "with both exchanged, world to camera and the camera's axes": lambda p: _inverse(_flipped(p)),
-    "with both exchanged, the camera's axes and world to camera": lambda p: _flipped(_inverse(p)),
-    "with both exchanged on both sides": lambda p: _flipped(_inverse(_flipped(p))),
+    "with world to camera and camera to world exchanged and the camera's y and z axes reversed": (
+        lambda pose: _flipped(_inverse(pose))
+    ),
 }
 
 
@@ -87,7 +88,7 @@ def placed_attempt(
         poses = _write_lenses(copy, photos)
         matches = verified_matches(copy)
         named, poses = fitting(copy, matches, poses)
-        if named != "as written":
+        if named != AS_WRITTEN:
             say(f"Note: the camera poses fit the photos only {named}; they are read so")
         pycolmap.set_random_seed(options.seed)
         model = _placed(copy, poses)
@@ -166,11 +167,8 @@ def fitting(
             np.mean([_agreeing(rays[p], changed[p[0]], changed[p[1]]) for p in rays])
         )
     best = max(share, key=lambda name: share[name])
-    if (
-        share["as written"] >= min(ENOUGH, share[best])
-        and share[best] - share["as written"] < CLEARLY
-    ):
-        best = "as written"
+    if share[best] - share[AS_WRITTEN] < CLEARLY:
+        best = AS_WRITTEN
     if share[best] < ENOUGH:
         raise UserError(
             f"the camera poses do not fit the photos: {100 * share[best]:.0f} % of the matches agree with "
