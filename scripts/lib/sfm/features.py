@@ -291,13 +291,14 @@ def write_images(
         camera_id, rig_id = camera_of[photo.file]
         image = pycolmap.Image(name=photo.file, camera_id=camera_id)
         image.image_id = link.write_image(image)
-        one = photo.rig.frame if photo.rig and in_panorama(photo) else photo.file
-        if (rig_id, one) not in frames:
-            frames[rig_id, one] = pycolmap.Frame()
-            frames[rig_id, one].rig_id = rig_id
-        frames[rig_id, one].add_data_id(image.data_id)
         ids[photo.file] = image.image_id
-    for frame in frames.values():
+        one = photo.rig.frame if photo.rig and in_panorama(photo) else photo.file
+        frame = frames.setdefault((rig_id, one), pycolmap.Frame())
+        frame.rig_id = rig_id
+        frame.add_data_id(image.data_id)
+        if not in_panorama(photo):
+            link.write_frame(frames.pop((rig_id, one)))
+    for frame in frames.values():  # of panoramas, with all their views
         link.write_frame(frame)
     link.close()
     return ids
