@@ -97,3 +97,43 @@ def metashape() -> bytes:
         f"<transform><rotation>{numbers}</rotation><translation>{place}</translation>"
         f"<scale>{scale}</scale></transform></chunk></document>"
     ).encode()
+
+
+def opensfm() -> bytes:
+    """reconstruction.json: angle-axis rotations, lenses in shares of the longer side."""
+    side = max(CAMERA["width"], CAMERA["height"])
+    camera = {
+        "projection_type": "brown",
+        "width": CAMERA["width"],
+        "height": CAMERA["height"],
+        "focal_x": CAMERA["fx"] / side,
+        "focal_y": CAMERA["fy"] / side,
+        "c_x": 0.01,
+        "c_y": 0.0,
+        "k1": 0.0,
+    }
+    shots = {
+        name: {
+            "rotation": Rotation.from_matrix(pose[:3, :3]).as_rotvec().tolist(),
+            "translation": pose[:3, 3].tolist(),
+            "camera": "v2 brown",
+        }
+        for name, pose in POSES.items()
+    }
+    return json.dumps([{"cameras": {"v2 brown": camera}, "shots": shots, "points": {}}]).encode()
+
+
+def reality_xmp(name: str) -> bytes:
+    """The XMP file of a photo: rotation by rows, place, and focal length on 35 mm film."""
+    pose = POSES[name]
+    turn = " ".join(repr(float(v)) for v in pose[:3, :3].ravel())
+    place = " ".join(repr(float(v)) for v in -pose[:3, :3].T @ pose[:3, 3])
+    film = 36 * CAMERA["fx"] / CAMERA["width"]
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xcr:Version="3" '
+        f'xcr:DistortionModel="brown3" xcr:FocalLength35mm="{film!r}" xcr:PrincipalPointU="0.01" '
+        f'xcr:PrincipalPointV="0"><xcr:Rotation>{turn}</xcr:Rotation>'
+        f"<xcr:Position>{place}</xcr:Position>"
+        "<xcr:DistortionCoeficients>0 0 0 0 0 0</xcr:DistortionCoeficients>"
+        "</rdf:Description></rdf:RDF></x:xmpmeta>"
+    ).encode()

@@ -18,10 +18,12 @@ from scripts.lib.contracts.photos import Beside, BroughtPose
 from scripts.lib.core.console import UserError, one_line, say
 from scripts.lib.photos.colmap_model import model_folders, read_model
 from scripts.lib.photos.metashape import is_metashape, read_metashape
+from scripts.lib.photos.opensfm import is_opensfm, read_opensfm
 from scripts.lib.photos.options import RejectedError
 from scripts.lib.photos.photo_index import PhotoIndex
 from scripts.lib.photos.placed import Brought, CamerasError, Lens
 from scripts.lib.photos.prepare import Item
+from scripts.lib.photos.reality_xmp import is_reality_xmp, read_reality_xmp
 from scripts.lib.photos.source import SourceFile, read_file
 from scripts.lib.photos.transforms_json import is_transforms, read_transforms
 
@@ -95,6 +97,7 @@ def _candidates(files: Sequence[SourceFile]) -> list[_Candidate]:
     for file in files:
         for suffix, known, read in (
             (".json", is_transforms, read_transforms),
+            (".json", is_opensfm, read_opensfm),
             (".xml", is_metashape, read_metashape),
         ):
             if file.suffix != suffix:
@@ -111,7 +114,27 @@ def _candidates(files: Sequence[SourceFile]) -> list[_Candidate]:
                     return read(data)
 
                 found.append(_Candidate(file.name, frozenset({file.name}), one))
-    return found
+    return found + _sidecars(files)
+
+
+def _sidecars(files: Sequence[SourceFile]) -> list[_Candidate]:
+    """The XMP files with poses, all together, each of the photo that has its name."""
+    data: dict[str, bytes] = {}
+    for file in files:
+        if file.suffix == ".xmp":
+            try:
+                content = read_file(file)
+            except RejectedError:
+                continue
+            if is_reality_xmp(content):
+                data[file.name] = content
+    if not data:
+        return []
+
+    def read() -> list[Brought]:
+        return [read_reality_xmp(text, name[: -len(".xmp")]) for name, text in data.items()]
+
+    return [_Candidate("XMP files", frozenset(data), read)]
 
 
 def with_poses(items: Sequence[Item], cameras: BroughtCameras) -> tuple[list[Item], list[Beside]]:

@@ -128,9 +128,10 @@ class ImportOptions(Options):
     )
     cameras: str = option(
         "auto",
-        """Camera poses that another program computed. `auto` uses those of a COLMAP model, transforms.json or
-        Metashape cameras.xml in the source; `ignore` computes them from the photos; else the name of the
-        file, or of the model's folder, in the source.""",
+        """Camera poses that another program computed. `auto` uses those of a COLMAP model, transforms.json,
+        Metashape cameras.xml, OpenSfM reconstruction.json or XMP files of RealityCapture in the source;
+        `ignore` computes them from the photos; else the name of the file, or of the model's folder, in the
+        source.""",
     )
     positions: str = option(
         "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,11 @@ class CamerasError(Exception):
 
 @dataclass(frozen=True)
 class Lens:
-    """A lens of COLMAP: `params` in its order. A width of 0 means that of the photo."""
+    """A lens of COLMAP: `params` in its order.
+
+    A width and height of 0 mean those of the photo; pixels are then shares of its longer side, and the
+    principal point counts from its middle.
+    """
 
     model: str
     width: int
@@ -39,8 +43,16 @@ class Lens:
     params: tuple[float, ...]
 
     def sized(self, width: int, height: int) -> Lens:
-        """With the photo's size where the file told none."""
-        return self if self.width and self.height else replace(self, width=width, height=height)
+        """In pixels of a photo of this size, where the file did not know it."""
+        if self.width and self.height:
+            return self
+        side = max(width, height)
+        pixels = PARAMS[self.model][1]
+        middle = [0.0] * (pixels - 2) + [width / 2, height / 2]
+        params = tuple(
+            value * side + middle[i] if i < pixels else value for i, value in enumerate(self.params)
+        )
+        return Lens(self.model, width, height, params)
 
     def scaled(self, width: int, height: int) -> Lens:
         """For the same picture at another size."""

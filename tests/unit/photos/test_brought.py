@@ -18,8 +18,10 @@ from scripts.lib.core.console import UserError
 from scripts.lib.photos.brought import BroughtCameras, find_cameras, with_poses
 from scripts.lib.photos.colmap_model import read_model
 from scripts.lib.photos.metashape import read_metashape
+from scripts.lib.photos.opensfm import read_opensfm
 from scripts.lib.photos.placed import Brought, CamerasError
 from scripts.lib.photos.prepare import Item
+from scripts.lib.photos.reality_xmp import read_reality_xmp
 from scripts.lib.photos.source import list_source
 from scripts.lib.photos.transforms_json import read_transforms
 from tests.foreign_cameras import (
@@ -28,6 +30,8 @@ from tests.foreign_cameras import (
     colmap_binary,
     colmap_text,
     metashape,
+    opensfm,
+    reality_xmp,
     transforms,
 )
 
@@ -46,6 +50,8 @@ READERS: dict[str, Callable[[], list[Brought]]] = {
     "nerfstudio, applied transform": lambda: read_transforms(_json(applied=TURNED)),
     "Polycam": lambda: read_transforms(_json(per_frame=True)),
     "Metashape": lambda: read_metashape(metashape()),
+    "OpenSfM": lambda: read_opensfm(opensfm()),
+    "RealityCapture XMP": lambda: [read_reality_xmp(reality_xmp(name), name) for name in POSES],
 }
 
 
@@ -63,6 +69,10 @@ def test_poses_of_every_reader_are_the_truth(reader: str) -> None:
         if reader == "Metashape":  # p1 and p2 stand the other way round, cx counts from the middle
             lens = (LENS[0], LENS[1], LENS[2] + 0.5, LENS[3], 0, 0, 0.002, 0.001)
             assert entry.lens.params == pytest.approx(lens)
+        elif reader in ("OpenSfM", "RealityCapture XMP"):
+            lens = (LENS[0], LENS[1], LENS[2] + 0.01 * CAMERA["width"], LENS[3])
+            sized = entry.lens.sized(CAMERA["width"], CAMERA["height"])
+            assert sized.params == pytest.approx(lens)
         else:
             assert entry.lens.params == pytest.approx(LENS)
 
@@ -82,6 +92,8 @@ def test_damaged_files_give_a_sentence(junk: bytes, at: int, cut: int) -> None:
     for reader, whole in (
         (read_transforms, _json()),
         (read_metashape, metashape()),
+        (read_opensfm, opensfm()),
+        (lambda d: [read_reality_xmp(d, "a")], reality_xmp(next(iter(POSES)))),
         (lambda d: read_model({**colmap_binary(), "images.bin": d}), colmap_binary()["images.bin"]),
         (lambda d: read_model({**colmap_text(), "images.txt": d}), colmap_text()["images.txt"]),
         (lambda d: read_model({**colmap_text(), "cameras.txt": d}), colmap_text()["cameras.txt"]),
