@@ -73,7 +73,7 @@ def map_photos(
     began = time.monotonic()
     with (
         unpacked(files.photos, files.metrics, names) as folder,
-        placed_attempt(files.database, folder, photos, options, threads)
+        placed_attempt(files.database, folder, photos, options, features, matching, threads)
         if any(photo.brought for photo in photos)
         else best_attempt(files.database, folder, photos, options, features, matching, threads) as (
             best,

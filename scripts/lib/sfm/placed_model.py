@@ -20,8 +20,9 @@ from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import scratch_folder
 from scripts.lib.sfm.mapping import Attempt, complete_placed
 from scripts.lib.sfm.matching import verified_matches, verified_pairs
-from scripts.lib.sfm.options import MapOptions
+from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.parallax import measure_parallax
+from scripts.lib.sfm.retries import Inputs, more_features
 
 Array = npt.NDArray[np.float64]
 Poses = Mapping[
@@ -74,40 +75,56 @@ def _placed(database: Path, poses: Poses) -> pycolmap.Reconstruction:
 
 @contextmanager
 def placed_attempt(
-    database: Path, folder: Path, photos: Sequence[Photo], options: MapOptions, threads: int
+    database: Path,
+    folder: Path,
+    photos: Sequence[Photo],
+    options: MapOptions,
+    features: FeatureOptions,
+    matching: MatchOptions,
+    threads: int,
 ) -> Iterator[tuple[Attempt, list[Attempt]]]:
     """Yield the model with the photos' own poses, as `best_attempt` yields the mapper's.
 
-    Photos without a pose are registered into it where they can be. Raises UserError where the poses do not
-    fit the photos.
+    Photos without a pose are registered into it where they can be. Where too many photos are left out, finer
+    features are tried. Raises UserError where the poses do not fit the photos.
     """
-    began = time.monotonic()
     with scratch_folder(folder, "placed") as work:
-        copy = work / "placed.db"
-        shutil.copyfile(database, copy)
-        poses = _write_lenses(copy, photos)
-        matches = verified_matches(copy)
-        named, poses = fitting(copy, matches, poses)
-        if named != AS_WRITTEN:
-            say(f"Note: the camera poses fit the photos only {named}; they are read so")
-        pycolmap.set_random_seed(options.seed)
-        model = _placed(copy, poses)
-        before = complete_placed(model, copy, options, threads)
-        after = float(model.compute_mean_reprojection_error())
-        say(
-            f"{len(poses)} of {len(photos)} photos came with poses: {before:.2f} px as they came, "
-            f"{after:.2f} px after the adjustment; {model.num_reg_images()} photos in the model"
-        )
-        attempt = Attempt(
-            mapper="none",
-            models=[model],
-            seconds=time.monotonic() - began,
-            database=copy,
-            strategy=f"poses that came with the photos, {before:.2f} px before the adjustment",
-            verified=len(verified_pairs(copy)),
-            parallax=measure_parallax(model, matches, {}),
-        )
-        yield attempt, [attempt]
+        inputs = Inputs(photos, folder, work, options, features, matching, threads)
+        attempts = [_attempt(database, work / "placed.db", inputs)]
+        if options.retries and attempts[0].registered < options.retry_below * len(photos):
+            richer = more_features(attempts[0], inputs)
+            if richer is not None:
+                attempts.append(_attempt(richer, work / "finer.db", inputs))
+        yield max(attempts, key=lambda attempt: attempt.registered), attempts
+
+
+def _attempt(database: Path, copy: Path, inputs: Inputs) -> Attempt:
+    """The model that a copy of the database gives with the photos' poses."""
+    began = time.monotonic()
+    photos, options = inputs.photos, inputs.options
+    shutil.copyfile(database, copy)
+    poses = _write_lenses(copy, photos)
+    matches = verified_matches(copy)
+    named, poses = fitting(copy, matches, poses)
+    if named != AS_WRITTEN:
+        say(f"Note: the camera poses fit the photos only {named}; they are read so")
+    pycolmap.set_random_seed(options.seed)
+    model = _placed(copy, poses)
+    before = complete_placed(model, copy, options, inputs.threads)
+    after = float(model.compute_mean_reprojection_error())
+    say(
+        f"{len(poses)} of {len(photos)} photos came with poses: {before:.2f} px as they came, "
+        f"{after:.2f} px after the adjustment; {model.num_reg_images()} photos in the model"
+    )
+    return Attempt(
+        mapper="none",
+        models=[model],
+        seconds=time.monotonic() - began,
+        database=copy,
+        strategy=f"poses that came with the photos, {before:.2f} px before the adjustment",
+        verified=len(verified_pairs(copy)),
+        parallax=measure_parallax(model, matches, {}),
+    )
 
 
 def _write_lenses(database: Path, photos: Sequence[Photo]) -> Poses:

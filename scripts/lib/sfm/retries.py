@@ -104,7 +104,7 @@ def _attempts(database: Path, inputs: Inputs) -> list[Attempt]:
         if not _enough(attempts, inputs):
             attempts.append(_attempt("other mapper", mapper, attempts[-1].database, inputs))
     if inputs.options.retries and not _enough(attempts, inputs):
-        richer = _more_features(_best(attempts), inputs)
+        richer = more_features(_best(attempts), inputs)
         for mapper in mappers:
             if richer is not None and not _enough(attempts, inputs):
                 attempts.append(_attempt("more features", mapper, richer, inputs))
@@ -217,7 +217,7 @@ def finer(options: FeatureOptions) -> FeatureOptions:
     return FinerFeatureOptions(**{**asdict(options), **changed})
 
 
-def _more_features(last: Attempt, inputs: Inputs) -> Path | None:
+def more_features(last: Attempt, inputs: Inputs) -> Path | None:
     """A new database with finer and fainter features, for all pairs that had a chance; None if not finer."""
     richer = inputs.work / "richer.db"
     try:

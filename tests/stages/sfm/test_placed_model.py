@@ -12,8 +12,10 @@ from scipy.spatial.transform import Rotation
 
 from scripts.lib.contracts.photos import BroughtPose, Photo
 from scripts.lib.core.console import UserError
-from scripts.lib.sfm.options import MapOptions
+from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.placed_model import CONVENTIONS, placed_attempt
+
+PLAIN = MapOptions(retries=False)  # the made-up photos have no pixels to look at again
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,9 @@ def test_every_convention_is_recognised(
     database, photos = capture
     change = CONVENTIONS[convention]
     written = [_posed(photo, *change(_pose(photo))) for photo in photos]
-    with placed_attempt(database, tmp_path, written, MapOptions(), 1) as (best, _):
+    with placed_attempt(
+        database, tmp_path, written, PLAIN, FeatureOptions(), MatchOptions(), 1
+    ) as (best, _):
         assert best.registered == len(photos)
         assert _error(best.models[0], photos) < 1e-3
     assert ("fit the photos only" in capsys.readouterr().out) == (convention != "as written")
@@ -95,7 +99,9 @@ def test_poses_that_are_nearly_right_are_adjusted_and_photos_without_one_are_add
         off = Rotation.from_rotvec(rng.normal(0, 0.003, 3)).as_matrix()
         written.append(_posed(photo, off @ turn, shift + rng.normal(0, 0.01, 3)))
     written += [replace(photo, brought=None) for photo in photos[-2:]]
-    with placed_attempt(database, tmp_path, written, MapOptions(), 1) as (best, _):
+    with placed_attempt(
+        database, tmp_path, written, PLAIN, FeatureOptions(), MatchOptions(), 1
+    ) as (best, _):
         assert best.registered == len(photos)
         assert _error(best.models[0], photos) < 2e-3
 
@@ -106,6 +112,6 @@ def test_poses_of_other_photos_are_told(capture: tuple[Path, list[Photo]], tmp_p
     written = [_posed(p, *_pose(other)) for p, other in zip(photos, others, strict=True)]
     with (
         pytest.raises(UserError, match=r"do not fit the photos.*ignore"),
-        placed_attempt(database, tmp_path, written, MapOptions(), 1),
+        placed_attempt(database, tmp_path, written, PLAIN, FeatureOptions(), MatchOptions(), 1),
     ):
         pass
