@@ -31,6 +31,11 @@ KIND = "cameras"
 NAMED = 5  # photos that a sentence lists
 SAME_SHAPE = 0.01  # relative difference of two aspect ratios
 TURNED_90 = 5  # EXIF orientations from here on swap width and height
+QUARTERS = {
+    3: 2,
+    6: 1,
+    8: 3,
+}  # by EXIF orientation, clockwise from the stored picture to the upright one
 
 
 @dataclass(frozen=True)
@@ -156,8 +161,8 @@ def with_poses(items: Sequence[Item], cameras: BroughtCameras) -> tuple[list[Ite
     if posed < 2:
         example = cameras.entries[0].name
         raise UserError(
-            f"{cameras.file} has poses of {len(cameras.entries)} photos (such as {example}), but {posed} of "
-            "them fit photos of this source: put the photos it was made from beside it, unchanged, or set "
+            f"{cameras.file} has {len(cameras.entries)} poses (such as of {example}), but only {posed} are of "
+            "photos of this source: put the photos it was made from beside it, unchanged, or set "
             "import_photos.cameras to ignore"
         )
     missing = len(cameras.entries) - len(given)
@@ -197,14 +202,26 @@ def _listed(names: Sequence[str]) -> str:
 def _fitted(item: Item, entry: Brought) -> BroughtPose | None:
     """The pose for the archived picture; None where its lens belongs to a picture of another shape.
 
-    Most programs leave a photo's EXIF orientation aside. Then the lens has the shape of the stored picture,
-    and the pose of one that the import turned would be that of another camera.
+    Most programs leave a photo's EXIF orientation aside: then the lens is that of the stored picture, and the
+    camera has to be turned as the import turned the picture. Others turn it first; their lens has the shape
+    of the upright picture. Where both have one shape, the stored one is meant.
     """
-    width, height = item.photo.size
-    lens = entry.lens.sized(*(item.stored_size if item.turn < TURNED_90 else (width, height)))
-    if abs(lens.width / lens.height / (width / height) - 1) > SAME_SHAPE:
+    upright = item.photo.size
+    known = bool(entry.lens.width and entry.lens.height)
+    stored = item.stored_size if known or item.turn < TURNED_90 else upright
+    entry = replace(entry, lens=entry.lens.sized(*stored))
+    if known and item.turn != 1 and _same_shape(entry.lens, *item.stored_size):
+        if item.turn not in QUARTERS:
+            return None  # a mirrored picture has no camera
+        for _ in range(QUARTERS[item.turn]):
+            entry = entry.turned()
+    if not _same_shape(entry.lens, *upright):
         return None
-    scaled: Lens = lens.scaled(width, height)
+    scaled = entry.lens.scaled(*upright)
     x, y, z, w = Rotation.from_matrix(entry.rotation).as_quat()
     numbers: npt.NDArray[np.float64] = np.array([w, x, y, z, *entry.translation])
     return BroughtPose(tuple(map(float, numbers)), scaled.model, scaled.params)  # type: ignore[arg-type]
+
+
+def _same_shape(lens: Lens, width: int, height: int) -> bool:
+    return abs(lens.width / lens.height / (width / height) - 1) <= SAME_SHAPE

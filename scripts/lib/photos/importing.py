@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,23 +10,20 @@ from pathlib import Path, PurePosixPath
 
 from scripts.lib.contracts.photos import Beside, Photo, Photos
 from scripts.lib.core.console import Progress, one_line, say
-from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import add_to_zip, scratch_folder, write_bytes, writing_zip
 from scripts.lib.core.threads import threads as available_threads
-from scripts.lib.photos import panorama
 from scripts.lib.photos.brought import find_cameras, with_poses
 from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.cutting import cut_panoramas, sightings_on_faces, with_rigs
-from scripts.lib.photos.decode import decode
-from scripts.lib.photos.film_facts import film_facts
+from scripts.lib.photos.films import FRAME, read_film
 from scripts.lib.photos.gps_tags import choose_positions
 from scripts.lib.photos.judge import ImageStats, badly_exposed, blurred, duplicates
 from scripts.lib.photos.mask_use import judge_masks, mask_lines, sentences
 from scripts.lib.photos.naming import name_items
-from scripts.lib.photos.options import MOST_PIXELS, Cause, ImportOptions, RejectedError
+from scripts.lib.photos.options import Cause, ImportOptions
 from scripts.lib.photos.photo_bars import mask_bars
-from scripts.lib.photos.prepare import Context, Item, finish, prepare, whole_side
+from scripts.lib.photos.prepare import Context, Item, prepare
 from scripts.lib.photos.record import (
     COMPANIONS,
     count_left_out,
@@ -41,10 +37,9 @@ from scripts.lib.photos.room import Room
 from scripts.lib.photos.side_files import SideFiles, read_side_files, told
 from scripts.lib.photos.sorting import Parts, sort_files
 from scripts.lib.photos.source import SourceFile, list_source
-from scripts.lib.photos.video import choose_frames, frame_time
+from scripts.lib.photos.telemetry import telemetry_of
 
 SKIPPED_SHOWN = 40
-FRAME = " frame "  # between the name of a video and the number of its frame
 
 
 def import_photos(
@@ -230,7 +225,7 @@ def _read_all(
     if bars is not None:
         say(bars)
     for film in parts.films:
-        frames, other = _read_video(film, context)
+        frames, other = read_film(film, telemetry_of(film, files), context)
         items += frames
         others += other
     items += [Item(photo) for photo in _not_read(parts, by_name)]
@@ -272,62 +267,6 @@ def _prepare_all(
         for begin in range(0, len(files), 4 * workers):
             yield from pool.map(one, files[begin : begin + 4 * workers])
             progress.update(min(begin + 4 * workers, len(files)))
-
-
-def _read_video(file: SourceFile, context: Context) -> tuple[list[Item], list[Beside]]:
-    """The chosen frames of one video; or its line in photos.json when it cannot be read."""
-    try:
-        with (
-            tempfile.TemporaryDirectory(dir=context.folder) as scratch,
-            file.on_disk(Path(scratch)) as path,
-        ):
-            facts = film_facts(path, context.room)
-            reason = facts.panorama if facts is not None else None
-            options = context.options
-            whole = reason == panorama.FILM and options.panoramas == "cut"
-            if reason is not None and not whole:
-                raise RejectedError(reason, Cause.SPHERE)
-            if whole:
-                options = replace(options, max_side=min(whole_side(options), MOST_PIXELS))
-            chosen = choose_frames(path, Path(scratch), options, context.threads, context.room)
-            items, around, circles = [], 0, 0
-            for frame in chosen.frames:
-                data = frame.jpeg.read_bytes()
-                # What tells a thumbnail is the size that was filmed, not what is left between bars.
-                decoded = decode(data, 1 if frame.cut else context.options.min_side, 0)
-                picture = replace(decoded, changes=frame.changes)
-                around += panorama.shows_all_around(picture.image)
-                circles += panorama.two_circles(picture.image)
-                photo = Photo(
-                    file=file.name,
-                    original=f"{file.name}{FRAME}{frame.number:06d}",
-                    kept=True,
-                    reason="usable",
-                    kind="frame",
-                    time=frame_time(chosen.started, frame.second),
-                    camera=chosen.camera,
-                )
-                item = finish(photo, data, picture, None, context, frame.reduced)
-                items.append(replace(item, film=file.name, frame=frame.number))
-            if circles > len(items) / 2:
-                raise RejectedError(panorama.UNSTITCHED, Cause.SPHERE)
-            if whole and any(item.photo.width != 2 * (item.photo.height or 0) for item in items):
-                raise RejectedError(panorama.NOT_WHOLE, Cause.SPHERE)
-            if not whole and around > len(items) / 2:
-                if context.options.panoramas != "cut":
-                    raise RejectedError(panorama.FILM, Cause.SPHERE)
-                whole = True
-            items = [replace(item, panorama=whole) for item in items]
-    except (RejectedError, OSError) as error:
-        if is_fault(error):
-            raise
-        cause = error.cause if isinstance(error, RejectedError) else Cause.DAMAGED
-        return [Item(left_out(file.name, str(error), cause, file.size))], []
-    note = f"{len(items)} of {chosen.decoded} frames taken"
-    done = dict.fromkeys(change for frame in chosen.frames for change in frame.changes)
-    note = "; ".join([note, *done, *filter(None, [chosen.note])])
-    say(one_line(f"{file.name}: {note}"))
-    return items, [Beside(file.name, "video", note)]
 
 
 def _pack(out: zipfile.ZipFile, items: Sequence[Item]) -> None:

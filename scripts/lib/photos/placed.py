@@ -22,6 +22,13 @@ PARAMS = {
     "RADIAL_FISHEYE": (5, 3),
     "THIN_PRISM_FISHEYE": (12, 4),
 }
+# Pairs of parameters that turn as vectors do, (x, y): the tangential terms p2, p1, and those of a thin prism.
+VECTORS = {
+    "OPENCV": ((7, 6),),
+    "FULL_OPENCV": ((7, 6),),
+    "THIN_PRISM_FISHEYE": ((7, 6), (10, 11)),
+}
+QUARTER = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # a picture's, clockwise
 LARGEST = 1e9  # of any number in a file of cameras: beyond it a file is damaged
 
 
@@ -64,6 +71,17 @@ class Lens:
         )
         return Lens(self.model, width, height, params)
 
+    def turned(self) -> Lens:
+        """For the picture turned by a quarter, clockwise."""
+        params = list(self.params)
+        if PARAMS[self.model][1] == 4:
+            params[:4] = params[1], params[0], self.height - params[3], params[2]
+        else:
+            params[1:3] = self.height - params[2], params[1]
+        for x, y in VECTORS.get(self.model, ()):
+            params[x], params[y] = -params[y], params[x]
+        return Lens(self.model, self.height, self.width, tuple(params))
+
 
 @dataclass(frozen=True)
 class Brought:
@@ -73,6 +91,11 @@ class Brought:
     rotation: Array
     translation: Array
     lens: Lens
+
+    def turned(self) -> Brought:
+        """The camera of the picture turned by a quarter, clockwise."""
+        rotation, translation = QUARTER @ self.rotation, QUARTER @ self.translation
+        return Brought(self.name, rotation, translation, self.lens.turned())
 
 
 def checked(name: str, rotation: Array, translation: Array, lens: Lens) -> Brought:

@@ -328,3 +328,27 @@ def test_motion_to_a_part_of_a_pixel(pixels: float) -> None:
         for start in (100, 100 + round(4 * pixels))
     )
     assert motion_between(a, b).shift * 288 == pytest.approx(round(4 * pixels) / 4, abs=0.1)
+
+
+def test_frames_stand_where_the_subtitles_say(tmp_path: Path) -> None:
+    """An SRT file beside a drone's video gives each frame the position of its second."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_video(folder / "DJI_0001.MP4", pan(40))
+    lines = [
+        f"{n}\n00:00:0{n},000 --> 00:00:0{n},900\n[latitude: {46 + n / 1000:.6f}] [longitude: 9.500000]"
+        f" [rel_alt: {10 + n}.000 abs_alt: {500 + n}.000]\n"
+        for n in range(5)
+    ]
+    (folder / "DJI_0001.SRT").write_text("\n".join(lines))
+    run = imported(folder, tmp_path, video_per_second=5)
+    frames = [photo for photo in run.report["photos"] if photo["kept"]]
+    assert len(frames) == len(run.kept) > 10
+    for photo in frames:
+        second = int(photo["original"][-6:]) / 10
+        assert photo["position_source"] == "DJI_0001.SRT" and photo["longitude"] == 9.5
+        assert photo["latitude"] == pytest.approx(46 + second / 1000, abs=1e-6)
+        assert photo["altitude"] == pytest.approx(500 + second, abs=1e-3)
+        assert photo["relative_altitude"] == pytest.approx(10 + second, abs=1e-3)
+    told = f"positions of {len(frames)} of {len(frames)} frames of DJI_0001.MP4"
+    assert told in [line["note"] for line in run.report["others"]]
