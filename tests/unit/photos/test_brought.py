@@ -130,7 +130,7 @@ def test_photos_without_a_pose_are_named() -> None:
 
 def test_poses_of_other_photos_are_told() -> None:
     others = [replace(entry, name=f"x{n}.jpg") for n, entry in enumerate(read_transforms(_json()))]
-    with pytest.raises(UserError, match=r"only 0 are of photos of this source.*ignore"):
+    with pytest.raises(UserError, match=r"only 0 of them are of photos of this source.*ignore"):
         with_poses(_items(), BroughtCameras("transforms.json", others))
 
 
