@@ -161,8 +161,8 @@ def with_poses(items: Sequence[Item], cameras: BroughtCameras) -> tuple[list[Ite
     if posed < 2:
         example = cameras.entries[0].name
         raise UserError(
-            f"{cameras.file} has {len(cameras.entries)} poses (such as of {example}), but only {posed} of them"
-            " are of photos of this source: put the photos it was made from beside it, unchanged, or set"
+            f"{cameras.file} has {len(cameras.entries)} poses (such as of {example}), but only {posed} of"
+            " them are of photos of this source: put the photos it was made from beside it, unchanged, or set"
             " import_photos.cameras to ignore"
         )
     missing = len(cameras.entries) - len(given)
