@@ -32,6 +32,7 @@ SAID: dict[str, Any] = {
     "import_photos.positions": "log.csv",
     "import_photos.focal_length": "35 mm",
     "map_scene.up": "0, 0, 1",
+    "train_splat.exposure": True,
     "map_scene.calibration": "OPENCV",
     "clean_splat.crop": {"sphere": [1, 2, 3, 4]},
     "bundle_web.url": "https://example.org/yard",
