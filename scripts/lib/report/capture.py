@@ -34,7 +34,7 @@ class PhotoTable:
     companions: list[Row]
     left_out: str  # how many files were left out and what they are; empty when there are none
     unregistered: list[str]
-    pairs: str  # how the photos were compared
+    pairs: str  # which poses came with them, and how they were compared
 
 
 def shown_names(files: StageFiles) -> dict[str, str]:
@@ -73,8 +73,19 @@ def photos(files: StageFiles, shown: dict[str, str]) -> PhotoTable:
         companions=[row for row in rows if not row.kept and row.companion],
         left_out=left_out_text(told.left_out) if told else "",
         unregistered=[shown.get(name, name) for name in sorted(unregistered)],
-        pairs=pairs(files),
+        pairs=" ".join(filter(None, [brought(files), pairs(files)])),
     )
+
+
+def brought(files: StageFiles) -> str:
+    """Which camera poses came with the photos, in one sentence; empty where none did."""
+    told = [
+        line for line in (files.photos.others if files.photos else ()) if line.kind == "cameras"
+    ]
+    used = [attempt.strategy for attempt in files.sfm.attempts if attempt.mapper == "none"]
+    if not told or not used:
+        return ""
+    return f"The camera positions start from {used[-1]} ({told[0].file}: {told[0].note})."
 
 
 def pairs(files: StageFiles) -> str:

@@ -116,12 +116,14 @@ def _attempt(database: Path, copy: Path, inputs: Inputs) -> Attempt:
         f"{len(poses)} of {len(photos)} photos came with poses: {before:.2f} px as they came, "
         f"{after:.2f} px after the adjustment; {model.num_reg_images()} photos in the model"
     )
+    read = "" if named == AS_WRITTEN else f", read {named}"
+    strategy = f"poses that came with the photos{read}, {before:.2f} px before the adjustment"
     return Attempt(
         mapper="none",
         models=[model],
         seconds=time.monotonic() - began,
         database=copy,
-        strategy=f"poses that came with the photos, {before:.2f} px before the adjustment",
+        strategy=strategy,
         verified=len(verified_pairs(copy)),
         parallax=measure_parallax(model, matches, {}),
     )

@@ -166,6 +166,26 @@ def test_brightness_of_the_photos_is_told(corrected: bool, told: str, tmp_path: 
     assert "Brightness of the photos" not in report(tmp_path / "before", stage_values())
 
 
+def test_poses_made_elsewhere_are_told(tmp_path: Path) -> None:
+    stages = stage_values()
+    used = "poses that came with the photos, 0.69 px before the adjustment"
+    attempt = {
+        "strategy": used,
+        "mapper": "none",
+        "verified_pairs": 37,
+        "registered": 15,
+        "models": [15],
+    }
+    attempt |= {"points": 1849, "track_length": 3.4, "reprojection_error_px": 0.55, "turned": 0}
+    attempt |= {"parallax": None, "seconds": 1.0}
+    stages["sfm"] = {**stages["sfm"], "attempts": [attempt]}
+    line = {"file": "transforms.json", "kind": "cameras", "note": "poses of 16 photos"}
+    stages["photos"] = {**stages["photos"], "others": [line]}
+    told = f"The camera positions start from {used} (transforms.json: poses of 16 photos)."
+    assert told in report(tmp_path / "brought", stages)
+    assert "start from" not in report(tmp_path / "own", stage_values())
+
+
 SETS = {"trained": 29, "steering": 2, "judged": 5, "left_out": 0, "one_set": False}
 
 
