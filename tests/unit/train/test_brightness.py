@@ -39,6 +39,19 @@ def test_gains_are_found(wrong: float) -> None:
     assert np.abs(gains_of(12, rows, points, logs) - true).max() < 0.015
 
 
+def test_brightness_that_drifts_is_found() -> None:
+    """Along a walk in which photos share points with their neighbours alone."""
+    photos, each = 40, 30
+    rng = np.random.default_rng(3)
+    true = 0.3 * np.cos(2 * np.pi * np.arange(photos) / photos)[:, None] * np.ones(3)
+    true -= true.mean(axis=0)
+    points = np.repeat(np.arange((photos - 1) * each), 2)
+    rows = points // each + np.tile([0, 1], len(points) // 2)
+    own = np.log(rng.uniform(0.1, 0.5, (points.max() + 1, 3)))
+    logs = own[points] + true[rows] + rng.normal(0, 0.01, (len(rows), 3))
+    assert np.abs(gains_of(photos, rows, points, logs) - true).max() < 0.03
+
+
 def test_a_photo_with_few_points_is_held() -> None:
     true = np.array([[0.0], [0.0], [0.5]]) * np.ones(3)
     rows, points, logs = sightings_of(true - true.mean(axis=0), 0.0)
