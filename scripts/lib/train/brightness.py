@@ -29,7 +29,7 @@ PRIOR = 0.1  # usual logarithm of a gain: what a photo with few points is held b
 # Highlights and corners alone make .03 and .006 (one setting for all photos), automatic cameras .08 to .16
 # and .01 to .06. Up to about .1, an uncorrected splat looks at each place as the photos near it do, and test
 # photos agree with their neighbours; corrected, it is steadier, but its brightness is that of no photo.
-VARIES, TINTED = 0.15, 0.08
+VARIES, TINTED = 0.155, 0.08
 
 
 @dataclass(frozen=True)

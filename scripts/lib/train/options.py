@@ -64,7 +64,7 @@ class TrainOptions(Options):
         "auto",
         """Learn a gain and an offset for the colours of each photo (their means are zero), for cameras whose
         exposure or white balance changes from photo to photo. "auto": if photos that show the same points
-        differ by more than 15 % in brightness, or 8 % in tint, on average. The splat gets the mean of all
+        differ by more than 16 % in brightness, or 8 % in tint, on average. The splat gets the mean of all
         photos. Test photos are compared as they are, and also with their best gain and offset
         (psnr_exposure_fitted).""",
     )
