@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +32,14 @@ KIND = "cameras"
 NAMED = 5  # photos that a sentence lists
 SAME_SHAPE = 0.01  # relative difference of two aspect ratios
 TURNED_90 = 5  # EXIF orientations from here on swap width and height
-QUARTERS = {
-    3: 2,
-    6: 1,
-    8: 3,
-}  # by EXIF orientation, clockwise from the stored picture to the upright one
+# Clockwise from the stored picture to the upright one, by EXIF orientation; others are mirrored.
+QUARTERS = {3: 2, 6: 1, 8: 3}
+# What a file of some suffix may be, and how it is read then.
+Reader = tuple[Callable[[bytes], bool], Callable[[bytes], list[Brought]]]
+READERS: dict[str, tuple[Reader, ...]] = {
+    ".json": ((is_transforms, read_transforms), (is_opensfm, read_opensfm)),
+    ".xml": ((is_metashape, read_metashape),),
+}
 
 
 @dataclass(frozen=True)
@@ -100,25 +104,18 @@ def _candidates(files: Sequence[SourceFile]) -> list[_Candidate]:
 
         found.append(_Candidate(folder or "the COLMAP model", frozenset(members.values()), model))
     for file in files:
-        for suffix, known, read in (
-            (".json", is_transforms, read_transforms),
-            (".json", is_opensfm, read_opensfm),
-            (".xml", is_metashape, read_metashape),
-        ):
-            if file.suffix != suffix:
-                continue
-            try:
-                data = read_file(file)
-            except RejectedError:
-                continue
-            if known(data):
-
-                def one(
-                    data: bytes = data, read: Callable[[bytes], list[Brought]] = read
-                ) -> list[Brought]:
-                    return read(data)
-
-                found.append(_Candidate(file.name, frozenset({file.name}), one))
+        readers = READERS.get(file.suffix)
+        if readers is None:
+            continue
+        try:
+            data = read_file(file)
+        except RejectedError:
+            continue
+        found += [
+            _Candidate(file.name, frozenset({file.name}), partial(read, data))
+            for known, read in readers
+            if known(data)
+        ]
     return found + _sidecars(files)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from scripts.lib.contracts.photos import Photo
+from scripts.lib.photos.gps_tags import GpsPosition
 from scripts.lib.photos.source import SourceFile, read_file
 
 SUFFIX = ".srt"
@@ -44,14 +45,8 @@ class Fix:
 
     def stored_in(self, photo: Photo, source: str) -> Photo:
         """The photo at this position, which the file `source` tells."""
-        return replace(
-            photo,
-            latitude=self.latitude,
-            longitude=self.longitude,
-            altitude=self.altitude,
-            relative_altitude=self.relative_altitude,
-            position_source=source,
-        )
+        position = GpsPosition(self.latitude, self.longitude, self.altitude, source, None, None)
+        return replace(position.stored_in(photo), relative_altitude=self.relative_altitude)
 
 
 def read_srt(text: str) -> list[Fix]:
@@ -87,7 +82,7 @@ def _number(pattern: re.Pattern[str], said: str) -> float | None:
 
 def position_at(fixes: Sequence[Fix], second: float) -> Fix | None:
     """The position at a second of the video, between its neighbours; None where both are too far away."""
-    after = bisect_left([fix.second for fix in fixes], second)
+    after = bisect_left(fixes, second, key=lambda fix: fix.second)
     beside = [
         fix for fix in fixes[max(0, after - 1) : after + 1] if abs(fix.second - second) <= FARTHEST
     ]
@@ -100,9 +95,8 @@ def position_at(fixes: Sequence[Fix], second: float) -> Fix | None:
     def between(a: float | None, b: float | None) -> float | None:
         return None if a is None or b is None else a + share * (b - a)
 
-    east = (
-        last.longitude - first.longitude + 180
-    ) % 360 - 180  # across the antimeridian the short way
+    # Across the antimeridian the short way.
+    east = (last.longitude - first.longitude + 180) % 360 - 180
     return Fix(
         second,
         first.latitude + share * (last.latitude - first.latitude),

@@ -70,16 +70,12 @@ def _exposure(files: StageFiles) -> list[tuple[str, str]]:
         differ = f"{100 * math.expm1(found.range):.0f} % between the darkest and the brightest"
         done = "corrected in training" if found.corrected else "not corrected in training"
         rows.append(("Brightness of the photos", f"{differ}; {done}"))
-    plain, fitted = files.eval.psnr, files.eval.psnr_exposure_fitted
-    if fitted is not None:
-        rows.append(
-            (
-                "Quality when the brightness of each test photo is fitted to the scene",
-                f"{fitted:.1f} dB. This is not the main result: the difference of {fitted - plain:.1f} dB is"
-                " caused by exposure and white balance",
-            )
-        )
-    return rows
+    return rows + _beside(
+        "Quality when the brightness of each test photo is fitted to the scene",
+        files.eval.psnr,
+        files.eval.psnr_exposure_fitted,
+        "exposure and white balance",
+    )
 
 
 def _cameras_refined(files: StageFiles) -> list[tuple[str, str]]:
@@ -92,13 +88,17 @@ def _cameras_refined(files: StageFiles) -> list[tuple[str, str]]:
     if found and found.focal_scales:
         changes = ", ".join(f"{100 * (scale - 1):+.2f} %" for scale in found.focal_scales)
         rows.append(("Focal lengths changed", changes))
-    plain, fitted = files.eval.psnr, files.eval.psnr_pose_refined
-    if fitted is not None:
-        rows.append(
-            (
-                "Quality when the camera of each test photo is fitted to the scene",
-                f"{fitted:.1f} dB. This is not the main result: the difference of {fitted - plain:.1f} dB is"
-                " caused by small errors in the positions of these photos",
-            )
-        )
-    return rows
+    return rows + _beside(
+        "Quality when the camera of each test photo is fitted to the scene",
+        files.eval.psnr,
+        files.eval.psnr_pose_refined,
+        "small errors in the positions of these photos",
+    )
+
+
+def _beside(name: str, plain: float, fitted: float | None, cause: str) -> list[tuple[str, str]]:
+    """The quality without what `cause` costs, and that this is not the main result; none if not measured."""
+    if fitted is None:
+        return []
+    told = f"{fitted:.1f} dB. This is not the main result: the difference of {fitted - plain:.1f} dB is"
+    return [(name, f"{told} caused by {cause}")]

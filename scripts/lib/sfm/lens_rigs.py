@@ -16,6 +16,7 @@ from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import say
 from scripts.lib.core.geo import Array
 from scripts.lib.sfm.rigs import has_rigs
+from scripts.lib.sfm.tables import add_points
 
 FEWEST_FRAMES = 3
 # Frames of one rig agree on the turn between two cameras within this: else they are no rig. Degrees, median.
@@ -40,25 +41,15 @@ def with_lens_rigs(
     result = pycolmap.Reconstruction()
     for camera in model.cameras.values():
         result.add_camera(pycolmap.Camera(camera.todict()))
-    rig_of_image: dict[int, tuple[int, int]] = {}
-    number = 0
-    for poses, views in rigs:
-        number += 1
+    for number, (poses, _) in enumerate(rigs, 1):
         rig = pycolmap.Rig()
         rig.rig_id = number
         for place, (camera, pose) in enumerate(poses.values()):
             sensor = model.cameras[camera].sensor_id
             rig.add_sensor(sensor, pose) if place else rig.add_ref_sensor(sensor)
         result.add_rig(rig)
-        for row, taken in enumerate(views.values()):
-            rig_of_image |= {image.image_id: (number, row) for image in taken.values()}
-    _add_frames(result, model, rigs, rig_of_image, number)
-    for point_id, point in model.points3D.items():
-        kept = [e for e in point.track.elements if result.exists_image(e.image_id)]
-        copy = pycolmap.Point3D()
-        copy.xyz, copy.color, copy.error = point.xyz, point.color, point.error
-        copy.track = pycolmap.Track(kept)
-        result.add_point3D_with_id(point_id, copy)
+    _add_frames(result, model, rigs)
+    add_points(result, model)
     return result
 
 
@@ -115,43 +106,30 @@ def _add_frames(
     result: pycolmap.Reconstruction,
     model: pycolmap.Reconstruction,
     rigs: Sequence[Rig],
-    rig_of_image: dict[int, tuple[int, int]],
-    number: int,
 ) -> None:
-    """Add the frames and images of rigs, and all other photos by themselves."""
+    """Add the frames and images of rigs, and the photos of all other cameras by themselves."""
+    frame_id = 0
+    for rig_id, (poses, views) in enumerate(rigs, 1):
+        from_rig = dict(poses.values())
+        for taken in views.values():
+            images = list(taken.values())
+            pose = from_rig[images[0].camera_id].inverse() * images[0].cam_from_world()
+            frame_id += 1
+            _add(result, frame_id, rig_id, images, pose)
     in_rig = {camera for poses, _ in rigs for camera, _ in poses.values()}
     alone: dict[int, int] = {}
-    frame_id = 0
-    groups = [
-        (n + 1, poses, list(t.values())) for n, (poses, v) in enumerate(rigs) for t in v.values()
-    ]
-    rest = [i for i in sorted(model.reg_image_ids()) if i not in rig_of_image]
-    for image_id in rest:
-        camera = model.image(image_id).camera_id
+    for image_id in sorted(model.reg_image_ids()):
+        image = model.image(image_id)
+        camera = image.camera_id
         if camera in in_rig:
             continue
         if camera not in alone:
-            number += 1
             rig = pycolmap.Rig()
-            rig.rig_id = alone[camera] = number
+            rig.rig_id = alone[camera] = len(rigs) + len(alone) + 1
             rig.add_ref_sensor(model.cameras[camera].sensor_id)
             result.add_rig(rig)
-    for rig_id, poses, images in groups:
-        first = images[0]
-        of_camera = dict(poses.values())
         frame_id += 1
-        _add(
-            result,
-            frame_id,
-            rig_id,
-            images,
-            of_camera[first.camera_id].inverse() * first.cam_from_world(),
-        )
-    for image_id in rest:
-        image = model.image(image_id)
-        if image.camera_id in alone:
-            frame_id += 1
-            _add(result, frame_id, alone[image.camera_id], [image], image.cam_from_world())
+        _add(result, frame_id, alone[camera], [image], image.cam_from_world())
 
 
 def _add(

@@ -71,11 +71,10 @@ def map_photos(
     if given := parse_up(options.up):
         given.among(names)  # a name that is not there is told before the work
     began = time.monotonic()
+    tried = placed_attempt if any(photo.brought for photo in photos) else best_attempt
     with (
         unpacked(files.photos, files.metrics, names) as folder,
-        placed_attempt(files.database, folder, photos, options, features, matching, threads)
-        if any(photo.brought for photo in photos)
-        else best_attempt(files.database, folder, photos, options, features, matching, threads) as (
+        tried(files.database, folder, photos, options, features, matching, threads) as (
             best,
             attempts,
         ),

@@ -17,7 +17,7 @@ from scripts.lib.sfm.matching import verified_matches
 from scripts.lib.sfm.options import MapOptions
 from scripts.lib.sfm.parallax import Parallax, measure_parallax
 from scripts.lib.sfm.quiet import heartbeat
-from scripts.lib.sfm.rigs import is_exact
+from scripts.lib.sfm.rigs import exact_cameras, is_exact
 from scripts.lib.sfm.thinning import Matches, thinned, write_thinned
 
 # COLMAP adjusts everything again whenever the model grew by a tenth, up to five times over, and each time to
@@ -26,9 +26,8 @@ from scripts.lib.sfm.thinning import Matches, thinned, write_thinned
 GROWTH, SETTLED, LOCAL_ITERATIONS = 1.5, 1e-3, 10
 # Pairs of thinned matches are smaller; COLMAP asks the two photos to begin with for 100.
 FIRST_MATCHES = 50
-THIN_ENOUGH = (
-    0.9  # share of linked photos that thinned tracks must register, else all tracks are tried
-)
+# Share of linked photos that thinned tracks must register, else all tracks are tried.
+THIN_ENOUGH = 0.9
 MIN_POINTS_SEEN = 10  # by a photo that counts as registered
 MIN_POINTS = 30  # of a model
 
@@ -249,15 +248,16 @@ def _completed(
 
 
 def complete_placed(
-    model: pycolmap.Reconstruction, database: Path, options: MapOptions, threads: int
+    model: pycolmap.Reconstruction,
+    cache: pycolmap.DatabaseCache,
+    options: MapOptions,
+    threads: int,
 ) -> float:
     """Triangulate a model that has poses and no points, add the rest of the photos, and adjust everything.
 
     Returns the mean reprojection error before the adjustment, in pixels.
     """
-    settings = _settings(options, threads, _exact(database))
-    with pycolmap.Database.open(database) as link:
-        cache = pycolmap.DatabaseCache.create(link, pycolmap.DatabaseCacheOptions())
+    settings = _settings(options, threads, exact_cameras(model))
     mapper = pycolmap.IncrementalMapper(cache)
     mapper.begin_reconstruction(model)
     for number in sorted(model.reg_image_ids()):

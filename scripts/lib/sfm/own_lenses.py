@@ -24,7 +24,7 @@ from scripts.lib.sfm.lenses import free_parameters
 from scripts.lib.sfm.linearised import Motion, Sightings, sightings, solve_step
 from scripts.lib.sfm.projection import lens_jacobian
 from scripts.lib.sfm.residuals import LENS_DEVIATION, look_into_residuals, picture_motions, sentence
-from scripts.lib.sfm.tables import Rows
+from scripts.lib.sfm.tables import Rows, add_points
 
 CORRECTED = {"breathing": "focal", "stabilised": "shift"}  # what a lens of its own can take in
 STEPS = 2  # of lenses, with an adjustment of poses and points after each; a third changes little
@@ -133,12 +133,7 @@ def with_own_cameras(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
         pixels = np.array([point.xy for point in image.points2D], float).reshape(-1, 2)
         own = pycolmap.Image(image.name, pixels, number, number)
         result.add_image_with_trivial_frame(own, image.cam_from_world())
-    for number, point in model.points3D.items():
-        kept = [e for e in point.track.elements if result.exists_image(e.image_id)]
-        copy = pycolmap.Point3D()
-        copy.xyz, copy.color, copy.error = point.xyz, point.color, point.error
-        copy.track = pycolmap.Track(kept)
-        result.add_point3D_with_id(number, copy)
+    add_points(result, model)
     return result
 
 

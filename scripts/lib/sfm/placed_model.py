@@ -22,12 +22,13 @@ from scripts.lib.sfm.mapping import Attempt, complete_placed
 from scripts.lib.sfm.matching import verified_matches, verified_pairs
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.parallax import measure_parallax
+from scripts.lib.sfm.projection import cross_matrix
 from scripts.lib.sfm.retries import Inputs, more_features
+from scripts.lib.sfm.rigs import rigid3d
 
 Array = npt.NDArray[np.float64]
-Poses = Mapping[
-    int, tuple[Array, Array]
-]  # image -> rotation (3, 3), translation (3,), world to camera
+# By image, from world to camera: rotation (3, 3) and translation (3,).
+Poses = Mapping[int, tuple[Array, Array]]
 
 MOST_PAIRS = 300  # that are looked at to tell conventions
 NEAR = 0.02  # of the focal length: a match this near its epipolar line agrees with the poses
@@ -56,10 +57,8 @@ CONVENTIONS: dict[str, Callable[[tuple[Array, Array]], tuple[Array, Array]]] = {
 }
 
 
-def _placed(database: Path, poses: Poses) -> pycolmap.Reconstruction:
+def _placed(cache: pycolmap.DatabaseCache, poses: Poses) -> pycolmap.Reconstruction:
     """A model of the database's photos in which those with a pose are registered."""
-    with pycolmap.Database.open(database) as link:
-        cache = pycolmap.DatabaseCache.create(link, pycolmap.DatabaseCacheOptions())
     model = pycolmap.Reconstruction()
     model.load(cache)
     for number, (turn, shift) in poses.items():
@@ -109,8 +108,10 @@ def _attempt(database: Path, copy: Path, inputs: Inputs) -> Attempt:
     if named != AS_WRITTEN:
         say(f"Note: the camera poses fit the photos only {named}; they are read so")
     pycolmap.set_random_seed(options.seed)
-    model = _placed(copy, poses)
-    before = complete_placed(model, copy, options, inputs.threads)
+    with pycolmap.Database.open(copy) as link:
+        cache = pycolmap.DatabaseCache.create(link, pycolmap.DatabaseCacheOptions())
+    model = _placed(cache, poses)
+    before = complete_placed(model, cache, options, inputs.threads)
     after = float(model.compute_mean_reprojection_error())
     say(
         f"{len(poses)} of {len(photos)} photos came with poses: {before:.2f} px as they came, "
@@ -142,9 +143,8 @@ def _write_lenses(database: Path, photos: Sequence[Photo]) -> Poses:
             pose = given.get(image.name)
             if pose is None:
                 continue
-            w, x, y, z, *shift = pose.world_to_camera
-            turn = pycolmap.Rotation3d(np.array([x, y, z, w])).matrix()
-            poses[image.image_id] = turn, np.array(shift)
+            motion = rigid3d(pose.world_to_camera)
+            poses[image.image_id] = motion.rotation.matrix(), motion.translation
             lenses.setdefault(image.camera_id, []).append((pose.params[0], pose.model, pose.params))
         for camera in link.read_all_cameras():
             if camera.camera_id not in lenses:
@@ -224,8 +224,7 @@ def _agreeing(
     length = np.linalg.norm(shift)
     if not length > 0:
         return 0.0
-    x, y, z = shift / length
-    essential = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ turn
+    essential = cross_matrix(shift / length) @ turn
     a, b = rays
     lines, back = a @ essential.T, b @ essential
     slope = np.sqrt((lines[:, :2] ** 2).sum(1) + (back[:, :2] ** 2).sum(1))

@@ -176,6 +176,12 @@ def sparse_rows(values: Array, columns: Rows, size: int) -> sparse.csr_array:
     return sparse.csr_array((values.ravel(), (rows, where)), shape=(2 * count, size))
 
 
+def cross_matrix(vector: Array) -> Array:
+    """The matrix (3, 3) by which a product is the cross product of `vector` (3,) with what follows."""
+    x, y, z = vector
+    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+
+
 def _rotation(image: pycolmap.Image) -> Array:
     return np.asarray(image.cam_from_world().rotation.matrix(), float)
 

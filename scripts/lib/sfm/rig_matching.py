@@ -14,6 +14,7 @@ import numpy as np
 import pycolmap
 
 from scripts.lib.core.geo import Array
+from scripts.lib.sfm.projection import cross_matrix
 from scripts.lib.sfm.rigs import is_exact
 
 # Pixels around the horizon of the camera that stands for a panorama: as the views have them in their middles.
@@ -130,11 +131,9 @@ def _verify(
 
 def _between(pose: pycolmap.Rigid3d, matches: np.ndarray[Any, Any]) -> pycolmap.TwoViewGeometry:
     """The geometry of two views with this pose between them."""
-    x, y, z = pose.translation
-    across = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     geometry = pycolmap.TwoViewGeometry()
     geometry.config = pycolmap.TwoViewGeometryConfiguration.CALIBRATED
-    geometry.E = across @ pose.rotation.matrix()
+    geometry.E = cross_matrix(pose.translation) @ pose.rotation.matrix()
     geometry.cam2_from_cam1 = pose
     geometry.inlier_matches = matches.astype(np.uint32)
     return geometry

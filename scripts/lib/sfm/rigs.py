@@ -93,7 +93,12 @@ def pose_of(view: RigView) -> pycolmap.Rigid3d | None:
     """From the rig's axes to the camera's; None where that is not known."""
     if view.sensor_from_rig is None:
         return None
-    w, x, y, z, *shift = view.sensor_from_rig
+    return rigid3d(view.sensor_from_rig)
+
+
+def rigid3d(numbers: Sequence[float]) -> pycolmap.Rigid3d:
+    """The motion that photos.json has as a quaternion w, x, y, z and a translation."""
+    w, x, y, z, *shift = numbers
     return pycolmap.Rigid3d(pycolmap.Rotation3d(np.array([x, y, z, w])), np.array(shift))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,13 +94,28 @@ def with_points(
         feature.append(np.arange(len(pixels)))
     order = np.argsort(numbers, kind="stable")
     numbers, begins = np.unique(numbers[order], return_index=True)
-    elements = np.column_stack([photo, np.concatenate(feature)])[order]
-    for number, track in zip(numbers.tolist(), np.split(elements, begins[1:]), strict=False):
-        point, old = pycolmap.Point3D(), model.point3D(number)
-        point.xyz, point.color, point.error = old.xyz, old.color, old.error
-        point.track = pycolmap.Track([pycolmap.TrackElement(*e) for e in track.tolist()])
-        result.add_point3D_with_id(number, point)
+    places = np.column_stack([photo, np.concatenate(feature)])[order]
+    for number, track in zip(numbers.tolist(), np.split(places, begins[1:]), strict=False):
+        elements = [pycolmap.TrackElement(*e) for e in track.tolist()]
+        result.add_point3D_with_id(number, _seen_by(model.point3D(number), elements))
     return result
+
+
+def add_points(result: pycolmap.Reconstruction, model: pycolmap.Reconstruction) -> None:
+    """Add the points of `model` to a copy with some of its photos, which have all their features."""
+    for number, point in model.points3D.items():
+        kept = [e for e in point.track.elements if result.exists_image(e.image_id)]
+        result.add_point3D_with_id(number, _seen_by(point, kept))
+
+
+def _seen_by(
+    point: pycolmap.Point3D, elements: Sequence[pycolmap.TrackElement]
+) -> pycolmap.Point3D:
+    """A copy of the point with another track."""
+    copy = pycolmap.Point3D()
+    copy.xyz, copy.color, copy.error = point.xyz, point.color, point.error
+    copy.track = pycolmap.Track(list(elements))
+    return copy
 
 
 def _images(data: bytes) -> tuple[dict[int, Rows], dict[int, Array], dict[int, Rows]]:

@@ -7,7 +7,7 @@ balance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from scripts.lib.scene.scene import Scene
 Float = npt.NDArray[np.float64]
 LONG_SIDE = 400  # pixels of the photos whose colours are read
 DARKEST, BRIGHTEST = 0.06, 0.94  # of 1; beyond, the camera's response is no product
+AT_ONCE = 64  # photos read together
 FEWEST_PHOTOS, FEWEST_SIGHTINGS = 4, 200
 ROUNDS = 20
 ROBUST = 1.5  # deviations from which a sighting counts less
@@ -75,11 +76,11 @@ def brightness(scene: Scene, photos: Sequence[int]) -> Brightness | None:
         sightings = read_sightings(archive)
     small = scene.at_most(LONG_SIDE)
     views, points, colours = [], [], []
-    for row, photo in enumerate(photos):
+    for row, (photo, picture) in enumerate(_pictures(small, photos)):
         seen = sightings.get(scene.names[photo])
         if seen is None:
             continue
-        ids, found = _colours(small.photos([photo])[0], seen)
+        ids, found = _colours(picture, seen)
         views.append(np.full(len(ids), row))
         points.append(ids)
         colours.append(found)
@@ -88,6 +89,13 @@ def brightness(scene: Scene, photos: Sequence[int]) -> Brightness | None:
     rows = np.concatenate(views)
     _, shared = np.unique(np.concatenate(points), return_inverse=True)
     return Brightness(gains_of(len(photos), rows, shared, np.log(np.concatenate(colours))))
+
+
+def _pictures(scene: Scene, photos: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    """The photos and their pictures (H, W, 3), a few at a time: each opening of a zip reads its list."""
+    for begin in range(0, len(photos), AT_ONCE):
+        some = photos[begin : begin + AT_ONCE]
+        yield from zip(some, scene.photos(some), strict=True)
 
 
 def _colours(photo: npt.NDArray[np.uint8], seen: Sightings) -> tuple[npt.NDArray[np.int64], Float]:
