@@ -5,6 +5,7 @@ python -m tests.workflow.forking    reads a run a line, as JSON, and answers eac
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import os
@@ -14,6 +15,9 @@ import sys
 import traceback
 from pathlib import Path
 
+# Seconds after which a run that does not end says where it is and gives up, so that it holds up no other:
+# before the limit of a test, and ten times what the longest takes on a busy machine.
+LONGEST = 500
 # What Snakemake loads when it reads our Snakefile.
 LATER = ("snakemake.report.html_reporter", "snakemake_storage_plugin_s3", "jsonschema", "PIL.Image")
 
@@ -26,6 +30,7 @@ def _become(folder: str, environment: dict[str, str], arguments: list[str], outp
     os.dup2(written, 1)
     os.dup2(written, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    faulthandler.dump_traceback_later(LONGEST, exit=True)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
