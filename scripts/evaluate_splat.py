@@ -1,8 +1,8 @@
 """Render a splat from where the judging photos were taken, and compare it with them.
 
 Needs  splat.ply, undistorted.zip
-Leaves eval.json (PSNR, SSIM and FLIP, worst view first; PSNR by depth; needles) and renders.zip (per view:
-       render, photo, error)
+Leaves eval.json (PSNR, SSIM and FLIP, worst view first; PSNR by depth; errors of the depth; needles) and
+       renders.zip (per view: render, photo, error)
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,13 @@ from scipy.spatial.transform import Rotation
 from scripts.lib.core.files import add_to_zip, writing_zip
 from scripts.lib.core.geo import fit_sim3
 from scripts.lib.render.rasterise import rasterise
-from scripts.lib.scene.colmap_model import Model, View, model_members
+from scripts.lib.scene.colmap_model import (
+    OBSERVATION,
+    Model,
+    View,
+    model_members,
+    quat_from_rotation,
+)
 from scripts.lib.splat.gaussians import SH_C0, Gaussians
 
 WIDTH, HEIGHT = 64, 48
@@ -82,15 +89,46 @@ def write_scene(path: Path, gaussians: Gaussians, views: list[View]) -> Model:
     return model
 
 
-def write_photos(path: Path, model: Model, photos: list[np.ndarray]) -> None:
-    """Write an `undistorted.zip` of a model whose views show `photos` (H, W, 3) uint8."""
+def write_photos(path: Path, model: Model, photos: list[np.ndarray], tracked: bool = False) -> None:
+    """Write an `undistorted.zip` of a model whose views show `photos` (H, W, 3) uint8, and its points if they
+    are `tracked`."""
     with writing_zip(path) as archive:
         for view, photo in zip(model.views, photos, strict=True):
             buffer = io.BytesIO()
             Image.fromarray(photo).save(buffer, "JPEG", quality=97)
             add_to_zip(archive, f"images/{view.name}", buffer.getvalue())
-        for member, data in model_members(model).items():
+        for member, data in (tracked_members if tracked else model_members)(model).items():
             add_to_zip(archive, member, data)
+
+
+def tracked_members(model: Model, error: float = 0.8) -> dict[str, bytes]:
+    """`model_members` of a model whose views show every point that lies inside their picture, before them.
+
+    error: of every point's reprojection, pixels.
+    """
+    members = model_members(model)
+    points = np.c_[model.points, np.ones(len(model.points))]
+    images = [struct.pack("<Q", len(model.views))]
+    lengths = np.zeros(len(points), int)
+    for number, view in enumerate(model.views, start=1):
+        x, y, z = view.K @ view.world_to_camera[:3] @ points.T
+        x, y = x / z, y / z
+        inside = (z > 0) & (x >= 0) & (x < view.width) & (y >= 0) & (y < view.height)
+        lengths += inside
+        seen = np.zeros(int(inside.sum()), OBSERVATION)
+        seen["x"], seen["y"], seen["point"] = x[inside], y[inside], np.flatnonzero(inside) + 1
+        pose = view.world_to_camera
+        quat = quat_from_rotation(pose[:3, :3])
+        images.append(struct.pack("<I7dI", number, *quat, *pose[:3, 3], number))
+        images.append(view.name.encode() + b"\0" + struct.pack("<Q", len(seen)) + seen.tobytes())
+    places = [struct.pack("<Q", len(points))]
+    for number, (place, length) in enumerate(zip(model.points, lengths, strict=True), start=1):
+        places.append(struct.pack("<Q3d3BdQ", number, *place, 0, 0, 0, error, length))
+        places.append(bytes(8 * int(length)))
+    return members | {
+        "sparse/images.bin": b"".join(images),
+        "sparse/points3D.bin": b"".join(places),
+    }
 
 
 def unsteady(world_to_camera: np.ndarray, radians: float = 0.006) -> np.ndarray:

@@ -34,6 +34,34 @@ class DepthBand:
 
 
 @dataclass(frozen=True)
+class DepthError:
+    """Distances between points that structure from motion knows and the splat's surface there, as shares of
+    the points' depth in the photo. The surface is where half of what a pixel shows is reached."""
+
+    name: Literal["all", "near", "middle", "far"]
+    points: int
+    nearest: float  # depth in world units (georef.json: metres or not)
+    farthest: float
+    median: float
+    within_90: float  # nine of ten points are no farther off
+    within_95: float
+    bias: float  # median with its sign, positive behind the points
+    mean_depth_median: float  # the same for the mean depth of what a pixel shows
+    mean_depth_within_90: float
+    missed: float  # share of points where the splat shows nothing solid; they count as errors of 1
+
+
+@dataclass(frozen=True)
+class DepthErrors:
+    """Of points that three photos or more show, and that training's depth term does not use."""
+
+    all: DepthError
+    bands: tuple[DepthError, ...]  # thirds of the points; none where they are few
+    known_to: float  # median standard deviation of the points' own depths, share
+    views: int  # photos that were looked at
+
+
+@dataclass(frozen=True)
 class Needles:
     """How much of the views long, thin Gaussians make: shares of the blend weight, 0 to 1."""
 
@@ -56,6 +84,7 @@ class Eval(Measured):
     psnr_exposure_fitted: float | None = optional()  # the same
     views: tuple[ViewFigures, ...]
     depth_bands: tuple[DepthBand, ...] | None = optional()
+    depth_errors: DepthErrors | None = optional()  # None: too few points
     needles: Needles | None = optional()
     flicker: float | None = optional()  # mean change of a surface's colour between film frames
     held_out: bool  # False when training has seen the views, or may have

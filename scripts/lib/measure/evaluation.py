@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # Views looked at for needles and flicker, spread evenly: each costs a backward pass and four renders.
 LOOKED_AT = 8
+DEPTHS_AT = 16  # views whose depth is compared with points, spread evenly
 VIEWS_HELD = 16  # in memory at once, some 100 MB each of 2 megapixels
 
 
@@ -52,6 +53,7 @@ def evaluate_splat(
 ) -> Eval:
     """Measure `ply` on its test photos; write `metrics` and `renders`, return the metrics."""
     from scripts.lib.measure import depth_bands, evaluate, visibility
+    from scripts.lib.measure.depth_error import depth_errors
     from scripts.lib.measure.flicker import flicker
     from scripts.lib.render.renderer import Renderer
 
@@ -84,6 +86,7 @@ def evaluate_splat(
         psnr_exposure_fitted=_mean([view.psnr_exposure_fitted for view in measured]),
         views=tuple(measured),
         depth_bands=depth_bands.bands(depths),
+        depth_errors=depth_errors(gaussians, evaluate.spread_views(views, DEPTHS_AT)),
         needles=visibility.needles(gaussians, renderer, views.scene, some),
         flicker=flicker(renderer, views.scene, some),
         held_out=views.held_out,

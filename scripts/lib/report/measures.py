@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from scripts.lib.contracts.georeferencing import Georeferencing, georeferencing
 from scripts.lib.photos.wording import captures
-from scripts.lib.report import cameras, photos_used, verdicts
+from scripts.lib.report import cameras, photos_used, surfaces, verdicts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
 from scripts.lib.report.values import DASH, decimals, grouped
@@ -118,6 +118,22 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
             + " The rendered views are compared with them (“PSNR”: 3 dB more is half the error)"
             + (f", at {pixels} pixels." if pixels else "."),
         ),
+        *_surfaces(files, record.georeferenced is True),
+    ]
+
+
+def _surfaces(files: StageFiles, metres: bool) -> list[Measure]:
+    """The row on depth; none where it was not measured."""
+    errors = files.eval.depth_errors
+    if errors is None:
+        return []
+    return [
+        Measure(
+            "Place of the surfaces",
+            surfaces.value(errors),
+            surfaces.verdict(errors),
+            surfaces.meaning(errors, metres),
+        )
     ]
 
 

@@ -50,6 +50,10 @@ SURVEY_GOOD, SURVEY_FAIR = (
 # dB on views that training never saw. Carefully made benchmark captures reach 27-29; below 21
 # the difference is plain to see without comparing.
 PSNR_GOOD, PSNR_FAIR = 26.0, 21.0
+# Median distance between points and the splat's surface, of the points' distance from the camera. A
+# hundredth is less than a flat surface's relief; from a twentieth on, surfaces are seen to slide over each
+# other on the way from photo to photo.
+SURFACE_GOOD, SURFACE_FAIR = 0.01, 0.05
 # dB that a compressed file loses against the trained splat. 0.3 is the spread between two runs of
 # the same training, so nobody sees it; 1.0 shows as softer texture.
 LOSS_GOOD, LOSS_FAIR = 0.3, 1.0
@@ -237,6 +241,17 @@ def held_out(psnr_db: float | None, unseen: bool = True) -> Verdict:
         Level.GOOD: "New views look like the photos; differences show only side by side.",
         Level.FAIR: "New views are recognisable and mostly clean, but soft in weak areas.",
         Level.WEAK: "New views clearly differ from the photos: blur, haze or ghost shapes.",
+    }
+    return Verdict(level, texts[level])
+
+
+def surfaces(error: float) -> Verdict:
+    """Whether surfaces stand where the photos' points are; `error` is a share of the distance."""
+    level = _rising(error, SURFACE_GOOD, SURFACE_FAIR)
+    texts = {
+        Level.GOOD: "Surfaces stand where they are: distances can be measured.",
+        Level.FAIR: "Surfaces stand roughly where they are: measured distances are rough, too.",
+        Level.WEAK: "Surfaces are not where they should be: the scene looks right only from near the photos.",
     }
     return Verdict(level, texts[level])
 

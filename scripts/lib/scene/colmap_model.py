@@ -190,6 +190,30 @@ def read_sightings(archive: zipfile.ZipFile, folder: str = "sparse") -> dict[str
     return found
 
 
+@dataclass(frozen=True)
+class Tracks:
+    """The model's points with what they rest on: numbers (P,), places (P, 3) in world units, mean
+    reprojection errors (P,) in pixels, and how many photos show each (P,)."""
+
+    numbers: npt.NDArray[np.int64]
+    places: Float
+    errors: Float
+    lengths: npt.NDArray[np.int64]
+
+
+def read_tracks(archive: zipfile.ZipFile, folder: str = "sparse") -> Tracks:
+    """The tracks of `folder` of an open zip; raises UserError as `read_model`."""
+    cursor = _opened(archive, folder, "points3D")
+    count = int(cursor.take("Q")[0])
+    numbers, lengths = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    places, errors = np.zeros((count, 3)), np.zeros(count)
+    for i in range(count):
+        number, x, y, z, _, _, _, error, track = cursor.take("Q3d3BdQ")
+        numbers[i], places[i], errors[i], lengths[i] = number, (x, y, z), error, track
+        cursor.skip(8 * int(track))
+    return Tracks(numbers, places, errors, lengths)
+
+
 def model_members(model: Model, folder: str = "sparse") -> dict[str, bytes]:
     """The three binary files of `model` by member name, one PINHOLE camera per view."""
     cameras = [struct.pack("<Q", len(model.views))]

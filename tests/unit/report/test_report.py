@@ -26,6 +26,7 @@ from scripts.lib.core.console import UserError
 from scripts.lib.report import advice, cameras, charts, summary, values, verdicts
 from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.inputs import read_stages
+from scripts.lib.report.surfaces import length
 from scripts.lib.report.verdicts import Level
 from scripts.report_scene import main
 from tests.unit.stage_files import shipped, stage_values, write_stage_files
@@ -150,6 +151,53 @@ def test_quality_by_distance_is_told(
     before = report(tmp_path / "before", stage_values())
     assert "By distance" not in before and "needles" not in before
     assert "Flicker" not in before
+
+
+def depth_error(name: str, median: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "points": 1200,
+        "nearest": 2.0,
+        "farthest": 8.0,
+        "median": median,
+        "within_90": 5 * median,
+        "within_95": 8 * median,
+        "bias": -median / 2,
+        "missed": 0.0,
+        "mean_depth_median": 2 * median,
+        "mean_depth_within_90": 9 * median,
+    }
+
+
+@pytest.mark.parametrize(
+    ("median", "told", "verdict"),
+    [
+        (0.004, "0.40 % of the distance, nine of ten within 2.0 %", "can be measured"),
+        (0.02, "2.0 % of the distance, nine of ten within 10 %", "roughly where they are"),
+        (0.12, "12 % of the distance, nine of ten within 60 %", "not where they should be"),
+    ],
+)
+def test_where_the_surfaces_are_is_told_in_one_row(
+    median: float, told: str, verdict: str, tmp_path: Path
+) -> None:
+    stages = stage_values()
+    bands = [depth_error("near", 0.001), depth_error("middle", 0.02), depth_error("far", 0.3)]
+    found = {"all": depth_error("all", median), "bands": bands, "known_to": 0.0026, "views": 5}
+    stages["eval"]["depth_errors"] = found
+    text = report(tmp_path / "metres", stages)
+    Page(text)
+    assert told in text and verdict in text and text.count("Place of the surfaces") == 1
+    assert "foreground 0.10 %, middle 2.0 %, background 30 %" in text
+    assert "to within 0.26 % itself" in text
+    assert f"At 4 m these are {length(4 * median)}" in text
+    stages["georef"] = {**stages["georef"], "georeferenced": False}
+    assert "these are" not in report(tmp_path / "units", stages)
+    assert "Place of the surfaces" not in report(tmp_path / "before", stage_values())
+
+
+def test_short_lengths_are_said_in_their_unit() -> None:
+    said = [length(metres) for metres in (0.0042, 0.021, 0.3, 0.996, 1.26)]
+    assert said == ["4 mm", "2.1 cm", "30 cm", "1 m", "1.3 m"]
 
 
 @pytest.mark.parametrize(
