@@ -23,6 +23,7 @@ include: "rules/worker.smk"
 include: "rules/photos.smk"
 include: "rules/sfm.smk"
 include: "rules/splat.smk"
+include: "rules/geo.smk"
 include: "rules/web.smk"
 include: "rules/publish.smk"
 include: "rules/report.smk"
@@ -36,4 +37,5 @@ rule all:
         reports=collect("<results>/{scene}/report.html", scene=SCENES),
         films=collect("<results>/{scene}/tour.mp4", scene=SCENES),
         index="<results>/index.html",
+        delivered=collect("<results>/{scene}/deliver.json", scene=DELIVERING),
         published=collect("<results>/{scene}/published.json", scene=PUBLISHED),

@@ -11,6 +11,7 @@ rule cost_scene:
     """Sum up what the stages used, in seconds, dollars and kWh; where the submitter keeps the ledger."""
     input:
         benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
+        exported=delivering("rules"),
     output:
         cost="<results>/{scene}/cost.json",
     log:
@@ -28,7 +29,7 @@ rule cost_scene:
         run=RUN_PREFIX,
         code=code("cost_scene", "config/aws/prices.yaml"),
     shell:
-        "python -m scripts.cost_scene --scene {wildcards.scene:q} --benchmarks {input.benchmarks:q}"
+        "python -m scripts.cost_scene --scene {wildcards.scene:q} --benchmarks {input.benchmarks:q} {input.exported:q}"
         " --options {params.options:q} --run {params.run:q} --output {output.cost:q} 2>&1 | tee {log:q}"
 
 
@@ -53,7 +54,9 @@ rule report_scene:
         compress="<results>/{scene}/compress.json",
         tour="<results>/{scene}/tour.json",
         manifest="<results>/{scene}/web/manifest.json",
+        deliver=deliver_json,
         benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
+        exported=delivering("rules"),
         cost="<results>/{scene}/cost.json",
     output:
         report=report(
@@ -83,7 +86,8 @@ rule report_scene:
         " --eval {input.eval:q} --clean {input.clean:q} --codecs {input.codecs:q} --renders {input.renders:q}"
         " --poster {input.poster:q} --view {input.view:q} --stops {input.stops:q}"
         " --features {input.features:q} --undistort {input.undistort:q} --compress {input.compress:q}"
-        " --tour {input.tour:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q} --cost {input.cost:q}"
+        " --tour {input.tour:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q} {input.exported:q} --cost {input.cost:q}"
+        " --deliver {input.deliver:q}"
         " --options {params.options:q} --output {output.report:q} 2>&1 | tee {log:q}"
 
 

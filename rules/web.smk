@@ -49,6 +49,7 @@ rule bundle_web:
         undistort="<results>/{scene}/undistort.json",
         compress="<results>/{scene}/compress.json",
         codecs="<results>/{scene}/codecs.json",
+        deliver=deliver_json,
         shipped=collect("<results>/{{scene}}/{file}", file=SHIPPED),
         benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=MEASURED),
     output:
@@ -73,7 +74,9 @@ rule bundle_web:
             PLAN.images | {"train": PLAN.train_image(wildcards.scene)}, sort_keys=True
         ),
         folder=subpath(output[0], parent=True),
-        steps=lambda wildcards: steps_to_json(steps_to(workflow.rules, "bundle_web", RESULTS)),
+        steps=lambda wildcards: steps_to_json(
+            steps_to(workflow.rules, "bundle_web", RESULTS, delivered_steps(wildcards))
+        ),
         code=code("bundle_web", "scripts/viewer/**/*", "Snakefile", "rules/*.smk"),
     shell:
         "python -m scripts.bundle_web --scene {wildcards.scene:q} --sog {input.sog:q}"
@@ -83,5 +86,5 @@ rule bundle_web:
         " --compress {input.compress:q} --clean {input.clean:q} --shipped {input.shipped:q} --images {params.images:q}"
         " --codecs {input.codecs:q} --options {params.options:q} --output-dir {params.folder:q}"
         " --steps {params.steps:q} --benchmarks {input.benchmarks:q}"
-        " --lod {input.lod:q} --single {output.single:q} --site {output.site:q}"
+        " --deliver {input.deliver:q} --lod {input.lod:q} --single {output.single:q} --site {output.site:q}"
         " 2>&1 | tee {log:q}"

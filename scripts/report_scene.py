@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stage in STAGES:
         parser.add_argument(f"--{stage}", type=Path, required=True, help=f"{stage}.json")
     for stage in OPTIONAL:
-        parser.add_argument(f"--{stage}", type=Path, help=f"{stage}.json")
+        parser.add_argument(f"--{stage}", type=Path, nargs="?", help=f"{stage}.json")
     parser.add_argument("--stops", type=Path, help="stops.jpg, the tour's views side by side")
     parser.add_argument("--contact", type=Path, help="contact.jpg, every photo kept or left out")
     parser.add_argument("--renders", type=Path, required=True, help="renders.zip")

@@ -19,6 +19,7 @@ from scripts.lib.core.files import write_bytes
 from scripts.lib.core.options import Options, Part, allowed_values, parts_of, schema_of
 from scripts.lib.encode.check import CheckOptions
 from scripts.lib.encode.formats import CompressOptions
+from scripts.lib.geo.kit import GlbOptions, PlyOptions, SpzOptions
 from scripts.lib.measure.clean import CleanOptions
 from scripts.lib.measure.evaluation import EvaluateOptions
 from scripts.lib.photos.options import ImportOptions
@@ -45,6 +46,9 @@ SECTIONS: dict[str, type[Options]] = {
     "compress_splat": CompressOptions,
     "check_codecs": CheckOptions,
     "render_tour": TourOptions,
+    "export_glb": GlbOptions,
+    "export_spz3": SpzOptions,
+    "export_ply": PlyOptions,
     "bundle_web": WebOptions,
     "publish_web": PublishOptions,
     "cost_scene": CostOptions,

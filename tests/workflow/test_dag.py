@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.core.deliverables import DELIVERABLES
 from tests.workflow.conftest import Checkout
 
 PER_SCENE = {
@@ -91,6 +92,22 @@ def test_one_target(checkout: Checkout) -> None:
     assert "report_scene" not in plan and plan["bundle_web"] == 1
 
 
+def test_files_for_other_programs_only_where_asked_for(checkout: Checkout, tmp_path: Path) -> None:
+    sheet = tmp_path / "my.tsv"
+    photos = "tests/data/sample/photos"
+    sheet.write_text(f"scene\tsource\tdeliver\nyard\t{photos}\tglb, ply\nroof\t{photos}\t\n")
+    plan = checkout.planned("--config", f"scenes={sheet}")
+    assert (plan["export_glb"], plan["export_ply"], plan["deliver_scene"]) == (1, 1, 1)
+    assert "export_spz3" not in plan and plan["bundle_web"] == 2
+    listed = checkout.planned("--config", "deliver=[glb, spz3]")
+    assert listed["export_spz3"] == 1 and "export_ply" not in listed
+    wanted = {item.rule for item in DELIVERABLES.values() if not item.placed} | {"deliver_scene"}
+    assert (
+        set(checkout.planned("--config", "deliver=all")) - PER_SCENE - {"summarise", "all"}
+        == wanted
+    )
+
+
 @pytest.mark.parametrize("preset", ["draft", "standard", "high"])
 def test_presets(checkout: Checkout, preset: str) -> None:
     assert checkout.planned("--config", f"preset={preset}")["train_splat"] == 1
@@ -166,6 +183,7 @@ def test_the_graph_of_the_readme_is_true(root: Path) -> None:
             ["--config", "train_splat={steps: -5}"],
             "'train_splat.steps' is -5; allowed: auto or integer, at least 1, at most",
         ),
+        (["--config", "deliver=gbl"], "deliver names 'gbl'; did you mean 'glb'?"),
         (["--config", "scenes=nowhere.tsv"], "the scenes sheet nowhere.tsv does not exist"),
         (
             ["results/nowhere/web/index.html"],

@@ -84,6 +84,7 @@ class Manifest(HandedOn):
     clean: Part
     codecs: Part
     start_view: Part
+    deliver: Part = field(default_factory=dict)  # files for other programs, beside the web folder
     stages: Mapping[str, StageNote]
     decoded: Decoded
     shipped: Mapping[str, Entry] = field(default_factory=dict)  # beside the web folder

@@ -11,6 +11,7 @@ from scripts.lib.contracts.clean import Clean
 from scripts.lib.contracts.codecs import Codecs
 from scripts.lib.contracts.compress import Compress
 from scripts.lib.contracts.cost import Cost
+from scripts.lib.contracts.deliver import Deliver
 from scripts.lib.contracts.eval import Eval
 from scripts.lib.contracts.features import Features
 from scripts.lib.contracts.georef import Georef
@@ -25,7 +26,17 @@ from scripts.lib.contracts.undistort import Undistort
 from scripts.lib.contracts.view import View
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")  # of every finished scene
-OPTIONAL = ("features", "pairs", "undistort", "clean", "compress", "view", "tour", "cost")
+OPTIONAL = (
+    "features",
+    "pairs",
+    "undistort",
+    "clean",
+    "compress",
+    "view",
+    "tour",
+    "cost",
+    "deliver",
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class StageFiles:
     undistort: Undistort | None = None
     compress: Compress | None = None
     tour: Film | None = None
+    deliver: Deliver | None = None
     benchmarks: tuple[Benchmark, ...] = ()
 
     @property
@@ -94,5 +106,6 @@ def read_stages(
         undistort=maybe(Undistort, "undistort"),
         compress=maybe(Compress, "compress"),
         tour=maybe(Film, "tour"),
+        deliver=maybe(Deliver, "deliver"),
         benchmarks=tuple(map(read_benchmark, benchmarks)),
     )

@@ -13,6 +13,7 @@ from scripts.lib.report import (
     cameras,
     capture,
     charts,
+    delivered,
     making,
     photos_used,
     stages,
@@ -117,6 +118,7 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
         total=None if record.total_seconds is None else duration(record.total_seconds),
         facts=making.facts(files, record),
         options=making.options(files),
+        delivered=delivered.shown(files.deliver),
         links=list(FILES.items()),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.lib.core.console import duration
+from scripts.lib.core.deliverables import DELIVERABLES
 from scripts.lib.report import charts
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.values import decimals, dollars
@@ -23,6 +24,7 @@ IN_WORDS = {
     "check_codecs": "checking the files",
     "render_poster": "planning the tour, poster",
     "render_tour": "film",
+    **{item.rule: f"export: {item.file}" for item in DELIVERABLES.values()},
     "bundle_web": "web page",
 }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.contracts.deliver import Deliver
 from scripts.lib.contracts.manifest import Manifest
 from scripts.lib.contracts.record import to_json
 from scripts.lib.contracts.step import Step
@@ -36,7 +37,7 @@ from scripts.lib.web.site import Entries, Page, phone_budget, site_members, writ
 from scripts.lib.web.stages import Stages, read_stages
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")  # whose JSON a bundle needs
-OPTIONAL = ("features", "pairs", "undistort", "clean", "compress")
+OPTIONAL = ("features", "pairs", "undistort", "clean", "compress", "deliver")
 # What the page loads, by the addresses that the page itself carries.
 LOADED = (
     "settings.json",
@@ -124,7 +125,9 @@ def write_bundle(
         inputs.images,
         commit,
     )
-    crate = Crate(about(page, options, own["ran"]["ended"]), run, known_files(inputs, entries))
+    delivered = delivered_entries(told)
+    known = known_files(inputs, entries) | delivered
+    crate = Crate(about(page, options, own["ran"]["ended"]), run, known)
     hosted = {name: name for name in bundle.FILES if name != CRATE}
     write_bytes(output / CRATE, crate.of(hosted, {}))
     entries[CRATE] = manifest.entry(output / CRATE)
@@ -139,7 +142,7 @@ def write_bundle(
         stages=stages,
         stage_files=inputs.stage_files,
         files=entries,
-        shipped={path.name: manifest.entry(path) for path in beside},
+        shipped={path.name: manifest.entry(path) for path in beside} | delivered,
         site={name: manifest.entry_of(data) for name, data in members},
         decoded=decoded(output / "scene.sog"),
         images=inputs.images,
@@ -165,6 +168,13 @@ def known_files(inputs: Inputs, entries: Entries) -> Entries:
     """Size and hash of files by their names in the scene's folder."""
     given = {path.name: manifest.entry(path) for path in inputs.paths}
     return given | {f"web/{name}": entry for name, entry in entries.items()}
+
+
+def delivered_entries(stages: Stages) -> Entries:
+    """Size and hash of the files for other programs, as deliver.json has them."""
+    made = stages.others.get("deliver")
+    files = made.files if isinstance(made, Deliver) else ()
+    return {file.file: {"bytes": file.bytes, "sha256": file.sha256} for file in files}
 
 
 def check_inputs(splats: Sequence[Path], poster: Path) -> None:

@@ -151,6 +151,7 @@ def build_manifest(
         "clean": provenance.without(stages.get("clean", {})),
         "codecs": provenance.without(stages["codecs"]),
         "start_view": pick(view, "name", "position", "target", "fov"),
+        "deliver": dict(stages.get("deliver", {})),
         "stages": {
             name: {
                 "sha256": sha256(path),
@@ -174,6 +175,7 @@ def build_manifest(
         "clean",
         "codecs",
         "start_view",
+        "deliver",
         "stages",
     ):
         manifest[key] = without_photo_names(manifest[key], numbers)

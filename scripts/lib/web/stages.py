@@ -9,6 +9,7 @@ from pathlib import Path
 from scripts.lib.contracts.clean import Clean
 from scripts.lib.contracts.codecs import Codecs
 from scripts.lib.contracts.compress import Compress
+from scripts.lib.contracts.deliver import Deliver
 from scripts.lib.contracts.eval import Eval
 from scripts.lib.contracts.features import Features
 from scripts.lib.contracts.georef import Georef
@@ -29,6 +30,7 @@ OTHERS: Mapping[str, type[HandedOn]] = {
     "undistort": Undistort,
     "clean": Clean,
     "compress": Compress,
+    "deliver": Deliver,
 }
 
 

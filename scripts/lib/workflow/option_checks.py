@@ -8,6 +8,7 @@ from typing import Any
 from scripts.lib.core.annotations import parse_annotations
 from scripts.lib.core.console import UserError
 from scripts.lib.core.crop import parse_crop
+from scripts.lib.core.deliverables import DELIVERABLES, Delivery, choose
 from scripts.lib.core.up import parse_up
 from scripts.lib.photos.focal import parse_focal
 from scripts.lib.photos.video_span import span
@@ -70,3 +71,17 @@ def check_published(scenes: Mapping[str, Options]) -> None:
                 " set publish_web.name in the sheet, or leave it empty"
             )
         places[place] = scene
+
+
+def delivery(text: str, options: Options, where: str) -> Delivery:
+    """The files for other programs that a scene with these options asks for. Raises UserError on `text`."""
+    tells = options["bundle_web"]["coordinates"]
+    places = frozenset(
+        name
+        for name, item in DELIVERABLES.items()
+        if tells or options.get(item.rule, {}).get("place")
+    )
+    try:
+        return choose(text, places)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None

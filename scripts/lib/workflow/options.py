@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from scripts.lib.core.deliverables import DELIVERABLES
 from scripts.lib.core.options import Options, option
 
 NAME = "^[A-Za-z0-9][A-Za-z0-9_-]*$"  # as the wildcard constraint in rules/common.smk
@@ -30,6 +31,13 @@ class WorkflowOptions(Options):
         "auto",
         """Where training and rendering run. auto uses an NVIDIA GPU if there is a working one, otherwise the
         CPU, and prints which; cuda stops if there is no working GPU; cpu never uses a GPU.""",
+        per_scene=True,
+    )
+    deliver: str = option(
+        "",
+        """Files for other programs, besides the page: names separated by commas, or all. Names:
+        """
+        + "; ".join(f"{name}: {item.meaning}" for name, item in DELIVERABLES.items()),
         per_scene=True,
     )
     seed: int = option(0, "Seed of the random numbers in all rules.", 0, 2**31 - 1, per_scene=True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scripts.lib.core.console import UserError
+from scripts.lib.core.deliverables import Delivery
 from scripts.lib.workflow.container_images import rule_images
-from scripts.lib.workflow.option_checks import check_published
+from scripts.lib.workflow.option_checks import check_published, delivery
 from scripts.lib.workflow.precheck import check_sources
 from scripts.lib.workflow.scenes import load_scenes
 from scripts.lib.workflow.settings import Settings, scene_settings, scene_top, workflow_settings
+from scripts.lib.workflow.sheet import where_of
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Plan:
     options: dict[str, dict[str, Settings]]
     devices: dict[str, str]
     images: dict[str, str]
+    deliver: dict[str, Delivery] = field(default_factory=dict)
 
     @property
     def results(self) -> str:
@@ -59,9 +62,14 @@ def read_plan(config: Mapping[str, Any], root: Path, sources_here: bool) -> Plan
     # Presets, then the configuration, then the sheet's row.
     options = {name: scene_settings(settings, config, row, root) for name, row in scenes.items()}
     check_published(options)
-    devices = {name: scene_top(settings, row, root)["device"] for name, row in scenes.items()}
+    tops = {name: scene_top(settings, row, root) for name, row in scenes.items()}
+    devices = {name: top["device"] for name, top in tops.items()}
+    deliver = {
+        name: delivery(top["deliver"], options[name], where_of(scenes[name]))
+        for name, top in tops.items()
+    }
     images = rule_images(root, settings["registry"])
-    plan = Plan(settings, scenes, options, devices, images)
+    plan = Plan(settings, scenes, options, devices, images, deliver)
     if sources_here:
         check_sources(scenes, options, Path(plan.results))
     return plan

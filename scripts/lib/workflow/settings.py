@@ -152,7 +152,8 @@ def workflow_settings(config: Mapping[str, Any], root: Path) -> Settings:
     A `~` in front of a path is the home folder. Raises UserError on an unknown key or a value out of bounds.
     """
     schema = load_schema(root, "config")
-    values = parse_scalars({k: v for k, v in config.items() if v is not None}, schema, "config")
+    given = {key: _listed(value) if key == "deliver" else value for key, value in config.items()}
+    values = parse_scalars({k: v for k, v in given.items() if v is not None}, schema, "config")
     check(values, schema, "config")
     filled = fill_defaults(values, schema)
     filled["results"] = local_path("results", filled["results"])
@@ -164,6 +165,12 @@ def workflow_settings(config: Mapping[str, Any], root: Path) -> Settings:
         raise UserError(f"results is {filled['results']!r}, but {file} is a file; choose a folder")
     filled["scenes"] = local_path("scenes", filled["scenes"])
     return filled
+
+
+def _listed(value: Any) -> Any:
+    """Names in a YAML list as the sheet writes them: separated by commas."""
+    texts = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return ", ".join(value) if texts else value
 
 
 def scene_settings(

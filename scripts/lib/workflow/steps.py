@@ -43,12 +43,18 @@ class Rule(Protocol):
         ...
 
 
-def steps_to(rules: Iterable[Rule], target: str, results: str) -> tuple[Step, ...]:
+Given = Mapping[str, tuple[str, ...]]
+
+
+def steps_to(
+    rules: Iterable[Rule], target: str, results: str, given: Given | None = None
+) -> tuple[Step, ...]:
     """The rule `target` and those whose files it needs, directly or not, in the order of `rules`.
 
     `results` is the results folder. Files outside a scene's folder there, such as benchmarks, are left out.
+    `given` has the files of inputs that functions give, by the inputs' names; of others they are not known.
     """
-    known = {rule.name: _step(rule, results) for rule in rules}
+    known = {rule.name: _step(rule, results, given or {}) for rule in rules}
     makers = {file: step.name for step in known.values() for file in step.written}
     waiting, needed = [target], set[str]()
     while waiting:
@@ -60,11 +66,13 @@ def steps_to(rules: Iterable[Rule], target: str, results: str) -> tuple[Step, ..
     return tuple(step for step in known.values() if step.name in needed)
 
 
-def _step(rule: Rule, results: str) -> Step:
+def _step(rule: Rule, results: str, given: Given) -> Step:
     words = (rule.docstring or "").split()
-    return Step(
-        rule.name, " ".join(words), _named(rule.input, results), _named(rule.output, results)
-    )
+    read = _named(rule.input, results)
+    known = {name: files or given.get(name, files) for name, files in read.items()}
+    empty = {name for name in given if not known.get(name)}
+    inputs = {name: files for name, files in known.items() if name not in empty}
+    return Step(rule.name, " ".join(words), inputs, _named(rule.output, results))
 
 
 def _named(files: Files, results: str) -> Mapping[str, tuple[str, ...]]:

@@ -1,0 +1,128 @@
+"""Files for other programs, each only if the scene asks for it (`deliver`).
+
+Needs  <results>/{scene}/splat.clean.ply, undistorted.zip
+Leaves <results>/{scene}/scene.glb, scene.spz, scene.ply,
+       <results>/{scene}/deliver/*.json (what each rule made), deliver.json (all of them)
+"""
+
+DELIVERING = [scene for scene in SCENES if PLAN.deliver[scene].names]
+
+
+def delivering(part):
+    """An input function: `files`, `told` or `rules` of what the scene delivers; the latter's benchmarks."""
+
+    def inputs(wildcards):
+        known(wildcards)
+        names = getattr(PLAN.deliver[wildcards.scene], part)
+        if part == "rules":
+            return [f"{RESULTS}/benchmarks/{wildcards.scene}/{name}.tsv" for name in names]
+        return [f"{RESULTS}/{wildcards.scene}/{name}" for name in names]
+
+    return inputs
+
+
+def deliver_json(wildcards):
+    """An input function: deliver.json of a scene that delivers anything."""
+    known(wildcards)
+    names = PLAN.deliver[wildcards.scene].names
+    return [f"{RESULTS}/{wildcards.scene}/deliver.json"] if names else []
+
+
+def delivered_steps(wildcards):
+    """What these functions give, by the names of the inputs, for whoever follows the rules back."""
+    wanted = PLAN.deliver[wildcards.scene]
+    deliver = ("deliver.json",) if wanted.names else ()
+    return {"files": wanted.files, "told": wanted.told, "deliver": deliver}
+
+
+def frame(wildcards):
+    """Whether files may say where on the Earth the scene is: earth, else local."""
+    return "earth" if known(wildcards)["bundle_web"]["coordinates"] else "local"
+
+
+rule export_glb:
+    """Write the splat as binary glTF with KHR_gaussian_splatting, and read it back."""
+    input:
+        ply="<results>/{scene}/splat.clean.ply",
+        scene="<results>/{scene}/undistorted.zip",
+    output:
+        file="<results>/{scene}/scene.glb",
+        told="<results>/{scene}/deliver/glb.json",
+    log:
+        "<logs>/{scene}/export_glb.log",
+    benchmark:
+        "<benchmarks>/{scene}/export_glb.tsv"
+    conda:
+        "../envs/train.yaml"
+    container:
+        IMAGES["train"]
+    threads: 16
+    resources:
+        gpu=gpus,
+        mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("export_glb"),
+    params:
+        kind="glb",
+        options=options("export_glb"),
+        device=device,
+        code=code("export_file"),
+    shell:
+        "python -m scripts.export_file --kind {params.kind} --ply {input.ply:q} --scene {input.scene:q}"
+        " --options {params.options:q} --output {output.file:q} --told {output.told:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
+
+
+use rule export_glb as export_spz3 with:
+    output:
+        file="<results>/{scene}/scene.spz",
+        told="<results>/{scene}/deliver/spz3.json",
+    log:
+        "<logs>/{scene}/export_spz3.log",
+    benchmark:
+        "<benchmarks>/{scene}/export_spz3.tsv"
+    params:
+        kind="spz3",
+        options=options("export_spz3"),
+        device=device,
+        code=code("export_file"),
+
+
+use rule export_glb as export_ply with:
+    output:
+        file="<results>/{scene}/scene.ply",
+        told="<results>/{scene}/deliver/ply.json",
+    log:
+        "<logs>/{scene}/export_ply.log",
+    benchmark:
+        "<benchmarks>/{scene}/export_ply.tsv"
+    params:
+        kind="ply",
+        options=options("export_ply"),
+        device=device,
+        code=code("export_file"),
+
+
+rule deliver_scene:
+    """List the files for other programs, with what checked each of them."""
+    input:
+        files=delivering("files"),
+        told=delivering("told"),
+    output:
+        deliver="<results>/{scene}/deliver.json",
+    log:
+        "<logs>/{scene}/deliver_scene.log",
+    localrule: True
+    conda:
+        "../envs/web.yaml"
+    container:
+        IMAGES["web"]
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        names=lambda wildcards: ",".join(PLAN.deliver[wildcards.scene].names),
+        left_out=lambda wildcards: json.dumps(dict(PLAN.deliver[wildcards.scene].left_out)),
+        code=code("deliver_scene"),
+    shell:
+        "python -m scripts.deliver_scene --told {input.told:q} --names {params.names:q}"
+        " --left-out {params.left_out:q} --output {output.deliver:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,1 @@
+"""Files for other programs: on the globe, and in other formats."""
