@@ -9,7 +9,7 @@ DELIVERING = [scene for scene in SCENES if PLAN.deliver[scene].names]
 
 
 def delivering(part):
-    """An input function: `files`, `told` or `rules` of what the scene delivers; the latter's benchmarks."""
+    """An input function: `told` of what the scene delivers, or the benchmarks of its `rules`."""
 
     def inputs(wildcards):
         known(wildcards)
@@ -32,7 +32,7 @@ def delivered_steps(wildcards):
     """What these functions give, by the names of the inputs, for whoever follows the rules back."""
     wanted = PLAN.deliver[wildcards.scene]
     deliver = ("deliver.json",) if wanted.names else ()
-    return {"files": wanted.files, "told": wanted.told, "deliver": deliver}
+    return {"told": wanted.told, "deliver": deliver}
 
 
 def frame(wildcards):
@@ -105,7 +105,6 @@ use rule export_glb as export_ply with:
 rule deliver_scene:
     """List the files for other programs, with what checked each of them."""
     input:
-        files=delivering("files"),
         told=delivering("told"),
     output:
         deliver="<results>/{scene}/deliver.json",

@@ -48,6 +48,8 @@ import json, os, sys
 if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("scripts."):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])  # Snakemake itself
 program, words = sys.argv[2][len("scripts."):], sys.argv[3:]
+if "--kind" in words:  # one program of several rules
+    program = "export_" + words[words.index("--kind") + 1]
 with open({plan!r}) as plan:
     jobs = [job for job in json.load(plan) if job["rule"] == program]
 def is_told(path):

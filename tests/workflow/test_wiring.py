@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from scripts.lib.core.console import UserError
+from scripts.lib.core.deliverables import DELIVERABLES
 from scripts.lib.core.options import Options, parts_of
 from scripts.lib.workflow.container_images import read_lock
 from scripts.tools.config_manual import SECTIONS
@@ -47,6 +48,7 @@ AFTER_COMPRESSION |= {"report_scene", "summarise"}
 AFTER_CLEANING = AFTER_COMPRESSION | {"render_poster", "render_tour"}
 AFTER_TRAINING = AFTER_CLEANING | {"train_splat", "evaluate_splat", "clean_splat"}
 MAPPING = {"import_photos", "extract_features", "match_photos", "map_scene", "undistort"}
+EXPORTING = {item.rule for item in DELIVERABLES.values()}  # what all of `deliver` asks for
 COMPUTING = PER_SCENE - {"import_photos", "undistort", "bundle_web", "cost_scene", "report_scene"}
 
 
@@ -142,14 +144,15 @@ def ran(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Run:
         "scene\tsource\tdevice\tseed\tpreset\ttrain_splat.steps\tpublish_web.name\n"
         "plain\tphotos\t\t\t\t\t\nown\tphotos\tcpu\t6\thigh\t77\town\n"
     )
-    run = prepared(checkout, tmp_path_factory.mktemp("wired"), sheet, TOP | CHANGED)
+    every = TOP | CHANGED | {"deliver": "all"}
+    run = prepared(checkout, tmp_path_factory.mktemp("wired"), sheet, every)
     result = run.start()
     assert result.returncode == 0, result.stdout
     return run
 
 
 def test_every_stage_runs_once_for_each_scene(ran: Run) -> None:
-    stages = PER_SCENE | {"publish_web"}
+    stages = PER_SCENE | EXPORTING | {"publish_web", "deliver_scene"}
     wanted = {(stage, scene) for stage in stages for scene in ("plain", "own")}
     assert ran.calls.keys() == wanted | {("summarise", "")}
 
@@ -197,7 +200,7 @@ def test_the_device_of_a_scene_reaches_all_its_programs(ran: Run, scene: str, de
         for (rule, of), call in ran.calls.items()
         if of == scene and "--device" in call.told
     }
-    assert told == dict.fromkeys(COMPUTING, [device])
+    assert told == dict.fromkeys(COMPUTING | EXPORTING, [device])
 
 
 def test_threads_are_those_of_the_run(ran: Run) -> None:
