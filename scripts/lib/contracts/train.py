@@ -76,4 +76,5 @@ class Train(Measured):
     resumed_from: int | None  # step of the checkpoint
     curve: tuple[CurvePoint, ...]
     curve_measured_on: str | None = None
+    curve_exposure_fitted: bool = False  # after the best gain and offset of each photo's colours
     resolution: int | None = None  # pixels of the photos' longer side

@@ -90,12 +90,12 @@ def _shown(row: Row) -> Shown:
 
 def _charts(rows: Sequence[Row]) -> list[Any]:
     """Quality against size, time and cost over all scenes; settings of a scene as trails."""
-    measured = [row for row in rows if row.record.psnr is not None]
+    measured = [row for row in rows if row.record.quality is not None]
     drawn = []
 
     def points(value: Callable[[Summary], float | None]) -> list[tuple[str, float, float]]:
         return [
-            (row.record.scene, found, float(row.record.psnr or 0))
+            (row.record.scene, found, float(row.record.quality or 0))
             for row in measured
             if (found := value(row.record))
         ]

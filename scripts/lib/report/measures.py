@@ -113,10 +113,11 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
             "Quality of new views",
             decimals(record.psnr, 1, "dB")
             + ("" if record.ssim is None else f", SSIM {record.ssim:.3f}"),
-            verdicts.held_out(record.psnr, record.held_out is not False),
+            verdicts.held_out(record.quality, record.held_out is not False),
             (photos_used.sentence(files) or _views_of(record))
             + " The rendered views are compared with them (“PSNR”: 3 dB more is half the error)"
-            + (f", at {pixels} pixels." if pixels else "."),
+            + (f", at {pixels} pixels." if pixels else ".")
+            + _exposed(record),
         ),
         *_surfaces(files, record.georeferenced is True),
     ]
@@ -135,6 +136,16 @@ def _surfaces(files: StageFiles, metres: bool) -> list[Measure]:
             surfaces.meaning(errors, metres),
         )
     ]
+
+
+def _exposed(record: Summary) -> str:
+    """How good the views are apart from how bright the photos came out, where that was corrected."""
+    if record.psnr_exposure_fitted is None:
+        return ""
+    return (
+        f" With the brightness and tint of each photo fitted, {record.psnr_exposure_fitted:.1f} dB: by this"
+        " the views are judged, because the photos' own brightness was corrected in training."
+    )
 
 
 def _views_of(record: Summary) -> str:

@@ -33,6 +33,9 @@ class Summary:
     rmse_horizontal_m: float | None
     rmse_vertical_m: float | None
     psnr: float | None
+    # After the best gain and offset of each test photo's colours; only where training corrected the photos'
+    # brightness: then the splat cannot know how bright a test photo came out.
+    psnr_exposure_fitted: float | None
     ssim: float | None
     held_out: bool | None  # False when the numbers above were measured on photos used for training
     gaussians: int | None
@@ -45,6 +48,11 @@ class Summary:
     cost_usd: float | None
     device: str
     seed: int | None
+
+    @property
+    def quality(self) -> float | None:
+        """PSNR in dB by which new views are judged."""
+        return self.psnr if self.psnr_exposure_fitted is None else self.psnr_exposure_fitted
 
 
 def kept_photos(files: StageFiles) -> list[str]:
@@ -60,6 +68,7 @@ def summarise(files: StageFiles) -> Summary:
     formats = {item.key: item for item in read_formats(files.codecs)}
     sog, ply = formats.get("sog"), formats.get("ply")
     located = georeferencing(georef)
+    exposed = train.exposure is not None and train.exposure.corrected
     record = Summary(
         scene=files.scene,
         verdict="",
@@ -76,6 +85,7 @@ def summarise(files: StageFiles) -> Summary:
         rmse_horizontal_m=located.horizontal if located else None,
         rmse_vertical_m=located.vertical if located else None,
         psnr=files.eval.psnr,
+        psnr_exposure_fitted=files.eval.psnr_exposure_fitted if exposed else None,
         ssim=files.eval.ssim,
         held_out=files.eval.held_out,
         gaussians=train.gaussians,
@@ -96,7 +106,7 @@ def judge(summary: Summary) -> Verdict:
     """The verdict over a whole scene, the same in its report and in the index."""
     return verdicts.overall(
         verdicts.registration(summary.registered, summary.kept),
-        verdicts.held_out(summary.psnr, summary.held_out is not False),
+        verdicts.held_out(summary.quality, summary.held_out is not False),
         [
             verdicts.photo_count(summary.kept),
             verdicts.pieces(summary.models),
@@ -126,5 +136,8 @@ def headline(summary: Summary) -> str:
             f"{summary.registered} of {summary.kept} {noun(summary.panoramas, summary.kept)} registered"
         )
     if summary.psnr is not None:
-        parts.append(f"{seen} match the photos at {summary.psnr:.1f} dB")
+        told = f"{seen} match the photos at {summary.psnr:.1f} dB"
+        if summary.psnr_exposure_fitted is not None:
+            told += f" ({summary.psnr_exposure_fitted:.1f} dB apart from the photos' brightness)"
+        parts.append(told)
     return f"{start}: {', '.join(parts)}." if parts else f"{start}: the stages recorded no numbers."

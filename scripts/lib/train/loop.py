@@ -129,6 +129,7 @@ def train(
             for point in trainer.curve
         ),
         curve_measured_on="steering" if split.steering else None,
+        curve_exposure_fitted=trainer.adjust.exposures is not None,
     )
     return Trained(gaussians, metrics)
 

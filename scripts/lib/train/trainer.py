@@ -326,11 +326,14 @@ class Trainer:
         return self.adjust.focals.scales.tolist() if self.adjust.focals else []
 
     def _psnr(self, views: Iterable[Stack]) -> float | None:
-        adjusted = map(self.adjust.through, views)
-        return mean_psnr(self.tensors(), adjusted, self.sh_degree(), self.settings.antialiased)
+        # No photo kept from training tells how bright the splat should be, once photos were corrected.
+        exposed = self.adjust.exposures is not None
+        p, adjusted = self.tensors(), map(self.adjust.through, views)
+        return mean_psnr(p, adjusted, self.sh_degree(), self.settings.antialiased, exposed)
 
     def measure(self) -> float | None:
-        """Mean PSNR in dB over the views that steer; None when there are none."""
+        """Mean PSNR in dB over the views that steer, after the best gain and offset of each where training
+        corrects brightness; None when there are none."""
         if self.photos.steering:
             self._repair()
         return self._psnr(one_by_one(self.photos.steering, self.device))

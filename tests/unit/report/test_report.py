@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import subprocess
@@ -207,10 +208,12 @@ def test_brightness_of_the_photos_is_told(corrected: bool, told: str, tmp_path: 
     stages = stage_values()
     differ = {"corrected": corrected, "rms": 0.15, "tint_rms": 0.01, "range": 0.4055}
     stages["train"] = {**stages["train"], "exposure": differ}
-    stages["eval"] = {**stages["eval"], "psnr": 22.0, "psnr_exposure_fitted": 24.5}
+    stages["eval"] = {**stages["eval"], "psnr": 20.0, "psnr_exposure_fitted": 24.5}
     text = report(tmp_path / "uneven", stages)
     assert f"50 % between the darkest and the brightest; {told}" in text
-    assert "24.5 dB. This is not the main result: the difference of 2.5 dB" in text
+    assert "24.5 dB. This is not the main result: the difference of 4.5 dB" in text
+    assert ("(24.5 dB apart from the photos' brightness)" in html.unescape(text)) == corrected
+    assert ("clearly differ from the photos" in text) == (not corrected), "20.0 dB alone are weak"
     assert "Brightness of the photos" not in report(tmp_path / "before", stage_values())
 
 

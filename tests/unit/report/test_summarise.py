@@ -30,6 +30,7 @@ def results(tmp_path: Path) -> Path:
     weak = stage_values(16)
     weak["sfm"]["registered"] = 9
     weak["eval"]["psnr"] = 18.5
+    weak["eval"]["psnr_exposure_fitted"] = 20.5
     del weak["codecs"]["formats"]["sog"]
     write_stage_files(tmp_path, weak, "mill-2")
     return tmp_path
@@ -48,6 +49,21 @@ def test_the_table_has_a_line_per_scene_in_order(results: Path) -> None:
     assert yard["sog_bytes"] == "612000"
     assert mill["sog_bytes"] == ""
     assert yard["total_seconds"] == "" and yard["train_seconds"] == "38.4"
+
+
+def test_quality_apart_from_brightness_stands_where_training_corrected_it(results: Path) -> None:
+    main(arguments(results, ["yard", "mill-2"]))
+    assert rows(results)[1]["psnr_exposure_fitted"] == ""
+    corrected = stage_values(16)
+    corrected["train"]["exposure"] = {
+        "corrected": True, "rms": 0.2, "tint_rms": 0.01, "range": 0.4
+    }  # fmt: skip
+    corrected["eval"] |= {"psnr": 18.5, "psnr_exposure_fitted": 26.5}
+    write_stage_files(results, corrected, "mill-2")
+    main(arguments(results, ["yard", "mill-2"]))
+    mill = rows(results)[1]
+    assert (mill["psnr"], mill["psnr_exposure_fitted"], mill["verdict"]) == ("18.5", "26.5", "good")
+    assert "26.5 dB with brightness fitted" in (results / "index.html").read_text()
 
 
 def test_the_index_links_each_scene_and_loads_nothing(results: Path) -> None:

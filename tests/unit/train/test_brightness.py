@@ -120,5 +120,19 @@ def test_training_corrects_what_differs(uneven: Path) -> None:
             assert begun.numpy() == pytest.approx(bright.by_photo, abs=1e-5)
 
 
+def test_corrected_photos_are_validated_apart_from_their_brightness(uneven: Path) -> None:
+    """Plain grey photos: what a splat of another grey misses is their brightness alone."""
+    found = {}
+    for switch in (True, False):
+        options = TrainOptions(
+            steps=5, max_gaussians=300, exposure=switch, test_every=3, sky=False, sh_degree=0
+        )
+        trainer = Trainer(load_scene(uneven), resolve(options, "cpu"))
+        trainer.parameters["opacities"][:] = -20.0
+        found[switch] = trainer.measure()
+    assert found[True] is not None and found[True] > 60
+    assert found[False] is not None and found[False] < 15
+
+
 def test_few_photos_tell_nothing(uneven: Path) -> None:
     assert brightness(load_scene(uneven), range(3)) is None
