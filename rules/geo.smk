@@ -1,7 +1,7 @@
 """Files for other programs, each only if the scene asks for it (`deliver`).
 
-Needs  <results>/{scene}/splat.clean.ply, undistorted.zip
-Leaves <results>/{scene}/scene.glb, scene.spz, scene.ply,
+Needs  <results>/{scene}/splat.clean.ply, undistorted.zip, georef.json
+Leaves <results>/{scene}/geo/tiles.3tz, scene.glb, scene.spz, scene.ply,
        <results>/{scene}/deliver/*.json (what each rule made), deliver.json (all of them)
 """
 
@@ -38,6 +38,39 @@ def delivered_steps(wildcards):
 def frame(wildcards):
     """Whether files may say where on the Earth the scene is: earth, else local."""
     return "earth" if known(wildcards)["bundle_web"]["coordinates"] else "local"
+
+
+rule export_tiles:
+    """Write the splat as 3D Tiles on the globe, and read them back."""
+    input:
+        ply="<results>/{scene}/splat.clean.ply",
+        scene="<results>/{scene}/undistorted.zip",
+        georef="<results>/{scene}/georef.json",
+    output:
+        tiles="<results>/{scene}/geo/tiles.3tz",
+        told="<results>/{scene}/deliver/tiles.json",
+    log:
+        "<logs>/{scene}/export_tiles.log",
+    benchmark:
+        "<benchmarks>/{scene}/export_tiles.tsv"
+    conda:
+        "../envs/train.yaml"
+    container:
+        IMAGES["train"]
+    threads: 16
+    resources:
+        gpu=gpus,
+        mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("export_tiles"),
+    params:
+        options=options("export_tiles"),
+        device=device,
+        frame=frame,
+        code=code("export_tiles"),
+    shell:
+        "python -m scripts.export_tiles --ply {input.ply:q} --scene {input.scene:q} --georef {input.georef:q}"
+        " --frame {params.frame} --options {params.options:q} --output {output.tiles:q} --told {output.told:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule export_glb:

@@ -20,6 +20,7 @@ from scripts.lib.core.options import Options, Part, allowed_values, parts_of, sc
 from scripts.lib.encode.check import CheckOptions
 from scripts.lib.encode.formats import CompressOptions
 from scripts.lib.geo.kit import GlbOptions, PlyOptions, SpzOptions
+from scripts.lib.geo.tiles import TilesOptions
 from scripts.lib.measure.clean import CleanOptions
 from scripts.lib.measure.evaluation import EvaluateOptions
 from scripts.lib.photos.options import ImportOptions
@@ -46,6 +47,7 @@ SECTIONS: dict[str, type[Options]] = {
     "compress_splat": CompressOptions,
     "check_codecs": CheckOptions,
     "render_tour": TourOptions,
+    "export_tiles": TilesOptions,
     "export_glb": GlbOptions,
     "export_spz3": SpzOptions,
     "export_ply": PlyOptions,

@@ -31,6 +31,9 @@ class Deliverable:
 
 
 DELIVERABLES: Mapping[str, Deliverable] = {
+    "tiles": Deliverable(
+        "export_tiles", "geo/tiles.3tz", "3D Tiles on the globe, for Cesium and ArcGIS", placed=True
+    ),
     "glb": Deliverable(
         "export_glb", "scene.glb", "glTF with Gaussians, for three.js and PlayCanvas"
     ),

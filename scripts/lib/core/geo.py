@@ -31,6 +31,11 @@ class Sim3:
         result[:3, 3] = self.translation
         return result
 
+    def inverse(self) -> Sim3:
+        """The similarity that undoes this one."""
+        back = self.rotation.T / self.scale
+        return Sim3(1 / self.scale, self.rotation.T, -back @ self.translation)
+
     def after(self, first: Sim3) -> Sim3:
         """The similarity that applies `first`, then this one."""
         return Sim3(

@@ -115,6 +115,15 @@ def is_antialiased(comments: Iterable[str]) -> bool:
 
 def read_ply(path: Path) -> Gaussians:
     """Read a splat PLY. Raises UserError when the file is damaged or is not a splat."""
+    rows, antialiased = open_ply(path)
+    return from_rows(rows, antialiased)
+
+
+def open_ply(path: Path) -> tuple[npt.NDArray[np.void], bool]:
+    """The rows of a splat PLY (N,) as they lie on disk, mapped, and whether they are antialiased.
+
+    Raises UserError when the file is damaged or is not a splat.
+    """
     try:
         ply = PlyData.read(str(path))
         vertex = ply["vertex"].data
@@ -132,11 +141,6 @@ def read_ply(path: Path) -> Gaussians:
             f"{path} is a PLY but not a Gaussian splat (no property {missing[0]!r});"
             " give a file exported by a splat trainer"
         )
-
-    def columns(*keys: str) -> Array:
-        return np.stack([vertex[key].astype(np.float32) for key in keys], axis=1)
-
-    count = len(vertex)
     rest_names = {name for name in names if name.startswith("f_rest_")}
     bands = len(rest_names) // 3
     if bands not in SH_COEFFICIENTS.values() or rest_names != {
@@ -146,6 +150,18 @@ def read_ply(path: Path) -> Gaussians:
             f"{path} has {len(rest_names)} f_rest properties, which is no SH degree of 0 to 3;"
             " export it again"
         )
+    return vertex, is_antialiased(ply.comments)
+
+
+def from_rows(rows: npt.NDArray[np.void], antialiased: bool) -> Gaussians:
+    """The Gaussians of some rows that `open_ply` gave."""
+    names = rows.dtype.names or ()
+    bands = sum(name.startswith("f_rest_") for name in names) // 3
+    count = len(rows)
+
+    def columns(*keys: str) -> Array:
+        return np.stack([rows[key].astype(np.float32) for key in keys], axis=1)
+
     rest = np.zeros((count, 0, 3), np.float32)
     if bands:
         flat = columns(*(f"f_rest_{i}" for i in range(3 * bands)))
@@ -154,8 +170,8 @@ def read_ply(path: Path) -> Gaussians:
         means=columns(*"xyz"),
         quats=columns(*(f"rot_{i}" for i in range(4))),
         scales=columns(*(f"scale_{i}" for i in range(3))),
-        opacities=vertex["opacity"].astype(np.float32),
+        opacities=rows["opacity"].astype(np.float32),
         sh0=columns("f_dc_0", "f_dc_1", "f_dc_2"),
         shN=rest,
-        antialiased=is_antialiased(ply.comments),
+        antialiased=antialiased,
     )

@@ -9,6 +9,7 @@ from scripts.lib.core.annotations import parse_annotations
 from scripts.lib.core.console import UserError
 from scripts.lib.core.crop import parse_crop
 from scripts.lib.core.deliverables import DELIVERABLES, Delivery, choose
+from scripts.lib.core.place import parse_place
 from scripts.lib.core.up import parse_up
 from scripts.lib.photos.focal import parse_focal
 from scripts.lib.photos.video_span import span
@@ -33,6 +34,7 @@ def check_options(options: Options, where: str) -> None:
         parse_crop(value("clean_splat.crop"))
         parse_annotations(value("bundle_web.annotations"))
         parse_up(value("map_scene.up"))
+        parse_place(value("export_tiles.place"))
         parse_focal(value("import_photos.focal_length"))
         span(value("import_photos.video_start"), value("import_photos.video_end"))
     except UserError as error:

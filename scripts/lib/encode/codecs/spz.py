@@ -169,7 +169,12 @@ def pack_harmonics(shN: Array, sh1_bits: int, sh_rest_bits: int) -> npt.NDArray[
 
 def decode(path: Path) -> Gaussians:
     """Read an SPZ file of version 2, 3 or 4. Raises UserError when it is not one or is damaged."""
-    data, compressed = inflated(path)
+    return decode_data(Path(path).read_bytes(), path)
+
+
+def decode_data(whole: bytes, path: Path) -> Gaussians:
+    """The Gaussians in an SPZ file's bytes; `path` is for messages. Raises UserError as `decode` does."""
+    data, compressed = inflated(whole, path)
     if len(data) < HEADER.size:
         raise UserError(f"{path} is too short to be an SPZ file; export it again")
     magic, version, count, degree, bits, flags, streams = HEADER.unpack_from(data)
@@ -198,9 +203,8 @@ def decode(path: Path) -> Gaussians:
     )
 
 
-def inflated(path: Path) -> tuple[bytes, bool]:
+def inflated(data: bytes, path: Path) -> tuple[bytes, bool]:
     """A file's bytes without their gzip layer, and whether they had one. Raises UserError on damage."""
-    data = Path(path).read_bytes()
     if data[:2] != b"\x1f\x8b":
         return data, False
     try:
