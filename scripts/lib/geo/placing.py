@@ -35,7 +35,10 @@ class PlaceOptions(Options):
         unit="degrees",
     )
     scale: float = option(
-        1.0, "With place: metres of one unit of the scene, if it has no metres of its own.", above=0
+        1.0,
+        "With place: metres of one unit of the scene, if it has no metres of its own.",
+        most=1e6,
+        above=0,
     )
     geoid_height: float = option(
         0.0,
