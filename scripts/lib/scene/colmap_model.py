@@ -135,6 +135,16 @@ def _read_images(cursor: _Cursor, cameras: dict[int, tuple[int, int, Float]]) ->
     return tuple(sorted(views, key=lambda view: view.name))
 
 
+def read_point_numbers(archive: zipfile.ZipFile, folder: str = "sparse") -> npt.NDArray[np.int64]:
+    """By which number (P,) sightings name each point of `read_model`, in its order; raises as it does."""
+    cursor = _opened(archive, folder, "points3D")
+    numbers = np.zeros(int(cursor.take("Q")[0]), np.int64)
+    for row in range(len(numbers)):
+        numbers[row], *_, track = cursor.take("Q3d3BdQ")
+        cursor.skip(8 * int(track))
+    return numbers
+
+
 def _read_points(cursor: _Cursor) -> tuple[Float, npt.NDArray[np.uint8]]:
     count = int(cursor.take("Q")[0])
     points, colours = np.zeros((count, 3)), np.zeros((count, 3), np.uint8)

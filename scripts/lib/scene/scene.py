@@ -57,6 +57,17 @@ class Scene:
         keys = np.round(numbers, 6).tolist()
         return np.array([found.setdefault(tuple(key), len(found)) for key in keys], np.int64)
 
+    def take(self, indices: Sequence[int]) -> Scene:
+        """The same place with the photos at `indices` alone, in that order; all points stay."""
+        rows = np.asarray(indices, np.int64)
+        return replace(
+            self,
+            names=tuple(self.names[index] for index in rows),
+            sizes=self.sizes[rows],
+            K=self.K[rows],
+            world_to_camera=self.world_to_camera[rows],
+        )
+
     def with_focals(self, scales: Sequence[float]) -> Scene:
         """The same scene with each lens's focal lengths times its factor of `scales` (L,)."""
         factors = np.ones_like(self.K)

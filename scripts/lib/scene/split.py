@@ -50,6 +50,12 @@ class Split:
         """Whether the photos that judge have steered too, for want of photos."""
         return bool(self.judged) and self.steering == self.judged
 
+    @property
+    def capture(self) -> list[int]:
+        """Photos by which the work of a training is measured, sorted: those that steer count as trained on,
+        for a few photos less are no reason to work less."""
+        return sorted({*self.trained, *self.steering} - {*self.judged})
+
     def counts(self) -> SplitCounts:
         """How many photos did what, for the stages' JSON."""
         return SplitCounts(

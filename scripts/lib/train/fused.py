@@ -15,6 +15,7 @@ from scripts.lib.render.rasterise.constants import FAR, NEAR
 from scripts.lib.render.rasterise.cuda.room import LOST, Room
 from scripts.lib.render.rasterise.passes import Cameras, Gradients, Pass, Shapes
 from scripts.lib.train.cameras import unless
+from scripts.lib.train.frozen import Frozen, joined
 from scripts.lib.train.kernels.geometry_cuda import activate, step_geometry
 from scripts.lib.train.kernels.harmonics_cuda import colours, slopes_of, step_harmonics
 from scripts.lib.train.parameters import ADAM, SH_REST, Parameters
@@ -32,7 +33,7 @@ class _Gradients:
     """
 
     def __init__(self, views: int, count: int, device: torch.device) -> None:
-        self.views, self.seen = views, 0  # photos of the step, and those followed back so far
+        self.views, self.count, self.seen = views, count, 0  # `seen`: photos followed back so far
         self.slopes = torch.empty((views, count, 3), device=device)  # see `slopes_of`
         self.geometry: tuple[
             Tensor, ...
@@ -42,15 +43,22 @@ class _Gradients:
         self.focals: list[Tensor] = []  # () of each view
 
     def add(self, drawn: Pass, made: Tensor, sh: Tensor, found: Gradients) -> None:
-        """Add what the views of a pass say; `made`: their colours, by the harmonics `sh`."""
-        begin, self.seen = self.seen, self.seen + len(made)
-        slopes_of(drawn.seen, made, found.colours, self.slopes[begin : self.seen], sh)
-        geometry = (found.means, found.quats, found.scales, found.opacities)
+        """Add what the views of a pass say of the first `count` Gaussians; `made`: their colours, by the
+        harmonics `sh`. Those after them are frozen."""
+        begin, self.seen, own = self.seen, self.seen + len(made), self.count
+        by_colours = found.colours[:, :own].contiguous()
+        slopes_of(_own(drawn, own), made, by_colours, self.slopes[begin : self.seen], sh)
+        geometry = (found.means[:own], found.quats[:own], found.scales[:own], found.opacities[:own])
         for total, part in zip(self.geometry, geometry, strict=False):
             total += part
         self.geometry = self.geometry or geometry
         if found.cameras is not None:
             self.cameras.append(found.cameras)
+
+
+def _own(drawn: Pass, count: int) -> Tensor:
+    """What a pass has `seen` of its first `count` Gaussians."""
+    return drawn.seen[:, :count].contiguous()
 
 
 class FusedStep:
@@ -65,7 +73,15 @@ class FusedStep:
     lists: without it, this step and those after it have changed nothing, and `lost` tells how many.
     """
 
-    def __init__(self, backend: str, at_once: int, pixels: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        backend: str,
+        at_once: int,
+        pixels: int,
+        device: torch.device,
+        frozen: Frozen | None = None,
+    ) -> None:
+        self.frozen = frozen
         self.room = Room(device) if backend == "cuda" else None
         self.rasteriser = on_gpu(backend, self.room)
         self.at_once, self.pixels = at_once, pixels
@@ -165,21 +181,27 @@ class FusedStep:
         self, parameters: Parameters, views: Stack, plan: StepPlan, adjust: Adjustments
     ) -> _Gradients:
         raw_scales, raw_opacities = parameters["scales"], parameters["opacities"]
-        active = activate(raw_scales, raw_opacities, plan.seed, plan.drop)
+        scales, opacities = activate(raw_scales, raw_opacities, plan.seed, plan.drop)
+        frozen = self.frozen
+        shapes = Shapes(
+            joined(parameters["means"], frozen, "means"),
+            joined(parameters["quats"], frozen, "quats"),
+            joined(scales, frozen, "scales"),
+            joined(opacities, frozen, "opacities"),
+        )
         exposures = adjust.exposures.values[views.numbers] if adjust.exposures else None
         together = self._together(views)
         found = _Gradients(len(views), len(parameters), parameters.device)
         for begin in range(0, len(views), together):
             part = views.part(begin, begin + together)
             own = None if exposures is None else exposures[begin : begin + together]
-            self._some(parameters, *active, part, own, plan, adjust, found)
+            self._some(parameters, shapes, part, own, plan, adjust, found)
         return found
 
     def _some(
         self,
         parameters: Parameters,
-        scales: Tensor,
-        opacities: Tensor,
+        shapes: Shapes,
         views: Stack,
         exposures: Tensor | None,
         plan: StepPlan,
@@ -187,12 +209,18 @@ class FusedStep:
         gradients: _Gradients,
     ) -> None:
         """Add to `gradients` those of the mean loss over the step's photos, of which `views` are some."""
-        means, quats, sh = (parameters[name] for name in ("means", "quats", "sh"))
+        means, sh, count = parameters["means"], parameters["sh"], len(parameters)
+        frozen = self.frozen
         w2c, K = views.world_to_camera, views.K
         cameras = Cameras(w2c, K, views.size, NEAR, FAR)
-        drawn = self.rasteriser(Shapes(means, quats, scales, opacities), cameras, plan.antialiased)
-        made = colours(means, sh, w2c, drawn.seen, plan.degree)
-        image = drawn.draw(made)
+        drawn = self.rasteriser(shapes, cameras, plan.antialiased)
+        made = colours(means, sh, w2c, _own(drawn, count), plan.degree)
+        everyone = made
+        if frozen is not None:
+            around = drawn.seen[:, count:].contiguous()
+            others = colours(frozen.means, frozen.sh, w2c, around, plan.degree)
+            everyone = torch.cat([made, others], dim=1)
+        image = drawn.draw(everyone)
         assert isinstance(views.photos, Tensor), "photos that were not picked"
         judged = judge(
             image, views.photos, plan.ssim_weight, views.masks, exposures, share=1 / gradients.views

@@ -17,6 +17,7 @@ from scripts.lib.contracts.train import CamerasRefined, CurvePoint, Train
 from scripts.lib.core.console import Progress
 from scripts.lib.scene.scene import Scene
 from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.train.block import Block
 from scripts.lib.train.checkpoint import Checkpoints
 from scripts.lib.train.options import Settings
 from scripts.lib.train.trainer import Trainer
@@ -56,12 +57,16 @@ def train(
     settings: Settings,
     checkpoints: Checkpoints | None,
     every: float,
+    block: Block | None = None,
+    stage: str = "train_splat",
 ) -> Trained:
     """Train `scene`; continue from `checkpoints` if they hold this run, saving `every` seconds.
 
+    With a `block`, the part of a large scene that it describes. `stage` is what the progress is told of.
+
     Raises `StoppedError` after SIGTERM, UserError when no photo is left to train on.
     """
-    trainer = Trainer(scene, settings)
+    trainer = Trainer(scene, settings, block)
     resumed_from = None
     if checkpoints and (state := checkpoints.load()):
         trainer.restore(state)
@@ -75,7 +80,7 @@ def train(
         while not trainer.finished():
             trainer.advance()
             # The clock for the ETA starts after the first step, which compiles the kernels.
-            progress = progress or Progress("train_splat", settings.steps, start=trainer.step)
+            progress = progress or Progress(stage, settings.steps, start=trainer.step)
             if trainer.step % measured_at == 0 or trainer.finished():
                 psnr = trainer.measure()
                 trainer.seconds = time.monotonic() - began

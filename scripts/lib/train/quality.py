@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
+from scripts.lib.train.frozen import Frozen
 from scripts.lib.train.step import render
 from scripts.lib.train.views import Stack
 
@@ -17,14 +18,15 @@ def mean_psnr(
     degree: int,
     antialiased: bool,
     exposed: bool = False,
+    frozen: Frozen | None = None,
 ) -> float | None:
-    """Mean PSNR in dB of stacks of one photo each; None when there are none.
+    """Mean PSNR in dB of stacks of one photo each, `frozen` Gaussians drawn too; None when there are none.
 
     exposed: whether each render first gets the photo's brightness, see `exposed_as`.
     """
     errors = []
     for view in views:
-        colour = render(parameters, view, degree, antialiased)[0]
+        colour = render(parameters, view, degree, antialiased, frozen=frozen)[0]
         if exposed:
             colour = exposed_as(colour, view.photo(0), view.mask(0))
         errors.append(square_error(colour.clamp(0, 1), view.photo(0), view.mask(0)))

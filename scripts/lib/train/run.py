@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.contracts.record import stamped, write
 from scripts.lib.contracts.train import Train
+from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import say
+from scripts.lib.core.digest import code_digest
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import TRAINING
 from scripts.lib.render.device import Device
-from scripts.lib.scene.scene import load_scene
-from scripts.lib.scene.split import split_scene
+from scripts.lib.scene.scene import Scene, load_scene
+from scripts.lib.scene.split import Split, split_scene
 from scripts.lib.splat.gaussians import write_ply
+from scripts.lib.train.block import Block
 from scripts.lib.train.checkpoint import Checkpoints, run_key
 from scripts.lib.train.loop import train
 from scripts.lib.train.note import TrainingNote
 from scripts.lib.train.options import (
     Capture,
+    Settings,
     TrainOptions,
     as_dict,
     chosen_names,
@@ -42,23 +48,50 @@ def run(
     """
     options = parse_options(TrainOptions, options_text)
     scene = load_scene(scene_path, resolution_for(options, device.type))
-    names = chosen_names(options.test_photos)
-    split = split_scene(scene, options.test_every, names)
-    trained = split.trained
-    # Those that steer are counted as trained on: a few photos less are no reason to work less.
-    capture = sorted({*trained, *split.steering} - {*split.judged})
-    settings = resolve(options, device.type, Capture.of(scene.sizes[capture]))
+    split = split_scene(scene, options.test_every, chosen_names(options.test_photos))
+    settings = resolve(options, device.type, Capture.of(scene.sizes[split.capture]))
+    job = Job(scene, settings, split, options.checkpoint_every, "train_splat")
+    return finish(job, scene_path, ply, metrics_path, checkpoints, device, {})
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training: of which photos, with which settings, and which of them do what; how often to save a
+    checkpoint (seconds, 0: never); the program that does it; and the block of a large scene that it makes."""
+
+    scene: Scene
+    settings: Settings
+    split: Split
+    checkpoint_every: float
+    stage: str
+    block: Block | None = None
+
+
+def finish(
+    job: Job,
+    scene_path: Path,
+    ply: Path,
+    metrics_path: Path,
+    checkpoints: Path | str,
+    device: Device,
+    made_from: Mapping[str, object],
+) -> Train:
+    """Do a training and write what it leaves; as `run`. `made_from`: what else its checkpoints depend on."""
+    scene, settings, split = job.scene, job.settings, job.split
     say(
-        f"Training on {len(trained)} of {len(scene)} photos, {device.type}: {settings.steps} steps, at most"
-        f" {settings.max_gaussians} Gaussians, long side {int(scene.sizes.max())} px"
+        f"Training on {len(split.trained)} of {len(scene)} photos, {device.type}: {settings.steps} steps,"
+        f" at most {settings.max_gaussians} Gaussians, long side {int(scene.sizes.max())} px"
     )
-    store = Checkpoints(checkpoints, run_key(scene_path, as_dict(settings)))
+    key = run_key(scene_path, {**as_dict(settings), **made_from}, code_digest(ROOT, job.stage))
+    store = Checkpoints(checkpoints, key)
     with store:
         outcome = train(
             scene,
             settings,
-            store if options.checkpoint_every else None,
-            options.checkpoint_every,
+            store if job.checkpoint_every else None,
+            job.checkpoint_every,
+            job.block,
+            job.stage,
         )
     note = TrainingNote(
         int(scene.sizes.max()),

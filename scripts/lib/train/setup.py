@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,11 +14,15 @@ from scripts.lib.scene.sky import SkyView
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS
 from scripts.lib.train.brightness import Brightness
 from scripts.lib.train.cameras import FEWEST_PHOTOS, Exposures, Focals, Poses
+from scripts.lib.train.frozen import Frozen
 from scripts.lib.train.initialise import Frame, initial_tensors
 from scripts.lib.train.memory import Fit, Need, PhotoStore, fit, free_bytes
 from scripts.lib.train.options import Settings
 from scripts.lib.train.sky import Clearing, sky_tensors
-from scripts.lib.train.step import Adjustments
+from scripts.lib.train.step import Adjustments, AutogradStep
+
+if TYPE_CHECKING:
+    from scripts.lib.train.fused import FusedStep
 
 PLACES = {
     PhotoStore.MEMORY: "they stay in main memory",
@@ -56,6 +61,19 @@ def fit_machine(need: Need, device: torch.device) -> tuple[Fit, list[str]]:
             f"The photos do not fit into memory together with the Gaussians: {PLACES[fits.store_in]}"
         )
     return fits, sentences
+
+
+def step_for(
+    device: torch.device, backend: str, at_once: int, pixels: int, frozen: Frozen | None = None
+) -> AutogradStep | FusedStep:
+    """The optimiser step for a device; on a GPU `backend` ("cuda" or "gsplat") draws `at_once` photos of
+    `pixels` pixels together. `frozen` Gaussians are drawn too."""
+    if device.type != "cuda":
+        return AutogradStep(frozen)
+    # Its kernels come with torch's CUDA build only.
+    from scripts.lib.train.fused import FusedStep
+
+    return FusedStep(backend, at_once, pixels, device, frozen)
 
 
 def start_tensors(

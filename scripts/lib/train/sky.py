@@ -46,17 +46,23 @@ def sky_tensors(
 class Clearing:
     """Finds Gaussians that are where nothing is: in the air before the sky, or behind it.
 
-    `away` from the frame's middle stands the sky; nearer than `begins` is the scene, both in frame units.
+    `away` from the frame's middle, or from `centre` (3,), stands the sky; nearer than `begins` is the scene,
+    all in frame units.
     """
 
     def __init__(
-        self, views: Sequence[SkyView], frame: Frame, away: float, device: torch.device
+        self,
+        views: Sequence[SkyView],
+        frame: Frame,
+        away: float,
+        device: torch.device,
+        centre: Sequence[float] = (0.0, 0.0, 0.0),
     ) -> None:
         def tensor(values: np.ndarray) -> Tensor:
             return torch.tensor(values, dtype=torch.float32, device=device)
 
         poses = frame.cameras(np.stack([view.world_to_camera for view in views]))
-        self.away, self.begins = away, HALF_WAY * away
+        self.away, self.begins, self.centre = away, HALF_WAY * away, tensor(np.array(centre))
         self.views = [
             (
                 tensor(view.K @ pose[:3]),
@@ -82,6 +88,6 @@ class Clearing:
             column, row = column.clamp(0, width - 1), row.clamp(0, height - 1)
             near = (photo[row, column] / 255 - colours).abs().amax(dim=1) < SKY_COLOUR
             votes += (inside & near & sky[row, column]).int()
-        away = means.norm(dim=1)
+        away = (means - self.centre).norm(dim=1)
         found: Tensor = ((votes >= VOTES) & (away < self.begins)) | (away > STRAY * self.away)
         return found

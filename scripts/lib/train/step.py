@@ -11,6 +11,7 @@ from scripts.lib.render.losses import photo_loss
 from scripts.lib.render.rasterise import rasterise
 from scripts.lib.train.cameras import Exposures, Focals, Poses
 from scripts.lib.train.densify import add_noise, shorten
+from scripts.lib.train.frozen import Frozen, joined
 from scripts.lib.train.parameters import NAMES, Parameters
 from scripts.lib.train.views import Stack
 
@@ -74,17 +75,20 @@ def render(
     degree: int,
     antialiased: bool,
     kept: Tensor | float = 1.0,
+    frozen: Frozen | None = None,
 ) -> Tensor:
     """Colours (V, H, W, 3) of `views`, differentiable in the raw `parameters`.
 
-    `kept` (N,) multiplies the opacities.
+    `kept` (N,) multiplies the opacities. `frozen` Gaussians are drawn with them.
     """
+    opacities = (torch.sigmoid(parameters["opacities"]) * kept).clamp(max=OPAQUE)
+    sh = parameters["sh"][:, : (degree + 1) ** 2].float().contiguous()
     colour, _ = rasterise(
-        parameters["means"],
-        parameters["quats"],
-        torch.exp(parameters["scales"]),
-        (torch.sigmoid(parameters["opacities"]) * kept).clamp(max=OPAQUE),
-        parameters["sh"][:, : (degree + 1) ** 2].float().contiguous(),
+        joined(parameters["means"], frozen, "means"),
+        joined(parameters["quats"], frozen, "quats"),
+        joined(torch.exp(parameters["scales"]), frozen, "scales"),
+        joined(opacities, frozen, "opacities"),
+        joined(sh, frozen, "sh"),
         views.world_to_camera,
         views.K,
         views.size,
@@ -94,9 +98,12 @@ def render(
 
 
 class AutogradStep:
-    """Renders one photo after the other and lets torch find the gradients."""
+    """Renders one photo after the other, `frozen` Gaussians too, and lets torch find the gradients."""
 
     at_once = 1
+
+    def __init__(self, frozen: Frozen | None = None) -> None:
+        self.frozen = frozen
 
     def lost(self) -> int:
         """How many of the latest steps have changed nothing and must be done again."""
@@ -134,7 +141,7 @@ class AutogradStep:
         exposures = None
         if adjust.exposures:
             exposures = adjust.exposures.values[views.numbers].clone().requires_grad_()
-        by_pose, by_focal = _backward(leaves, views, plan, kept, exposures, adjust)
+        by_pose, by_focal = _backward(leaves, self.frozen, views, plan, kept, exposures, adjust)
         costs = plan.opacity_cost * torch.sigmoid(leaves["opacities"]).mean()
         costs = costs + plan.scale_cost * torch.exp(leaves["scales"]).mean()
         costs.backward()
@@ -156,6 +163,7 @@ class AutogradStep:
 
 def _backward(
     leaves: dict[str, Tensor],
+    frozen: Frozen | None,
     views: Stack,
     plan: StepPlan,
     kept: Tensor | float,
@@ -167,9 +175,14 @@ def _backward(
     Returns those by each photo's pose (6,) and focal length (), as far as they are learned.
     """
     by_pose, by_focal = [], []
-    before = [torch.zeros_like(leaves[name]) for name in ("means", "quats")]
+    if frozen is not None and adjust.poses:  # a camera's motion shows by all that it sees
+        means, quats = frozen.means.clone(), frozen.quats.clone()
+        frozen = replace(frozen, means=means.requires_grad_(), quats=quats.requires_grad_())
+    means = joined(leaves["means"], frozen, "means").detach()
+    quats = joined(leaves["quats"], frozen, "quats").detach()
+    before = [torch.zeros_like(means), torch.zeros_like(quats)]
     for number in range(len(views)):
-        rendered = render(leaves, views.one(number), plan.degree, plan.antialiased, kept)[0]
+        rendered = render(leaves, views.one(number), plan.degree, plan.antialiased, kept, frozen)[0]
         if adjust.focals:
             rendered.retain_grad()
         colour = rendered
@@ -181,11 +194,11 @@ def _backward(
             by_colour = _gradient(rendered)
             by_focal.append(adjust.focals.gradient(rendered.detach(), by_colour, views.K[number]))
         if adjust.poses:
-            summed = [_gradient(leaves[name]).clone() for name in ("means", "quats")]
+            summed = [_gradients(leaves, frozen, name) for name in ("means", "quats")]
             by_pose.append(
                 adjust.poses.by_gaussians(
-                    leaves["means"].detach(),
-                    leaves["quats"].detach(),
+                    means,
+                    quats,
                     summed[0] - before[0],
                     summed[1] - before[1],
                     views.world_to_camera[number],
@@ -193,6 +206,14 @@ def _backward(
             )
             before = summed
     return by_pose, by_focal
+
+
+def _gradients(leaves: dict[str, Tensor], frozen: Frozen | None, name: str) -> Tensor:
+    """A copy of the gradients by the trained Gaussians and the frozen ones."""
+    own = _gradient(leaves[name])
+    if frozen is None:
+        return own.clone()
+    return torch.cat([own, _gradient(getattr(frozen, name))])
 
 
 def _gradient(leaf: Tensor) -> Tensor:

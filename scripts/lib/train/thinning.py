@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from scripts.lib.render.renderer import blend_weights
+from scripts.lib.train.frozen import Frozen
 from scripts.lib.train.step import render
 from scripts.lib.train.views import Stack
 
@@ -21,28 +22,33 @@ SPARED = 0.05  # of all that the pictures show, made by those that go
 
 
 def contributions(
-    parameters: dict[str, Tensor], views: Iterable[Stack], antialiased: bool
+    parameters: dict[str, Tensor],
+    views: Iterable[Stack],
+    antialiased: bool,
+    frozen: Frozen | None = None,
 ) -> Tensor:
     """How many pixels of all views each Gaussian (N,) makes: its blend weights, summed.
 
-    Of the views, only cameras and sizes count.
+    Of the views, only cameras and sizes count. `frozen` Gaussians stand in the way.
     """
     plain = {name: values.detach() for name, values in parameters.items()}
     total = torch.zeros_like(plain["opacities"])
     for stack in views:
         for row in range(len(stack)):
-            total += _one_view(plain, stack, row, antialiased)
+            total += _one_view(plain, stack, row, antialiased, frozen)
     return total
 
 
-def _one_view(plain: dict[str, Tensor], stack: Stack, row: int, antialiased: bool) -> Tensor:
+def _one_view(
+    plain: dict[str, Tensor], stack: Stack, row: int, antialiased: bool, frozen: Frozen | None
+) -> Tensor:
     camera = replace(
         stack, world_to_camera=stack.world_to_camera[row : row + 1], K=stack.K[row : row + 1]
     )
     return blend_weights(
         len(plain["means"]),
         plain["means"].device,
-        lambda grey: render(plain | {"sh": grey}, camera, 0, antialiased),
+        lambda grey: render(plain | {"sh": grey}, camera, 0, antialiased, frozen=frozen),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,6 +14,7 @@ from scripts.lib.scene.sky import find_sky
 from scripts.lib.scene.split import split_scene
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.train import densify, thinning
+from scripts.lib.train.block import Block, Region, clearing_of, cut, seen_of, start_of_block
 from scripts.lib.train.brightness import brightness
 from scripts.lib.train.cameras import camera_rate
 from scripts.lib.train.free_space import FreeSpace
@@ -26,14 +26,11 @@ from scripts.lib.train.photos import Photos, one_by_one
 from scripts.lib.train.quality import mean_psnr
 from scripts.lib.train.repair import repair
 from scripts.lib.train.schedule import Schedule
-from scripts.lib.train.setup import adjustments, fit_machine, needs, start_tensors
+from scripts.lib.train.setup import adjustments, fit_machine, needs, start_tensors, step_for
 from scripts.lib.train.sky import Clearing, distance
 from scripts.lib.train.state import TrainerState
-from scripts.lib.train.step import AutogradStep, StepPlan
+from scripts.lib.train.step import StepPlan
 from scripts.lib.train.views import Stack
-
-if TYPE_CHECKING:
-    from scripts.lib.train.fused import FusedStep
 
 OPACITY_COST = SCALE_COST = 0.01  # regularisers of the MCMC paper, in a scene of radius 1
 NOISE = 80  # on the means, times their covariance: 5e5 of the paper times the rate of the means
@@ -43,29 +40,22 @@ CLEARINGS = 20  # in a run
 BROKEN = "Gaussians with values that are not finite were made transparent"
 
 
-def step_for(
-    device: torch.device, backend: str, at_once: int, pixels: int
-) -> AutogradStep | FusedStep:
-    """The optimiser step for a device; on a GPU `backend` ("cuda" or "gsplat") draws `at_once` photos of
-    `pixels` pixels together."""
-    if device.type != "cuda":
-        return AutogradStep()
-    # Its kernels come with torch's CUDA build only.
-    from scripts.lib.train.fused import FusedStep
-
-    return FusedStep(backend, at_once, pixels, device)
-
-
 class Trainer:
-    """One run. `train()` drives it; apart from the clock everything that changes is in `state()`."""
+    """One run. `train()` drives it; apart from the clock everything that changes is in `state()`.
 
-    def __init__(self, scene: Scene, settings: Settings) -> None:
-        self.scene, self.settings = scene, settings
+    With a `block`, it makes a part of a large scene; `scene` has the photos of the block alone.
+    """
+
+    def __init__(self, scene: Scene, settings: Settings, block: Block | None = None) -> None:
+        self.scene, self.settings, self.block = scene, settings, block
         self.device = torch.device(settings.device)
         self.frame = frame_of(scene)
-        self.split = split_scene(scene, settings.test_every, settings.test_photos)
+        self.split = (
+            block.split if block else split_scene(scene, settings.test_every, settings.test_photos)
+        )
         trained = self.split.trained
         self.adapted: list[str] = []
+        coarse = cut(block, self.frame, settings.sh_degree, self.device) if block else None
         need = needs(scene, trained, settings)
         fits, sentences = fit_machine(need, self.device)
         self._adapt(*sentences)
@@ -81,13 +71,24 @@ class Trainer:
             coarse=settings.coarse > 0,
         )
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
-        self.optimise = step_for(self.device, settings.backend, fits.at_once, need.pixels)
-        sky = find_sky(scene, trained) if settings.sky else []
-        self.clearing = (
-            Clearing(sky, self.frame, distance(scene, self.frame), self.device) if sky else None
-        )
-        start, self.clearing = start_tensors(
-            scene, self.frame, sky, self.clearing, self.max_gaussians, settings, self.device
+        sky = find_sky(scene, trained) if settings.sky and not (block and not block.sky) else []
+        self.frozen = self.region = None
+        if block and coarse:
+            self.clearing = clearing_of(block, sky, self.frame, self.device)
+            self.region = Region(block.region, self.frame, self.device)
+            start = start_of_block(
+                coarse[0], scene, self.frame, block, self.max_gaussians, settings
+            )
+            self.frozen = seen_of(*coarse, self.photos.stacks, settings.antialiased)
+        else:
+            self.clearing = (
+                Clearing(sky, self.frame, distance(scene, self.frame), self.device) if sky else None
+            )
+            start, self.clearing = start_tensors(
+                scene, self.frame, sky, self.clearing, self.max_gaussians, settings, self.device
+            )
+        self.optimise = step_for(
+            self.device, settings.backend, fits.at_once, need.pixels, self.frozen
         )
         seen = self.frame.points(scene.centres[trained]), self.frame.points(scene.points)
         self.free_space = FreeSpace(*seen, self.device)
@@ -154,7 +155,9 @@ class Trainer:
             self.adjust.focals.restore(state["focals"])
 
     def sh_degree(self) -> int:
-        """Bands in use: one more after each tenth of the steps."""
+        """Bands in use: one more after each tenth of the steps; all at once in a block, which has them."""
+        if self.block:
+            return self.settings.sh_degree
         return min(self.settings.sh_degree, 10 * self.step // self.settings.steps)
 
     def advance(self) -> None:
@@ -271,6 +274,8 @@ class Trainer:
             misplaced = self.free_space.intruders(p["means"])
             if self.clearing:
                 misplaced |= self.clearing.misplaced(p["means"], p["sh"][:, 0])
+            if self.region:
+                misplaced |= ~self.region.contains(p["means"])
             densify.set_transparent(p, torch.nonzero(misplaced)[:, 0])
 
     @property
@@ -295,14 +300,19 @@ class Trainer:
         share = self.step / settings.steps
         if GROW_FROM <= share < GROW_UNTIL and self.step % self.round == 0:
             target = min(self.max_gaussians, int(GROWTH * len(p)) + 1)
-            densify.grow(p, target, self.position_gradients.clamp_min(1e-20), self.generator)
+            weights = self.position_gradients.clamp_min(1e-20)
+            if self.region:
+                weights *= self.region.contains(p["means"])
+            densify.grow(p, target, weights, self.generator)
             self.position_gradients = torch.zeros(len(p), device=self.device)
 
     def _thin(self) -> None:
         """Go on with the Gaussians that the photos need."""
         self.settle()
         cameras = map(self.adjust.seen, self.photos.stacks)
-        weights = thinning.contributions(self.tensors(), cameras, self.settings.antialiased)
+        weights = thinning.contributions(
+            self.tensors(), cameras, self.settings.antialiased, self.frozen
+        )
         kept = thinning.needed(weights)
         self.parameters.keep(kept)
         self.max_gaussians = len(kept)
@@ -329,7 +339,8 @@ class Trainer:
         # No photo kept from training tells how bright the splat should be, once photos were corrected.
         exposed = self.adjust.exposures is not None
         p, adjusted = self.tensors(), map(self.adjust.through, views)
-        return mean_psnr(p, adjusted, self.sh_degree(), self.settings.antialiased, exposed)
+        degree, antialiased = self.sh_degree(), self.settings.antialiased
+        return mean_psnr(p, adjusted, degree, antialiased, exposed, self.frozen)
 
     def measure(self) -> float | None:
         """Mean PSNR in dB over the views that steer, after the best gain and offset of each where training

@@ -11,6 +11,7 @@ import torch
 from scripts.lib.render.losses import cuda as losses
 from scripts.lib.render.rasterise import cuda as rasteriser
 from scripts.lib.train.cameras import Exposures
+from scripts.lib.train.frozen import Frozen
 from scripts.lib.train.fused import FusedStep
 from scripts.lib.train.kernels import geometry_cuda, harmonics_cuda
 from scripts.lib.train.options import Precision
@@ -56,8 +57,23 @@ def running(device: str) -> Iterator[None]:
         yield
 
 
-def fused(at_once: int, device: str) -> FusedStep:
-    return FusedStep("cuda", at_once, SIZE[0] * SIZE[1], torch.device(device))
+def around(device: str) -> Frozen:
+    """Gaussians that stand between the others and never change."""
+    torch.manual_seed(2)
+    count = COUNT // 2
+    return Frozen.of(
+        {
+            "means": (torch.randn(count, 3) + torch.tensor([0, 0, 4.0])).to(device),
+            "quats": torch.randn(count, 4).to(device),
+            "scales": (torch.randn(count, 3) * 0.5 - 2).to(device),
+            "opacities": torch.randn(count).to(device),
+            "sh": 0.3 * torch.randn(count, 9, 3).to(device),
+        }
+    )
+
+
+def fused(at_once: int, device: str, frozen: Frozen | None = None) -> FusedStep:
+    return FusedStep("cuda", at_once, SIZE[0] * SIZE[1], torch.device(device), frozen)
 
 
 def stepped(
@@ -74,12 +90,19 @@ def stepped(
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("precision", "at_once"), [("single", 3), ("single", 1), ("half", 2)])
-def test_it_steps_as_autograd_does(precision: Precision, at_once: int, device: str) -> None:
+@pytest.mark.parametrize(
+    ("precision", "at_once", "block"),
+    [("single", 3, False), ("single", 1, False), ("half", 2, False), ("single", 2, True)],
+)
+def test_it_steps_as_autograd_does(
+    precision: Precision, at_once: int, block: bool, device: str
+) -> None:
+    frozen = around(device) if block else None
     with running(device):
-        found, norms = stepped(fused(at_once, device), precision, device)
-        again, _ = stepped(fused(at_once, device), precision, device)
-    wanted, aims = stepped(AutogradStep(), "single", "cpu")
+        found, norms = stepped(fused(at_once, device, frozen), precision, device)
+        again, _ = stepped(fused(at_once, device, frozen), precision, device)
+    wanted, aims = stepped(AutogradStep(around("cpu") if block else None), "single", "cpu")
+    assert len(norms) == len(found) == COUNT, "frozen ones are not trained"
     exact = precision == "single"
     torch.testing.assert_close(norms.cpu(), aims, rtol=1e-3 if exact else 1e-2, atol=1e-7)
     for name in NAMES:
