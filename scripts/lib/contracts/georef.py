@@ -100,3 +100,9 @@ class Georef(HandedOn):
     adjustment: PositionAdjustment | None = None
     notes: tuple[str, ...] = ()  # sentences for the user
     certainty: PlaceCertainty | None = None
+    scale_from: str | None = optional()  # without georeference: what told the metres
+
+    @property
+    def metric(self) -> bool:
+        """Whether the frame is in metres, on the Earth or not."""
+        return self.georeferenced or self.units == "metres"

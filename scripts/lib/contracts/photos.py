@@ -34,6 +34,15 @@ class BroughtPose:
 
 
 @dataclass(frozen=True)
+class BroughtFrame:
+    """The world of the camera poses that came with the photos."""
+
+    file: str  # in the source
+    metres: float | None = None  # in one of its units; None where nothing tells it
+    metres_from: str | None = None  # what tells it
+
+
+@dataclass(frozen=True)
 class Photo:
     """One file of the source; None where something is not known."""
 
@@ -121,6 +130,7 @@ class Photos(Measured):
     others: tuple[Beside, ...] = ()
     gcps: tuple[Sighting, ...] = ()
     photos: tuple[Photo, ...]
+    brought: BroughtFrame | None = optional()  # where the source came with camera poses
 
     @property
     def used(self) -> list[Photo]:

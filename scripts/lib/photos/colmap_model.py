@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from scripts.lib.photos.placed import PARAMS, Brought, CamerasError, Lens, checked
+from scripts.lib.photos.placed import PARAMS, BroughtFile, CamerasError, Lens, checked
 
 MODELS = (
     *("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE"),
@@ -44,7 +44,7 @@ def model_folders(names: Iterable[str]) -> dict[str, dict[str, str]]:
     return dict(sorted(found.items(), key=lambda pair: (pair[0].count("/"), pair[0])))
 
 
-def read_model(parts: Mapping[str, bytes]) -> list[Brought]:
+def read_model(parts: Mapping[str, bytes]) -> BroughtFile:
     """Poses and lenses of a model; `parts` are its files by name.
 
     Raises CamerasError when they are damaged or have a lens that is not supported.
@@ -63,7 +63,7 @@ def read_model(parts: Mapping[str, bytes]) -> list[Brought]:
             entries.append(checked(name, turn, np.array(shift), lenses[camera]))
     except (struct.error, ValueError, IndexError, KeyError, OverflowError):
         raise CamerasError("it is damaged or not complete") from None
-    return entries
+    return BroughtFile(entries)
 
 
 Row = tuple[str, int, tuple[float, ...], tuple[float, ...]]

@@ -12,7 +12,7 @@ from scripts.lib.contracts.photos import Beside, Photo, Photos
 from scripts.lib.core.console import Progress, one_line, say
 from scripts.lib.core.files import add_to_zip, scratch_folder, write_bytes, writing_zip
 from scripts.lib.core.threads import threads as available_threads
-from scripts.lib.photos.brought import find_cameras, with_poses
+from scripts.lib.photos.brought import find_cameras
 from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.cutting import cut_panoramas, sightings_on_faces, with_rigs
@@ -23,6 +23,7 @@ from scripts.lib.photos.mask_use import judge_masks, mask_lines, sentences
 from scripts.lib.photos.naming import name_items
 from scripts.lib.photos.options import Cause, ImportOptions
 from scripts.lib.photos.photo_bars import mask_bars
+from scripts.lib.photos.posed import with_poses
 from scripts.lib.photos.prepare import Context, Item, prepare
 from scripts.lib.photos.record import (
     COMPANIONS,
@@ -67,7 +68,7 @@ def import_photos(
     with scratch_folder(archive.parent, "import") as folder:
         items, others, side = _read_all(files, options, folder, threads, memory)
         items = with_rigs(name_items(judge(items, options)), options)
-        items, posed = with_poses(items, cameras)
+        items, posed, brought = with_poses(items, cameras, options)
         photos = [item.photo for item in items]
         _tell(photos)
         beside, gcps = told(side, items)
@@ -84,7 +85,8 @@ def import_photos(
             photos = [item.photo for item in items]
         with writing_zip(archive) as out:
             _pack(out, items)
-    return report(name or source, photos, [*beside, *others], gcps)
+    made = report(name or source, photos, [*beside, *others], gcps)
+    return replace(made, brought=brought)
 
 
 def _tell(photos: Sequence[Photo]) -> None:

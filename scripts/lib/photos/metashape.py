@@ -12,7 +12,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from scripts.lib.photos.placed import Array, Brought, CamerasError, Lens, checked, opencv_lens
+from scripts.lib.photos.placed import (
+    Array,
+    Brought,
+    BroughtFile,
+    CamerasError,
+    Lens,
+    checked,
+    opencv_lens,
+)
 
 NAMES = ("f", "cx", "cy", "b1", "b2", "k1", "k2", "k3", "k4", "p1", "p2")
 HEAD = 4096
@@ -23,18 +31,23 @@ def is_metashape(data: bytes) -> bool:
     return re.search(rb"<document[^>]*>\s*<chunk", data[:HEAD]) is not None
 
 
-def read_metashape(data: bytes) -> list[Brought]:
-    """Poses and lenses of the aligned, enabled cameras. Raises CamerasError when it cannot be used."""
+def read_metashape(data: bytes) -> BroughtFile:
+    """Poses and lenses of the aligned, enabled cameras. Raises CamerasError when it cannot be used.
+
+    They are in metres where a chunk has a scale, which Metashape finds by references.
+    """
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise CamerasError("it has declarations that an export does not have")
     try:
         root = ElementTree.fromstring(data)
         found: list[Brought] = []
+        metres: list[float | None] = []
         for chunk in root.iter("chunk"):
             lenses = {
                 sensor.get("id", ""): _lens(sensor) for sensor in chunk.findall("sensors/sensor")
             }
             world = _world(chunk)
+            metres.append(_metres(chunk))
             for camera in chunk.iter("camera"):
                 pose = camera.findtext("transform")
                 off = camera.get("enabled", "true").lower() in ("false", "0")
@@ -47,7 +60,8 @@ def read_metashape(data: bytes) -> list[Brought]:
                 found.append(_entry(name, _matrix(pose), world, lens))
     except (ElementTree.ParseError, ValueError, TypeError, AttributeError):
         raise CamerasError("it is damaged or not complete") from None
-    return found
+    unit = metres[0] if metres and len(set(metres)) == 1 else None
+    return BroughtFile(found, unit, "the references of Metashape" if unit else None)
 
 
 def _matrix(text: str) -> Array:
@@ -66,6 +80,19 @@ def _world(chunk: ElementTree.Element) -> Array:
     if shift := place.findtext("translation"):
         world[:3, 3] = np.array(shift.split(), float)
     return world
+
+
+def _metres(chunk: ElementTree.Element) -> float | None:
+    """Metres in a unit of the chunk's world; None where it has no scale.
+
+    The transform leads into the reference's units for local systems, and into geocentric metres for others.
+    """
+    if chunk.findtext("transform/scale") is None:
+        return None
+    system = chunk.findtext("reference") or ""
+    unit = re.search(r'^\s*LOCAL_CS.*UNIT\["[^"]*",\s*([0-9.eE+-]+)', system, re.DOTALL)
+    factor = float(unit[1]) if unit else 1.0
+    return factor if 0 < factor < 1e4 else None
 
 
 def _entry(name: str, pose: Array, world: Array, lens: Lens) -> Brought:

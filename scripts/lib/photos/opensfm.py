@@ -7,16 +7,18 @@ normalised coordinates: the longer side of the picture is 1, and the origin is i
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from scripts.lib.photos.placed import Brought, CamerasError, Lens, checked, opencv_lens
+from scripts.lib.photos.placed import BroughtFile, CamerasError, Lens, checked, opencv_lens
 
 PINHOLES = ("perspective", "brown", "simple_radial", "radial")
 FISHEYES = ("fisheye", "fisheye_opencv")
+MOST_RADIANS = 2 * math.pi + 0.1  # of a turn; beyond it the numbers are degrees
 
 
 def is_opensfm(data: bytes) -> bool:
@@ -24,21 +26,35 @@ def is_opensfm(data: bytes) -> bool:
     return b'"shots"' in data and b'"cameras"' in data and data.lstrip()[:1] in (b"[", b"{")
 
 
-def read_opensfm(data: bytes) -> list[Brought]:
-    """Poses and lenses of the largest reconstruction. Raises CamerasError when it cannot be used."""
+def read_opensfm(data: bytes) -> BroughtFile:
+    """Poses and lenses of the largest reconstruction. Raises CamerasError when it cannot be used.
+
+    It is in metres where it has a place on the Earth, because its positions then fit GPS.
+    """
     try:
         content = json.loads(data)
         parts = content if isinstance(content, list) else [content]
         largest = max(parts, key=lambda part: len(part["shots"]))
+        turns = np.array([shot["rotation"] for shot in largest["shots"].values()], float)
+        turns = turns.reshape(-1, 3)
+        degrees = bool((np.linalg.norm(turns, axis=1) > MOST_RADIANS).any())
         found = []
         for name, shot in largest["shots"].items():
-            turn = Rotation.from_rotvec(np.array(shot["rotation"], float)).as_matrix()
+            turn = Rotation.from_rotvec(shot["rotation"], degrees).as_matrix()
             shift = np.array(shot["translation"], float).reshape(3)
             lens = _lens(largest["cameras"][shot["camera"]], str(shot["camera"]))
             found.append(checked(name, turn, shift, lens))
+        place = largest.get("reference_lla") or {}
+        placed = any(float(place.get(key) or 0.0) for key in ("latitude", "longitude"))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise CamerasError("it is damaged or not complete") from None
-    return found
+    remarks = ("has its rotations in degrees instead of radians; they are read so",) * degrees
+    return BroughtFile(
+        found,
+        1.0 if placed else None,
+        "the GPS that OpenSfM fitted" if placed else None,
+        remarks,
+    )
 
 
 def _lens(camera: Mapping[str, Any], name: str) -> Lens:

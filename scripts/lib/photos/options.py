@@ -8,6 +8,7 @@ from typing import Literal
 
 from scripts.lib.core.options import Options, option
 
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048}  # in units of `camera_units`
 MOST_SECONDS = 86_400  # a day
 MOST_PIXELS = 65_500  # of a side: what JPEG can hold
 CLOCK = r"^([0-9]{1,2}:[0-5][0-9]|[0-9]{1,4}):[0-5][0-9](\.[0-9]{1,3})?$"
@@ -132,6 +133,12 @@ class ImportOptions(Options):
         Metashape cameras.xml, OpenSfM reconstruction.json or XMP files of RealityCapture in the source;
         `ignore` computes them from the photos; else the name of the file, or of the model's folder, in the
         source.""",
+    )
+    camera_units: Literal["auto", "unknown", "m", "cm", "mm", "ft"] = option(
+        "auto",
+        """Unit of the positions of such poses. `auto` takes metres where the file says so (Metashape with
+        references, phones' scanners, OpenSfM with GPS). Without GPS, the scene then is in metres too; GPS
+        or surveyed points, where they agree, decide in any case.""",
     )
     positions: str = option(
         "",

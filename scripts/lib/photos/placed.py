@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ VECTORS = {
     "THIN_PRISM_FISHEYE": ((7, 6), (10, 11)),
 }
 QUARTER = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # a picture's, clockwise
+MIRROR = np.diag([1.0, 1.0, -1.0])
 LARGEST = 1e9  # of any number in a file of cameras: beyond it a file is damaged
 
 
@@ -91,15 +93,35 @@ class Brought:
     rotation: Array
     translation: Array
     lens: Lens
+    mirrored: bool = (
+        False  # as written the axes were left-handed; the world was mirrored to mend it
+    )
 
     def turned(self) -> Brought:
         """The camera of the picture turned by a quarter, clockwise."""
         rotation, translation = QUARTER @ self.rotation, QUARTER @ self.translation
-        return Brought(self.name, rotation, translation, self.lens.turned())
+        return replace(self, rotation=rotation, translation=translation, lens=self.lens.turned())
+
+
+@dataclass(frozen=True)
+class BroughtFile:
+    """What a file of cameras holds: its poses, in metres where it says so, and what is odd about it.
+
+    `metres` is how many there are in one unit of its positions, None where nothing tells it; `metres_from`
+    says what does. Each remark continues a sentence that begins with the file's name.
+    """
+
+    entries: Sequence[Brought]
+    metres: float | None = None
+    metres_from: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def checked(name: str, rotation: Array, translation: Array, lens: Lens) -> Brought:
-    """The entry, with its rotation made exact. Raises CamerasError where the numbers are no pose or lens."""
+    """The entry, with its rotation made exact and right-handed.
+
+    Raises CamerasError where the numbers are no pose or lens.
+    """
     values = [*rotation.ravel(), *translation.ravel(), *lens.params]
     if not np.isfinite(values).all() or max(map(abs, values)) > LARGEST:
         raise CamerasError(f"the numbers of {name} are no camera")
@@ -111,11 +133,9 @@ def checked(name: str, rotation: Array, translation: Array, lens: Lens) -> Broug
     if stretch[2] < 1e-9 or stretch[0] / stretch[2] > 1.01:
         raise CamerasError(f"the rotation of {name} is no rotation")
     exact = left @ right
-    if np.linalg.det(exact) < 0:
-        raise CamerasError(
-            f"the axes of {name} are mirrored: a left-handed export is not supported"
-        )
-    return Brought(name, exact, translation, lens)
+    # The camera's axes in a mirrored world: the same camera, and the same distances.
+    mirrored = bool(np.linalg.det(exact) < 0)
+    return Brought(name, exact @ MIRROR if mirrored else exact, translation, lens, mirrored)
 
 
 def opencv_lens(

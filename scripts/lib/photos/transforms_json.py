@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from scripts.lib.photos.placed import Array, Brought, CamerasError, Lens, checked, opencv_lens
+from scripts.lib.photos.placed import (
+    Array,
+    Brought,
+    BroughtFile,
+    CamerasError,
+    Lens,
+    checked,
+    opencv_lens,
+)
 
 FROM_OPENGL = np.diag([1.0, -1.0, -1.0])
 TERMS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
@@ -30,17 +38,29 @@ def is_transforms(data: bytes) -> bool:
     return isinstance(content, dict)
 
 
-def read_transforms(data: bytes) -> list[Brought]:
-    """Poses and lenses of all frames that have a pose. Raises CamerasError when one has wrong numbers."""
+def read_transforms(data: bytes) -> BroughtFile:
+    """Poses and lenses of all frames that have a pose. Raises CamerasError when one has wrong numbers.
+
+    Files with depth maps in a stated unit come from phones, whose poses are in metres.
+    """
     try:
         content = json.loads(data)
         frames = content["frames"]
         undo = _undone(content)
-        return [
-            _entry(frame, content, undo)
-            for frame in frames
-            if frame.get("transform_matrix") is not None
-        ]
+        posed = [frame for frame in frames if frame.get("transform_matrix") is not None]
+        entries = [_entry(frame, content, undo) for frame in posed]
+        remarks = []
+        if len(posed) < len(frames):
+            remarks.append(f"has no pose for {len(frames) - len(posed)} of its frames")
+        if any(_in_degrees(place) for place in (content, *posed)):
+            remarks.append("has camera_angle_x in degrees instead of radians; it is read so")
+        phone = content.get("integer_depth_scale") is not None
+        return BroughtFile(
+            entries,
+            1.0 if phone else None,
+            "the depth camera of the phone" if phone else None,
+            tuple(remarks),
+        )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise CamerasError("it is damaged or not complete") from None
     except np.linalg.LinAlgError:
@@ -72,6 +92,10 @@ def _entry(frame: Mapping[str, Any], content: Mapping[str, Any], undo: Array) ->
     return checked(name, to_camera, -to_camera @ pose[:3, 3], _lens(frame, content, name))
 
 
+def _in_degrees(place: Mapping[str, Any]) -> bool:
+    return not place.get("fl_x") and float(place.get("camera_angle_x") or 0.0) > math.pi
+
+
 def _lens(frame: Mapping[str, Any], content: Mapping[str, Any], name: str) -> Lens:
     """The frame's own numbers, else those of all."""
 
@@ -82,7 +106,10 @@ def _lens(frame: Mapping[str, Any], content: Mapping[str, Any], name: str) -> Le
     width, height = int(number("w")), int(number("h"))
     focal = number("fl_x") or number("fl_y")
     if not focal and number("camera_angle_x") and width:
-        focal = width / 2 / math.tan(number("camera_angle_x") / 2)
+        angle = number("camera_angle_x")
+        if angle > math.pi:  # no lens sees that much; see `_in_degrees`
+            angle = math.radians(angle)
+        focal = width / 2 / math.tan(angle / 2) if 0 < angle < math.pi else 0.0
     if not (0 < width < 1 << 20 and 0 < height < 1 << 20):
         raise CamerasError(f"the size (w, h) of {name} is missing")
     if not focal:

@@ -103,5 +103,5 @@ def plan(files: StageFiles) -> Any:
     found = files.view.map if files.view else None
     if found is None or len(found.photos) < 2:
         return ""
-    metres = files.georef is not None and files.georef.georeferenced
+    metres = files.georef is not None and files.georef.metric
     return charts.capture_map(found.photos, found.points, metres)

@@ -106,6 +106,7 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
                 record.rmse_horizontal_m,
                 files.georef.reason.rstrip(".") if files.georef else "",
                 bool(found and found.survey),
+                files.georef.scale_from if files.georef else None,
             ),
             _position_source(found) + cameras.position(files.georef),
         ),

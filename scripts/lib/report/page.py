@@ -107,7 +107,7 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
         view_chart=views.chart(files),
         bands=views.bands(files),
         unequal=views.unequal(files),
-        metres=bool(files.georef and files.georef.georeferenced),
+        metres=bool(files.georef and files.georef.metric),
         curve=training.curve(files),
         training=training.facts(files, record),
         formats=[(item, verdicts.format_loss(item.loss_db)) for item in formats],

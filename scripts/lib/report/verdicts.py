@@ -187,14 +187,25 @@ def overlap(neighbours: float | None) -> Verdict:
 
 
 def georeferencing(
-    georeferenced: bool | None, rmse_m: float | None, reason: str = "", survey: bool = False
+    georeferenced: bool | None,
+    rmse_m: float | None,
+    reason: str = "",
+    survey: bool = False,
+    scale_from: str | None = None,
 ) -> Verdict:
     """Whether distances in the scene are metres, and how well GPS, or a `survey`, agrees with it.
 
-    `reason` is what map_scene says about why the scene is not in metres.
+    `reason` is what map_scene says about why the scene is not georeferenced; `scale_from` told the metres
+    all the same.
     """
     if georeferenced is None:
         return NOT_MEASURED
+    if not georeferenced and scale_from:
+        return Verdict(
+            Level.UNKNOWN,
+            f"In metres, from {scale_from}; nothing checks that, and the scene has no place on the Earth: "
+            f"{reason or 'the photos carry no usable GPS'}.",
+        )
     if not georeferenced:
         return Verdict(
             Level.UNKNOWN,

@@ -76,7 +76,7 @@ class BandRow:
 
 def bands(files: StageFiles) -> list[BandRow]:
     """Quality by distance, nearest first; none for files from before it was measured."""
-    unit = " m" if files.georef and files.georef.georeferenced else ""
+    unit = " m" if files.georef and files.georef.metric else ""
     return [
         BandRow(
             BANDS[band.name],

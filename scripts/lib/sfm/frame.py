@@ -1,6 +1,6 @@
 """The model's final frame: east, north, up in metres when GPS or surveyed points agree, else Z up.
 
-Without either the scale is free: the median camera then stands a comfortable distance from what it sees.
+Without either the scale is that of the poses that came with the photos, or free.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from scripts.lib.sfm.adjust import (
 from scripts.lib.sfm.agreement import MIN_POINTS
 from scripts.lib.sfm.calibration import calibrate
 from scripts.lib.sfm.control import ControlFit, Reference, Survey, survey_fit
+from scripts.lib.sfm.free_frame import Unit, ground_of, points_of, standing_frame
 from scripts.lib.sfm.gps import (
     GpsFit,
     Located,
@@ -36,13 +37,11 @@ from scripts.lib.sfm.gps import (
     known_rms,
     no_gps,
     priors,
-    registered,
     rms,
     with_residuals,
 )
 from scripts.lib.sfm.gravity import level_frame
 from scripts.lib.sfm.lens_prior import usual_cameras, with_usual_lenses
-from scripts.lib.sfm.projection import seen_by
 from scripts.lib.sfm.shared_lens import (
     SharedLens,
     is_shared,
@@ -53,9 +52,6 @@ from scripts.lib.sfm.uncertainty import Frame, fitted_frame
 
 # EPSG:4979 (WGS84, height in metres) is the origin's system; the frame is east, north, up there.
 EPSG = 4979
-# Without GPS: the median distance from camera to point becomes this many units, so that viewers,
-# near planes and quantised formats meet numbers of the size they expect.
-MEDIAN_DISTANCE = 4.0
 STANDS = Sim3(1.0, np.eye(3), np.zeros(3))  # a model that is upright already
 
 
@@ -95,16 +91,18 @@ def align_calibrated(
     seed: int = 0,
     calibration: str | bool = "auto",
     up: GivenUp | None = None,
+    unit: Unit | None = None,
 ) -> tuple[Aligned, Calibration | None]:
     """The model in its final frame with its lenses calibrated, and sfm.json's `calibration`.
 
-    Surveyed points (`gcps` of photos.json) decide where there are three, else GPS, else `up`. With `adjust`,
+    Surveyed points (`gcps` of photos.json) decide where there are three, else GPS, else `up`; `unit` then
+    tells the scale, if it is known. With `adjust`,
     GPS positions take part in a last bundle adjustment, and in the calibration as well (see `calibrate`).
     What that changed is aligned once more, since lens and alignment depend on each other. The given model is
     transformed in place.
     """
     level = level_frame(model, photos, up)
-    first = _aligned(model, photos, use_gps, adjust, gcps, seed, level)
+    first = _aligned(model, photos, use_gps, adjust, gcps, seed, level, unit)
     if up is not None and first.georef.gravity != up.source and not first.georef.upright_only:
         note = f"map_scene.up is not used, because the {first.georef.gravity} already gives the up direction"
         first = replace(first, georef=replace(first.georef, notes=(*first.georef.notes, note)))
@@ -120,7 +118,8 @@ def align_calibrated(
     level = level_frame(calibrated, photos, None) if up is None else (STANDS, up.source)
     shared = [one for one in candidates if is_shared(calibrated, one)]
     kept = KeptLenses(shared, usual_cameras(lenses))
-    second = _aligned(calibrated, photos, use_gps, adjust, gcps, seed, level, kept)
+    metre = unit and replace(unit, metres=1.0)
+    second = _aligned(calibrated, photos, use_gps, adjust, gcps, seed, level, metre, kept)
     # The mapper's frame is still the one that the matrices tell of.
     whole = np.array(second.georef.world_from_sfm) @ np.array(first.georef.world_from_sfm)
     scale = first.georef.scale * second.georef.scale
@@ -151,6 +150,7 @@ def _aligned(
     gcps: Sequence[Sighting],
     seed: int,
     standing: tuple[Sim3, str],
+    unit: Unit | None = None,
     kept: KeptLenses = NOTHING_KEPT,
 ) -> Aligned:
     """The model in its frame; `standing` turns Z up, and says what told it."""
@@ -185,8 +185,10 @@ def _aligned(
     elif gps.sim3 is not None and located is not None:
         aligned, origin, reason = gps.sim3.after(level), located.origin, gps.reason
     else:
-        aligned = _comfortable(model, level)
+        aligned = standing_frame(model, level, unit)
         model.transform(pycolmap.Sim3d(aligned.matrix()[:3]))
+        if unit is not None:
+            georef = replace(georef, units="metres", scale_from=unit.source)
         return Aligned(model, with_matrix(georef, aligned.scale, aligned.matrix()))
     model.transform(pycolmap.Sim3d(aligned.matrix()[:3]))
     adjustment, pulling = None, None
@@ -198,7 +200,7 @@ def _aligned(
         solve = with_shared_lenses(solve, kept.shared)
         model, adjustment = adjust_with_positions(model, given, solve, upright=gps.upright)
         pulling = given if adjustment.used else None
-    ground = _ground(_points(model))
+    ground = ground_of(points_of(model))
     model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(), np.array([0.0, 0.0, -ground])))
     lowered = Sim3(aligned.scale, aligned.rotation, aligned.translation - [0.0, 0.0, ground])
     assert origin is not None  # both ways to get here set it
@@ -312,30 +314,3 @@ def _gravity(control: ControlFit | None, gps: GpsFit, seen: str) -> str:
     if control is not None and np.isfinite(control.residuals[:, 2]).sum() >= MIN_POINTS:
         return "survey"
     return "GPS" if gps.sim3 is not None else seen
-
-
-def _comfortable(model: pycolmap.Reconstruction, level: Sim3) -> Sim3:
-    """Z up, median camera-to-point distance MEDIAN_DISTANCE, centred on the points, ground at 0."""
-    points = level.apply(_points(model))
-    centres = level.apply([image.projection_center() for image in registered(model)])
-    scale = MEDIAN_DISTANCE / _median_distance(model)
-    middle = np.median(points if len(points) else centres, axis=0)
-    middle[2] = _ground(points) if len(points) else centres[:, 2].min()
-    return Sim3(scale, level.rotation, -scale * middle)
-
-
-def _median_distance(model: pycolmap.Reconstruction) -> float:
-    """Median over the cameras of the median distance to the points that they see, in model units."""
-    seen = seen_by(model)
-    far = np.linalg.norm(seen.local, axis=1)
-    distances = [np.median(far[seen.photo == photo]) for photo in np.unique(seen.photo)]
-    return float(np.median(distances)) if distances else 1.0
-
-
-def _ground(points: Array) -> float:
-    """Height below which only stray points lie."""
-    return float(np.percentile(points[:, 2], 2)) if len(points) else 0.0
-
-
-def _points(model: pycolmap.Reconstruction) -> Array:
-    return np.array([point.xyz for point in model.points3D.values()], float).reshape(-1, 3)

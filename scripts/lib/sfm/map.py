@@ -20,11 +20,13 @@ from scripts.lib.core.files import scratch_folder, write_bytes
 from scripts.lib.core.provenance import SFM
 from scripts.lib.core.threads import threads
 from scripts.lib.core.up import parse_up
+from scripts.lib.sfm.brought_scale import brought_unit, scale_note
 from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage
 from scripts.lib.sfm.describe import describe, finished
 from scripts.lib.sfm.frame import Aligned, align_calibrated
+from scripts.lib.sfm.free_frame import Unit
 from scripts.lib.sfm.gate import judge_scene, require_scene
 from scripts.lib.sfm.lens_rigs import with_lens_rigs
 from scripts.lib.sfm.matching import require_photos_in, verified_pairs
@@ -86,11 +88,16 @@ def map_photos(
         write(files.metrics, judgement.report)
         require_scene(judgement)
         model = with_lens_rigs(best.models[0], photos)
-        aligned, certain, residuals = aligned_model(model, photos, content.gcps, options)
+        brought = content.brought if best.mapper == "none" else None
+        aligned, certain, residuals = aligned_model(
+            model, photos, content.gcps, options, brought_unit(brought)
+        )
         report = finished(judgement.report, aligned.model)
         colour_points(aligned.model, folder)
         write_model(aligned.model, folder, files.sparse)
     georef = aligned.georef
+    if note := scale_note(georef, brought):
+        georef = replace(georef, notes=(*georef.notes, note))
     for sentence in filter(None, [*georef.notes, residuals.sentence]):
         say(f"Note: {sentence}")
     report = replace(
@@ -110,8 +117,12 @@ def aligned_model(
     photos: Sequence[Photo],
     gcps: Sequence[Sighting],
     options: MapOptions,
+    unit: Unit | None = None,
 ) -> tuple[Aligned, Certain, Residuals]:
-    """The model in its final frame with lenses corrected, how certain it is, and what its residuals show."""
+    """The model in its final frame with lenses corrected, how certain it is, and what its residuals show.
+
+    `unit` is that of the given model, where it is known.
+    """
     aligned, calibration = align_calibrated(
         model,
         placed_once(photos),
@@ -121,6 +132,7 @@ def aligned_model(
         seed=options.seed,
         calibration=options.calibration,
         up=parse_up(options.up),
+        unit=unit,
     )
     with ThreadPoolExecutor(min(2, threads())) as pool:
         # Beside each other: both look at the same model, and the work is in numpy and compiled code.
@@ -152,5 +164,6 @@ def summary(report: Sfm, georef: Georef) -> str:
     return (
         f"{report.registered} of {report.photos} photos, {report.points} points, "
         f"{report.reprojection_error_px:.2f} px; "
-        + (f"{found.words}." if found else f"not georeferenced: {georef.reason}.")
+        + (f"{found.words}." if found else f"not georeferenced: {georef.reason}")
+        + ("" if found else f"; in metres by {georef.scale_from}." if georef.metric else ".")
     )

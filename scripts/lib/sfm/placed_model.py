@@ -7,54 +7,28 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pycolmap
 
 from scripts.lib.contracts.photos import Photo
-from scripts.lib.core.console import UserError, say
+from scripts.lib.core.console import say
 from scripts.lib.core.files import scratch_folder
+from scripts.lib.core.geo import Array, robust_sim3
+from scripts.lib.sfm.conventions import AS_WRITTEN, Poses, fitting
 from scripts.lib.sfm.mapping import Attempt, complete_placed
 from scripts.lib.sfm.matching import verified_matches, verified_pairs
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.parallax import measure_parallax
-from scripts.lib.sfm.projection import cross_matrix
 from scripts.lib.sfm.retries import Inputs, more_features
 from scripts.lib.sfm.rigs import rigid3d
 
-Array = npt.NDArray[np.float64]
-# By image, from world to camera: rotation (3, 3) and translation (3,).
-Poses = Mapping[int, tuple[Array, Array]]
-
-MOST_PAIRS = 300  # that are looked at to tell conventions
-NEAR = 0.02  # of the focal length: a match this near its epipolar line agrees with the poses
-ENOUGH, CLEARLY = 0.3, 0.2  # share of matches that agree, and the lead of another convention
-AS_WRITTEN = "as written"
-FLIP = np.diag([1.0, -1.0, -1.0])
-
-
-def _inverse(pose: tuple[Array, Array]) -> tuple[Array, Array]:
-    return pose[0].T, -pose[0].T @ pose[1]
-
-
-def _flipped(pose: tuple[Array, Array]) -> tuple[Array, Array]:
-    return FLIP @ pose[0], FLIP @ pose[1]
-
-
-# What a file may have meant instead of what its format says. A turn of the world's axes changes nothing, so
-# these four are all that exchanges of the matrix's direction and of the camera's axes can make.
-CONVENTIONS: dict[str, Callable[[tuple[Array, Array]], tuple[Array, Array]]] = {
-    AS_WRITTEN: lambda pose: pose,
-    "with the camera's y and z axes reversed (OpenGL's and OpenCV's exchanged)": _flipped,
-    "with world to camera and camera to world exchanged": _inverse,
-    "with world to camera and camera to world exchanged and the camera's y and z axes reversed": (
-        lambda pose: _flipped(_inverse(pose))
-    ),
-}
+AGREE = (
+    0.02  # of the capture's size: adjusted cameras that moved less tell where the brought frame is
+)
 
 
 def _placed(cache: pycolmap.DatabaseCache, poses: Poses) -> pycolmap.Reconstruction:
@@ -112,6 +86,7 @@ def _attempt(database: Path, copy: Path, inputs: Inputs) -> Attempt:
         cache = pycolmap.DatabaseCache.create(link, pycolmap.DatabaseCacheOptions())
     model = _placed(cache, poses)
     before = complete_placed(model, cache, options, inputs.threads)
+    _back_to(model, poses)
     after = float(model.compute_mean_reprojection_error())
     say(
         f"{len(poses)} of {len(photos)} photos came with poses: {before:.2f} px as they came, "
@@ -128,6 +103,19 @@ def _attempt(database: Path, copy: Path, inputs: Inputs) -> Attempt:
         verified=len(verified_pairs(copy)),
         parallax=measure_parallax(model, matches, {}),
     )
+
+
+def _back_to(model: pycolmap.Reconstruction, poses: Poses) -> None:
+    """Put an adjusted model back into the frame of the brought poses: adjustments are free to leave it."""
+    both = [n for n in sorted(poses) if n in set(model.reg_image_ids())]
+    if len(both) < 4:
+        return
+    here = np.array([model.image(n).projection_center() for n in both])
+    there: Array = np.array([-poses[n][0].T @ poses[n][1] for n in both])
+    size = float(np.linalg.norm(there.std(axis=0)))
+    fit = robust_sim3(here, there, floor=AGREE * size) if size > 0 else None
+    if fit is not None:
+        model.transform(pycolmap.Sim3d(fit.sim3.matrix()[:3]))
 
 
 def _write_lenses(database: Path, photos: Sequence[Photo]) -> Poses:
@@ -161,78 +149,3 @@ def _write_lenses(database: Path, photos: Sequence[Photo]) -> Poses:
             lens.has_prior_focal_length = True
             link.update_camera(lens)
     return poses
-
-
-def fitting(
-    database: Path, matches: Mapping[tuple[int, int], npt.NDArray[np.int64]], poses: Poses
-) -> tuple[str, Poses]:
-    """The convention that the matches agree with, in words, and the poses in it.
-
-    Raises UserError where matches contradict the poses in every convention.
-    """
-    pairs = sorted(
-        (p for p in matches if p[0] in poses and p[1] in poses), key=lambda p: -len(matches[p])
-    )
-    rays = _rays(database, matches, pairs[:MOST_PAIRS])
-    if not rays:
-        raise UserError(
-            "no two photos that came with poses could be matched: they show different things, or too little; "
-            "set import_photos.cameras to ignore to have the poses computed"
-        )
-    share = {}
-    for name, change in CONVENTIONS.items():
-        changed = {number: change(pose) for number, pose in poses.items()}
-        share[name] = float(
-            np.mean([_agreeing(rays[p], changed[p[0]], changed[p[1]]) for p in rays])
-        )
-    best = max(share, key=lambda name: share[name])
-    if share[best] - share[AS_WRITTEN] < CLEARLY:
-        best = AS_WRITTEN
-    if share[best] < ENOUGH:
-        raise UserError(
-            f"the camera poses do not fit the photos: {100 * share[best]:.0f} % of the matches agree with "
-            "them; they are those of other photos or damaged: give the file of this very set, or set "
-            "import_photos.cameras to ignore to have the poses computed"
-        )
-    return best, {number: CONVENTIONS[best](pose) for number, pose in poses.items()}
-
-
-def _rays(
-    database: Path,
-    matches: Mapping[tuple[int, int], npt.NDArray[np.int64]],
-    pairs: Sequence[tuple[int, int]],
-) -> dict[tuple[int, int], tuple[Array, Array]]:
-    """Matched points of each pair on the plane at distance 1, twice (K, 3)."""
-    needed = {number for pair in pairs for number in pair}
-    flat: dict[int, Array] = {}
-    with pycolmap.Database.open(database) as link:
-        cameras = {camera.camera_id: camera for camera in link.read_all_cameras()}
-        for image in link.read_all_images():
-            if image.image_id in needed:
-                xy = np.asarray(link.read_keypoints(image.image_id), float)[:, :2]
-                points = np.asarray(cameras[image.camera_id].cam_from_img(xy))
-                flat[image.image_id] = np.column_stack([points, np.ones(len(points))])
-    return {(a, b): (flat[a][matches[a, b][:, 0]], flat[b][matches[a, b][:, 1]]) for a, b in pairs}
-
-
-def _agreeing(
-    rays: tuple[Array, Array], first: tuple[Array, Array], second: tuple[Array, Array]
-) -> float:
-    """Share of the matches that lie near their epipolar lines and before both cameras."""
-    turn = second[0] @ first[0].T
-    shift = second[1] - turn @ first[1]
-    length = np.linalg.norm(shift)
-    if not length > 0:
-        return 0.0
-    essential = cross_matrix(shift / length) @ turn
-    a, b = rays
-    lines, back = a @ essential.T, b @ essential
-    slope = np.sqrt((lines[:, :2] ** 2).sum(1) + (back[:, :2] ** 2).sum(1))
-    distance = np.abs((lines * b).sum(1)) / np.maximum(slope, 1e-12)
-    # depth_a (turn a) + shift = depth_b b; both depths by least squares of the two rays.
-    ray = a @ turn.T
-    aa, bb, ab = (ray * ray).sum(1), (b * b).sum(1), (ray * b).sum(1)
-    sa, sb = ray @ shift, b @ shift
-    scale = aa * bb - ab * ab
-    before = (ab * sb - bb * sa > -1e-9 * scale) & (aa * sb - ab * sa > -1e-9 * scale)
-    return float(((distance < NEAR) & before).mean())

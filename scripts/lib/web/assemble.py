@@ -226,7 +226,7 @@ def page_of(inputs: Inputs, view: View, stages: Stages, entries: Entries) -> Pag
     options, title = inputs.options, bundle.title_of(inputs.scene, inputs.options)
     antialiased = sog_codec.is_antialiased(inputs.sog)
     measure = measuring(stages.georef, view)
-    config = page_config(view, measure, stages.georef.georeferenced, options, entries, antialiased)
+    config = page_config(view, measure, stages.georef.metric, options, entries, antialiased)
     texts = {
         "title": title,
         "description": options.description.strip()

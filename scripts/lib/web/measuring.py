@@ -14,8 +14,9 @@ from scripts.lib.contracts.view import View
 class Measure:
     """How exact distances are."""
 
-    error: float  # share of a length
+    error: float | None  # share of a length; None where it is not known
     survey: bool  # from surveyed points, else from GPS
+    source: str | None = None  # what else told the metres
 
 
 def measuring(georef: Georef, view: View) -> Measure | None:
@@ -26,6 +27,8 @@ def measuring(georef: Georef, view: View) -> Measure | None:
     """
     photos = view.map.photos if view.map else ()
     found = georeferencing(georef)
+    if found is None and georef.metric:
+        return Measure(None, False, georef.scale_from)
     if found is None or len(photos) < 3:
         return None
     rmse = math.hypot(found.horizontal or 0.0, found.vertical or 0.0)
@@ -39,6 +42,8 @@ def accuracy(measure: Measure | None) -> str:
     """One sentence on how far to trust a distance; empty where none is offered."""
     if measure is None:
         return ""
+    if measure.error is None:
+        return f"In metres, from {measure.source}: how accurate its scale is, is not known."
     percent = 100 * measure.error
     said = "better than 0.1" if percent < 0.1 else f"about {percent:.1g}"
     source = "surveyed points" if measure.survey else "the photos' GPS"

@@ -12,8 +12,9 @@ from scipy.spatial.transform import Rotation
 
 from scripts.lib.contracts.photos import BroughtPose, Photo
 from scripts.lib.core.console import UserError
+from scripts.lib.sfm.conventions import CONVENTIONS, FURTHER
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
-from scripts.lib.sfm.placed_model import CONVENTIONS, placed_attempt
+from scripts.lib.sfm.placed_model import placed_attempt
 
 PLAIN = MapOptions(retries=False)  # the made-up photos have no pixels to look at again
 
@@ -70,7 +71,10 @@ def _error(found: pycolmap.Reconstruction, photos: list[Photo]) -> float:
     return float(missed.max() / np.ptp(there, axis=0).max())
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+RARE = ["with the camera's axes in the order y, z, x", "with inverse rotations"]
+
+
+@pytest.mark.parametrize("convention", [*CONVENTIONS, *RARE])
 def test_every_convention_is_recognised(
     convention: str,
     capture: tuple[Path, list[Photo]],
@@ -78,7 +82,7 @@ def test_every_convention_is_recognised(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     database, photos = capture
-    change = CONVENTIONS[convention]
+    change = {**CONVENTIONS, **FURTHER}[convention]
     written = [_posed(photo, *change(_pose(photo))) for photo in photos]
     with placed_attempt(
         database, tmp_path, written, PLAIN, FeatureOptions(), MatchOptions(), 1
@@ -106,12 +110,60 @@ def test_poses_that_are_nearly_right_are_adjusted_and_photos_without_one_are_add
         assert _error(best.models[0], photos) < 2e-3
 
 
+def _refusal(database: Path, folder: Path, written: list[Photo]) -> str:
+    with (
+        pytest.raises(UserError, match=r"do not fit the photos.*ignore") as told,
+        placed_attempt(database, folder, written, PLAIN, FeatureOptions(), MatchOptions(), 1),
+    ):
+        pass
+    return str(told.value)
+
+
 def test_poses_of_other_photos_are_told(capture: tuple[Path, list[Photo]], tmp_path: Path) -> None:
     database, photos = capture
     others = [*photos[3:], *photos[:3]]
     written = [_posed(p, *_pose(other)) for p, other in zip(photos, others, strict=True)]
-    with (
-        pytest.raises(UserError, match=r"do not fit the photos.*ignore"),
-        placed_attempt(database, tmp_path, written, PLAIN, FeatureOptions(), MatchOptions(), 1),
-    ):
-        pass
+    assert "of the same photos in another order" in _refusal(database, tmp_path, written)
+
+
+def test_positions_that_do_not_belong_to_the_rotations_are_told(
+    capture: tuple[Path, list[Photo]], tmp_path: Path
+) -> None:
+    database, photos = capture
+    written = []
+    for photo in photos:
+        turn, shift = _pose(photo)
+        x, y, z = -turn.T @ shift
+        written.append(_posed(photo, turn, -turn @ [y, x, z]))
+    told = _refusal(database, tmp_path, written)
+    assert "two coordinates are exchanged, one has the wrong sign" in told
+
+
+def test_axes_in_no_known_convention_are_told(
+    capture: tuple[Path, list[Photo]], tmp_path: Path
+) -> None:
+    database, photos = capture
+    tilt = Rotation.from_euler("xyz", [40, -30, 50], degrees=True).as_matrix()
+    # The made-up rotations are symmetric, and would fit when inverted too: the world is turned as well.
+    written = [_posed(p, tilt @ _pose(p)[0] @ tilt, tilt @ _pose(p)[1]) for p in photos]
+    assert "in no convention that is known" in _refusal(database, tmp_path, written)
+
+
+def test_the_model_stays_in_the_frame_and_units_of_the_file(
+    capture: tuple[Path, list[Photo]], tmp_path: Path
+) -> None:
+    database, photos = capture
+    rng = np.random.default_rng(2)
+    written = []
+    for photo in photos:
+        turn, shift = _pose(photo)
+        off = Rotation.from_rotvec(rng.normal(0, 0.003, 3)).as_matrix()
+        written.append(_posed(photo, off @ turn, 100 * (shift + rng.normal(0, 0.005, 3))))
+    with placed_attempt(
+        database, tmp_path, written, PLAIN, FeatureOptions(), MatchOptions(), 1
+    ) as (best, _):
+        model = best.models[0]
+        found = {model.image(n).name: model.image(n).projection_center() for n in model.images}
+    true = {p.file: -100 * _pose(p)[0].T @ _pose(p)[1] for p in photos}
+    size = np.ptp(list(true.values()), axis=0).max()
+    assert all(np.linalg.norm(found[name] - true[name]) < 0.005 * size for name in true)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.lib.contracts.photos import Photo
+from scripts.lib.contracts.photos import Beside, BroughtFrame, Photo
 from scripts.lib.core.console import UserError
-from scripts.lib.photos.brought import BroughtCameras, find_cameras, with_poses
+from scripts.lib.photos.brought import BroughtCameras, find_cameras
 from scripts.lib.photos.colmap_model import read_model
 from scripts.lib.photos.metashape import read_metashape
 from scripts.lib.photos.opensfm import read_opensfm
-from scripts.lib.photos.placed import Brought, CamerasError
+from scripts.lib.photos.options import ImportOptions
+from scripts.lib.photos.placed import Brought, BroughtFile, CamerasError
+from scripts.lib.photos.posed import with_poses
 from scripts.lib.photos.prepare import Item
 from scripts.lib.photos.reality_xmp import read_reality_xmp
 from scripts.lib.photos.source import list_source
@@ -43,14 +45,22 @@ def _json(**how: object) -> bytes:
     return json.dumps(transforms(**how)).encode()  # type: ignore[arg-type]
 
 
-READERS: dict[str, Callable[[], list[Brought]]] = {
-    "COLMAP text": lambda: read_model(colmap_text()),
-    "COLMAP binary": lambda: read_model(colmap_binary()),
-    "nerfstudio": lambda: read_transforms(_json()),
-    "nerfstudio, applied transform": lambda: read_transforms(_json(applied=TURNED)),
-    "Polycam": lambda: read_transforms(_json(per_frame=True)),
-    "Metashape": lambda: read_metashape(metashape()),
-    "OpenSfM": lambda: read_opensfm(opensfm()),
+def _in_degrees(data: bytes) -> bytes:
+    content = json.loads(data)
+    for shot in content[0]["shots"].values():
+        shot["rotation"] = np.degrees(shot["rotation"]).tolist()
+    return json.dumps(content).encode()
+
+
+READERS: dict[str, Callable[[], Sequence[Brought]]] = {
+    "COLMAP text": lambda: read_model(colmap_text()).entries,
+    "COLMAP binary": lambda: read_model(colmap_binary()).entries,
+    "nerfstudio": lambda: read_transforms(_json()).entries,
+    "nerfstudio, applied transform": lambda: read_transforms(_json(applied=TURNED)).entries,
+    "lenses of their own": lambda: read_transforms(_json(per_frame=True)).entries,
+    "Metashape": lambda: read_metashape(metashape()).entries,
+    "OpenSfM": lambda: read_opensfm(opensfm()).entries,
+    "OpenSfM in degrees": lambda: read_opensfm(_in_degrees(opensfm())).entries,
     "RealityCapture XMP": lambda: [read_reality_xmp(reality_xmp(name), name) for name in POSES],
 }
 
@@ -69,7 +79,7 @@ def test_poses_of_every_reader_are_the_truth(reader: str) -> None:
         if reader == "Metashape":  # p1 and p2 stand the other way round, cx counts from the middle
             lens = (LENS[0], LENS[1], LENS[2] + 0.5, LENS[3], 0, 0, 0.002, 0.001)
             assert entry.lens.params == pytest.approx(lens)
-        elif reader in ("OpenSfM", "RealityCapture XMP"):
+        elif reader.startswith(("OpenSfM", "RealityCapture XMP")):
             lens = (LENS[0], LENS[1], LENS[2] + 0.01 * CAMERA["width"], LENS[3])
             sized = entry.lens.sized(CAMERA["width"], CAMERA["height"])
             assert sized.params == pytest.approx(lens)
@@ -77,13 +87,61 @@ def test_poses_of_every_reader_are_the_truth(reader: str) -> None:
             assert entry.lens.params == pytest.approx(LENS)
 
 
-def test_a_mirrored_file_is_told() -> None:
+def test_a_mirrored_file_is_told_and_its_distances_stay() -> None:
     content = transforms()
     for frame in content["frames"]:
         for row in frame["transform_matrix"]:
             row[0] *= -1
-    with pytest.raises(CamerasError, match="mirrored"):
-        read_transforms(json.dumps(content).encode())
+    told = read_transforms(json.dumps(content).encode())
+    true = read_transforms(_json())
+    assert all(entry.mirrored for entry in told.entries)
+    assert not any(entry.mirrored for entry in true.entries)
+    assert all(np.linalg.det(entry.rotation) > 0 for entry in told.entries)
+    places, expected = (
+        np.array([-e.rotation.T @ e.translation for e in one.entries]) for one in (told, true)
+    )
+    between, wanted = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (places, expected))
+    assert np.allclose(between, wanted, atol=1e-6)
+    _, lines, _ = _with_poses(_items(), told)
+    assert "left-handed" in lines[1].note
+
+
+def test_units_and_odd_numbers_are_told() -> None:
+    content = transforms()
+    angle = 2 * np.arctan(CAMERA["width"] / 2 / content.pop("fl_x"))
+    del content["fl_y"]
+    for value, said in ((angle, 0), (np.degrees(angle), 1)):
+        told = read_transforms(json.dumps({**content, "camera_angle_x": value}).encode())
+        assert told.entries[0].lens.params[0] == pytest.approx(LENS[0])
+        assert len(told.remarks) == said
+    assert "in degrees instead of radians" in told.remarks[0]
+    assert "in degrees instead of radians" in read_opensfm(_in_degrees(opensfm())).remarks[0]
+    assert read_opensfm(opensfm()).remarks == ()
+    del content["frames"][3]["transform_matrix"]
+    told = read_transforms(json.dumps({**content, "fl_x": 9}).encode())
+    assert told.remarks == ("has no pose for 1 of its frames",)
+
+
+def test_metres_are_known_where_a_file_has_them() -> None:
+    placed = json.loads(opensfm())
+    placed[0]["reference_lla"] = {"latitude": 55.7, "longitude": 13.2, "altitude": 0}
+    feet = b"<chunk><reference>LOCAL_CS[&quot;a&quot;,UNIT[&quot;foot&quot;,0.3048]]</reference>"
+    for told, metres in (
+        (read_transforms(_json()), None),
+        (read_transforms(json.dumps({**transforms(), "integer_depth_scale": 0.01}).encode()), 1.0),
+        (read_opensfm(opensfm()), None),
+        (read_opensfm(json.dumps(placed).encode()), 1.0),
+        (read_metashape(metashape()), 1.0),
+        (read_metashape(metashape().replace(b'<chunk label="Chunk 1">', feet)), 0.3048),
+        (read_metashape(metashape().replace(b"<scale>3.5</scale>", b"")), None),
+    ):
+        assert told.metres == metres and bool(told.metres_from) == (metres is not None)
+    _, _, world = _with_poses(_items(), read_transforms(_json()), camera_units="cm")
+    assert world is not None and world.metres == 0.01
+    assert world.metres_from == "import_photos.camera_units"
+    assert _with_poses(_items(), read_metashape(metashape()), camera_units="unknown")[2] == (
+        BroughtFrame("a file", None, None)
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -113,25 +171,42 @@ def _items(width: int = 384, height: int = 256) -> list[Item]:
     ]
 
 
+def _with_poses(
+    items: list[Item], told: BroughtFile, **options: str
+) -> tuple[list[Item], list[Beside], BroughtFrame | None]:
+    return with_poses(items, BroughtCameras("a file", told), ImportOptions(**options))  # type: ignore[arg-type]
+
+
 def test_lenses_are_scaled_to_the_archived_picture() -> None:
-    cameras = BroughtCameras("transforms.json", read_transforms(_json()))
-    items, (line,) = with_poses(_items(), cameras)
+    items, (line,), _ = _with_poses(_items(), read_transforms(_json()))
     assert all(item.photo.brought for item in items)
     assert items[0].photo.brought is not None
     assert items[0].photo.brought.params == pytest.approx([value / 2 for value in LENS])
     assert line.note == f"poses of {len(POSES)} photos"
 
 
-def test_photos_without_a_pose_are_named() -> None:
-    half = read_transforms(_json())[::2]
-    _, (line,) = with_poses(_items(), BroughtCameras("transforms.json", half))
-    assert "none for" in line.note and sorted(POSES)[1] in line.note
+def test_photos_without_a_pose_and_poses_without_a_photo_are_counted_and_named() -> None:
+    entries = read_transforms(_json()).entries
+    names = list(POSES)
+    half = BroughtFile([*entries[::2], replace(entries[1], name="other/x.jpg")])
+    items = _items()
+    items[2] = replace(items[2], photo=replace(items[2].photo, kept=False))
+    _, (line,), _ = _with_poses(items, half)
+    assert line.note == (
+        f"poses of {len(names) // 2 - 1} photos; {len(names) // 2} photos have none and are placed by "
+        f"matching: {', '.join(items[n].photo.original for n in (1, 3, 5, 7, 9))} ...; "
+        "1 poses are of photos that the source lacks: other/x.jpg; "
+        f"1 poses are of photos that were left out: {items[2].photo.original}"
+    )
 
 
 def test_poses_of_other_photos_are_told() -> None:
-    others = [replace(entry, name=f"x{n}.jpg") for n, entry in enumerate(read_transforms(_json()))]
-    with pytest.raises(UserError, match=r"only 0 of them are of photos of this source.*ignore"):
-        with_poses(_items(), BroughtCameras("transforms.json", others))
+    entries = read_transforms(_json()).entries
+    others = BroughtFile([replace(entry, name=f"x{n}.jpg") for n, entry in enumerate(entries)])
+    with pytest.raises(UserError, match=r"such as of x0.jpg.* only 0 of them.*such as .*ignore"):
+        _with_poses(_items(), others)
+    with pytest.raises(UserError, match=r"of another shape than .*neither cropped nor turned"):
+        _with_poses(_items(256, 256), BroughtFile(entries))
 
 
 def test_cameras_are_found_ignored_and_asked_for(tmp_path: Path) -> None:
@@ -144,7 +219,7 @@ def test_cameras_are_found_ignored_and_asked_for(tmp_path: Path) -> None:
     assert find_cameras(files, "auto").file == "sparse/0"
     assert find_cameras(files, "transforms.json").file == "transforms.json"
     ignored = find_cameras(files, "ignore")
-    assert not ignored.entries and "transforms.json" in ignored.names
+    assert not ignored.told.entries and "transforms.json" in ignored.names
     assert "other.json" not in ignored.names
     with pytest.raises(UserError, match="lacks"):
         find_cameras(files, "nothing.xml")

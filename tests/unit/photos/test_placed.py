@@ -10,8 +10,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from scripts.lib.contracts.photos import BroughtPose, Photo
-from scripts.lib.photos.brought import BroughtCameras, with_poses
-from scripts.lib.photos.placed import PARAMS, Brought, Lens
+from scripts.lib.photos.brought import BroughtCameras
+from scripts.lib.photos.options import ImportOptions
+from scripts.lib.photos.placed import PARAMS, Brought, BroughtFile, Lens
+from scripts.lib.photos.posed import with_poses
 from scripts.lib.photos.prepare import Item
 
 WIDTH, HEIGHT = 800, 600
@@ -56,7 +58,8 @@ def posed(turn: int, entry: Brought, size: tuple[int, int]) -> BroughtPose | Non
             ("c.jpg", (WIDTH, HEIGHT), 1),
         )
     ]
-    done, _ = with_poses(items, BroughtCameras("cameras.xml", [entry, *others], frozenset()))
+    told = BroughtFile([entry, *others])
+    done, *_ = with_poses(items, BroughtCameras("cameras.xml", told), ImportOptions())
     return done[0].photo.brought
 
 

@@ -506,6 +506,7 @@ def test_importing_the_report_needs_no_torch_or_pycolmap() -> None:
         (verdicts.georeferencing(True, 1.1, survey=True), Level.WEAK),
         (verdicts.georeferencing(True, None, survey=True), Level.UNKNOWN),
         (verdicts.georeferencing(False, None), Level.UNKNOWN),
+        (verdicts.georeferencing(False, None, scale_from="metadata.json"), Level.UNKNOWN),
         (verdicts.georeferencing(None, None), Level.UNKNOWN),
         (verdicts.held_out(26.0), Level.GOOD),
         (verdicts.held_out(21.0), Level.FAIR),
