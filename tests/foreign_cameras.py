@@ -137,3 +137,59 @@ def reality_xmp(name: str) -> bytes:
         "<xcr:DistortionCoeficients>0 0 0 0 0 0</xcr:DistortionCoeficients>"
         "</rdf:Description></rdf:RDF></x:xmpmeta>"
     ).encode()
+
+
+def _arkit(pose: np.ndarray) -> np.ndarray:
+    """Camera to world with x right, y up, z backward."""
+    to_world = np.linalg.inv(pose)
+    to_world[:3, 1:3] *= -1
+    return to_world
+
+
+def reality_csv(geographic: tuple[float, float] | None = None, radians: bool = False) -> bytes:
+    """RealityCapture's internal and external parameters; with latitude and longitude of the world's zero.
+
+    An angle's sine or cosine stands in each element of the matrix, which tells it.
+    """
+    text = "#name,x,y,alt,heading,pitch,roll,f,px,py,k1,k2,k3,k4,t1,t2\n"
+    film = 36 / CAMERA["width"]
+    for name, pose in POSES.items():
+        world = _arkit(pose)
+        pitch = np.arcsin(world[2, 1])
+        roll = np.arctan2(-world[2, 0], world[2, 2])
+        heading = -np.arctan2(-world[0, 1], world[1, 1]) % (2 * np.pi)
+        angles = [heading, pitch, roll] if radians else np.degrees([heading, pitch, roll])
+        place = world[:3, 3].copy()
+        if geographic is not None:  # metres on a sphere, to a thousandth
+            north, east = geographic
+            place[1] = north + np.degrees(place[1] / 6367449)
+            place[0] = east + np.degrees(place[0] / (6388838 * np.cos(np.radians(north))))
+        lens = [CAMERA["fx"] * film, 0.01 * 36, 0, 0, 0, 0, 0, 0.001, 0.002]
+        text += ",".join([name, *(repr(float(v)) for v in (*place, *angles, *lens))]) + "\n"
+    return text.encode()
+
+
+def record3d() -> bytes:
+    """metadata.json of photos 0.jpg, 1.jpg and so on."""
+    k = [CAMERA["fx"], 0, 0, 0, CAMERA["fy"], 0, CAMERA["cx"], CAMERA["cy"], 1]
+    poses = []
+    for pose in POSES.values():
+        world = _arkit(pose)
+        quat = Rotation.from_matrix(world[:3, :3]).as_quat()
+        poses.append([*quat.tolist(), *world[:3, 3].tolist()])
+    own = [[CAMERA["fx"] + n, CAMERA["fy"], CAMERA["cx"], CAMERA["cy"]] for n in range(len(POSES))]
+    content = {"w": CAMERA["width"], "h": CAMERA["height"], "fps": 60, "K": k, "poses": poses}
+    return json.dumps({**content, "perFrameIntrinsicCoeffs": own}).encode()
+
+
+def polycam() -> dict[str, bytes]:
+    """keyframes/cameras/NAME.json for each photo."""
+    lens = {"fx": CAMERA["fx"], "fy": CAMERA["fy"], "cx": CAMERA["cx"], "cy": CAMERA["cy"]}
+    size = {"width": CAMERA["width"], "height": CAMERA["height"], "blur_score": 100.0}
+    files = {}
+    for name, pose in POSES.items():
+        world = _arkit(pose)
+        rows = {f"t_{i}{j}": world[i, j] for i in range(3) for j in range(4)}
+        stem = name.rsplit(".", 1)[0]
+        files[f"keyframes/cameras/{stem}.json"] = json.dumps({**lens, **size, **rows}).encode()
+    return files

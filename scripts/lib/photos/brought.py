@@ -16,7 +16,16 @@ from scripts.lib.photos.colmap_model import model_folders, read_model
 from scripts.lib.photos.metashape import is_metashape, read_metashape
 from scripts.lib.photos.opensfm import is_opensfm, read_opensfm
 from scripts.lib.photos.options import RejectedError
-from scripts.lib.photos.placed import BroughtFile, CamerasError
+from scripts.lib.photos.phone_scans import (
+    ARKIT,
+    best_cameras,
+    is_polycam,
+    is_record3d,
+    read_polycam,
+    read_record3d,
+)
+from scripts.lib.photos.placed import Brought, BroughtFile, CamerasError
+from scripts.lib.photos.reality_csv import is_reality_csv, read_reality_csv
 from scripts.lib.photos.reality_xmp import is_reality_xmp, read_reality_xmp
 from scripts.lib.photos.source import SourceFile, read_file
 from scripts.lib.photos.transforms_json import is_transforms, read_transforms
@@ -24,8 +33,14 @@ from scripts.lib.photos.transforms_json import is_transforms, read_transforms
 # What a file of some suffix may be, and how it is read then.
 Reader = tuple[Callable[[bytes], bool], Callable[[bytes], BroughtFile]]
 READERS: dict[str, tuple[Reader, ...]] = {
-    ".json": ((is_transforms, read_transforms), (is_opensfm, read_opensfm)),
+    ".json": (
+        (is_transforms, read_transforms),
+        (is_opensfm, read_opensfm),
+        (is_record3d, read_record3d),
+    ),
     ".xml": ((is_metashape, read_metashape),),
+    ".csv": ((is_reality_csv, read_reality_csv),),
+    ".txt": ((is_reality_csv, read_reality_csv),),
 }
 
 
@@ -103,26 +118,44 @@ def _candidates(files: Sequence[SourceFile]) -> list[_Candidate]:
             for known, read in readers
             if known(data)
         ]
-    return found + _sidecars(files)
+    return [*found, *_sidecars(files), *_scans(files)]
 
 
 def _sidecars(files: Sequence[SourceFile]) -> list[_Candidate]:
     """The XMP files with poses, all together, each of the photo that has its name."""
-    data: dict[str, bytes] = {}
-    for file in files:
-        if file.suffix == ".xmp":
-            try:
-                content = read_file(file)
-            except RejectedError:
-                continue
-            if is_reality_xmp(content):
-                data[file.name] = content
-    if not data:
-        return []
+    data = _all_of(files, ".xmp", is_reality_xmp)
 
     def read() -> BroughtFile:
         return BroughtFile(
             [read_reality_xmp(text, name[: -len(".xmp")]) for name, text in data.items()]
         )
 
-    return [_Candidate("XMP files", frozenset(data), read)]
+    return [_Candidate("XMP files", frozenset(data), read)] if data else []
+
+
+def _scans(files: Sequence[SourceFile]) -> list[_Candidate]:
+    """Polycam's files with the camera of one photo each, all together."""
+    data = _all_of(files, ".json", is_polycam)
+
+    def read() -> BroughtFile:
+        used = best_cameras(data)
+        cameras: list[Brought] = [read_polycam(text, name) for name, text in used.items()]
+        return BroughtFile(cameras, 1.0, ARKIT)
+
+    return [_Candidate("Polycam's cameras", frozenset(data), read)] if data else []
+
+
+def _all_of(
+    files: Sequence[SourceFile], suffix: str, known: Callable[[bytes], bool]
+) -> dict[str, bytes]:
+    """The content of the files with this suffix that are `known`, by their names."""
+    data: dict[str, bytes] = {}
+    for file in files:
+        if file.suffix == suffix:
+            try:
+                content = read_file(file)
+            except RejectedError:
+                continue
+            if known(content):
+                data[file.name] = content
+    return data

@@ -130,7 +130,8 @@ class ImportOptions(Options):
     cameras: str = option(
         "auto",
         """Camera poses that another program computed. `auto` uses those of a COLMAP model, transforms.json,
-        Metashape cameras.xml, OpenSfM reconstruction.json or XMP files of RealityCapture in the source;
+        Metashape cameras.xml, OpenSfM reconstruction.json, Record3D metadata.json, Polycam's raw data, or
+        the CSV or XMP files of RealityCapture or RealityScan in the source;
         `ignore` computes them from the photos; else the name of the file, or of the model's folder, in the
         source.""",
     )

@@ -38,16 +38,27 @@ def camera_groups(photos: Sequence[Photo], share: bool = True) -> dict[tuple[Any
     Zoom lenses and mixed sizes separate; focal lengths within one percent of the shortest of their
     group count as one. Where a focal length in millimetres is all that EXIF tells (a camera whose sensor
     is not known), it tells zooms apart as well. Photos without any focal length stay together. Each
-    camera of a rig has its own lens.
+    camera of a rig has its own lens. Lenses that came with poses count instead of EXIF; photos without a pose
+    join those of their camera and zoom, if these have one lens.
     """
     order = {photo.file: number for number, photo in enumerate(photos)}
     groups: dict[tuple[Any, ...], list[str]] = {}
-    for photo in sorted(photos, key=lambda p: (_told_focal(p)[1] or 0.0, order[p.file])):
+    came: dict[tuple[Any, ...], set[tuple[Any, ...]]] = {}
+
+    def shortest_first(photo: Photo) -> tuple[bool, float, int]:
+        return photo.brought is None, _told_focal(photo)[1] or 0.0, order[photo.file]
+
+    for photo in sorted(photos, key=shortest_first):
         unit, focal = _told_focal(photo)
         sensor = (photo.rig.rig, photo.rig.sensor) if photo.rig else None
         key = (photo.camera, photo.body, *photo.size, unit, sensor)
         near = (k for k in groups if k[:6] == key and _one_focal(k[6], focal))
         found = next(near, (*key, focal)) if share else (*key, focal, photo.file)
+        alike = came.setdefault((*key[:4], sensor, photo.focal_mm), set())
+        if photo.brought is not None:
+            alike.add(found)
+        elif share and len(alike) == 1:
+            found = next(iter(alike))
         groups.setdefault(found, []).append(photo.file)
     ordered = {key: sorted(names, key=order.__getitem__) for key, names in groups.items()}
     return dict(sorted(ordered.items(), key=lambda group: order[group[1][0]]))
@@ -55,6 +66,8 @@ def camera_groups(photos: Sequence[Photo], share: bool = True) -> dict[tuple[Any
 
 def _told_focal(photo: Photo) -> tuple[str, float | None]:
     """What tells the photo's zoom, and its unit."""
+    if photo.brought is not None:
+        return photo.brought.model, photo.brought.params[0]
     if photo.focal_px:
         return "px", photo.focal_px
     return ("mm", photo.focal_mm) if photo.focal_mm else ("", None)

@@ -20,9 +20,11 @@ from scripts.lib.photos.colmap_model import read_model
 from scripts.lib.photos.metashape import read_metashape
 from scripts.lib.photos.opensfm import read_opensfm
 from scripts.lib.photos.options import ImportOptions
-from scripts.lib.photos.placed import Brought, BroughtFile, CamerasError
+from scripts.lib.photos.phone_scans import best_cameras, photo_of, read_polycam, read_record3d
+from scripts.lib.photos.placed import Brought, BroughtFile, CamerasError, Lens
 from scripts.lib.photos.posed import with_poses
 from scripts.lib.photos.prepare import Item
+from scripts.lib.photos.reality_csv import read_reality_csv
 from scripts.lib.photos.reality_xmp import read_reality_xmp
 from scripts.lib.photos.source import list_source
 from scripts.lib.photos.transforms_json import read_transforms
@@ -33,7 +35,10 @@ from tests.foreign_cameras import (
     colmap_text,
     metashape,
     opensfm,
+    polycam,
+    reality_csv,
     reality_xmp,
+    record3d,
     transforms,
 )
 
@@ -52,6 +57,15 @@ def _in_degrees(data: bytes) -> bytes:
     return json.dumps(content).encode()
 
 
+def _renamed(entries: Sequence[Brought]) -> list[Brought]:
+    """Record3D's frames, which have numbers, with the names of the sample's photos."""
+    assert [entry.name for entry in entries] == [f"rgb/{n}.jpg" for n in range(len(POSES))]
+    focals = [entry.lens.params[0] - n for n, entry in enumerate(entries)]
+    assert focals == pytest.approx([LENS[0]] * len(entries))  # each has its own
+    lens = Lens("PINHOLE", CAMERA["width"], CAMERA["height"], LENS)
+    return [replace(e, name=name, lens=lens) for e, name in zip(entries, POSES, strict=True)]
+
+
 READERS: dict[str, Callable[[], Sequence[Brought]]] = {
     "COLMAP text": lambda: read_model(colmap_text()).entries,
     "COLMAP binary": lambda: read_model(colmap_binary()).entries,
@@ -61,6 +75,10 @@ READERS: dict[str, Callable[[], Sequence[Brought]]] = {
     "Metashape": lambda: read_metashape(metashape()).entries,
     "OpenSfM": lambda: read_opensfm(opensfm()).entries,
     "OpenSfM in degrees": lambda: read_opensfm(_in_degrees(opensfm())).entries,
+    "RealityCapture CSV": lambda: read_reality_csv(reality_csv()).entries,
+    "RealityCapture CSV in radians": lambda: read_reality_csv(reality_csv(radians=True)).entries,
+    "Record3D": lambda: _renamed(read_record3d(record3d()).entries),
+    "Polycam": lambda: [read_polycam(data, name) for name, data in polycam().items()],
     "RealityCapture XMP": lambda: [read_reality_xmp(reality_xmp(name), name) for name in POSES],
 }
 
@@ -79,10 +97,12 @@ def test_poses_of_every_reader_are_the_truth(reader: str) -> None:
         if reader == "Metashape":  # p1 and p2 stand the other way round, cx counts from the middle
             lens = (LENS[0], LENS[1], LENS[2] + 0.5, LENS[3], 0, 0, 0.002, 0.001)
             assert entry.lens.params == pytest.approx(lens)
-        elif reader.startswith(("OpenSfM", "RealityCapture XMP")):
+        elif reader.startswith(("OpenSfM", "RealityCapture")):
             lens = (LENS[0], LENS[1], LENS[2] + 0.01 * CAMERA["width"], LENS[3])
             sized = entry.lens.sized(CAMERA["width"], CAMERA["height"])
-            assert sized.params == pytest.approx(lens)
+            assert sized.params[:4] == pytest.approx(lens)
+            if "CSV" in reader:  # t1 and t2 stand the other way round
+                assert sized.params[4:] == (0, 0, 0.002, 0.001)
         else:
             assert entry.lens.params == pytest.approx(LENS)
 
@@ -151,6 +171,9 @@ def test_damaged_files_give_a_sentence(junk: bytes, at: int, cut: int) -> None:
         (read_transforms, _json()),
         (read_metashape, metashape()),
         (read_opensfm, opensfm()),
+        (read_reality_csv, reality_csv()),
+        (read_record3d, record3d()),
+        (lambda d: read_polycam(d, "a.json"), next(iter(polycam().values()))),
         (lambda d: [read_reality_xmp(d, "a")], reality_xmp(next(iter(POSES)))),
         (lambda d: read_model({**colmap_binary(), "images.bin": d}), colmap_binary()["images.bin"]),
         (lambda d: read_model({**colmap_text(), "images.txt": d}), colmap_text()["images.txt"]),
@@ -207,6 +230,42 @@ def test_poses_of_other_photos_are_told() -> None:
         _with_poses(_items(), others)
     with pytest.raises(UserError, match=r"of another shape than .*neither cropped nor turned"):
         _with_poses(_items(256, 256), BroughtFile(entries))
+
+
+def test_positions_in_degrees_become_metres() -> None:
+    told = read_reality_csv(reality_csv(geographic=(55.7, 13.2)))
+    assert told.metres == 1.0 and "longitude and latitude" in told.remarks[0]
+    places = np.array([-e.rotation.T @ e.translation for e in told.entries])
+    true = np.array([-pose[:3, :3].T @ pose[:3, 3] for pose in POSES.values()])
+    between, wanted = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (places, true))
+    assert np.allclose(between, wanted, rtol=0.005, atol=0.01)
+    assert read_reality_csv(reality_csv()).metres is None
+
+
+def test_scans_of_phones_are_found(tmp_path: Path) -> None:
+    names = [tmp_path / name for name in polycam()]
+    names[0].parent.mkdir(parents=True)
+    for name, data in polycam().items():
+        (tmp_path / name).write_bytes(data)
+    found = find_cameras(list_source(str(tmp_path)), "auto")
+    assert found.file == "Polycam's cameras" and found.told.metres == 1.0
+    assert found.names == frozenset(polycam())
+    items = [
+        replace(i, photo=replace(i.photo, original=f"keyframes/images/{i.photo.file}"))
+        for i in _items()
+    ]
+    done, _, world = _with_poses(items, found.told)
+    assert all(item.photo.brought for item in done) and world is not None
+    corrected = {name.replace("cameras/", "corrected_cameras/"): b"" for name in polycam()}
+    assert set(best_cameras({**polycam(), **corrected})) == set(corrected)
+    assert photo_of("a/corrected_cameras/7.json") == "a/corrected_images/7.jpg"
+    (tmp_path / "metadata.json").write_bytes(record3d())
+    assert find_cameras(list_source(str(tmp_path)), "auto").file == "metadata.json"
+    (tmp_path / "metadata.json").unlink()
+    (tmp_path / "export.csv").write_bytes(reality_csv())
+    (tmp_path / "positions.csv").write_text("name,latitude,longitude\na.jpg,55,13\n")
+    found = find_cameras(list_source(str(tmp_path)), "auto")
+    assert found.file == "export.csv" and "positions.csv" not in found.names
 
 
 def test_cameras_are_found_ignored_and_asked_for(tmp_path: Path) -> None:

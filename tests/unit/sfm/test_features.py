@@ -9,7 +9,7 @@ import pycolmap
 import pytest
 from PIL import Image
 
-from scripts.lib.contracts.photos import Photo
+from scripts.lib.contracts.photos import BroughtPose, Photo
 from scripts.lib.core.console import UserError
 from scripts.lib.sfm.features import camera_groups, extract_features, first_octave
 from scripts.lib.sfm.options import FeatureOptions
@@ -42,6 +42,26 @@ def test_millimetres_tell_zooms_apart_where_nothing_tells_pixels() -> None:
         entry("e", camera="X"),
     ]
     assert sorted(camera_groups(photos).values()) == [["a", "c"], ["b"], ["d"], ["e"]]
+
+
+def test_lenses_that_came_with_poses_tell_cameras_apart() -> None:
+    def came(name: str, focal: float, model: str = "PINHOLE", **facts: float) -> Photo:
+        pose = BroughtPose((1, 0, 0, 0, 0, 0, 0), model, (focal, focal, 512.0, 384.0))
+        return replace(entry(name, camera="X", focal_px=900.0, **facts), brought=pose)
+
+    several = [
+        came("a", 1000.0),
+        came("b", 1004.0),  # the focus of a phone
+        came("c", 2000.0),
+        came("d", 1000.0, "OPENCV_FISHEYE"),
+        entry("e", camera="X", focal_px=900.0),
+    ]
+    groups = sorted(camera_groups(several).values())
+    assert groups == [["a", "b"], ["c"], ["d"], ["e"]]
+    one = [came("a", 1000.0), entry("b", camera="X", focal_px=900.0), came("c", 1001.0)]
+    assert sorted(camera_groups(one).values()) == [["a", "b", "c"]]
+    zoomed = [came("a", 1000.0, focal_mm=5.0), entry("b", camera="X", focal_px=9.0, focal_mm=9.0)]
+    assert sorted(camera_groups(zoomed).values()) == [["a"], ["b"]]
 
 
 def test_masks_that_hide_everything_are_named(tmp_path: Path) -> None:
