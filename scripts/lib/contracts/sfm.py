@@ -200,8 +200,27 @@ class Coverage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Suspicion:
+    """What speaks against a finished model, by evidence that mapping did not use.
+
+    folded: `photos` and `others` are at one place and show different things. torn: they show the same, and
+    the model has it at two places. shifted: the positions of `photos` are off together.
+    """
+
+    kind: Literal["folded", "torn", "shifted"]
+    photos: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    pairs: int = 0  # of a photo and another one that say so
+    share: float | None = (
+        optional()
+    )  # folded: of the parts of their pictures that show different things
+    distance: float | None = optional()  # torn and shifted: in the model's unit, the median
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sfm(Measured):
-    """A reconstruction. The last five are of a finished one, None after a refusal."""
+    """A reconstruction. The last six are of a finished one, None after a refusal."""
 
     file: ClassVar = "sfm.json"
     stage: ClassVar = "map_scene"
@@ -233,3 +252,4 @@ class Sfm(Measured):
     certainty: CameraCertainty | None = None
     residuals: Residuals | None = None
     coverage: Coverage | None = None
+    suspicious: tuple[Suspicion, ...] | None = None  # None: written before it was looked for

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -55,6 +56,16 @@ def listed(items: Sequence[str]) -> str:
     if len(items) > LISTED:
         return f"{', '.join(items[: LISTED - 1])} and {len(items) - LISTED + 1} more"
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def renamed(sentence: str, shown: Mapping[str, str]) -> str:
+    """A sentence with names of photos.zip, with the names that the photographer knows."""
+    names = sorted((name for name in shown if name != shown[name]), key=len, reverse=True)
+    if not names:
+        return sentence
+    # Whole names only: IMG_1.jpg is a part of OLD_IMG_1.jpg.
+    every = r"(?<![\w.-])(" + "|".join(map(re.escape, names)) + r")(?![\w-])"
+    return re.sub(every, lambda match: shown[match[1]], sentence)
 
 
 def runs(all_names: Sequence[str], chosen: Sequence[str]) -> list[tuple[str, str, int]]:

@@ -72,6 +72,13 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
             "(“reprojection error”).",
         ),
         Measure(
+            "Contradictions",
+            "none" if record.suspicious == 0 else grouped(record.suspicious),
+            verdicts.contradictions(record.suspicious),
+            "Parts of the model against which something speaks that was not used to compute it: photos at "
+            "the same place that show different things, matches that do not fit, and GPS.",
+        ),
+        Measure(
             "Lens",
             *cameras.lens(files.sfm),
             "Which of COLMAP's camera models describes the lens (“self-calibration”).",

@@ -76,6 +76,7 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
     photo_facts = photographed(files, record, shown)
     moved, corrected = cameras.motions(files.sfm)
     advices = [
+        *(advice.renamed(one.sentence, shown) for one in files.sfm.suspicious or ()),
         *advice.advise(photo_facts),
         *([moved] if moved and not corrected else []),
         *(files.georef.notes if files.georef else ()),

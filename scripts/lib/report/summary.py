@@ -24,6 +24,9 @@ class Summary:
     panoramas: int | None  # whose views are counted as photos
     registered: int | None
     models: int | None
+    suspicious: (
+        int | None
+    )  # parts of the model that something contradicts; None where nobody looked
     reprojection_error_px: float | None
     track_length: float | None
     triangulation_angle_deg: float | None
@@ -77,6 +80,7 @@ def summarise(files: StageFiles) -> Summary:
         panoramas=len({photo.rig.frame for photo in kept if photo.rig and photo.rig.panorama}),
         registered=sfm.registered,
         models=len(sfm.models),
+        suspicious=None if sfm.suspicious is None else len(sfm.suspicious),
         reprojection_error_px=sfm.reprojection_error_px,
         track_length=sfm.track_length,
         triangulation_angle_deg=sfm.triangulation_angle_deg,
@@ -110,6 +114,7 @@ def judge(summary: Summary) -> Verdict:
         [
             verdicts.photo_count(summary.kept),
             verdicts.pieces(summary.models),
+            verdicts.contradictions(summary.suspicious),
             verdicts.reprojection(summary.reprojection_error_px),
             verdicts.track_length(summary.track_length),
         ],

@@ -128,6 +128,19 @@ def pieces(models: float | None) -> Verdict:
     )
 
 
+def contradictions(found: float | None) -> Verdict:
+    """Whether something that mapping did not use speaks against the model."""
+    if found is None:
+        return NOT_MEASURED
+    if not found:
+        return Verdict(Level.GOOD, "Nothing contradicts the camera positions.")
+    what = "A part" if found == 1 else f"{int(found)} parts"
+    verb = "is" if found == 1 else "are"
+    return Verdict(
+        Level.WEAK, f"{what} of the scene {verb} probably in the wrong place; see the advice."
+    )
+
+
 def reprojection(error_px: float | None) -> Verdict:
     """How exactly the camera positions explain the photos."""
     if error_px is None:

@@ -25,11 +25,12 @@ from scripts.lib.sfm.calibration import switched_off
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.coverage import ground_coverage
 from scripts.lib.sfm.describe import describe, finished
+from scripts.lib.sfm.evidence import suspicions
 from scripts.lib.sfm.frame import Aligned, align_calibrated
 from scripts.lib.sfm.free_frame import Unit
 from scripts.lib.sfm.gate import judge_scene, require_scene
 from scripts.lib.sfm.lens_rigs import with_lens_rigs
-from scripts.lib.sfm.matching import require_photos_in, verified_pairs
+from scripts.lib.sfm.matching import require_photos_in, verified_matches, verified_pairs
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.own_lenses import correct_lenses
 from scripts.lib.sfm.placed_model import placed_attempt
@@ -95,10 +96,14 @@ def map_photos(
         report = finished(judgement.report, aligned.model)
         colour_points(aligned.model, folder)
         write_model(aligned.model, folder, files.sparse)
+        suspicious = suspicions(
+            aligned.model, verified_matches(best.database), photos, aligned.georef, options.seed
+        )
     georef = aligned.georef
     if note := scale_note(georef, brought):
         georef = replace(georef, notes=(*georef.notes, note))
-    for sentence in filter(None, [*georef.notes, residuals.sentence]):
+    doubts = [one.sentence for one in suspicious]
+    for sentence in filter(None, [*georef.notes, residuals.sentence, *doubts]):
         say(f"Note: {sentence}")
     report = replace(
         report,
@@ -106,6 +111,7 @@ def map_photos(
         certainty=certain.cameras,
         residuals=residuals,
         coverage=ground_coverage(aligned.model, georeferencing(georef) is not None),
+        suspicious=suspicious,
     )
     write(files.metrics, report)
     write(files.georef, georef)

@@ -37,6 +37,7 @@ def test_every_photo_has_its_place(mapped: tuple[Path, dict[str, Any]]) -> None:
     _, report = mapped
     assert report["registered"] == report["photos"] == 36
     assert report["verdict"] == "passed" and report["reprojection_error_px"] < 1.0
+    assert report["suspicious"] == []  # looked for, and nothing contradicts it
 
 
 def test_the_report_tells_the_fit_of_the_model_that_is_written(

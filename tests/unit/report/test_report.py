@@ -314,6 +314,33 @@ def test_no_position_on_earth_gets_into_the_report(tmp_path: Path) -> None:
         assert b"Exif" not in base64.b64decode(picture)
 
 
+def test_what_contradicts_the_model_is_told_first(tmp_path: Path) -> None:
+    """With the photographer's names; and the capture is not called good."""
+    stages = stage_values()
+    assert "Contradictions" in report(tmp_path, stages)  # written before it was looked for
+    assert "Nothing contradicts" not in report(tmp_path, stages)
+    stages["sfm"]["suspicious"] = []
+    assert "Nothing contradicts the camera positions." in report(tmp_path, stages)
+    stages["sfm"]["suspicious"] = [
+        {
+            "kind": "folded",
+            "photos": ["IMG_0001.jpg"],
+            "others": ["IMG_0002.jpg"],
+            "pairs": 3,
+            "share": 0.4,
+            "sentence": "IMG_0001.jpg and OLD_IMG_0002.jpg, IMG_0002.jpg are at the same place.",
+        }
+    ]
+    text = report(tmp_path, stages)
+    told = "IMG_0001.JPG and OLD_IMG_0002.jpg, IMG_0002.JPG are at the same place."
+    assert told in text and text.index('class="advice"') < text.index(told)
+    assert "A part of the scene is probably in the wrong place" in text
+    record = verdicts.contradictions
+    assert [record(n).level for n in (None, 0, 1, 2)] == [
+        *(Level.UNKNOWN, Level.GOOD, Level.WEAK, Level.WEAK)
+    ]
+
+
 def test_ground_is_told_by_compass_and_photos(tmp_path: Path) -> None:
     stages = stage_values()
     stages["sfm"]["coverage"] = {
