@@ -48,7 +48,7 @@ IMAGE_MACHINE = {
     "os_name": "posix",
 }
 # Sets that people install with pip, the first of which constrains the others; local-cpu is made from local.
-SETS = ("dev", "local", "cloud", "sfm", "train", "web", "node", "worker")
+SETS = ("dev", "local", "cloud", "studio", "sfm", "train", "web", "node", "worker")
 WITH_CUDA = (
     "local",
     "train",

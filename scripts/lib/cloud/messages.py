@@ -115,6 +115,7 @@ class JobSummary:
     state: State
     asked: str  # when it was started, ISO 8601, UTC
     scenes: tuple[str, ...]
+    title: str | None = optional()  # of its pages, as its options have it
     usd: float | None = optional()
 
 
@@ -127,6 +128,15 @@ class Jobs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of a scene in this run; what an earlier run has left is not done again, nor listed."""
+
+    name: str  # of the workflow's rule, such as map_scene
+    state: Literal["waiting", "running", "done", "failed"]
+    seconds: float | None = optional()  # that it took
+
+
+@dataclass(frozen=True, kw_only=True)
 class SceneStatus:
     """How far a scene is."""
 
@@ -135,6 +145,8 @@ class SceneStatus:
     stage: str | None  # what runs now
     percent: float | None
     page: str | None  # address of the published page
+    source: str | None = optional()  # the upload that it is made from
+    stages: tuple[Stage, ...] | None = optional()  # of the run, in their order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +159,8 @@ class JobStatus:
     scenes: tuple[SceneStatus, ...]
     percent: float | None
     eta_seconds: float | None  # until its end
+    title: str | None = optional()  # of its pages, as its options have it
+    options: Mapping[str, Json] | None = optional()  # as it was started with
     waiting: Mapping[str, str] | None = optional()  # jobs without a machine, and why
     cause: str | None = optional()  # of a failure
     trouble: tuple[str, ...] | None = optional()  # failures that left the models alone

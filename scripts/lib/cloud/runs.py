@@ -27,7 +27,7 @@ from scripts.lib.cloud.messages import (
     Started,
 )
 from scripts.lib.cloud.request import OWN_UPLOADS, RefusedError, upload_of
-from scripts.lib.cloud.status import describe_run, run_state
+from scripts.lib.cloud.status import describe_run, run_state, title_of
 from scripts.lib.contracts.claim import Claim
 from scripts.lib.contracts.outcome import Outcome
 from scripts.lib.contracts.progress import Progress
@@ -297,5 +297,6 @@ def _summary(
         state=run_state(batch, outcome, stopped, _is_fresh(request)),
         asked=request.asked,
         scenes=tuple(scene.scene for scene in request.scenes),
+        title=title_of(request),
         usd=None if outcome is None else outcome.usd,
     )

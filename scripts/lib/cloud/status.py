@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from scripts.lib.cloud.messages import JobStatus, SceneStatus, State
+from scripts.lib.cloud.messages import JobStatus, SceneStatus, Stage, State
 from scripts.lib.contracts.outcome import Outcome
-from scripts.lib.contracts.progress import Progress
-from scripts.lib.contracts.request import RunRequest
+from scripts.lib.contracts.progress import Progress, StageProgress
+from scripts.lib.contracts.request import RequestedScene, RunRequest
 from scripts.lib.core.json_type import Json
 
 WAITING = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING")
@@ -52,9 +53,11 @@ def describe_run(
         id=job,
         state=state,
         asked=request.asked,
-        scenes=tuple(_scene(s.scene, state, progress, outcome) for s in request.scenes),
+        scenes=tuple(_scene(s, state, progress, outcome) for s in request.scenes),
         percent=progress.percent if progress else None,
         eta_seconds=running.eta_seconds if running else None,
+        title=title_of(request),
+        options=request.options,
         waiting=dict(running.waiting) if running and running.waiting else None,
         cause=str(cause) if state == "failed" else None,
         trouble=outcome.trouble if outcome and outcome.trouble else None,
@@ -63,8 +66,9 @@ def describe_run(
 
 
 def _scene(
-    scene: str, run: State, progress: Progress | None, outcome: Outcome | None
+    requested: RequestedScene, run: State, progress: Progress | None, outcome: Outcome | None
 ) -> SceneStatus:
+    scene = requested.scene
     own = progress.scenes.get(scene) if progress else None
     ended = outcome.scenes.get(scene) if outcome else None
     running = [stage.rule for stage in (own.stages if own else ()) if stage.state == "running"]
@@ -76,4 +80,19 @@ def _scene(
         stage=", ".join(running) or None if run == "running" else None,
         percent=own.percent if own else None,
         page=ended.url if ended else None,
+        source=requested.source,
+        stages=tuple(_stage(stage) for stage in own.stages) if own else None,
     )
+
+
+def _stage(stage: StageProgress) -> Stage:
+    state: Any = stage.state
+    seconds = None if stage.seconds is None else round(stage.seconds, 1)
+    return Stage(name=stage.rule, state=state, seconds=seconds)
+
+
+def title_of(request: RunRequest) -> str | None:
+    """The title that a run's options give its pages; None where they give none."""
+    web = request.options.get("bundle_web")
+    title = web.get("title") if isinstance(web, Mapping) else None
+    return title if isinstance(title, str) and title else None

@@ -56,6 +56,10 @@ class WebOptions(Options):
     )
     credit: str = option("", "Who took the photos.")
     licence: str = option("", "Licence of the scene, shown next to the credit.")
+    consent: str = option(
+        "",
+        "Note about the consent of people who can be seen; kept in manifest.json, not shown on the page.",
+    )
     date: str = option(
         "auto",
         "Date of the capture on the page; auto takes it from the photos, empty shows none.",
