@@ -40,6 +40,7 @@ class BroughtFrame:
     file: str  # in the source
     metres: float | None = None  # in one of its units; None where nothing tells it
     metres_from: str | None = None  # what tells it
+    points: tuple[tuple[float, float, float], ...] = ()  # some of those that came with the poses
 
 
 @dataclass(frozen=True)

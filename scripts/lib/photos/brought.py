@@ -8,10 +8,12 @@ world are those of the file.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import PurePosixPath
 
 from scripts.lib.core.console import UserError, one_line, say
+from scripts.lib.photos.brought_points import ply_points
 from scripts.lib.photos.colmap_model import model_folders, read_model
 from scripts.lib.photos.metashape import is_metashape, read_metashape
 from scripts.lib.photos.opensfm import is_opensfm, read_opensfm
@@ -92,7 +94,29 @@ def find_cameras(files: Sequence[SourceFile], wanted: str) -> BroughtCameras:
         ) from None
     if not told.entries:
         say(f"{chosen.file} holds no camera poses; they are computed from the photos")
+    if told.points_file:
+        told, used = _with_points(told, chosen.file, files)
+        names |= used
     return BroughtCameras(chosen.file, told, names)
+
+
+def _with_points(
+    told: BroughtFile, file: str, files: Sequence[SourceFile]
+) -> tuple[BroughtFile, frozenset[str]]:
+    """The cameras with the points of the file that they name, if the source has it and it can be read."""
+    folder = PurePosixPath(file).parent
+    wanted = (folder / str(told.points_file)).as_posix()
+    found = next((f for f in files if f.name == wanted), None)
+    if found is None:
+        return told, frozenset()
+    try:
+        points = ply_points(read_file(found))
+    except (CamerasError, RejectedError) as error:
+        say(one_line(f"{found.name} is not used as points: {error}"))
+        return told, frozenset()
+    if told.points_from is not None:
+        points = points @ told.points_from[:3, :3].T + told.points_from[:3, 3]
+    return replace(told, points=points), frozenset({found.name})
 
 
 def _candidates(files: Sequence[SourceFile]) -> list[_Candidate]:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from scripts.lib.photos.brought_points import model_points
 from scripts.lib.photos.placed import PARAMS, BroughtFile, CamerasError, Lens, checked
 
 MODELS = (
@@ -63,7 +64,8 @@ def read_model(parts: Mapping[str, bytes]) -> BroughtFile:
             entries.append(checked(name, turn, np.array(shift), lenses[camera]))
     except (struct.error, ValueError, IndexError, KeyError, OverflowError):
         raise CamerasError("it is damaged or not complete") from None
-    return BroughtFile(entries)
+    points = model_points(parts)
+    return BroughtFile(entries, points=points if len(points) else None)
 
 
 Row = tuple[str, int, tuple[float, ...], tuple[float, ...]]

@@ -115,6 +115,9 @@ class BroughtFile:
     metres: float | None = None
     metres_from: str | None = None
     remarks: tuple[str, ...] = ()
+    points: Array | None = None  # (N, 3), a sample of those that it holds
+    points_file: str | None = None  # that has its points
+    points_from: Array | None = None  # (4, 4): into the poses' world from that of `points_file`
 
 
 def checked(name: str, rotation: Array, translation: Array, lens: Lens) -> Brought:

@@ -117,10 +117,12 @@ def _remarks(cameras: BroughtCameras) -> list[Beside]:
 
 def _frame(file: str, told: BroughtFile, options: ImportOptions) -> BroughtFrame:
     """The world of the poses, in the unit that the user or the file tells."""
+    rows = told.points if told.points is not None else np.zeros((0, 3))
+    points = tuple((float(x), float(y), float(z)) for x, y, z in rows)
     if options.camera_units == "auto":
-        return BroughtFrame(file, told.metres, told.metres_from)
+        return BroughtFrame(file, told.metres, told.metres_from, points)
     metres = METRES.get(options.camera_units)
-    return BroughtFrame(file, metres, "import_photos.camera_units" if metres else None)
+    return BroughtFrame(file, metres, "import_photos.camera_units" if metres else None, points)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -60,6 +60,8 @@ def read_transforms(data: bytes) -> BroughtFile:
             1.0 if phone else None,
             "the depth camera of the phone" if phone else None,
             tuple(remarks),
+            points_file=str(content["ply_file_path"]) if content.get("ply_file_path") else None,
+            points_from=undo,
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise CamerasError("it is damaged or not complete") from None

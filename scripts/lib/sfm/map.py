@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pycolmap
@@ -74,7 +75,9 @@ def map_photos(
     if given := parse_up(options.up):
         given.among(names)  # a name that is not there is told before the work
     began = time.monotonic()
-    tried = placed_attempt if any(photo.brought for photo in photos) else best_attempt
+    points = content.brought.points if content.brought else ()
+    placed = any(photo.brought for photo in photos)
+    tried = partial(placed_attempt, points=points) if placed else best_attempt
     with (
         unpacked(files.photos, files.metrics, names) as folder,
         tried(files.database, folder, photos, options, features, matching, threads) as (

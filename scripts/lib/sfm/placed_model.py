@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
+from scipy.spatial import cKDTree
 
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import say
 from scripts.lib.core.files import scratch_folder
 from scripts.lib.core.geo import Array, robust_sim3
 from scripts.lib.sfm.conventions import AS_WRITTEN, Poses, fitting
+from scripts.lib.sfm.free_frame import points_of
 from scripts.lib.sfm.mapping import Attempt, complete_placed
 from scripts.lib.sfm.matching import verified_matches, verified_pairs
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
@@ -26,8 +28,10 @@ from scripts.lib.sfm.parallax import measure_parallax
 from scripts.lib.sfm.retries import Inputs, more_features
 from scripts.lib.sfm.rigs import rigid3d
 
-AGREE = (
-    0.02  # of the capture's size: adjusted cameras that moved less tell where the brought frame is
+# Of the capture's size: adjusted cameras that moved less tell where the brought frame is.
+AGREE = 0.02
+POINTS_APART = (
+    0.1  # of the distance from the cameras; sparse clouds of one scene differ by a few percent
 )
 
 
@@ -55,23 +59,30 @@ def placed_attempt(
     features: FeatureOptions,
     matching: MatchOptions,
     threads: int,
+    points: Sequence[tuple[float, float, float]] = (),
 ) -> Iterator[tuple[Attempt, list[Attempt]]]:
     """Yield the model with the photos' own poses, as `best_attempt` yields the mapper's.
 
     Photos without a pose are registered into it where they can be. Where too many photos are left out, finer
-    features are tried. Raises UserError where the poses do not fit the photos.
+    features are tried. `points` of the poses' world are compared with the model's. Raises UserError where
+    the poses do not fit the photos.
     """
     with scratch_folder(folder, "placed") as work:
         inputs = Inputs(photos, folder, work, options, features, matching, threads)
-        attempts = [_attempt(database, work / "placed.db", inputs)]
+        attempts = [_attempt(database, work / "placed.db", inputs, points)]
         if options.retries and attempts[0].registered < options.retry_below * len(photos):
             richer = more_features(attempts[0], inputs)
             if richer is not None:
-                attempts.append(_attempt(richer, work / "finer.db", inputs))
+                attempts.append(_attempt(richer, work / "finer.db", inputs, points))
         yield max(attempts, key=lambda attempt: attempt.registered), attempts
 
 
-def _attempt(database: Path, copy: Path, inputs: Inputs) -> Attempt:
+def _attempt(
+    database: Path,
+    copy: Path,
+    inputs: Inputs,
+    points: Sequence[tuple[float, float, float]],
+) -> Attempt:
     """The model that a copy of the database gives with the photos' poses."""
     began = time.monotonic()
     photos, options = inputs.photos, inputs.options
@@ -94,6 +105,10 @@ def _attempt(database: Path, copy: Path, inputs: Inputs) -> Attempt:
     )
     read = "" if named == AS_WRITTEN else f", read {named}"
     strategy = f"poses that came with the photos{read}, {before:.2f} px before the adjustment"
+    if len(points) and named == AS_WRITTEN:
+        compared = _points_compared(model, np.array(points, float))
+        say(f"Note: {compared}")
+        strategy += f"; {compared}"
     return Attempt(
         mapper="none",
         models=[model],
@@ -103,6 +118,28 @@ def _attempt(database: Path, copy: Path, inputs: Inputs) -> Attempt:
         verified=len(verified_pairs(copy)),
         parallax=measure_parallax(model, matches, {}),
     )
+
+
+def _points_compared(model: pycolmap.Reconstruction, points: Array) -> str:
+    """How far the points that came with the poses are from the model's, in words.
+
+    In shares of the distance from the cameras, median: a cloud is sparse, so the nearest point is never at
+    the same place. In another convention than as written points would have to be changed as well.
+    """
+    own = points_of(model)
+    if not len(own):
+        return "the points that came with the poses could not be compared"
+    centres = np.array([model.image(n).projection_center() for n in sorted(model.reg_image_ids())])
+    far = float(
+        np.median(np.linalg.norm(own[:, None] - centres[None, :: 1 + len(centres) // 50], axis=2))
+    )
+    share = float(np.median(cKDTree(own).query(points)[0])) / far
+    if share > POINTS_APART:
+        return (
+            f"the points that came with the poses are {100 * share:.0f} % of the viewing distance away from "
+            "what the photos show: they are of another scale or frame, and are not used"
+        )
+    return f"the points that came with them agree with the photos to {100 * share:.1f} % of the distance"
 
 
 def _back_to(model: pycolmap.Reconstruction, poses: Poses) -> None:

@@ -167,3 +167,21 @@ def test_the_model_stays_in_the_frame_and_units_of_the_file(
     true = {p.file: -100 * _pose(p)[0].T @ _pose(p)[1] for p in photos}
     size = np.ptp(list(true.values()), axis=0).max()
     assert all(np.linalg.norm(found[name] - true[name]) < 0.005 * size for name in true)
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"), [(1.0, "agree with the photos"), (3.0, "another scale")]
+)
+def test_points_that_came_with_the_poses_are_compared(
+    factor: float, said: str, capture: tuple[Path, list[Photo]], tmp_path: Path
+) -> None:
+    database, photos = capture
+    with placed_attempt(database, tmp_path, photos, PLAIN, FeatureOptions(), MatchOptions(), 1) as (
+        best,
+        _,
+    ):
+        points = [tuple(factor * p.xyz) for p in best.models[0].points3D.values()]
+    with placed_attempt(
+        database, tmp_path, photos, PLAIN, FeatureOptions(), MatchOptions(), 1, points[::2]
+    ) as (best, _):
+        assert said in best.strategy

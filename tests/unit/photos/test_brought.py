@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from scripts.lib.contracts.photos import Beside, BroughtFrame, Photo
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.brought import BroughtCameras, find_cameras
+from scripts.lib.photos.brought_points import model_points, ply_points
 from scripts.lib.photos.colmap_model import read_model
 from scripts.lib.photos.metashape import read_metashape
 from scripts.lib.photos.opensfm import read_opensfm
@@ -172,6 +174,9 @@ def test_damaged_files_give_a_sentence(junk: bytes, at: int, cut: int) -> None:
         (read_metashape, metashape()),
         (read_opensfm, opensfm()),
         (read_reality_csv, reality_csv()),
+        (ply_points, _ply("ascii")),
+        (ply_points, _ply("binary_little_endian")),
+        (lambda d: model_points({"points3D.bin": d}), _points_binary()),
         (read_record3d, record3d()),
         (lambda d: read_polycam(d, "a.json"), next(iter(polycam().values()))),
         (lambda d: [read_reality_xmp(d, "a")], reality_xmp(next(iter(POSES)))),
@@ -230,6 +235,56 @@ def test_poses_of_other_photos_are_told() -> None:
         _with_poses(_items(), others)
     with pytest.raises(UserError, match=r"of another shape than .*neither cropped nor turned"):
         _with_poses(_items(256, 256), BroughtFile(entries))
+
+
+POINTS = np.random.default_rng(4).normal(size=(1000, 3))
+
+
+def _points_binary() -> bytes:
+    rows = b"".join(
+        struct.pack("<Q3d3BdQ", n, *point, 1, 2, 3, 0.5, n % 3) + b"\0" * (8 * (n % 3))
+        for n, point in enumerate(POINTS)
+    )
+    return struct.pack("<Q", len(POINTS)) + rows
+
+
+def _ply(kind: str) -> bytes:
+    head = (
+        f"ply\nformat {kind} 1.0\ncomment c\nelement vertex {len(POINTS)}\nproperty float x\n"
+        "property float y\nproperty float z\nproperty uchar red\nelement face 0\nend_header\n"
+    )
+    if kind == "ascii":
+        return head.encode() + "".join(f"{x} {y} {z} 7\n" for x, y, z in POINTS).encode()
+    return head.encode() + b"".join(struct.pack("<3fB", *point, 7) for point in POINTS)
+
+
+def test_points_that_came_with_poses_are_read() -> None:
+    text = "# c\n" + "".join(
+        f"{n} {x} {y} {z} 1 2 3 0.5 1 2\n" for n, (x, y, z) in enumerate(POINTS)
+    )
+    for found in (
+        read_model({**colmap_binary(), "points3D.bin": _points_binary()}).points,
+        read_model({**colmap_text(), "points3D.txt": text.encode()}).points,
+        ply_points(_ply("ascii")),
+        ply_points(_ply("binary_little_endian")),
+    ):
+        assert found is not None and np.allclose(found, POINTS[::3], atol=1e-6)
+    assert read_model(colmap_binary()).points is None
+    with pytest.raises(CamerasError, match="big-endian"):
+        ply_points(_ply("binary_big_endian"))
+
+
+def test_points_of_a_transforms_json_lie_in_the_world_of_its_poses(tmp_path: Path) -> None:
+    content = {**transforms(applied=TURNED), "ply_file_path": "sparse_pc.ply"}
+    (tmp_path / "transforms.json").write_text(json.dumps(content))
+    (tmp_path / "sparse_pc.ply").write_bytes(_ply("ascii"))
+    found = find_cameras(list_source(str(tmp_path)), "auto")
+    assert found.names == {"transforms.json", "sparse_pc.ply"}
+    assert found.told.points is not None
+    back = found.told.points @ TURNED[:, :3].T + TURNED[:, 3]
+    assert np.allclose(back, POINTS[::3], atol=1e-6)
+    _, _, world = _with_poses(_items(), found.told)
+    assert world is not None and len(world.points) == len(POINTS[::3])
 
 
 def test_positions_in_degrees_become_metres() -> None:
