@@ -1,7 +1,8 @@
 """Files for other programs, each only if the scene asks for it (`deliver`).
 
 Needs  <results>/{scene}/splat.clean.ply, undistorted.zip, georef.json
-Leaves <results>/{scene}/geo/tiles.3tz, scene.glb, scene.spz, scene.ply,
+Leaves <results>/{scene}/geo/tiles.3tz, points.laz, ortho.tif, dsm.tif, trust.tif,
+       <results>/{scene}/scene.glb, scene.spz, scene.ply,
        <results>/{scene}/deliver/*.json (what each rule made), deliver.json (all of them)
 """
 
@@ -133,6 +134,72 @@ use rule export_glb as export_ply with:
         options=options("export_ply"),
         device=device,
         code=code("export_file"),
+
+
+rule export_points:
+    """Write the splat's surfaces as a point cloud on a map, and read it back."""
+    input:
+        ply="<results>/{scene}/splat.clean.ply",
+        scene="<results>/{scene}/undistorted.zip",
+        georef="<results>/{scene}/georef.json",
+    output:
+        file="<results>/{scene}/geo/points.laz",
+        told="<results>/{scene}/deliver/points.json",
+    log:
+        "<logs>/{scene}/export_points.log",
+    benchmark:
+        "<benchmarks>/{scene}/export_points.tsv"
+    conda:
+        "../envs/train.yaml"
+    container:
+        IMAGES["train"]
+    threads: 16
+    resources:
+        gpu=gpus,
+        mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("export_points"),
+    params:
+        options=options("export_points"),
+        device=device,
+        code=code("export_points"),
+    shell:
+        "python -m scripts.export_points --ply {input.ply:q} --scene {input.scene:q} --georef {input.georef:q}"
+        " --options {params.options:q} --output {output.file:q} --told {output.told:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule export_ortho:
+    """Draw orthophoto, elevation and trust straight down from the splat, and read them back."""
+    input:
+        ply="<results>/{scene}/splat.clean.ply",
+        scene="<results>/{scene}/undistorted.zip",
+        georef="<results>/{scene}/georef.json",
+    output:
+        ortho="<results>/{scene}/geo/ortho.tif",
+        dsm="<results>/{scene}/geo/dsm.tif",
+        trust="<results>/{scene}/geo/trust.tif",
+        told="<results>/{scene}/deliver/ortho.json",
+    log:
+        "<logs>/{scene}/export_ortho.log",
+    benchmark:
+        "<benchmarks>/{scene}/export_ortho.tsv"
+    conda:
+        "../envs/train.yaml"
+    container:
+        IMAGES["train"]
+    threads: 16
+    resources:
+        gpu=gpus,
+        mem_mb=grow(8000),
+        aws_batch_task_timeout=time_limit("export_ortho"),
+    params:
+        options=options("export_ortho"),
+        device=device,
+        code=code("export_ortho"),
+    shell:
+        "python -m scripts.export_ortho --ply {input.ply:q} --scene {input.scene:q} --georef {input.georef:q}"
+        " --options {params.options:q} --ortho {output.ortho:q} --dsm {output.dsm:q} --trust {output.trust:q} --told {output.told:q}"
+        " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule deliver_scene:

@@ -20,6 +20,7 @@ from scripts.lib.core.options import Options, Part, allowed_values, parts_of, sc
 from scripts.lib.encode.check import CheckOptions
 from scripts.lib.encode.formats import CompressOptions
 from scripts.lib.geo.kit import GlbOptions, PlyOptions, SpzOptions
+from scripts.lib.geo.survey import OrthoOptions, PointsOptions
 from scripts.lib.geo.tiles import TilesOptions
 from scripts.lib.measure.clean import CleanOptions
 from scripts.lib.measure.evaluation import EvaluateOptions
@@ -51,6 +52,8 @@ SECTIONS: dict[str, type[Options]] = {
     "export_glb": GlbOptions,
     "export_spz3": SpzOptions,
     "export_ply": PlyOptions,
+    "export_points": PointsOptions,
+    "export_ortho": OrthoOptions,
     "bundle_web": WebOptions,
     "publish_web": PublishOptions,
     "cost_scene": CostOptions,

@@ -130,15 +130,16 @@ def test_programs_are_doors(path: Path) -> None:
 
 
 def test_finished_splats_are_shown_by_one_renderer() -> None:
-    """Besides it only the optimiser's steps rasterise: raw parameters, for gradients. `along_rays` takes the
-    constants alone."""
+    """Besides it only the optimiser's steps rasterise: raw parameters, for gradients; and `orthographic`,
+    what no camera shows. `along_rays` takes the constants alone."""
     using = {
         path.relative_to(LIB).as_posix()
         for path in FILES
         if any(name.startswith("scripts.lib.render.rasterise") for name in imported(path))
     }
     own = {name for name in using if not name.startswith("render/rasterise/")}
-    assert own == {"render/along_rays.py", "render/renderer.py", "train/fused.py", "train/step.py"}
+    drawing = {"render/renderer.py", "render/orthographic.py", "train/fused.py", "train/step.py"}
+    assert own == drawing | {"render/along_rays.py"}
 
 
 def test_no_file_is_long() -> None:

@@ -23,6 +23,7 @@ class Deliverable:
     file: str
     meaning: str  # in words, for the report and the manual
     placed: bool = False  # it is of no use without a position on the Earth
+    movable: bool = True  # its rule has an option `place`, for a position that is not the true one
 
     @property
     def told(self) -> str:
@@ -39,6 +40,26 @@ DELIVERABLES: Mapping[str, Deliverable] = {
     ),
     "spz3": Deliverable("export_spz3", "scene.spz", "SPZ of version 3, Y up"),
     "ply": Deliverable("export_ply", "scene.ply", "PLY in the axes that engines expect"),
+    "points": Deliverable(
+        "export_points", "geo/points.laz", "point cloud (LAZ 1.4)", placed=True, movable=False
+    ),
+    "ortho": Deliverable(
+        "export_ortho", "geo/ortho.tif", "orthophoto (GeoTIFF)", placed=True, movable=False
+    ),
+    "dsm": Deliverable(
+        "export_ortho",
+        "geo/dsm.tif",
+        "elevation of the surface (GeoTIFF)",
+        placed=True,
+        movable=False,
+    ),
+    "trust": Deliverable(
+        "export_ortho",
+        "geo/trust.tif",
+        "how far orthophoto and elevation can be trusted",
+        placed=True,
+        movable=False,
+    ),
 }
 
 
@@ -82,9 +103,10 @@ def choose(text: str, places: frozenset[str]) -> Delivery:
     left_out: dict[str, str] = {}
     for name, item in DELIVERABLES.items():
         if item.placed and name not in places and (name in wanted or ALL in wanted):
+            elsewhere = f" {item.rule}.place to a point of your choice, or" if item.movable else ""
             left_out[name] = (
                 f"{item.file} says where on the Earth the scene is; set bundle_web.coordinates to true, or"
-                f" {item.rule}.place to a point of your choice, or leave {name!r} out of deliver"
+                f"{elsewhere} leave {name!r} out of deliver"
             )
             if name in wanted:
                 raise UserError(f"deliver names {name!r}, but {left_out[name]}")

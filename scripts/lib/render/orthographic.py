@@ -1,4 +1,4 @@
-"""Pictures straight down without perspective, tile by tile, from the rasterisers for perspective. Needs torch.
+"""Pictures straight down without perspective, from the rasterisers for perspective. Needs torch.
 
 An orthographic picture of a Gaussian is its marginal on the ground plane (Zwicker et al., "EWA Splatting",
 2002), which a flat disc has too. A disc at the depth z that is z times as large, and z times as far from
@@ -17,6 +17,8 @@ import torch
 from scripts.lib.core.activations import sigmoid
 from scripts.lib.render.rasterise import rasterise
 from scripts.lib.render.rasterise.constants import EPS2D
+from scripts.lib.render.rasterise.reference import sh_basis
+from scripts.lib.render.tile import Tile
 from scripts.lib.splat.gaussians import SH_C0
 from scripts.lib.splat.occupancy import axes_of
 
@@ -51,28 +53,14 @@ class Discs:
             self.antialiased,
         )
 
-
-@dataclass(frozen=True)
-class Tile:
-    """A part of a map: `east` and `north` of its upper left corner, `step` the side of a pixel, map units."""
-
-    east: float
-    north: float
-    step: float
-    width: int
-    height: int
-
-    def near(self, discs: Discs) -> npt.NDArray[np.bool_]:
-        """Which discs (N,) may be seen in this tile."""
-        reach = REACH * (discs.sigma[:, 0] + np.sqrt(EPS2D) * self.step)
-        east, north = discs.place[:, 0], discs.place[:, 1]
-        right, bottom = (
-            self.east + self.width * self.step,
-            self.north - self.height * self.step,
-        )
-        across = (east + reach >= self.east) & (east - reach <= right)
+    def near(self, tile: Tile) -> npt.NDArray[np.bool_]:
+        """Which discs (N,) may be seen in a tile."""
+        reach = REACH * (self.sigma[:, 0] + np.sqrt(EPS2D) * tile.step)
+        east, north = self.place[:, 0], self.place[:, 1]
+        right, bottom = tile.east + tile.width * tile.step, tile.north - tile.height * tile.step
+        across = (east + reach >= tile.east) & (east - reach <= right)
         found: npt.NDArray[np.bool_] = (
-            across & (north + reach >= bottom) & (north - reach <= self.north)
+            across & (north + reach >= bottom) & (north - reach <= tile.north)
         )
         return found
 
@@ -95,6 +83,13 @@ def flattened(
     middle, half = (a + c) / 2, np.hypot((a - c) / 2, b)
     sigma = np.sqrt(np.maximum(np.stack([middle + half, middle - half], axis=1), 0))
     return Discs(place, np.arctan2(b, (a - c) / 2) / 2, sigma, sigmoid(opacities), antialiased)
+
+
+def colours_along(sh: Float, direction: Float) -> Float:
+    """Colours (N, 3), not negative, of spherical harmonics (N, K, 3) along unit directions (N, 3)."""
+    basis = sh_basis(torch.from_numpy(direction), sh.shape[1]).numpy()
+    found: Float = np.maximum(np.einsum("nk,nkc->nc", basis, sh) + 0.5, 0)
+    return found
 
 
 class FromAbove:

@@ -96,9 +96,32 @@ class Renderer:
         camera = np.asarray(world_to_camera, np.float64)
         along, begin = self._tensor(camera[2, :3]), float(camera[2] @ np.append(self.origin, 1))
         depths = (self.means @ along + begin).clamp_min(0)
-        grey = ((depths - 0.5) / SH_C0)[:, None, None].expand(-1, 1, 3).contiguous()
-        colour, alpha = self._layers(grey, world_to_camera, K, size, None)
-        return colour[..., 0] / alpha[..., 0].clamp_min(1e-6), alpha[..., 0]
+        blend, alpha = self._blend(depths[:, None].expand(-1, 3), world_to_camera, K, size)
+        return blend[..., 0] / alpha.clamp_min(1e-6), alpha
+
+    @torch.no_grad()
+    def blend(
+        self,
+        values: npt.ArrayLike,
+        world_to_camera: npt.ArrayLike,
+        K: npt.ArrayLike,
+        size: npt.ArrayLike,
+    ) -> tuple[Float, Float]:
+        """`values` (N, 3), none negative, summed by blend weights (H, W, 3), and alpha (H, W)."""
+        blend, alpha = self._blend(self._tensor(values), world_to_camera, K, size)
+        return blend.cpu().double().numpy(), alpha.cpu().double().numpy()
+
+    def _blend(
+        self,
+        values: torch.Tensor,
+        world_to_camera: npt.ArrayLike,
+        K: npt.ArrayLike,
+        size: npt.ArrayLike,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Values (N, 3), drawn like colours that look the same from everywhere, and alpha (H, W)."""
+        sh = ((values - 0.5) / SH_C0)[:, None].contiguous()
+        blend, alpha = self._layers(sh, world_to_camera, K, size, None)
+        return blend, alpha[..., 0]
 
     def weights(
         self, world_to_camera: npt.ArrayLike, K: npt.ArrayLike, size: npt.ArrayLike

@@ -46,6 +46,12 @@ def test_an_unknown_name_is_one_sentence() -> None:
         choose("xxxxxx", EVERYWHERE)
 
 
+def test_only_what_can_be_moved_is_offered_another_place() -> None:
+    with pytest.raises(UserError) as error:
+        choose("ortho", frozenset())
+    assert "coordinates to true, or leave 'ortho' out" in str(error.value)
+
+
 @pytest.mark.usefixtures("globe")
 def test_what_needs_a_place_is_refused_by_name_and_left_out_of_all() -> None:
     with pytest.raises(

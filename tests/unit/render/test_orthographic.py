@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.lib.render.orthographic import FromAbove, Tile, flattened
+from scripts.lib.render.orthographic import FromAbove, flattened
 from scripts.lib.render.rasterise import rasterise
+from scripts.lib.render.tile import Tile
 
 EYE = np.eye(3)
 
@@ -53,7 +54,7 @@ def test_a_far_camera_sees_the_same(antialiased: bool, backend: str) -> None:
 
 
 def test_one_gaussian_is_its_marginal() -> None:
-    """Alpha of a turned Gaussian is the opacity times the normalised marginal with the pixel's blur, anywhere."""
+    """Alpha of a turned Gaussian is its opacity times the marginal with the pixel's blur, anywhere."""
     place, quats, scales, _, _ = some(1, seed=3)
     place += [500_000.0, 5_000_000.0, 300.0]  # of a map
     turn = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]) * 3.2808
@@ -96,7 +97,7 @@ def test_tiles_join() -> None:
     for left in (0, 30):
         for top in (0, 30):
             tile = Tile(-1.5 + left * 0.05, 1.5 - top * 0.05, 0.05, 30, 30)
-            near = tile.near(discs)
+            near = discs.near(tile)
             assert 0 < near.sum() < 200
             part, _ = FromAbove(discs.take(near), tile).blend(colours[near])
             np.testing.assert_allclose(whole[top : top + 30, left : left + 30], part, atol=1e-4)

@@ -1,0 +1,81 @@
+"""Which photos saw each Gaussian closely enough, and from which side. Needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scripts.lib.measure.visibility import SEEN_PIXELS
+from scripts.lib.render.renderer import Renderer
+from scripts.lib.scene.scene import Scene, usual_depths
+from scripts.lib.splat.gaussians import Gaussians
+
+Float = npt.NDArray[np.float64]
+LONG_SIDE = 480  # pixels of the views that tell what was seen; more shows no more Gaussians
+COARSEST = (
+    4.0  # times the usual size of a photo's pixel, from which a photo is too far away to count
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Of N Gaussians: photos (N,), how many saw it; direction (N, 3), unit, from that of these cameras
+    that is most nearly above; straight down where none saw it."""
+
+    photos: npt.NDArray[np.int64]
+    direction: Float
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """The photos that count, of `scene`: `indices`, and how far each of these (V,) sees closely enough."""
+
+    scene: Scene
+    indices: tuple[int, ...]
+    reach: Float
+
+    def covering(self, points: Float) -> npt.NDArray[np.int64]:
+        """How many of the photos have each point (P, 3), world units, inside their frame and reach."""
+        count = np.zeros(len(points), np.int64)
+        for index, reach in zip(self.indices, self.reach, strict=True):
+            pose = self.scene.world_to_camera[index]
+            x, y, z = self.scene.K[index] @ (pose[:3, :3] @ points.T + pose[:3, 3:])
+            width, height = self.scene.sizes[index]
+            front = (z > 0) & (x >= 0) & (x <= width * z) & (y >= 0) & (y <= height * z)
+            near = ((points - self.scene.centres[index]) ** 2).sum(axis=1) <= reach**2
+            count += front & near
+        return count
+
+
+def cameras_of(scene: Scene, indices: Sequence[int]) -> Cameras:
+    """The photos at `indices`; each reaches to where its pixels are `COARSEST` times the usual size."""
+    coarsest = COARSEST * pixel_size(scene, indices)
+    return Cameras(scene, tuple(indices), coarsest * scene.K[np.asarray(indices), 0, 0])
+
+
+def pixel_size(scene: Scene, indices: Sequence[int]) -> float:
+    """What a pixel of these photos usually measures on the surface that they show, world units."""
+    focal = scene.K[np.asarray(indices), 0, 0]
+    return float(np.median(usual_depths(scene, indices) / focal))
+
+
+def seen(gaussians: Gaussians, cameras: Cameras, device: str) -> Seen:
+    """What these cameras see within their reach of each Gaussian."""
+    scene, renderer = cameras.scene, Renderer(gaussians, device)
+    small = scene.at_most(LONG_SIDE)
+    photos = np.zeros(len(gaussians), np.int64)
+    direction = np.tile([0.0, 0.0, -1.0], (len(gaussians), 1))
+    steepest = np.full(len(gaussians), np.inf)
+    for index, reach in zip(cameras.indices, cameras.reach, strict=True):
+        weight = renderer.weights(small.world_to_camera[index], small.K[index], small.sizes[index])
+        ray = gaussians.means - scene.centres[index]
+        length = np.maximum(np.linalg.norm(ray, axis=1), 1e-12)
+        shown = (weight >= SEEN_PIXELS) & (length <= reach)
+        photos += shown
+        ray /= length[:, None]
+        steeper = shown & (ray[:, 2] < steepest)
+        direction[steeper], steepest[steeper] = ray[steeper], ray[steeper, 2]
+    return Seen(photos, direction)
