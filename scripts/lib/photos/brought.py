@@ -29,7 +29,7 @@ from scripts.lib.photos.phone_scans import (
 from scripts.lib.photos.placed import Brought, BroughtFile, CamerasError
 from scripts.lib.photos.reality_csv import is_reality_csv, read_reality_csv
 from scripts.lib.photos.reality_xmp import is_reality_xmp, read_reality_xmp
-from scripts.lib.photos.source import SourceFile, read_file
+from scripts.lib.photos.source import PHOTO_SUFFIXES, SourceFile, list_source, read_file
 from scripts.lib.photos.transforms_json import is_transforms, read_transforms
 
 # What a file of some suffix may be, and how it is read then.
@@ -68,7 +68,7 @@ def find_cameras(files: Sequence[SourceFile], wanted: str) -> BroughtCameras:
     Files that are ignored are named all the same: they hold no positions. Raises UserError when the file that
     was asked for is not there or no file with cameras, or any that was found cannot be read.
     """
-    found = _candidates(files)
+    found = [*_candidates(files), *_nested(files)]
     names = frozenset(name for candidate in found for name in candidate.names)
     if wanted == "ignore":
         return BroughtCameras(names=names)
@@ -143,6 +143,24 @@ def _candidates(files: Sequence[SourceFile]) -> list[_Candidate]:
             if known(data)
         ]
     return [*found, *_sidecars(files), *_scans(files)]
+
+
+def _nested(files: Sequence[SourceFile]) -> list[_Candidate]:
+    """Cameras in zips that lie in a folder of photos; a zip that holds photos too stays what it is."""
+    found: list[_Candidate] = []
+    for file in files:
+        if file.suffix != ".zip" or file.path is None:
+            continue
+        try:
+            members = list_source(str(file.path), tell=lambda _: None)
+        except UserError:
+            continue  # it is named among the files that cannot be read
+        own = frozenset() if any(m.suffix in PHOTO_SUFFIXES for m in members) else {file.name}
+        found += [
+            _Candidate(f"{file.name}/{inside.file}", frozenset(own), inside.read)
+            for inside in _candidates(members)
+        ]
+    return found
 
 
 def _sidecars(files: Sequence[SourceFile]) -> list[_Candidate]:

@@ -58,11 +58,12 @@ def cut_panoramas(items: Sequence[Item], context: Context) -> list[Item]:
 def with_rigs(items: Sequence[Item], options: ImportOptions) -> list[Item]:
     """The items, of which those that a rig of several cameras took tell so."""
     flat = [
-        item.photo
+        item
         for item in items
         if item.photo.kept and item.photo.kind == "photo" and not item.panorama
     ]
-    rigs = find_rigs({photo.original: photo.time for photo in flat}, options.rig)
+    tags = {item.photo.original: item.rig_tag for item in flat if item.rig_tag is not None}
+    rigs = find_rigs({item.photo.original: item.photo.time for item in flat}, options.rig, tags)
     return [
         replace(item, photo=replace(item.photo, rig=rigs[item.photo.original]))
         if item.photo.kept and item.photo.original in rigs

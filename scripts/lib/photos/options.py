@@ -116,7 +116,8 @@ class ImportOptions(Options):
         "auto",
         """Photos that several cameras of one rig took at a time: in `folders` each camera has a folder,
         with the same file names; in `numbers` the names end with _1, _2 and so on, for each camera; `auto`
-        knows folders called cam0, cam1 and the like, and numbers where the times agree. How the cameras
+        knows XMP tags of rigs (MicaSense, DJI, Pix4D), folders called cam0, cam1 and the like, numbers where
+        the times agree, and the names of multispectral drones. How the cameras
         stand to each other is then the same in all photos.""",
     )
     focal_length: str = option(

@@ -33,7 +33,7 @@ from scripts.lib.photos.positions import Given
 from scripts.lib.photos.record import drop
 from scripts.lib.photos.room import Room
 from scripts.lib.photos.source import SourceFile, read_file
-from scripts.lib.photos.xmp import read_flight_data
+from scripts.lib.photos.xmp import RigTag, read_flight_data
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Item:
     thumb: bytes | None = None
     film: str | None = None  # the video it is a frame of
     frame: int = 0  # its number there
+    rig_tag: RigTag | None = None
     panorama: bool = False  # equirectangular: its views take its place in the archive
     stored_size: tuple[int, int] = (0, 0)  # of the file as it came
     turn: int = 1  # its EXIF orientation
@@ -95,7 +96,7 @@ def prepare(file: SourceFile, mask: SourceFile | None, context: Context) -> Item
 def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Context) -> Item:
     """The item of a photo that was read. Raises RejectedError when it cannot be used."""
     picture = decode(data, context.options.min_side, context.options.max_side)
-    photo, gps = guarded(lambda: _described(photo, picture, context))
+    photo, gps, rig = guarded(lambda: _described(photo, picture, context))
     reason = guarded(lambda: _panorama(picture, photo.camera))
     whole = reason == panorama.PICTURE and context.options.panoramas == "cut"
     if reason and not whole:
@@ -108,7 +109,7 @@ def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Conte
         photo = replace(photo, mask_source=sources, masked=round(hidden_share(hidden), 4))
     reduced = max(picture.image.size) / max(picture.stored_size)
     item = finish(photo, jpeg, picture, hidden, context, reduced)
-    return noted(replace(item, gps=gps, panorama=whole), *filter(None, [note]))
+    return noted(replace(item, gps=gps, rig_tag=rig, panorama=whole), *filter(None, [note]))
 
 
 def whole_side(options: ImportOptions) -> int:
@@ -211,8 +212,13 @@ def _mask(
     return hidden, " and ".join(sources), note
 
 
-def _described(photo: Photo, picture: Picture, context: Context) -> tuple[Photo, GpsTags]:
-    """The photo with camera, time and place from EXIF, XMP and the file of positions, which wins."""
+def _described(
+    photo: Photo, picture: Picture, context: Context
+) -> tuple[Photo, GpsTags, RigTag | None]:
+    """The photo with camera, time and place from EXIF, XMP and the file of positions, which wins.
+
+    And its positions in EXIF and XMP, and its tag of a rig.
+    """
     exif = read_metadata(picture.exif, picture.image.width, picture.image.height)
     flight = read_flight_data(picture.xmp)
     photo = replace(
@@ -232,5 +238,5 @@ def _described(photo: Photo, picture: Picture, context: Context) -> tuple[Photo,
     tags = gps_tags(exif, flight)
     given = context.positions.get(photo.original)
     if given is not None:
-        return given.stored_in(photo), GpsTags()
-    return tags.position.stored_in(photo) if tags.position else photo, tags
+        return given.stored_in(photo), GpsTags(), flight.rig
+    return tags.position.stored_in(photo) if tags.position else photo, tags, flight.rig

@@ -1,7 +1,7 @@
 """What drones write into a photo's XMP: gimbal angles, height above take-off, accuracy of the position.
 
 Names: DJI's `drone-dji:` (its manuals), senseFly's and Pix4D's `Camera:`/`sensefly:` (Pix4D XMP
-specification), WingtraOne and others that follow it.
+specification), WingtraOne and others that follow it; of rigs also MicaSense's `MicaSense:`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,22 @@ from scripts.lib.core.quantities import parse_angle, parse_number
 
 # Attributes (DJI) and elements (Pix4D) alike: prefix:Name="value" or <prefix:Name>value</...>.
 _FIELD = re.compile(
-    r"\b(drone-dji|drone|camera|sensefly|rtk|exif|Camera):(\w{1,40})"
+    r"\b(drone-dji|drone|camera|sensefly|rtk|exif|micasense|Camera):(\w{1,40})"
     r"(?:\s*=\s*[\"']([^\"']{0,80})[\"']|>\s*([^<]{1,80})<)",
     re.IGNORECASE,
 )
 MAX_CHARACTERS = 1 << 20
 LATITUDES = ("gpslatitude", "latitude")
 LONGITUDES = ("gpslongitude", "gpslongtitude", "longitude")
+
+
+@dataclass(frozen=True)
+class RigTag:
+    """Which camera of which rig took a photo, and at which release, where the photo tells it."""
+
+    rig: str
+    camera: str
+    capture: str | None = None  # the same for all cameras of the rig
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class FlightData:
     rtk_fixed: bool = False
     # Degrees in the last digit of latitude and longitude as written.
     position_step: tuple[float, float] | None = None
+    rig: RigTag | None = None
 
 
 def read_flight_data(xmp: str) -> FlightData:
@@ -78,7 +88,16 @@ def read_flight_data(xmp: str) -> FlightData:
         accuracy_vertical_m=number("rtkstdhgt", "gpszaccuracy", low=1e-6, high=1e4),
         rtk_fixed=fields.get("rtkflag") == "50",
         position_step=(_step(north), _step(east)) if latitude is not None else None,
+        rig=_rig(fields),
     )
+
+
+def _rig(fields: Mapping[str, str]) -> RigTag | None:
+    """Pix4D's tags of rigs, which MicaSense and DJI's multispectral cameras write as well."""
+    name, camera = fields.get("rigname"), fields.get("rigcameraindex")
+    if not camera or not camera.isdigit():
+        return None
+    return RigTag(name or "camera", camera, fields.get("captureuuid") or fields.get("captureid"))
 
 
 def _horizontal(east: float | None, north: float | None) -> float | None:

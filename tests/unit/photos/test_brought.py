@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import struct
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -321,6 +322,21 @@ def test_scans_of_phones_are_found(tmp_path: Path) -> None:
     (tmp_path / "positions.csv").write_text("name,latitude,longitude\na.jpg,55,13\n")
     found = find_cameras(list_source(str(tmp_path)), "auto")
     assert found.file == "export.csv" and "positions.csv" not in found.names
+
+
+@pytest.mark.parametrize("photos", [False, True])
+def test_a_model_in_a_zip_beside_the_photos_is_found(photos: bool, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as out:
+        for name, data in colmap_binary().items():
+            out.writestr(f"project/sparse/0/{name}", data)
+        if photos:
+            out.writestr("project/images/a.jpg", b"x")
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    found = find_cameras(list_source(str(tmp_path)), "auto")
+    assert found.file == "export.zip/project/sparse/0"
+    assert len(found.told.entries) == len(POSES)
+    assert found.names == (set() if photos else {"export.zip"})
 
 
 def test_cameras_are_found_ignored_and_asked_for(tmp_path: Path) -> None:
