@@ -62,7 +62,7 @@ def with_rigs(items: Sequence[Item], options: ImportOptions) -> list[Item]:
         for item in items
         if item.photo.kept and item.photo.kind == "photo" and not item.panorama
     ]
-    tags = {item.photo.original: item.rig_tag for item in flat if item.rig_tag is not None}
+    tags = {item.photo.original: item.traits.rig for item in flat if item.traits.rig is not None}
     rigs = find_rigs({item.photo.original: item.photo.time for item in flat}, options.rig, tags)
     return [
         replace(item, photo=replace(item.photo, rig=rigs[item.photo.original]))

@@ -41,6 +41,7 @@ class Metadata:
     body: str | None = None
     accuracy_horizontal_m: float | None = None
     time: str | None = None
+    fraction: float | None = None  # of the second
     latitude: float | None = None
     longitude: float | None = None
     altitude: float | None = None
@@ -76,6 +77,7 @@ def read_metadata(exif: Image.Exif, width: int, height: int) -> Metadata:
         body=hashlib.sha256(serial.encode()).hexdigest()[:6] if serial else None,
         accuracy_horizontal_m=_positive(gps.get(GPS_POSITIONING_ERROR)),
         time=_time(detail.get(ExifTags.Base.DateTimeOriginal) or base.get(ExifTags.Base.DateTime)),
+        fraction=_fraction(detail.get(ExifTags.Base.SubsecTimeOriginal)),
         latitude=latitude,
         longitude=longitude,
         altitude=_altitude(gps) if latitude is not None else None,
@@ -127,6 +129,12 @@ def _time(value: Any) -> str | None:
         return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S").isoformat()
     except ValueError:
         return None
+
+
+def _fraction(value: Any) -> float | None:
+    """EXIF's digits after the second's point, `047`, as seconds."""
+    text = (_text(value) or "").strip()
+    return float(f"0.{text}") if text.isascii() and text.isdigit() else None
 
 
 def _angle(value: Any, reference: Any, negative: str, limit: float) -> float | None:

@@ -13,6 +13,7 @@ from scripts.lib.core.console import Progress, one_line, say
 from scripts.lib.core.files import add_to_zip, scratch_folder, write_bytes, writing_zip
 from scripts.lib.core.threads import threads as available_threads
 from scripts.lib.photos.brought import find_cameras
+from scripts.lib.photos.bursts import Shot, repetitions, seconds_of
 from scripts.lib.photos.companions import Companion
 from scripts.lib.photos.contact import Thumb, contact_sheet
 from scripts.lib.photos.cutting import cut_panoramas, sightings_on_faces, with_rigs
@@ -67,7 +68,7 @@ def import_photos(
     archive.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(archive.parent, "import") as folder:
         items, others, side = _read_all(files, options, folder, threads, memory)
-        items = with_rigs(name_items(judge(items, options)), options)
+        items = name_items(judge(with_rigs(items, options), options))
         items, posed, brought = with_poses(items, cameras, options)
         photos = [item.photo for item in items]
         _tell(photos)
@@ -104,6 +105,7 @@ def judge(items: Sequence[Item], options: ImportOptions) -> list[Item]:
     judged = list(items)
     if options.drop_duplicates:
         _drop_copies(judged)
+        _drop_bursts(judged)
         _drop_repetitions(judged)
     if options.drop_overexposed:
         _drop_badly_exposed(judged)
@@ -127,6 +129,33 @@ def _drop_copies(items: list[Item]) -> None:
         if first != i:
             name = items[first].photo.original
             _leave_out(items, i, f"the same file as {name}", Cause.COPY, twin=name)
+
+
+def _drop_bursts(items: list[Item]) -> None:
+    """Of the photos of a burst that show the same picture the sharpest stays; rigs take theirs at once."""
+    groups: dict[tuple[str | int | None, ...], list[int]] = {}
+    for i in _kept(items):
+        photo, alone = items[i].photo, items[i].photo.rig is None and not items[i].panorama
+        if photo.time and photo.kind == "photo" and alone:
+            folder = PurePosixPath(photo.original).parent.as_posix()
+            groups.setdefault((folder, photo.camera, photo.body, *photo.size), []).append(i)
+    for index in groups.values():
+        for a, found in repetitions([_shot(items[i]) for i in index]).items():
+            name = items[index[found.kept]].photo.original
+            reason = (
+                f"in a burst with {name}, which shows the same and is sharper or better exposed: "
+                f"{found.seconds:.1f} s apart, moved by {100 * found.moved:.1f} % of the width"
+            )
+            _leave_out(items, index[a], reason, Cause.BURST, twin=name)
+
+
+def _shot(item: Item) -> Shot:
+    photo, fraction = item.photo, item.traits.fraction
+    place = None
+    if photo.latitude is not None and photo.longitude is not None:
+        place = photo.latitude, photo.longitude
+    seconds = seconds_of(photo.time or "", fraction)
+    return Shot(seconds, fraction is not None, place, _stats(item))
 
 
 def _drop_repetitions(items: list[Item]) -> None:
@@ -236,7 +265,7 @@ def _read_all(
 
 def _settle(items: Sequence[Item]) -> list[Item]:
     """The items with the positions that count once all photos are known."""
-    settled = choose_positions({item.photo.original: item.gps for item in items})
+    settled = choose_positions({item.photo.original: item.traits.gps for item in items})
     return [
         replace(item, photo=position.stored_in(item.photo))
         if (position := settled.get(item.photo.original))

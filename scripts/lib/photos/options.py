@@ -50,7 +50,9 @@ class ImportOptions(Options):
         "Leave out photos that are much less sharp than their neighbours and than the whole set.",
     )
     drop_duplicates: bool = option(
-        True, "Leave out copies (also re-encoded ones) and repeated photos from the same position."
+        True,
+        """Leave out copies (also re-encoded ones), repeated photos from the same position, and all but the
+        sharpest of the photos of a burst that show the same picture.""",
     )
     drop_overexposed: bool = option(
         True, "Leave out photos that are mostly white or black when the rest of the set is not."
@@ -173,6 +175,7 @@ class Cause(StrEnum):
     SMALL = "small pictures"
     LARGE = "pictures too large to be read"
     COPY = "copies"
+    BURST = "repetitions in bursts"
     BLURRED = "blurred photos"
     EXPOSURE = "badly exposed photos"
     OTHER = "other files"

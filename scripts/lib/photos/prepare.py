@@ -49,6 +49,15 @@ class MaskNote:
 
 
 @dataclass(frozen=True)
+class Traits:
+    """What a photo tells of itself that photos.json has no place for."""
+
+    gps: GpsTags = GpsTags()  # its positions in EXIF and XMP, if no other file has one
+    rig: RigTag | None = None
+    fraction: float | None = None  # of the second in which it was taken
+
+
+@dataclass(frozen=True)
 class Item:
     """A line of photos.json with what the archive and the judgement need; paths lie in a temporary folder."""
 
@@ -59,12 +68,11 @@ class Item:
     thumb: bytes | None = None
     film: str | None = None  # the video it is a frame of
     frame: int = 0  # its number there
-    rig_tag: RigTag | None = None
     panorama: bool = False  # equirectangular: its views take its place in the archive
     stored_size: tuple[int, int] = (0, 0)  # of the file as it came
     turn: int = 1  # its EXIF orientation
     mask_notes: tuple[MaskNote, ...] = ()  # as Photo.mask_note has them
-    gps: GpsTags = GpsTags()  # its positions in EXIF and XMP, if no other file has one
+    traits: Traits = Traits()
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ def prepare(file: SourceFile, mask: SourceFile | None, context: Context) -> Item
 def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Context) -> Item:
     """The item of a photo that was read. Raises RejectedError when it cannot be used."""
     picture = decode(data, context.options.min_side, context.options.max_side)
-    photo, gps, rig = guarded(lambda: _described(photo, picture, context))
+    photo, traits = guarded(lambda: _described(photo, picture, context))
     reason = guarded(lambda: _panorama(picture, photo.camera))
     whole = reason == panorama.PICTURE and context.options.panoramas == "cut"
     if reason and not whole:
@@ -109,7 +117,7 @@ def _prepared(photo: Photo, data: bytes, mask: SourceFile | None, context: Conte
         photo = replace(photo, mask_source=sources, masked=round(hidden_share(hidden), 4))
     reduced = max(picture.image.size) / max(picture.stored_size)
     item = finish(photo, jpeg, picture, hidden, context, reduced)
-    return noted(replace(item, gps=gps, rig_tag=rig, panorama=whole), *filter(None, [note]))
+    return noted(replace(item, traits=traits, panorama=whole), *filter(None, [note]))
 
 
 def whole_side(options: ImportOptions) -> int:
@@ -212,13 +220,8 @@ def _mask(
     return hidden, " and ".join(sources), note
 
 
-def _described(
-    photo: Photo, picture: Picture, context: Context
-) -> tuple[Photo, GpsTags, RigTag | None]:
-    """The photo with camera, time and place from EXIF, XMP and the file of positions, which wins.
-
-    And its positions in EXIF and XMP, and its tag of a rig.
-    """
+def _described(photo: Photo, picture: Picture, context: Context) -> tuple[Photo, Traits]:
+    """The photo with camera, time and place from EXIF, XMP and the file of positions, which wins."""
     exif = read_metadata(picture.exif, picture.image.width, picture.image.height)
     flight = read_flight_data(picture.xmp)
     photo = replace(
@@ -238,5 +241,6 @@ def _described(
     tags = gps_tags(exif, flight)
     given = context.positions.get(photo.original)
     if given is not None:
-        return given.stored_in(photo), GpsTags(), flight.rig
-    return tags.position.stored_in(photo) if tags.position else photo, tags, flight.rig
+        return given.stored_in(photo), Traits(GpsTags(), flight.rig, exif.fraction)
+    traits = Traits(tags, flight.rig, exif.fraction)
+    return tags.position.stored_in(photo) if tags.position else photo, traits
