@@ -1,0 +1,289 @@
+"""The studio's page in Chromium, from an empty folder to a scene that is walked through and deleted.
+
+Snakemake is a stand-in here (tests/unit/studio/stand_in.py), and the scene the other tests' bundle.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.lib.cloud import multipart
+from scripts.lib.core.console import UserError
+from scripts.lib.web.node import install
+from tests.unit.studio.conftest import Served, Serving, serve, studio, work  # noqa: F401
+from tests.web import browser
+
+AXE = Path(__file__).with_name("axe")
+MILLISECONDS = browser.SECONDS * 1000
+Open = Callable[..., Any]
+# As a person drops files: what a browser makes of them.
+DROP = """async (files) => {
+    const transfer = new DataTransfer();
+    for (const { name, data } of files) {
+        const bytes = Uint8Array.from(atob(data), (sign) => sign.codePointAt(0));
+        transfer.items.add(new File([bytes], name, { type: 'image/jpeg', lastModified: 1700000000000 }));
+    }
+    for (const type of ['dragover', 'drop']) {
+        document.querySelector('.zone').dispatchEvent(
+            new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    }
+}"""
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core. Skips when it cannot be installed (no network)."""
+    try:
+        folder = install(AXE, Path("build") / "axe")
+    except UserError as error:
+        pytest.skip(f"axe-core is not here: {error}")
+    return (folder / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.fixture
+def show(chromium: Any) -> Iterator[Open]:
+    """`show(url, size, ...)` opens the studio's page; nothing on it may complain."""
+    contexts, pages = [], []
+
+    def open_page(url: str, size: tuple[int, int] = (1280, 860), **options: Any) -> Any:
+        context = chromium.new_context(
+            viewport={"width": size[0], "height": size[1]}, **{"locale": "en-US", **options}
+        )
+        context.set_default_timeout(MILLISECONDS)
+        page = context.new_page()
+        page.complaints = []
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("console", lambda m: note(page, m))
+        page.goto(url)
+        page.wait_for_selector(":root[data-state=ready]")
+        contexts.append(context)
+        pages.append(page)
+        return page
+
+    def note(page: Any, message: Any) -> None:
+        # That a server is away is the browser's own word; the page says it too, and the tests look for that.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            page.complaints.append(message.text)
+
+    yield open_page
+    for page in pages:
+        assert not [said for said in page.complaints if "net::ERR" not in said]
+    for context in contexts:
+        context.close()
+
+
+def photos_of(lens: Path, count: int = 8) -> list[Path]:
+    return sorted((lens / "photos").glob("*.jpg"))[:count]
+
+
+def drop(page: Any, files: list[Path]) -> None:
+    packed = [{"name": f.name, "data": base64.b64encode(f.read_bytes()).decode()} for f in files]
+    page.evaluate(DROP, packed)
+
+
+def fill_and_start(page: Any, title: str = "The old mill") -> None:
+    page.get_by_label("Title").fill(title)
+    page.get_by_role("button", name="Make the scene").click()
+
+
+def violations(page: Any, axe: str) -> list[str]:
+    """What axe-core finds against WCAG 2.2 AA and its own best practices, frames of scenes apart."""
+    page.wait_for_timeout(300)  # colours that fade in are not yet those that are meant
+    page.evaluate(axe)
+    found = page.evaluate("axe.run({ exclude: [['iframe']] }, { iframes: false })")
+    return [
+        f"{item['id']}: {node['html'][:120]}"
+        for item in found["violations"]
+        for node in item["nodes"]
+    ]
+
+
+@pytest.fixture
+def working(
+    studio: Any,  # noqa: F811
+    serve: Serving,  # noqa: F811
+    work: Callable[..., Any],  # noqa: F811
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Served:
+    """A studio that makes each scene into the test's bundle."""
+    monkeypatch.setenv("SPLATMAKE_TEST_BUNDLE", str(bundle.parent))
+    served = serve(studio)
+    work(studio)
+    return served
+
+
+def test_from_photos_to_a_scene(working: Served, show: Open, lens: Path, axe: str) -> None:
+    page = show(working.url)
+    assert not violations(page, axe)
+    page.get_by_role("link", name="Make your first scene").click()
+    assert not violations(page, axe)
+    drop(page, photos_of(lens, 10))
+    page.wait_for_selector(".photo:not(.wait) >> nth=9")
+    flags = {
+        item.query_selector(".name").inner_text(): item.query_selector(".flags").inner_text()
+        for item in page.query_selector_all(".photo")
+    }
+    assert flags["phone_06_soft.jpg"] == "Blurred" and "Copy" in {
+        flags["phone_04.jpg"],
+        flags["phone_04_copy.jpg"],
+    }
+    assert list(flags.values()).count("Good") == 8
+    assert page.locator(".photo.out").count() == 2
+    assert "10 positions" in page.locator(".map").get_attribute("aria-label")
+    # A mask over a part of the first photo.
+    page.get_by_role("button", name="Hide parts of phone_01.jpg").click()
+    page.get_by_role("button", name="Box").click()
+    place = page.locator("canvas.paint").bounding_box()
+    page.mouse.move(place["x"], place["y"])
+    page.mouse.down()
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2, steps=3)
+    page.mouse.up()
+    assert not violations(page, axe)
+    page.get_by_role("button", name="Keep").click()
+    page.locator(".flag.masked").wait_for()
+    assert not violations(page, axe)
+    fill_and_start(page)
+    page.wait_for_url("**/#/job/*")
+    page.locator(".stages li.running").wait_for()
+    assert not violations(page, axe)
+    scene = page.frame_locator("iframe.scene")
+    scene.locator(":root[data-state=ready]").wait_for(state="attached")
+    assert not violations(page, axe)
+    check_upload(working)
+    assert page.locator("h1").inner_text() == "The old mill"
+    with page.expect_popup() as report:
+        page.get_by_role("link", name="The report").click()
+    assert "Quality" in report.value.content()
+    page.get_by_role("link", name="All scenes").click()
+    page.locator(".scene img").wait_for()
+    assert not violations(page, axe)
+    page.get_by_role("searchbox").fill("windmill")
+    assert page.locator(".scene").count() == 0
+    page.get_by_role("searchbox").fill("OLD")
+    page.locator(".scene a").click()
+    page.get_by_role("button", name="Delete").click()
+    assert not violations(page, axe)
+    page.get_by_role("button", name="Delete it").click()
+    page.get_by_role("link", name="Make your first scene").wait_for()
+    assert not list((working.studio.home.path / "jobs").iterdir())
+    assert not list((working.studio.home.path / "uploads").iterdir())
+
+
+def check_upload(working: Served) -> None:
+    """The zip that the page laid out: the photos as they are, without those left out, and the mask."""
+    (path,) = (working.studio.home.path / "uploads").glob("*/*.zip")
+    assert path.name == "The-old-mill.zip"
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        assert len(names) == 9 and "masks/phone_01.jpg.png" in names
+        assert "phone_06_soft.jpg" not in names
+        mask = np.asarray(
+            Image.open(io.BytesIO(archive.read("masks/phone_01.jpg.png"))).convert("L")
+        )
+    height, width = mask.shape
+    assert (mask[: height // 2 - 4, : width // 2 - 4] == 0).all()
+    assert (mask[height // 2 + 4 :] == 255).all()
+
+
+def test_an_upload_goes_on_after_the_page_was_closed(
+    working: Served, show: Open, lens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multipart, "LEAST_PART", 32 * 1024)
+    monkeypatch.setattr(multipart, "MIB", 1024)
+    sent: list[str] = []
+
+    def few(route: Any) -> None:
+        sent.append(route.request.url)
+        if len(sent) > 3:
+            route.abort()
+        else:
+            route.continue_()
+
+    page = show(f"{working.url}/#/new")
+    drop(page, photos_of(lens))
+    page.wait_for_selector(".photo:not(.wait) >> nth=7")
+    page.route("**/parts/*", few)
+    fill_and_start(page)
+    page.get_by_text("The connection is lost").wait_for()
+    page.close()
+    page = page.context.new_page()
+    page.goto(f"{working.url}/#/new")
+    page.get_by_text("Drop the same files again").wait_for()
+    again: list[str] = []
+    page.on("request", lambda r: again.append(r.url) if "/parts/" in r.url else None)
+    drop(page, photos_of(lens))
+    page.wait_for_selector(".photo:not(.wait) >> nth=7")
+    fill_and_start(page)
+    page.wait_for_url("**/#/job/*")
+    numbers = [re.findall(r"parts/(\d+)", url)[0] for url in again]
+    arrived = {re.findall(r"parts/(\d+)", url)[0] for url in sent[:3]}
+    assert numbers and not arrived & set(numbers)
+
+
+def test_the_page_waits_for_a_studio_that_is_away(
+    studio: Any,  # noqa: F811
+    serve: Serving,  # noqa: F811
+    work: Callable[..., Any],  # noqa: F811
+    show: Open,
+) -> None:
+    served = serve(studio)
+    job = served.submitted(options={"bundle_web": {"title": "count"}})
+    page = show(f"{served.url}/#/job/{job}")
+    page.get_by_text("Waiting for its turn").wait_for()
+    port = int(served.url.rsplit(":", 1)[1])
+    serve.stop()
+    page.get_by_text("The studio does not answer").wait_for()
+    serve(studio, port)
+    work(studio)
+    page.locator(".dot.done").wait_for()
+    assert not page.get_by_text("The studio does not answer").is_visible()
+
+
+def test_a_problem_is_told_with_what_to_do(
+    studio: Any,  # noqa: F811
+    serve: Serving,  # noqa: F811
+    work: Callable[..., Any],  # noqa: F811
+    show: Open,
+    axe: str,
+) -> None:
+    served = serve(studio)
+    work(studio)
+    job = served.submitted(options={"bundle_web": {"title": "fail"}})
+    page = show(f"{served.url}/#/job/{job}", size=(390, 844), color_scheme="dark")
+    page.get_by_text("too few photos fit together").wait_for()
+    assert not violations(page, axe)
+    with page.expect_popup() as log:
+        page.get_by_role("link", name="What the stage said").click()
+    assert "photograph with more overlap" in log.value.content()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_german(studio: Any, serve: Serving, show: Open) -> None:  # noqa: F811
+    page = show(serve(studio).url, locale="de-AT")
+    assert page.get_by_role("link", name="Die erste Szene machen").is_visible()
+    page.get_by_label("Sprache").select_option("en")
+    assert page.get_by_role("link", name="Make your first scene").is_visible()
+
+
+def test_a_team_enters_by_its_token(
+    studio: Any,  # noqa: F811
+    serve: Serving,  # noqa: F811
+    show: Open,
+) -> None:
+    served = serve(replace(studio, token="a-token-of-the-team"))
+    page = show(f"{served.url}/#token=a-token-of-the-team")
+    assert page.get_by_role("link", name="Make your first scene").is_visible()
+    assert "token" not in page.url
