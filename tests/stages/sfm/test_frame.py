@@ -25,7 +25,7 @@ from scripts.lib.scene.start_view import look_at
 from scripts.lib.sfm.frame import align_calibrated
 from scripts.lib.sfm.gps import find_located, fit_to_gps, priors
 from scripts.lib.sfm.gravity import up_direction
-from tests.unit.sfm_scene import centres, synthetic
+from tests.unit.sfm_scene import centres, entry, synthetic, true_model
 
 ORIGIN = (50.1, 14.4, 250.0)
 
@@ -110,6 +110,34 @@ def test_the_origin_places_the_model_on_the_earth(tmp_path: Path) -> None:
     for photo in photos:
         place = forward.transform(photo["longitude"], photo["latitude"], photo["altitude"])
         assert np.allclose(found[photo["file"]], place, atol=0.02)
+
+
+def test_a_flight_that_follows_the_terrain_is_not_bent(tmp_path: Path) -> None:
+    """50 m above a slope with a hill: the relative heights are all the same, the absolute ones are true."""
+    down = np.diag([1.0, -1.0, -1.0])
+    grid = np.array([[x, y] for x in range(-60, 61, 24) for y in range(-60, 61, 30)], float)
+
+    def ground(at: np.ndarray) -> np.ndarray:
+        hill = 12 * np.exp(-((at**2).sum(axis=1)) / 900)
+        return np.asarray(0.15 * at[:, 0] + hill)
+
+    flown = np.column_stack([grid, ground(grid) + 50])
+    shown = np.random.default_rng(2).uniform(-90, 90, (1500, 2))
+    points = np.column_stack([shown, ground(shown)])
+    model = true_model([(centre, down) for centre in flown], points, noise=0.0)
+    names = [model.image(number).name for number in sorted(model.reg_image_ids())]
+    places = dict(zip(names, flown, strict=True))
+    photos = []
+    for name, row in zip(names, geodetic(flown), strict=True):
+        facts = {"latitude": row[0], "longitude": row[1], "altitude": row[2]}
+        tilt = {"pitch": -90.0, "roll": 0.0, "relative_altitude": 50.0}
+        photos.append(asdict(entry(name, **facts, **tilt)))
+    model.transform(pycolmap.Sim3d(0.1, pycolmap.Rotation3d(), np.zeros(3)))
+    model, report = place_model(model, photos)
+    assert report["heights_used"] and report["outliers"] == []
+    assert np.ptp([place[2] for place in places.values()]) > 20
+    assert np.abs(moved(model, places)).max() < 0.02
+    assert report["rmse_vertical_m"] < 0.02
 
 
 def test_wrong_fixes_are_named_and_ignored(tmp_path: Path) -> None:
