@@ -22,7 +22,7 @@ from scripts.lib.photos.placed import (
     opencv_lens,
 )
 
-NAMES = ("f", "cx", "cy", "b1", "b2", "k1", "k2", "k3", "k4", "p1", "p2")
+NAMES = ("f", "fx", "fy", "cx", "cy", "b1", "b2", "k1", "k2", "k3", "k4", "p1", "p2")
 HEAD = 4096
 
 
@@ -124,6 +124,8 @@ def _lens(sensor: ElementTree.Element) -> Lens | None:
     v = {name: float(told.findtext(name) or 0.0) for name in NAMES}
     focal = (v["f"] + v["b1"], v["f"])
     centre = (width / 2 + v["cx"], height / 2 + v["cy"])
+    if told.find("f") is None and v["fx"]:  # PhotoScan before 1.3: pixels from the corner
+        focal, centre = (v["fx"], v["fy"] or v["fx"]), (v["cx"], v["cy"])
     if sensor.get("type", "frame") in ("fisheye", "equidistant_fisheye"):
         params = (*focal, *centre, *(v[f"k{i}"] for i in range(1, 5)))
         return Lens("OPENCV_FISHEYE", width, height, params)

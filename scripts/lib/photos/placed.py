@@ -42,20 +42,21 @@ class CamerasError(Exception):
 class Lens:
     """A lens of COLMAP: `params` in its order.
 
-    A width and height of 0 mean those of the photo; pixels are then shares of its longer side, and the
-    principal point counts from its middle.
+    A width and height of 0 mean those of the photo; pixels are then shares of its longer side, or its width
+    (`by_width`), and the principal point counts from its middle.
     """
 
     model: str
     width: int
     height: int
     params: tuple[float, ...]
+    by_width: bool = False
 
     def sized(self, width: int, height: int) -> Lens:
         """In pixels of a photo of this size, where the file did not know it."""
         if self.width and self.height:
             return self
-        side = max(width, height)
+        side = width if self.by_width else max(width, height)
         pixels = PARAMS[self.model][1]
         middle = [0.0] * (pixels - 2) + [width / 2, height / 2]
         params = tuple(

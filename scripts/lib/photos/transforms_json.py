@@ -107,11 +107,15 @@ def _lens(frame: Mapping[str, Any], content: Mapping[str, Any], name: str) -> Le
 
     width, height = int(number("w")), int(number("h"))
     focal = number("fl_x") or number("fl_y")
-    if not focal and number("camera_angle_x") and width:
+    if not (width or height):  # Blender's exports: the photo tells its size
+        width, height = round(2 * number("cx")), round(2 * number("cy"))
+    if not focal and number("camera_angle_x"):
         angle = number("camera_angle_x")
         if angle > math.pi:  # no lens sees that much; see `_in_degrees`
             angle = math.radians(angle)
-        focal = width / 2 / math.tan(angle / 2) if 0 < angle < math.pi else 0.0
+        focal = (width or 1) / 2 / math.tan(angle / 2) if 0 < angle < math.pi else 0.0
+    if focal and not (width or height or number("fl_x") or number("fl_y")):
+        return Lens("PINHOLE", 0, 0, (focal, focal, 0.0, 0.0), by_width=True)
     if not (0 < width < 1 << 20 and 0 < height < 1 << 20):
         raise CamerasError(f"the size (w, h) of {name} is missing")
     if not focal:

@@ -145,6 +145,31 @@ def test_units_and_odd_numbers_are_told() -> None:
     assert told.remarks == ("has no pose for 1 of its frames",)
 
 
+@pytest.mark.parametrize(("width", "height"), [(800, 600), (600, 800)])
+def test_an_angle_without_a_size_is_that_of_the_photos_width(width: int, height: int) -> None:
+    frame = {"file_path": "a", "transform_matrix": np.eye(4).tolist()}
+    angle = 2 * np.arctan(0.4)
+    (entry,) = read_transforms(
+        json.dumps({"camera_angle_x": angle, "frames": [frame]}).encode()
+    ).entries
+    sized = entry.lens.sized(width, height)
+    focal = width / 2 / 0.4
+    assert sized.params == pytest.approx((focal, focal, width / 2, height / 2))
+    nothing = json.dumps({"frames": [{**frame, "fl_x": 900}]}).encode()
+    with pytest.raises(CamerasError, match="size"):
+        read_transforms(nothing)
+    middle = json.dumps({"frames": [{**frame, "fl_x": 900, "cx": 400, "cy": 300}]}).encode()
+    assert read_transforms(middle).entries[0].lens.width == 800
+
+
+def test_lenses_of_old_photoscan_files_count_from_the_corner() -> None:
+    old = f"<fx>{CAMERA['fx']}</fx><fy>{CAMERA['fy']}</fy><cx>380</cx><cy>250</cy>".encode()
+    new = f"<f>{CAMERA['fx']}</f><cx>0.5</cx>".encode()
+    assert new in metashape()
+    entry = read_metashape(metashape().replace(new, old)).entries[0]
+    assert entry.lens.params[:4] == (CAMERA["fx"], CAMERA["fy"], 380, 250)
+
+
 def test_metres_are_known_where_a_file_has_them() -> None:
     placed = json.loads(opensfm())
     placed[0]["reference_lla"] = {"latitude": 55.7, "longitude": 13.2, "altitude": 0}
