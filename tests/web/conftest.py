@@ -9,9 +9,22 @@ from urllib.parse import SplitResult, urlsplit
 
 import pytest
 
+from scripts.lib.core.console import UserError
+from scripts.lib.web import node
+from tests.conftest import ROOT
 from tests.web import browser
 
+READERS = ROOT / "tests" / "web" / "readers"  # their package.json, and pages that use them
 Opened = Any  # a Playwright page with its list of complaints
+
+
+@pytest.fixture(scope="session")
+def readers() -> Path:
+    """node_modules with other programs that open our files. Skips when npm cannot install them."""
+    try:
+        return node.install(READERS, ROOT / "build" / "readers")
+    except UserError as error:
+        pytest.skip(f"CesiumJS and three.js are not here: {error}")
 
 
 @pytest.fixture(scope="session")
