@@ -2,7 +2,7 @@
 
 Needs  <results>/{scene}/splat.clean.ply, undistorted.zip, georef.json
 Leaves <results>/{scene}/geo/tiles.3tz, points.laz, ortho.tif, dsm.tif, trust.tif,
-       <results>/{scene}/scene.glb, scene.spz, scene.ply,
+       <results>/{scene}/scene.glb, scene.spz, scene.usdz, scene.ply,
        <results>/{scene}/deliver/*.json (what each rule made), deliver.json (all of them)
 """
 
@@ -117,6 +117,21 @@ use rule export_glb as export_spz3 with:
     params:
         kind="spz3",
         options=options("export_spz3"),
+        device=device,
+        code=code("export_file"),
+
+
+use rule export_glb as export_usd with:
+    output:
+        file="<results>/{scene}/scene.usdz",
+        told="<results>/{scene}/deliver/usd.json",
+    log:
+        "<logs>/{scene}/export_usd.log",
+    benchmark:
+        "<benchmarks>/{scene}/export_usd.tsv"
+    params:
+        kind="usd",
+        options=options("export_usd"),
         device=device,
         code=code("export_file"),
 

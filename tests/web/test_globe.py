@@ -87,7 +87,7 @@ def page(chromium: Any, globe: str) -> Iterator[Page]:
     opened.hosts, opened.complaints = set(), []
     opened.on("request", lambda request: opened.hosts.add(request.url.split("/")[2]))
     opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    opened.goto(globe)
+    opened.goto(globe, timeout=browser.SECONDS * 1000)
     wait(opened, "state.ready")
     yield opened
     context.close()

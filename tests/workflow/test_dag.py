@@ -101,7 +101,9 @@ def test_files_for_other_programs_only_where_asked_for(checkout: Checkout, tmp_p
     assert "export_spz3" not in plan and plan["bundle_web"] == 2
     listed = checkout.planned("--config", "deliver=[glb, spz3]")
     assert listed["export_spz3"] == 1 and "export_ply" not in listed
-    wanted = {item.rule for item in DELIVERABLES.values() if not item.placed} | {"deliver_scene"}
+    wanted = {item.rule for item in DELIVERABLES.values() if not (item.placed or item.extra)} | {
+        "deliver_scene"
+    }
     assert (
         set(checkout.planned("--config", "deliver=all")) - PER_SCENE - {"summarise", "all"}
         == wanted

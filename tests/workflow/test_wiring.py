@@ -145,7 +145,7 @@ def ran(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Run:
         "scene\tsource\tdevice\tseed\tpreset\ttrain_splat.steps\tpublish_web.name\n"
         "plain\tphotos\t\t\t\t\t\nown\tphotos\tcpu\t6\thigh\t77\town\n"
     )
-    every = TOP | CHANGED | {"deliver": "all"}
+    every = TOP | CHANGED | {"deliver": "all, usd"}
     run = prepared(checkout, tmp_path_factory.mktemp("wired"), sheet, every)
     result = run.start()
     assert result.returncode == 0, result.stdout

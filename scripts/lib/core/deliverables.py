@@ -24,6 +24,7 @@ class Deliverable:
     meaning: str  # in words, for the report and the manual
     placed: bool = False  # it is of no use without a position on the Earth
     movable: bool = True  # its rule has an option `place`, for a position that is not the true one
+    extra: str = ""  # a Python package that is in no image, so that `all` does without
 
     @property
     def told(self) -> str:
@@ -39,6 +40,9 @@ DELIVERABLES: Mapping[str, Deliverable] = {
         "export_glb", "scene.glb", "glTF with Gaussians, for three.js and PlayCanvas"
     ),
     "spz3": Deliverable("export_spz3", "scene.spz", "SPZ of version 3, Y up"),
+    "usd": Deliverable(
+        "export_usd", "scene.usdz", "OpenUSD, for Omniverse and Isaac Sim", extra="usd-core"
+    ),
     "ply": Deliverable("export_ply", "scene.ply", "PLY in the axes that engines expect"),
     "points": Deliverable(
         "export_points", "geo/points.laz", "point cloud (LAZ 1.4)", placed=True, movable=False
@@ -110,5 +114,10 @@ def choose(text: str, places: frozenset[str]) -> Delivery:
             )
             if name in wanted:
                 raise UserError(f"deliver names {name!r}, but {left_out[name]}")
+    for name, item in DELIVERABLES.items():
+        if item.extra and ALL in wanted and name not in wanted:
+            left_out[name] = (
+                f"{item.file} needs the package {item.extra}; install it and add {name!r} to deliver"
+            )
     names = [n for n in DELIVERABLES if (n in wanted or ALL in wanted) and n not in left_out]
     return Delivery(tuple(names), left_out)

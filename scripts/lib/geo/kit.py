@@ -16,7 +16,7 @@ from scripts.lib.core.deliverables import DELIVERABLES
 from scripts.lib.core.files import replacing, sha256
 from scripts.lib.core.options import Options, option
 from scripts.lib.encode import codecs
-from scripts.lib.encode.codecs import compare, glb, spz
+from scripts.lib.encode.codecs import compare, glb, spz, usd
 from scripts.lib.encode.codecs.compare import Limits
 from scripts.lib.encode.formats import checked, with_degree
 from scripts.lib.geo.judging import Judge
@@ -47,6 +47,13 @@ class SpzOptions(Options):
 
 
 @dataclass(frozen=True)
+class UsdOptions(Options):
+    """The splat as OpenUSD (.usdz), Z up; needs the package usd-core, which is in no image."""
+
+    sh_degree: int = option(3, DEGREE, 0, 3)
+
+
+@dataclass(frozen=True)
 class PlyOptions(Options):
     """The splat as PLY, in the axes that other programs expect."""
 
@@ -58,10 +65,11 @@ class PlyOptions(Options):
     sh_degree: int = option(3, DEGREE, 0, 3)
 
 
-KitOptions = GlbOptions | SpzOptions | PlyOptions
-OPTIONS: dict[str, type[GlbOptions] | type[SpzOptions] | type[PlyOptions]] = {
+KitOptions = GlbOptions | SpzOptions | UsdOptions | PlyOptions
+OPTIONS: dict[str, type[GlbOptions | SpzOptions | UsdOptions | PlyOptions]] = {
     "glb": GlbOptions,
     "spz3": SpzOptions,
+    "usd": UsdOptions,
     "ply": PlyOptions,
 }
 Written = tuple[npt.NDArray[np.int64], Limits, Gaussians]
@@ -69,7 +77,9 @@ Written = tuple[npt.NDArray[np.int64], Limits, Gaussians]
 
 def axes_of(options: KitOptions) -> str:
     """Which way the file's axes point: a key of AXES."""
-    return options.axes if isinstance(options, PlyOptions) else "y_up"
+    if isinstance(options, PlyOptions):
+        return options.axes
+    return "z_up" if isinstance(options, UsdOptions) else "y_up"
 
 
 def write_file(kind: str, path: Path, gaussians: Gaussians, options: KitOptions) -> Written:
@@ -82,13 +92,20 @@ def write_file(kind: str, path: Path, gaussians: Gaussians, options: KitOptions)
         )
         write_ply(path, gaussians, comments)
         return np.arange(len(gaussians)), Limits(0.0, 0.0, 0.0, 0.0, 0.0, 0.0), gaussians
+    if kind == "usd":
+        usd.write(path, gaussians)
+        return np.arange(len(gaussians)), usd.LIMITS, gaussians
     source = spz.clipped(gaussians)[0] if kind == "spz3" else gaussians
     encoded = spz.encode(gaussians, version=3) if kind == "spz3" else glb.encode(gaussians)
     path.write_bytes(encoded.data)
     return encoded.order, encoded.limits, source
 
 
-READERS: dict[str, Callable[[Path], Gaussians]] = {"glb": glb.decode, "spz3": spz.decode}
+READERS: dict[str, Callable[[Path], Gaussians]] = {
+    "glb": glb.decode,
+    "spz3": spz.decode,
+    "usd": usd.read,
+}
 
 
 def export_file(kind: str, ply: Path, path: Path, options: KitOptions, judge: Judge) -> Delivered:
@@ -135,8 +152,8 @@ def notes(kind: str, gaussians: Gaussians) -> tuple[str, ...]:
     if not gaussians.antialiased or kind in ("ply", "spz3"):
         return ()
     return (
-        "The splat was trained with antialiasing, which glTF cannot say: switch it on in the viewer, else"
-        " far parts look thicker.",
+        "The splat was trained with antialiasing, which the format cannot say: switch it on in the viewer,"
+        " else far parts look thicker.",
     )
 
 

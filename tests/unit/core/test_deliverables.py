@@ -36,7 +36,10 @@ def test_names_come_in_the_order_of_the_table_and_once() -> None:
 
 
 def test_all_is_everything() -> None:
-    assert choose("all", EVERYWHERE).names == tuple(DELIVERABLES)
+    found = choose("all", EVERYWHERE)
+    assert {*found.names, *found.left_out} == set(DELIVERABLES)
+    assert list(found.left_out) == ["usd"] and "usd-core" in found.left_out["usd"]
+    assert choose("all, usd", EVERYWHERE).names == tuple(DELIVERABLES)
 
 
 def test_an_unknown_name_is_one_sentence() -> None:

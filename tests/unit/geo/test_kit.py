@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,11 @@ from scripts.lib.splat.rotation import Y_DOWN, Y_UP, rotated
 from scripts.lib.train.note import TrainingNote
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
-FILES = {"glb": "scene.glb", "spz3": "scene.spz", "ply": "scene.ply"}
-LOSS = {"glb": 1e-3, "ply": 1e-3, "spz3": 3.0}  # dB
+usd_core = pytest.mark.skipif(
+    importlib.util.find_spec("pxr") is None, reason="usd-core is not installed"
+)
+FILES = {"glb": "scene.glb", "spz3": "scene.spz", "ply": "scene.ply", "usd": "scene.usdz"}
+LOSS = {"glb": 1e-3, "ply": 1e-3, "usd": 1e-3, "spz3": 3.0}  # dB
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def export(made: Path, kind: str, options: dict[str, object] | None = None) -> E
     return read(Exported, told)
 
 
-@pytest.mark.parametrize("kind", list(FILES))
+@pytest.mark.parametrize("kind", ["glb", "spz3", "ply", pytest.param("usd", marks=usd_core)])
 def test_each_is_written_measured_and_listed(made: Path, kind: str) -> None:
     told = export(made, kind)
     (file,) = told.files
@@ -122,6 +127,27 @@ def test_a_glb_is_what_the_specification_says(tmp_path: Path) -> None:
     view = document["bufferViews"][accessor["bufferView"]]
     scales = np.frombuffer(data, "<f4", 15, view["byteOffset"])
     assert (scales > 0).all()  # linear, not logarithms
+
+
+def test_usd_without_its_library_is_one_sentence(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (made / "scene.usdz").unlink(missing_ok=True)
+    monkeypatch.setitem(sys.modules, "pxr", None)
+    with pytest.raises(UserError, match="pip install usd-core"):
+        export(made, "usd")
+    assert not (made / "scene.usdz").exists()
+
+
+@usd_core
+def test_usd_says_which_way_is_up_and_passes_the_validators_of_pixar(made: Path) -> None:
+    from pxr import Usd, UsdGeom, UsdValidation
+
+    export(made, "usd")
+    stage = Usd.Stage.Open(str(made / "scene.usdz"))
+    assert UsdGeom.GetStageUpAxis(stage) == "Z" and UsdGeom.GetStageMetersPerUnit(stage) == 1
+    every = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    assert UsdValidation.ValidationContext(every).Validate(stage) == []
 
 
 @pytest.mark.parametrize("damage", ["short", "json", "other"])
