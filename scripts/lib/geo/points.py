@@ -18,13 +18,14 @@ import numpy.typing as npt
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import replacing
 from scripts.lib.geo.map_frame import MapFrame
-from scripts.lib.geo.seen import Cameras, Seen
-from scripts.lib.geo.surface import ENOUGH, OPAQUE
+from scripts.lib.geo.seen import Cameras
+from scripts.lib.geo.surface import ENOUGH
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.splat.gaussians import Gaussians
 
 Float = npt.NDArray[np.float64]
 ONE_DEPTH = 3.0  # pixels' width along the ray within which the depths of a pixel are one surface
+OPAQUE = 0.8  # alpha from which a pixel shows a surface; the rest shows what lies behind it
 BEYOND = 1.25  # times its reach: what is farther away for a photo counts as being there
 RESOLUTION = 0.001  # metres of a step of the file's whole numbers
 REACH_CELLS = 2**20  # cells on each side of the middle that a cell's number has room for
@@ -56,15 +57,22 @@ class Cloud:
 
 
 def surface_points(
-    gaussians: Gaussians, cameras: Cameras, seen: Seen, fewest: int, device: str = "cpu"
+    gaussians: Gaussians,
+    cameras: Cameras,
+    photos_of: npt.NDArray[np.int64],
+    fewest: int,
+    device: str = "cpu",
 ) -> Iterator[Points]:
-    """Points in the scene's own frame, a photo at a time, of surfaces that `fewest` photos saw."""
+    """Points in the scene's own frame, a photo at a time, of surfaces that `fewest` photos saw.
+
+    photos_of (N,): how many saw each Gaussian.
+    """
     scene, renderer = cameras.scene, Renderer(gaussians, device)
     for index, reach in zip(cameras.indices, cameras.reach, strict=True):
         pose, K, size = scene.world_to_camera[index], scene.K[index], scene.sizes[index]
         farthest = BEYOND * reach
         near = np.clip((gaussians.means @ pose[2, :3] + pose[2, 3]) / farthest, 0, 1)
-        values = np.stack([near, near**2, seen.photos], axis=1)
+        values = np.stack([near, near**2, photos_of], axis=1)
         blend, alpha = renderer.blend(values, pose, K, size)
         mean, square, photos = (blend / np.maximum(alpha, 1e-6)[..., None]).transpose(2, 0, 1)
         depth = mean * farthest

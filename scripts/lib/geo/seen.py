@@ -1,4 +1,4 @@
-"""Which photos saw each Gaussian closely enough, and from which side. Needs torch."""
+"""Which photos saw each Gaussian, and each place, closely enough. Needs torch."""
 
 from __future__ import annotations
 
@@ -18,15 +18,6 @@ LONG_SIDE = 480  # pixels of the views that tell what was seen; more shows no mo
 COARSEST = (
     4.0  # times the usual size of a photo's pixel, from which a photo is too far away to count
 )
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Of N Gaussians: photos (N,), how many saw it; direction (N, 3), unit, from that of these cameras
-    that is most nearly above; straight down where none saw it."""
-
-    photos: npt.NDArray[np.int64]
-    direction: Float
 
 
 @dataclass(frozen=True)
@@ -62,20 +53,13 @@ def pixel_size(scene: Scene, indices: Sequence[int]) -> float:
     return float(np.median(usual_depths(scene, indices) / focal))
 
 
-def seen(gaussians: Gaussians, cameras: Cameras, device: str) -> Seen:
-    """What these cameras see within their reach of each Gaussian."""
+def photos_of(gaussians: Gaussians, cameras: Cameras, device: str = "cpu") -> npt.NDArray[np.int64]:
+    """How many of these cameras see each Gaussian (N,), within their reach."""
     scene, renderer = cameras.scene, Renderer(gaussians, device)
     small = scene.at_most(LONG_SIDE)
     photos = np.zeros(len(gaussians), np.int64)
-    direction = np.tile([0.0, 0.0, -1.0], (len(gaussians), 1))
-    steepest = np.full(len(gaussians), np.inf)
     for index, reach in zip(cameras.indices, cameras.reach, strict=True):
         weight = renderer.weights(small.world_to_camera[index], small.K[index], small.sizes[index])
-        ray = gaussians.means - scene.centres[index]
-        length = np.maximum(np.linalg.norm(ray, axis=1), 1e-12)
-        shown = (weight >= SEEN_PIXELS) & (length <= reach)
-        photos += shown
-        ray /= length[:, None]
-        steeper = shown & (ray[:, 2] < steepest)
-        direction[steeper], steepest[steeper] = ray[steeper], ray[steeper, 2]
-    return Seen(photos, direction)
+        away = np.linalg.norm(gaussians.means - scene.centres[index], axis=1)
+        photos += (weight >= SEEN_PIXELS) & (away <= reach)
+    return photos

@@ -17,17 +17,22 @@ from scripts.lib.render.orthographic import Discs, FromAbove
 from scripts.lib.render.tile import Tile
 
 Float = npt.NDArray[np.float64]
-LAYERS = 12  # that a tile's heights are divided into: eight pictures
+# Layers that a tile's heights are divided into, each three pixels thick if so many are enough. On the sample,
+# 12, 24 and 48 layers are off by 6.0, 4.7 and 3.8 cm (median), and the plain mean by 10. Three layers take
+# two pictures.
+FEWEST_LAYERS, MOST_LAYERS, THICK = 6, 48, 3.0
 STRAY = 0.002  # share of the area above and below which no layer is wasted on
-OPAQUE = 0.8  # alpha from which a surface counts as one; the rest shows what lies behind it
+OPAQUE = 0.65  # alpha from which a surface counts as one; on the sample, errors double below
+BLURRED = 10.0  # pixels of spread that halve the confidence
 ENOUGH = 8.0  # photos that saw a surface, from which more do not add to the confidence
 
 
 @dataclass(frozen=True)
 class Surface:
-    """What a tile shows, (H, W) each: colour (H, W, 3) in 0..1; height in map units; spread, the standard
+    """What `tile` shows, (H, W) each: colour (H, W, 3) in 0..1; height in map units; spread, the standard
     deviation of the heights that a pixel shows, about its height; photos, how many saw it; alpha, 0..1."""
 
+    tile: Tile
     colour: Float
     height: Float
     spread: Float
@@ -36,8 +41,10 @@ class Surface:
 
     @property
     def confidence(self) -> Float:
-        """0 to 1: how opaque the surface is, times the share of `ENOUGH` photos that saw it."""
-        return self.alpha * np.minimum(self.photos / ENOUGH, 1.0)
+        """0 to 1: how opaque the surface is, times the share of `ENOUGH` photos that saw it, times how much
+        its pixels show one height."""
+        sharp = 1 / (1 + self.spread / (BLURRED * self.tile.step))
+        return self.alpha * np.minimum(self.photos / ENOUGH, 1.0) * sharp
 
     def trusted(self, fewest: int) -> npt.NDArray[np.bool_]:
         """Where an opaque surface was seen by at least `fewest` photos."""
@@ -60,10 +67,12 @@ def surface(
     relative = np.clip((up - low) / (high - low), 0, 1)
     seen, _ = view.blend(np.stack([relative, relative**2, photos], axis=1))
     mean, square = seen[..., 0] / share, seen[..., 1] / share
-    middle = _median(view, relative, alpha) if len(near) else mean
+    layers = int(np.clip(np.ceil((high - low) / (THICK * tile.step)), FEWEST_LAYERS, MOST_LAYERS))
+    middle = _median(view, relative, alpha, layers) if len(near) else mean
     # About the height that is told, not about the mean.
     spread = np.sqrt(np.maximum(square - 2 * middle * mean + middle**2, 0))
     return Surface(
+        tile,
         np.clip(colour / share[..., None], 0, 1),
         low + middle * (high - low),
         spread * (high - low),
@@ -83,22 +92,22 @@ def _range(discs: Discs) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-6))
 
 
-def _median(view: FromAbove, up: Float, alpha: Float) -> Float:
+def _median(view: FromAbove, up: Float, alpha: Float, layers: int) -> Float:
     """Height (H, W) of the layer in which the weight from above passes half of alpha; `up` (N,) in 0..1.
 
     Of that layer and its two neighbours, so that a surface on the border of two is not cut.
     """
-    levels = np.linspace(1, 0, LAYERS + 1)[1:-1]
+    levels = np.linspace(1, 0, layers + 1)[1:-1]
     ones = np.ones_like(up)
     above = [(up > level) * values for level in levels for values in (ones, up)]
     above += [ones, up]  # the last layer reaches down to everything
     above += [np.zeros_like(up)] * (-len(above) % 3)
     sums = [view.blend(np.stack(above[at : at + 3], axis=1))[0] for at in range(0, len(above), 3)]
-    flat = np.concatenate(sums, axis=-1)[..., : 2 * LAYERS]
+    flat = np.concatenate(sums, axis=-1)[..., : 2 * layers]
     weight = np.concatenate([np.zeros_like(flat[..., :1]), flat[..., 0::2]], axis=-1)
     moment = np.concatenate([np.zeros_like(flat[..., :1]), flat[..., 1::2]], axis=-1)
     layer = np.argmax(weight[..., 1:] >= alpha[..., None] / 2 - 1e-6, axis=-1)[..., None]
-    first, last = np.maximum(layer - 1, 0), np.minimum(layer + 2, LAYERS)
+    first, last = np.maximum(layer - 1, 0), np.minimum(layer + 2, layers)
 
     def between(values: Float) -> Float:
         ends = np.take_along_axis(values, last, -1) - np.take_along_axis(values, first, -1)

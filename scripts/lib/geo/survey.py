@@ -19,8 +19,10 @@ from scripts.lib.core.options import Options, option
 from scripts.lib.geo.map_frame import MapFrame, map_frame
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from scripts.lib.geo.ortho import Drawn
-    from scripts.lib.geo.seen import Cameras, Seen
+    from scripts.lib.geo.seen import Cameras
     from scripts.lib.splat.gaussians import Gaussians
 
 CRS = """Coordinate system of the map, such as EPSG:2154, or as WKT. It must be a projected one; heights
@@ -33,7 +35,9 @@ MAPS = ("ortho", "dsm", "trust")
 
 @dataclass(frozen=True)
 class PointsOptions(Options):
-    """A point cloud of the splat's surfaces as LAZ 1.4, with colour and confidence."""
+    """A point cloud of the surfaces of the splat as LAZ 1.4, with colour and a confidence: opacity,
+    times photos / 8 up to 1. Points have no class.
+    """
 
     crs: str = option("", CRS)
     spacing: float = option(
@@ -48,7 +52,12 @@ class PointsOptions(Options):
 
 @dataclass(frozen=True)
 class OrthoOptions(Options):
-    """Orthophoto, elevation (DSM) and trust as cloud-optimised GeoTIFF, drawn from the splat."""
+    """Orthophoto, elevation (DSM) and trust as cloud-optimised GeoTIFF, drawn from the splat straight down.
+
+    What is not trusted is masked in the orthophoto and has no height. trust.tif tells of each pixel:
+    confidence (opacity, times photos / 8 up to 1, halved where heights spread over ten pixels), photos that
+    saw it, and the spread of its heights (standard deviation).
+    """
 
     crs: str = option("", CRS)
     pixel: float = option(
@@ -75,7 +84,7 @@ class Survey:
 
     gaussians: Gaussians
     cameras: Cameras
-    seen: Seen
+    photos: npt.NDArray[np.int64]  # that saw each Gaussian
     frame: MapFrame
     georef: Georef
     pixel: float
@@ -87,7 +96,7 @@ def prepared(ply: Path, scene: Path, georef: Georef, crs: str, device: str) -> S
 
     Raises UserError when the map `crs` cannot be, or the splat was trained on other photos.
     """
-    from scripts.lib.geo.seen import cameras_of, pixel_size, seen
+    from scripts.lib.geo.seen import cameras_of, photos_of, pixel_size
     from scripts.lib.measure.evaluate import Purpose, choose_views
     from scripts.lib.splat.gaussians import read_ply
 
@@ -102,7 +111,7 @@ def prepared(ply: Path, scene: Path, georef: Georef, crs: str, device: str) -> S
     cameras = cameras_of(views.scene, trained)
     pixel = frame.metres(pixel_size(views.scene, trained))
     return Survey(
-        gaussians, cameras, seen(gaussians, cameras, device), frame, georef, pixel, device
+        gaussians, cameras, photos_of(gaussians, cameras, device), frame, georef, pixel, device
     )
 
 
@@ -115,7 +124,7 @@ def export_points(survey: Survey, options: PointsOptions, path: Path) -> Exporte
     progress = Progress("export_points", len(survey.cameras.indices))
     middle = frame.project(np.median(survey.gaussians.means.astype(float), axis=0)[None])[0]
     chunks = surface_points(
-        survey.gaussians, survey.cameras, survey.seen, options.min_photos, survey.device
+        survey.gaussians, survey.cameras, survey.photos, options.min_photos, survey.device
     )
     cloud = write_points(path, chunks, frame, spacing, middle, progress.update)
     checked = reread(path, cloud, frame)
@@ -130,18 +139,18 @@ def export_points(survey: Survey, options: PointsOptions, path: Path) -> Exporte
 
 def export_ortho(survey: Survey, options: OrthoOptions, paths: tuple[Path, Path, Path]) -> Exported:
     """Write orthophoto, elevation and trust, and read them back. Raises UserError if nothing is seen."""
-    from scripts.lib.geo.ortho import colours_from, draw, grid_of, on_map
+    from scripts.lib.geo.ortho import colours_from_above, draw, grid_of, on_map
     from scripts.lib.geo.raster import reread
 
     began, frame = time.monotonic(), survey.frame
     discs = on_map(survey.gaussians, frame)
     pixel = frame.metres(options.pixel) or survey.pixel
-    grid = grid_of(discs, survey.seen.photos, options.min_photos, pixel, options.max_side)
+    grid = grid_of(discs, survey.photos, options.min_photos, pixel, options.max_side)
     tags = {"HEIGHTS": frame.heights, "UNIT": frame.unit, "ACCURACY": accuracy(survey.georef)}
     drawn = draw(
         discs,
-        colours_from(survey.gaussians, survey.seen.direction),
-        survey.seen,
+        colours_from_above(survey.gaussians),
+        survey.photos,
         survey.cameras,
         grid,
         frame,

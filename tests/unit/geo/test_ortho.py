@@ -11,8 +11,8 @@ from PIL import Image
 from scripts.lib.core.console import UserError
 from scripts.lib.geo import raster
 from scripts.lib.geo.map_frame import MapFrame, map_frame
-from scripts.lib.geo.ortho import Drawn, colours_from, draw, grid_of, on_map
-from scripts.lib.geo.seen import cameras_of, seen
+from scripts.lib.geo.ortho import Drawn, colours_from_above, draw, grid_of, on_map
+from scripts.lib.geo.seen import cameras_of, photos_of
 from tests.unit.geo.places import HALF, ROOF, colour_at, height_at, placed, scene, splat, unplaced
 
 STEP = 0.06
@@ -22,11 +22,11 @@ CAPE_TOWN = (-33.9249, 18.4241, 40.0)
 def made(folder: Path, frame: MapFrame, fewest: int = 3) -> Drawn:
     """The three files of the place."""
     gaussians, cameras = splat(), cameras_of(scene(), range(5))
-    found = seen(gaussians, cameras, "cpu")
+    found = photos_of(gaussians, cameras)
     discs = on_map(gaussians, frame)
-    grid = grid_of(discs, found.photos, fewest, frame.metres(STEP), 16384)
+    grid = grid_of(discs, found, fewest, frame.metres(STEP), 16384)
     files = tuple(folder / f"{name}.tif" for name in ("ortho", "dsm", "trust"))
-    colours = colours_from(gaussians, found.direction)
+    colours = colours_from_above(gaussians)
     return draw(discs, colours, found, cameras, grid, frame, fewest, files)
 
 

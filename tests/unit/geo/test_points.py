@@ -11,7 +11,7 @@ import pytest
 from scripts.lib.core.console import UserError
 from scripts.lib.geo.map_frame import map_frame
 from scripts.lib.geo.points import Cloud, Points, Thinner, surface_points, write_points
-from scripts.lib.geo.seen import cameras_of, seen
+from scripts.lib.geo.seen import cameras_of, photos_of
 from tests.unit.geo.places import ROOF, colour_at, height_at, placed, scene, splat, unplaced
 
 FIJI = (-16.8, 179.9999, 10.0)  # metres from the antimeridian
@@ -22,7 +22,7 @@ def made(path: Path, fewest: int = 3, crs: str = "") -> Cloud:
     """The place's cloud in a file."""
     gaussians, cameras = splat(), cameras_of(scene(), range(5))
     frame = map_frame(placed(*FIJI), crs)
-    chunks = surface_points(gaussians, cameras, seen(gaussians, cameras, "cpu"), fewest)
+    chunks = surface_points(gaussians, cameras, photos_of(gaussians, cameras), fewest)
     middle = frame.project(np.zeros((1, 3)))[0]
     return write_points(path, chunks, frame, frame.metres(SPACING), middle)
 

@@ -19,10 +19,13 @@ from scripts import (
     clean_splat,
     compress_splat,
     evaluate_splat,
+    export_ortho,
+    export_points,
     render_poster,
     render_tour,
     train_splat,
 )
+from scripts.lib.contracts.record import write
 from scripts.lib.core import card_lock
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json
@@ -33,6 +36,7 @@ from scripts.lib.train.note import TrainingNote
 from scripts.lib.visit.poster import render
 from scripts.lib.workflow.settings import scene_top, workflow_settings
 from tests.conftest import ROOT
+from tests.unit.geo.places import placed
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
 
 VIEW = {"position": [2, 0, 0.6], "target": [0, 0, 0], "fov": 50, "name": "a", "tour": None}
@@ -46,10 +50,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_scene(folder / "undistorted.zip", truth, make_views(6))
     write_ply(folder / "splat.ply", truth, (TrainingNote(64, 3).comment(),))
     (folder / "view.json").write_text(json.dumps(VIEW))
+    write(folder / "georef.json", placed(46.8, -92.0, 150.0))
     return folder
 
 
 PLY, SCENE = ("--ply", "{in}/splat.ply"), ("--scene", "{in}/undistorted.zip")
+GEOREF = ("--georef", "{in}/georef.json")
+MAPS = tuple(word for name in ("ortho", "dsm", "trust") for word in (f"--{name}", "{out}/" + name))
 Stage = tuple[Callable[[list[str]], None], tuple[str, ...], dict[str, object]]
 STAGES: dict[str, Stage] = {
     "train_splat": (
@@ -86,6 +93,16 @@ STAGES: dict[str, Stage] = {
         render_tour.main,
         (*PLY, "--view", "{in}/view.json", "--film", "{out}/a.mp4", "--stops", "{out}/a.jpg"),
         {"width": 64, "fps": 1},
+    ),
+    "export_points": (
+        export_points.main,
+        (*PLY, *SCENE, *GEOREF, "--output", "{out}/a.laz", "--told", "{out}/points.json"),
+        {"min_photos": 1},
+    ),
+    "export_ortho": (
+        export_ortho.main,
+        (*PLY, *SCENE, *GEOREF, *MAPS, "--told", "{out}/ortho.json"),
+        {"min_photos": 1, "max_side": 64},
     ),
 }
 every_stage = pytest.mark.parametrize("stage", STAGES)
