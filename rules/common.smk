@@ -15,6 +15,8 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))  # scripts.lib is importable wherever snakemake was started
 
 from scripts.lib.workflow.background import Background
+from scripts.lib.workflow import blocks
+from scripts.lib.workflow.block_forecast import sentences
 from scripts.lib.workflow.bucket_run import open_records
 from scripts.lib.core.cards import visible_cards
 from scripts.lib.workflow.closing import Closing
@@ -33,6 +35,7 @@ STORAGE = workflow.storage_settings
 # Where results go instead of this machine's disk: s3://BUCKET/RUN, or empty.
 RUN_PREFIX = run_in_bucket(STORAGE.default_storage_provider, STORAGE.default_storage_prefix)
 IS_JOB = workflow.remote_exec or workflow.subprocess_exec  # of a run that was checked when it started
+TOLD = config.pop(blocks.KEY, None)  # by the run to its jobs
 PLAN = checked(read_plan, config, ROOT, not IS_JOB and STORAGE.default_storage_provider is None)
 SCENES, SCENE_SETTINGS, RESULTS = PLAN.scenes, PLAN.options, PLAN.results
 IMAGES = PLAN.images | {"train": lambda wildcards: PLAN.train_image(wildcards.scene)}
@@ -78,6 +81,17 @@ LENGTHS = checked(read_prices, PRICES)
 RECORDS, COUNTED = None, {}
 if RUN_PREFIX and not workflow.remote_exec:
     RECORDS, COUNTED = checked(open_records, RUN_PREFIX, SCENES, logger.info)
+
+# A job may run where the photos are not, and must come to the same plan: it is told the numbers.
+DIVISIONS = checked(blocks.divisions, SCENE_SETTINGS, SCENES, Path(RESULTS), COUNTED, TOLD)
+BLOCKS = {name: division.blocks for name, division in DIVISIONS.items()}
+if not IS_JOB:
+    workflow.config_settings.config_args = [
+        *(workflow.config_settings.config_args or []),
+        *blocks.told_to_jobs(BLOCKS),
+    ]
+    for line in sentences(DIVISIONS, LENGTHS):
+        logger.info(line)
 PROGRESS = RunProgress(
     progress_file(RESULTS, RUN_PREFIX),
     Path(RESULTS) / "benchmarks",
@@ -169,6 +183,13 @@ def time_limit(rule_name):
         if not RUN_PREFIX:
             return None
         preset = known(wildcards)["train_splat"]["preset"]
-        return seconds_allowed(LENGTHS, rule_name, COUNTED.get(wildcards.scene, 0), preset)
+        parts = BLOCKS[wildcards.scene] if rule_name == blocks.EACH else 1
+        return seconds_allowed(LENGTHS, rule_name, COUNTED.get(wildcards.scene, 0), preset, parts)
 
     return seconds
+
+
+def timed(rules, scene):
+    """The benchmarks of these rules, as far as the scene needs them."""
+    names = blocks.tables(rules, BLOCKS.get(scene, 1))
+    return collect("<benchmarks>/{scene}/{name}", scene=scene, name=names)

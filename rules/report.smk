@@ -10,7 +10,7 @@ TIMED = [*BEFORE_PAGE, "render_tour", "bundle_web"]
 rule cost_scene:
     """Sum up what the stages used, in seconds, dollars and kWh; where the submitter keeps the ledger."""
     input:
-        benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
+        benchmarks=lambda wildcards: timed(TIMED, wildcards.scene),
         exported=delivering("rules"),
     output:
         cost="<results>/{scene}/cost.json",
@@ -55,7 +55,7 @@ rule report_scene:
         tour="<results>/{scene}/tour.json",
         manifest="<results>/{scene}/web/manifest.json",
         deliver=deliver_json,
-        benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=TIMED),
+        benchmarks=lambda wildcards: timed(TIMED, wildcards.scene),
         exported=delivering("rules"),
         cost="<results>/{scene}/cost.json",
     output:
@@ -99,7 +99,7 @@ rule summarise:
         eval=collect("<results>/{scene}/eval.json", scene=SCENES),
         codecs=collect("<results>/{scene}/codecs.json", scene=SCENES),
         posters=collect("<results>/{scene}/poster.jpg", scene=SCENES),
-        benchmarks=collect("<benchmarks>/{scene}/{rule}.tsv", scene=SCENES, rule=TIMED),
+        benchmarks=[table for scene in SCENES for table in timed(TIMED, scene)],
         costs=collect("<results>/{scene}/cost.json", scene=SCENES),
     output:
         table=report(

@@ -18,6 +18,8 @@ rule train_splat:
         "<logs>/{scene}/train_splat.log",
     benchmark:
         "<benchmarks>/{scene}/train_splat.tsv"
+    wildcard_constraints:
+        scene=blocks.all_but(blocks.divided(BLOCKS)),
     conda:
         "../envs/train.yaml"
     container:

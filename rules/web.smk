@@ -18,6 +18,10 @@ BEFORE_PAGE = [
     "match_photos",
     "map_scene",
     "undistort",
+    "plan_blocks",
+    "train_coarse",
+    "train_block",
+    "merge_blocks",
     "train_splat",
     "evaluate_splat",
     "clean_splat",
@@ -28,6 +32,12 @@ BEFORE_PAGE = [
 # In a bucket each of these files costs a dozen requests: there the crate does without their seconds and memory,
 # and has when each stage began and ended, which their JSON tells.
 MEASURED = [] if RUN_PREFIX else BEFORE_PAGE
+
+
+def rules_of(scene):
+    """The rules of the workflow that a scene needs."""
+    names = blocks.rules_for([rule.name for rule in workflow.rules], BLOCKS.get(scene, 1))
+    return [rule for rule in workflow.rules if rule.name in names]
 
 
 rule bundle_web:
@@ -51,7 +61,7 @@ rule bundle_web:
         codecs="<results>/{scene}/codecs.json",
         deliver=deliver_json,
         shipped=collect("<results>/{{scene}}/{file}", file=SHIPPED),
-        benchmarks=collect("<benchmarks>/{{scene}}/{rule}.tsv", rule=MEASURED),
+        benchmarks=lambda wildcards: timed(MEASURED, wildcards.scene),
     output:
         collect("<results>/{{scene}}/web/{file}", file=BUNDLE_FILES),
         single="<results>/{scene}/splat.html",
@@ -75,7 +85,7 @@ rule bundle_web:
         ),
         folder=subpath(output[0], parent=True),
         steps=lambda wildcards: steps_to_json(
-            steps_to(workflow.rules, "bundle_web", RESULTS, delivered_steps(wildcards))
+            steps_to(rules_of(wildcards.scene), "bundle_web", RESULTS, delivered_steps(wildcards))
         ),
         code=code("bundle_web", "scripts/viewer/**/*", "Snakefile", "rules/*.smk"),
     shell:

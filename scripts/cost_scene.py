@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scripts.lib.contracts.benchmark import read_benchmark
+from scripts.lib.contracts.benchmark import read_benchmarks
 from scripts.lib.contracts.record import stamped, write
 from scripts.lib.core.console import run_main, say
 from scripts.lib.core.options import parse_options
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="cost.json to write")
     args = parser.parse_args(argv)
     options = parse_options(CostOptions, args.options)
-    seconds = {b.rule: b.seconds for b in map(read_benchmark, args.benchmarks)}
+    seconds = {rule: b.seconds for rule, b in read_benchmarks(args.benchmarks).items()}
     entries = read_ledger(args.ledger, args.run) if args.run else []
     if entries:
         cost = cloud_cost(args.scene, seconds, entries, read_prices(args.prices))

@@ -20,7 +20,7 @@ class Job:
     """One job of a plan; paths are relative to the folder of the run."""
 
     rule: str
-    scene: str
+    scene: str  # and, after a dot, the block, if the job is for one
     inputs: list[str]
     outputs: list[str]
     table: str  # of what it took, which Snakemake writes around the job; empty where the rule wants none
@@ -56,7 +56,7 @@ def is_told(path):
     return any(path == word or path.startswith(word + "/") for word in words)
 (job,) = [job for job in jobs if any(map(is_told, job["outputs"]))]
 print("stand-in of", program)
-if program == os.environ.get("FAILING"):
+if os.environ.get("FAILING") in (program, program + "." + job["scene"]):
     sys.exit("Error: " + program + " has no ink; fill it up")
 missing = [path for path in job["inputs"] if not os.path.exists(path)]
 assert not missing, missing
@@ -90,7 +90,7 @@ words = sys.argv[1:]
 comment = words[words.index("--comment") + 1]
 with open({plan!r}) as plan:
     (job,) = [job for job in json.load(plan) if comment in (
-        "rule_" + job["rule"], "rule_" + job["rule"] + "_wildcards_" + job["scene"])]
+        "rule_" + job["rule"], "rule_" + job["rule"] + "_wildcards_" + job["scene"].replace(".", "_"))]
 for path in [*job["outputs"], *filter(None, [job["table"]])]:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     open(path, "w").close()
@@ -112,7 +112,10 @@ def jobs(plan: str) -> list[Job]:
         lines = dict(line.strip().partition(": ")[::2] for line in body.splitlines())
         if "output" in lines:
             inputs, outputs = (lines.get(key, "").split(", ") for key in ("input", "output"))
-            scene = lines.get("wildcards", "").partition("scene=")[2]
+            told = dict(
+                pair.split("=") for pair in re.findall(r"\w+=[^,]+", lines.get("wildcards", ""))
+            )
+            scene = ".".join(told[name] for name in ("scene", "block") if name in told)
             table = lines.get("benchmark", "")
             found.append(Job(rule, scene, [path for path in inputs if path], outputs, table))
     return found

@@ -9,6 +9,7 @@ from scripts.lib.cloud.checks import Finding, all_findings
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError
 from scripts.lib.storage import library
+from scripts.lib.workflow.blocks import automatic
 from scripts.lib.workflow.container_images import read_lock
 from scripts.lib.workflow.cost import Prices, predict
 from scripts.lib.workflow.settings import read_yaml, workflow_settings
@@ -44,12 +45,14 @@ def region_lines(prices: Prices) -> list[str]:
 
 def cost_lines(prices: Prices, photos: int, scenes: int) -> list[str]:
     """What `scenes` scenes of `photos` photos will cost on each kind of GPU machine, a line each."""
+    blocks = automatic(photos)
+    divided = f", each trained in {blocks} blocks" if blocks > 1 else ""
     lines = [
-        f"Predicted for {scenes} scene{'s' if scenes != 1 else ''} of {photos} photos"
+        f"Predicted for {scenes} scene{'s' if scenes != 1 else ''} of {photos} photos{divided}"
         f" (prices of {prices.region}, {prices.date}):"
     ]
     for name in GPU_MACHINES:
-        found = predict(prices, photos, name)
+        found = predict(prices, photos, name, blocks)
         lines.append(
             f"  {name:12} {prices.machines[name].gpu:5} ${found.usd_spot * scenes:.2f} spot,"
             f" ${found.usd_on_demand * scenes:.2f} on demand, ${found.usd_kept * scenes:.2f} of it for the"

@@ -32,6 +32,7 @@ class BlockPlan:
     )
     photos: tuple[str, ...]  # that see enough of the region, test and validation photos included
     work: float  # share of the whole scene's sightings that lie in the cell
+    trained: float  # of those that lie in the region
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,21 @@ class ExposureRecord:
     range: float  # between the darkest and the brightest photo
 
 
+@dataclass(frozen=True)
+class BlockTrained:
+    """The training of one block of a large scene, or of the coarse model that all blocks start from."""
+
+    number: int  # from 1; 0: the coarse model
+    trained_on: int | None  # photos
+    steps: int
+    seconds: float
+    gaussians: int
+    kept: int  # of these, in the splat
+    peak_memory_mb: int
+    device: str
+    resumed_from: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Train(Measured):
     """A training."""
@@ -78,3 +93,4 @@ class Train(Measured):
     curve_measured_on: str | None = None
     curve_exposure_fitted: bool = False  # after the best gain and offset of each photo's colours
     resolution: int | None = None  # pixels of the photos' longer side
+    blocks: tuple[BlockTrained, ...] = ()  # none: trained as one

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib.contracts.benchmark import Benchmark, read_benchmark
+from scripts.lib.contracts.benchmark import Benchmark, read_benchmarks
 from scripts.lib.contracts.clean import Clean
 from scripts.lib.contracts.codecs import Codecs
 from scripts.lib.contracts.compress import Compress
@@ -77,7 +77,7 @@ def read_stages(
 ) -> StageFiles:
     """The files of a scene by their names in `StageFiles`; what is None or missing was not given.
 
-    Raises UserError as `contracts.record.read` and `read_benchmark` do.
+    Raises UserError as `contracts.record.read` and `read_benchmarks` do.
     """
 
     def maybe(kind: type[File], name: str) -> File | None:
@@ -107,5 +107,5 @@ def read_stages(
         compress=maybe(Compress, "compress"),
         tour=maybe(Film, "tour"),
         deliver=maybe(Deliver, "deliver"),
-        benchmarks=tuple(map(read_benchmark, benchmarks)),
+        benchmarks=tuple(read_benchmarks(benchmarks).values()),
     )

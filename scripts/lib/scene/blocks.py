@@ -103,10 +103,13 @@ def plan_blocks(scene: Scene, count: int) -> Blocks:
     blocks = []
     for number, cell in enumerate(cells, start=1):
         region = _widened(cell, bounds)
-        work = float(sight.weights[within(sight.places, cell)].sum()) / whole
+        work, trained = (
+            float(sight.weights[within(sight.places, area)].sum()) / whole
+            for area in (cell, region)
+        )
         photos = _photos_of(scene, sight, region, cell)
         names = tuple(scene.names[row] for row in photos)
-        blocks.append(BlockPlan(number, cell, region, names, work))
+        blocks.append(BlockPlan(number, cell, region, names, work, trained))
     return Blocks(bounds=bounds, blocks=tuple(blocks), seen_by=sight.by, photos=len(scene))
 
 

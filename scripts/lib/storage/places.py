@@ -242,15 +242,20 @@ def run_in_bucket(provider: str | None, prefix: str | None) -> str:
     return prefix if provider == "s3" and prefix and prefix.startswith(SCHEME) else ""
 
 
-def checkpoint_place(run: str, results: str, scene: str) -> str:
+def checkpoint_place(run: str, results: str, scene: str, part: str = "") -> str:
     """Where a scene's training leaves its checkpoints: beside its results, or in the bucket of the run `run`.
 
-    There under a prefix of their own, which the bucket's lifecycle empties.
+    There under a prefix of their own, which the bucket's lifecycle empties. Each `part` of a scene that is
+    trained in blocks has its own place.
     """
     if not run.startswith(SCHEME):
-        return f"{results}/{scene}/checkpoints"
+        return (
+            f"{results}/{scene}/blocks/{part}.checkpoints"
+            if part
+            else f"{results}/{scene}/checkpoints"
+        )
     bucket, _, prefix = run.removeprefix(SCHEME).partition("/")
-    return f"{SCHEME}{bucket}/checkpoints/{prefix}/{scene}"
+    return f"{SCHEME}{bucket}/checkpoints/{prefix}/{scene}" + (f"/{part}" if part else "")
 
 
 def place(text: str) -> Folder | Bucket:

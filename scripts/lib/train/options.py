@@ -60,6 +60,17 @@ class TrainOptions(Options):
         """Compensate the opacity of each Gaussian for the renderer's blur of 0.3 pixels (Mip-Splatting). The
         PLY says so (SplatRenderMode), and every later stage renders it in the same way.""",
     )
+    blocks: Literal["auto"] | int = option(
+        "auto",
+        """Number of blocks that a large scene is divided into for training. Each block is a job of its own,
+        which needs less memory and may run beside the others. A coarse model of the whole scene is trained
+        first, and every block starts from it. "auto": one block up to 600 photos, else one for each 400
+        photos. The photos are counted before the first job, in a folder or .zip on this machine, or in the
+        bucket of the run. For videos and other sources, "auto" means one block. The blocks share
+        max_gaussians, if it is given; steps, if given, are those of each block.""",
+        1,
+        100,
+    )
     exposure: AutoSwitch = option(
         "auto",
         """Learn a gain and an offset for the colours of each photo (their means are zero), for cameras whose

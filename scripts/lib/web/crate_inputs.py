@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.lib.contracts.benchmark import read_benchmark
+from scripts.lib.contracts.benchmark import read_benchmarks
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.contracts.step import Step
 from scripts.lib.core import provenance
@@ -45,7 +45,7 @@ def run_of(
         steps=tuple(_without_crate(step) for step in steps),
         told=told | {BUNDLE: own},
         images=images,
-        benchmarks={path.stem: read_benchmark(path) for path in benchmarks},
+        benchmarks=read_benchmarks(benchmarks),
         engine=os.environ.get(ENGINE_VARIABLE, ""),
         commit=commit,
     )

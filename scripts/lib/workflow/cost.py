@@ -11,6 +11,7 @@ from scripts.lib.contracts.cost import Cost, LedgerEntry, PriceList, StageCost
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError
 from scripts.lib.core.options import Options, option
+from scripts.lib.workflow.blocks import EACH, automatic, rules_for
 from scripts.lib.workflow.settings import read_yaml
 
 PRICES = ROOT / "config" / "aws" / "prices.yaml"
@@ -237,7 +238,7 @@ class Prediction:
     hours: float
 
 
-def stage_seconds(prices: Prices, rule: str, photos: int, machine: Machine) -> float:
+def stage_seconds(prices: Prices, rule: str, photos: float, machine: Machine) -> float:
     """Seconds that a stage's own program will take on this machine."""
     stage = prices.stages[rule]
     cores = min(stage.get("cores", machine.vcpus), machine.vcpus)
@@ -252,7 +253,7 @@ def forecast(prices: Prices, photos: Mapping[str, int]) -> str:
     A scene of unknown size counts as one of `ASSUMED_PHOTOS`. Finished stages are not taken off.
     """
     sizes = [count or ASSUMED_PHOTOS for count in photos.values()]
-    found = [predict(prices, count, GPU_MACHINE) for count in sizes]
+    found = [predict(prices, count, GPU_MACHINE, automatic(count)) for count in sizes]
     scenes = f"{len(sizes)} scene{'s' if len(sizes) != 1 else ''} of {sum(sizes)} photos"
     if 0 in photos.values():
         scenes += f" ({ASSUMED_PHOTOS} assumed where it is not known)"
@@ -263,8 +264,9 @@ def forecast(prices: Prices, photos: Mapping[str, int]) -> str:
     )
 
 
-def predict(prices: Prices, photos: int, gpu_machine: str) -> Prediction:
-    """Cost and time of one scene of `photos` photos, its jobs one after another on machines of its own.
+def predict(prices: Prices, photos: int, gpu_machine: str, blocks: int = 1) -> Prediction:
+    """Cost and time of one scene of `photos` photos in so many blocks, its jobs one after another on machines
+    of its own.
 
     Raises UserError when the price list has no such machine with a GPU.
     """
@@ -274,10 +276,12 @@ def predict(prices: Prices, photos: int, gpu_machine: str) -> Prediction:
     machines = {"cpu": prices.machines[CPU_MACHINE], "gpu": machine}
     busy = {kind: prices.start_seconds[kind] * prices.starts[kind] for kind in machines}
     jobs = set()
-    for rule, stage in prices.stages.items():
+    for rule in rules_for(prices.stages, blocks):
+        stage, times = prices.stages[rule], blocks if rule == EACH else 1
         kind = "gpu" if "gpu_seconds_fixed" in stage else "cpu"
         seconds = stage_seconds(prices, rule, photos, machines[kind])
-        busy[kind] += seconds + prices.rule_overhead_seconds
+        busy[kind] += seconds + times * prices.rule_overhead_seconds
+        busy[kind] += (times - 1) * prices.job_overhead_seconds
         jobs.add((kind, prices.groups.get(rule, rule)))
     for kind, _ in jobs:
         busy[kind] += prices.job_overhead_seconds

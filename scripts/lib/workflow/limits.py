@@ -11,8 +11,10 @@ MOST_PHOTOS = 2000  # assumed of an archive or a video, whose photos nobody has 
 PRESETS = {"draft": 1.0, "standard": 1.0, "high": 3.0}
 
 
-def seconds_allowed(prices: Prices, rule: str, photos: int, preset: str) -> int:
+def seconds_allowed(prices: Prices, rule: str, photos: int, preset: str, parts: int = 1) -> int:
     """Seconds that a rule may take for a scene of `photos` photos (0: unknown), on the slowest GPU.
+
+    Of a rule that does its work in several jobs, `parts`, each may take its part.
 
     A training is resumed when its time is up, as long as it gets further.
     """
@@ -22,5 +24,5 @@ def seconds_allowed(prices: Prices, rule: str, photos: int, preset: str) -> int:
     machine = (
         slowest if "gpu_seconds_fixed" in prices.stages[rule] else prices.machines[CPU_MACHINE]
     )
-    seconds = stage_seconds(prices, rule, photos or MOST_PHOTOS, machine)
+    seconds = stage_seconds(prices, rule, (photos or MOST_PHOTOS) / parts, machine)
     return LEAST_SECONDS + round(TIMES * seconds * PRESETS[preset])

@@ -281,7 +281,9 @@ def earlier_seconds(benchmarks: Path) -> dict[str, float]:
         try:
             with path.open(encoding="utf-8", newline="") as handle:
                 rows = list(csv.DictReader(handle, delimiter="\t"))
-            found.setdefault(path.stem, []).extend(float(row["s"]) for row in rows)
+            found.setdefault(path.name.partition(".")[0], []).extend(
+                float(row["s"]) for row in rows
+            )
         except (OSError, KeyError, ValueError, UnicodeDecodeError):
             continue  # a table of another kind tells nothing
     return {rule: sum(values) / len(values) for rule, values in found.items() if values}

@@ -23,6 +23,8 @@ from scripts import (
     export_points,
     render_poster,
     render_tour,
+    train_block,
+    train_coarse,
     train_splat,
 )
 from scripts.lib.contracts.record import write
@@ -31,6 +33,8 @@ from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json
 from scripts.lib.render import device
 from scripts.lib.render.device import Device, choose_device, on_device, scheduler_of_gpu
+from scripts.lib.scene.blocks import plan_blocks
+from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.train.note import TrainingNote
 from scripts.lib.visit.poster import render
@@ -51,9 +55,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_ply(folder / "splat.ply", truth, (TrainingNote(64, 3).comment(),))
     (folder / "view.json").write_text(json.dumps(VIEW))
     write(folder / "georef.json", placed(46.8, -92.0, 150.0))
+    write(folder / "plan.json", plan_blocks(load_scene(folder / "undistorted.zip"), 1))
     return folder
 
 
+TRAINED = ("--ply", "{out}/splat.ply", "--metrics", "{out}/train.json")
 PLY, SCENE = ("--ply", "{in}/splat.ply"), ("--scene", "{in}/undistorted.zip")
 GEOREF = ("--georef", "{in}/georef.json")
 MAPS = tuple(word for name in ("ortho", "dsm", "trust") for word in (f"--{name}", "{out}/" + name))
@@ -63,6 +69,19 @@ STAGES: dict[str, Stage] = {
         train_splat.main,
         (*SCENE, "--ply", "{out}/splat.ply", "--metrics", "{out}/train.json"),
         {"steps": 3, "max_gaussians": 100, "resolution": 0, "sky": False},
+    ),
+    "train_coarse": (
+        train_coarse.main,
+        (*SCENE, *TRAINED, "--checkpoints", "{out}/checkpoints"),
+        {"steps": 3, "max_gaussians": 100, "sky": False},
+    ),
+    "train_block": (
+        train_block.main,
+        (
+            *(*SCENE, *TRAINED, "--checkpoints", "{out}/checkpoints", "--block", "1"),
+            *("--plan", "{in}/plan.json", "--coarse", "{in}/splat.ply"),
+        ),
+        {"steps": 3, "max_gaussians": 100, "sky": False},
     ),
     "evaluate_splat": (
         evaluate_splat.main,
@@ -136,7 +155,7 @@ def test_a_gpu_without_kernels_is_told_once_and_the_cpu_does_it(
     told = [line for line in capsys.readouterr().out.splitlines() if "on the CPU" in line]
     assert len(told) == 1 and "the packages that compile its kernels are missing" in told[0]
     # What to do about it is told once in a run, by the stage that takes longest.
-    assert ("pip install" in told[0]) == (stage == "train_splat")
+    assert ("pip install" in told[0]) == (stage in ("train_splat", "train_coarse"))
     for path in tmp_path.glob("*.json"):
         if path.name in ("train.json", "eval.json", "clean.json", "compress.json", "codecs.json"):
             numbers = read_json(path)

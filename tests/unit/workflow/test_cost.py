@@ -15,6 +15,7 @@ from scripts import cost_scene
 from scripts.lib.contracts.cost import LedgerEntry
 from scripts.lib.contracts.record import from_json, to_json
 from scripts.lib.core.console import UserError
+from scripts.lib.workflow.blocks import DIVIDED, WHOLE
 from scripts.lib.workflow.cost import (
     Machine,
     cloud_cost,
@@ -141,9 +142,33 @@ def test_a_prediction_pays_for_boots_waits_and_what_is_kept() -> None:
         stage_seconds(PRICES, r, 100, machines["g6.xlarge" if "gpu_seconds_fixed" in s else "c7i.2xlarge"])
         + PRICES.rule_overhead_seconds
         for r, s in PRICES.stages.items()
+        if r not in DIVIDED
     )  # fmt: skip
     boots = 2 * PRICES.start_seconds["cpu"] + PRICES.start_seconds["gpu"]
     assert now.hours == pytest.approx((work + boots + 5 * PRICES.job_overhead_seconds) / 3600)
+
+
+def test_blocks_are_predicted_instead_of_one_training() -> None:
+    """Each block is a job of its own; the rest of the scene stays as it is."""
+    one, four, eight = (predict(PRICES, 1600, "g6.xlarge", blocks) for blocks in (1, 4, 8))
+    job = PRICES.job_overhead_seconds + PRICES.rule_overhead_seconds
+    assert eight.hours - four.hours == pytest.approx(4 * job / 3600)
+    machine, cpu = PRICES.machines["g6.xlarge"], PRICES.machines["c7i.2xlarge"]
+    seconds = {
+        rule: stage_seconds(
+            PRICES, rule, 1600, machine if "gpu_seconds_fixed" in PRICES.stages[rule] else cpu
+        )
+        for rule in (*DIVIDED, WHOLE)
+    }
+    work = sum(seconds[rule] for rule in DIVIDED) - seconds[WHOLE]
+    # Planning shares a job of others. So does merging, on a machine with a GPU, but it counts as one more.
+    assert four.hours - one.hours == pytest.approx(
+        (work + PRICES.rule_overhead_seconds + 5 * job) / 3600
+    )
+    assert "1 scene of 1600 photos" in forecast(PRICES, {"a": 1600})
+    assert predict(PRICES, 1600, "g6.xlarge", 4).usd_spot == pytest.approx(
+        float(forecast(PRICES, {"a": 1600}).split("$")[1].split()[0]), abs=0.006
+    )
 
 
 def test_a_forecast_says_what_it_assumes() -> None:
@@ -169,7 +194,7 @@ def test_the_price_list_knows_every_stage_and_machine() -> None:
 
 def test_a_scene_is_five_jobs_two_of_them_on_gpus() -> None:
     """By the groups of the profile for AWS; publishing is part of one of them."""
-    bodies = {name: body for name, body in rules().items() if "threads:" in body}
+    bodies = {n: body for n, body in rules().items() if "threads:" in body and n not in DIVIDED}
     jobs = {
         name: PRICES.groups.get(name, name)
         for name, body in bodies.items()
