@@ -2,6 +2,7 @@
 import * as api from './api.js';
 import { dialog, el, say } from './dom.js';
 import { presets } from './form.js';
+import { isMapped, withQuality } from './quality.js';
 import { t } from './text.js';
 
 /** Ask, then delete a run and its uploads; whether it was deleted. `begin` is called when it starts. */
@@ -47,7 +48,7 @@ export async function again(id, status) {
         ),
     ]);
     if (!wanted) return false;
-    await api.retry(id, { options: { ...before, preset: wanted } });
+    await api.retry(id, { options: withQuality(before, wanted, isMapped(status)) });
     return true;
 }
 again.options = optionsOf;

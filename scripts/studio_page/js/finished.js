@@ -1,6 +1,7 @@
 // A finished scene: to walk through in place, with its report, files and the code for other pages.
 import * as api from './api.js';
 import { ICONS, copy, el, icon } from './dom.js';
+import { DELIVERABLES } from './form.js';
 import { bytes, dollars, t, titleOf } from './text.js';
 
 const WANTED = ['site.zip', 'splat.html', 'splat.clean.ply', 'splat.sog', 'splat.spz', 'tour.mp4', 'poster.jpg', 'undistorted.zip'];
@@ -41,12 +42,13 @@ function stage(scene) {
 }
 
 function fill(card, files) {
-    const ranked = WANTED.flatMap((name) => files.filter((file) => file.name.endsWith(`/${name}`)).map((file) => [name, file]));
+    const wanted = [...WANTED.map((name) => [name, `file.${name}`]), ...DELIVERABLES.map(([key, name]) => [name, `deliver.${key}`])];
+    const ranked = wanted.flatMap(([name, words]) => files.filter((file) => file.name.endsWith(`/${name}`)).map((file) => [name, file, words]));
     const row = (name, words, file) =>
         el('li', {}, el('a', { href: file.url, download: name.split('/').pop() }, icon(ICONS.download), el('span', {}, words, el('small.quiet', {}, `${name.split('/').pop()} · ${bytes(file.bytes)}`))));
     const total = files.reduce((sum, file) => sum + file.bytes, 0);
     card.append(
-        el('ul.downloads', {}, ...ranked.map(([name, file]) => row(name, t(`file.${name}`), file))),
+        el('ul.downloads', {}, ...ranked.map(([name, file, words]) => row(name, t(words), file))),
         el(
             'details',
             {},

@@ -10,6 +10,17 @@ const LICENCES = {
     nc: 'CC BY-NC 4.0',
     cc0: 'CC0 1.0',
 };
+// Files for other programs: name, file in the scene's folder, whether it needs a position on the Earth.
+export const DELIVERABLES = [
+    ['tiles', 'geo/tiles.3tz', true],
+    ['glb', 'scene.glb', false],
+    ['spz3', 'scene.spz', false],
+    ['ply', 'scene.ply', false],
+    ['points', 'geo/points.laz', true],
+    ['ortho', 'geo/ortho.tif', true],
+    ['dsm', 'geo/dsm.tif', true],
+    ['trust', 'geo/trust.tif', true],
+];
 const PRESETS = ['draft', 'standard', 'high'];
 
 /** The quality, as a group of three; `value()` tells which. */
@@ -39,7 +50,23 @@ function choice(id, label, hint) {
     return { input, row: el('label.choice', { htmlFor: id }, input, words) };
 }
 
-/** {parts, title, options()}: what is filled in. */
+/** The files for other programs, folded away; `value()` is a list of names, `placed(known)` whether there is GPS. */
+function deliverables() {
+    const boxes = DELIVERABLES.map(([name, , placed]) => ({ name, placed, input: el('input', { type: 'checkbox' }) }));
+    const rows = boxes.map(({ name, placed, input }) =>
+        el('label.choice', {}, input, el('span', {}, t(`deliver.${name}`), placed ? el('small.quiet', {}, t('deliver.placed')) : '')),
+    );
+    const group = el('details.deliver', {}, el('summary', {}, t('form.deliver')), el('p.quiet', {}, t('form.deliver.hint')), ...rows);
+    return {
+        group,
+        value: () => boxes.filter(({ input }) => input.checked && !input.disabled).map(({ name }) => name),
+        placed: (known) => {
+            for (const { placed, input } of boxes) input.disabled = placed && !known;
+        },
+    };
+}
+
+/** {parts, title, options(), placed(known)}: what is filled in. */
 export function sceneForm() {
     const remembered = JSON.parse(localStorage.getItem('form') || '{}');
     const title = el('input', { type: 'text', required: true, maxLength: 120, autocomplete: 'off' });
@@ -51,12 +78,14 @@ export function sceneForm() {
     }
     const place = choice('place', t('form.place'), t('form.place.hint'));
     const metadata = choice('metadata', t('form.metadata'), t('form.metadata.hint'));
+    const more = deliverables();
     const consent = el('input', { type: 'text', maxLength: 500 });
     const parts = [
         el('h2', {}, t('form.title')),
         field('title', t('form.name'), t('form.name.hint'), title),
         quality.group,
         el('div.pair', {}, field('credit', t('form.credit'), '', credit), field('licence', t('form.licence'), '', licence)),
+        more.group,
         el(
             'fieldset.privacy',
             {},
@@ -75,8 +104,9 @@ export function sceneForm() {
         return {
             preset: chosen.preset,
             bundle_web: web,
+            ...(more.value().length ? { deliver: more.value().join(', ') } : {}),
             ...(metadata.input.checked ? { import_photos: { keep_metadata: true } } : {}),
         };
     };
-    return { parts, title, options };
+    return { parts, title, options, placed: more.placed };
 }

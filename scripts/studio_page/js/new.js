@@ -164,6 +164,8 @@ export function newScene(main) {
 
     function refreshMap() {
         const { places } = photos;
+        // A zip, a video or a table beside the photos may have positions that the page does not see.
+        form.placed(places.length > 2 || photos.zip || photos.videos.length || photos.beside.length);
         mapBox.hidden = places.length < 2;
         if (mapBox.hidden) return;
         const shown = plan(places);
