@@ -52,13 +52,14 @@ def with_poses(
         raise UserError(_of_others(cameras.file, entries, posed, turned, items))
     note = f"poses of {posed} photos"
     for names, what in (
-        (without, "{} photos have none and are placed by matching: {}"),
-        (turned, "{} photos have another shape than in the file and are placed by matching: {}"),
-        (met.unknown, "{} poses are of photos that the source lacks: {}"),
-        (met.left_out, "{} poses are of photos that were left out: {}"),
+        (without, "no pose for {}, to be placed by matching: {}"),
+        (turned, "of another shape than in the file, to be placed by matching, {}: {}"),
+        (met.unknown, "not in the source, but in the file, {}: {}"),
+        (met.left_out, "with a pose, but left out, {}: {}"),
     ):
         if names:
-            note += "; " + what.format(len(names), _listed(names))
+            count = "1 photo" if len(names) == 1 else f"{len(names)} photos"
+            note += "; " + what.format(count, _listed(names))
     notes = [Beside(cameras.file, KIND, note), *_remarks(cameras)]
     return done, notes, _frame(cameras.file, cameras.told, options)
 

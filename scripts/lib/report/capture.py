@@ -78,14 +78,16 @@ def photos(files: StageFiles, shown: dict[str, str]) -> PhotoTable:
 
 
 def brought(files: StageFiles) -> str:
-    """Which camera poses came with the photos, in one sentence; empty where none did."""
+    """Which camera poses came with the photos, and what is odd about them; empty where none did."""
     told = [
         line for line in (files.photos.others if files.photos else ()) if line.kind == "cameras"
     ]
     used = [attempt.strategy for attempt in files.sfm.attempts if attempt.mapper == "none"]
     if not told or not used:
         return ""
-    return f"The camera positions start from {used[-1]} ({told[0].file}: {told[0].note})."
+    first, *remarks = told
+    said = [f"The camera positions start from {used[-1]} ({first.file}: {first.note})."]
+    return " ".join(said + [f"{line.file} {line.note}." for line in remarks])
 
 
 def pairs(files: StageFiles) -> str:

@@ -247,10 +247,10 @@ def test_photos_without_a_pose_and_poses_without_a_photo_are_counted_and_named()
     items[2] = replace(items[2], photo=replace(items[2].photo, kept=False))
     _, (line,), _ = _with_poses(items, half)
     assert line.note == (
-        f"poses of {len(names) // 2 - 1} photos; {len(names) // 2} photos have none and are placed by "
+        f"poses of {len(names) // 2 - 1} photos; no pose for {len(names) // 2} photos, to be placed by "
         f"matching: {', '.join(items[n].photo.original for n in (1, 3, 5, 7, 9))} ...; "
-        "1 poses are of photos that the source lacks: other/x.jpg; "
-        f"1 poses are of photos that were left out: {items[2].photo.original}"
+        "not in the source, but in the file, 1 photo: other/x.jpg; "
+        f"with a pose, but left out, 1 photo: {items[2].photo.original}"
     )
 
 

@@ -231,8 +231,10 @@ def test_poses_made_elsewhere_are_told(tmp_path: Path) -> None:
     attempt |= {"parallax": None, "seconds": 1.0}
     stages["sfm"] = {**stages["sfm"], "attempts": [attempt]}
     line = {"file": "transforms.json", "kind": "cameras", "note": "poses of 16 photos"}
-    stages["photos"] = {**stages["photos"], "others": [line]}
+    odd = {**line, "note": "has its rotations in degrees instead of radians; they are read so"}
+    stages["photos"] = {**stages["photos"], "others": [line, odd]}
     told = f"The camera positions start from {used} (transforms.json: poses of 16 photos)."
+    told += " transforms.json has its rotations in degrees instead of radians; they are read so."
     assert told in report(tmp_path / "brought", stages)
     assert "start from" not in report(tmp_path / "own", stage_values())
 
