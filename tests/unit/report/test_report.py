@@ -88,6 +88,22 @@ def test_a_good_capture_reads_as_one(tmp_path: Path) -> None:
     assert text.index("27.0 dB") < text.index("28.0 dB, SSIM") or "28.0 dB" in text
 
 
+def test_files_for_other_programs_are_told(tmp_path: Path) -> None:
+    stages = stage_values()
+    assert "Files for other programs" not in report(tmp_path, stages)
+    file = {
+        "name": "tiles", "file": "geo/tiles.3tz", "bytes": 2_500_000, "sha256": "0", "seconds": 1.0,
+        "frame": "ECEF", "placed": True, "psnr": 27.1, "delta_psnr": -0.25, "checked": ["read <back>"],
+        "notes": ["Unpack it."], "facts": {"largest_tile_bytes": 17, "far_psnr": 31.23456},
+    }  # fmt: skip
+    stages["deliver"] = {"files": [file], "left_out": {"usd": "it needs a package"}}
+    text = report(tmp_path, stages)
+    for expected in ("Files for other programs", 'href="geo/tiles.3tz"', "2.5 MB", "0.25 dB", "ECEF",
+                     "read &lt;back&gt;", "Unpack it.", "largest tile bytes 17", "far psnr 31.23",
+                     "Not usd: it needs a package."):  # fmt: skip
+        assert expected in text, expected
+
+
 def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:
     stages = stage_values()
     steps = stages["train"]["steps"]

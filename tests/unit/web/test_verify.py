@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from scripts.lib.contracts.deliver import Deliver, Delivered
 from scripts.lib.contracts.manifest import Manifest
-from scripts.lib.contracts.record import from_json
+from scripts.lib.contracts.record import from_json, write
 from scripts.lib.core.console import UserError
+from scripts.lib.core.files import sha256
 from scripts.lib.encode.codecs import sog
 from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.visit import film
@@ -76,6 +78,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("photos", "sfm", "georef", "train", "eval", "codecs"):
         stages[name] = folder / f"{name}.json"
         stages[name].write_text(json.dumps(values[name]))
+    (folder / "geo").mkdir()
+    (folder / "geo" / "tiles.3tz").write_bytes(b"tiles")
+    stages["deliver"] = folder / "deliver.json"
+    delivered = Delivered(
+        name="tiles", file="geo/tiles.3tz", bytes=5, sha256=sha256(folder / "geo" / "tiles.3tz"),
+        seconds=1.0, frame="ECEF", placed=True, delta_psnr=-0.1, facts={"tiles": 1},
+    )  # fmt: skip
+    write(stages["deliver"], Deliver(files=(delivered,)))
     write_bundle(
         Inputs(
             scene="yard",
@@ -209,6 +219,18 @@ def test_missing_extra_and_neighbouring_files(made: Path, tmp_path: Path) -> Non
     assert "../splat.ply has 3 bytes" in found
     with pytest.raises(UserError, match=r"no manifest\.json"):
         problems(tmp_path)
+
+
+def test_files_for_other_programs_are_known_by_their_hash(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "web", tmp_path / "web")
+    assert problems(tmp_path / "web") == []  # they need not lie there
+    (tmp_path / "geo").mkdir()
+    (tmp_path / "geo" / "tiles.3tz").write_bytes(b"tiler")
+    (found,) = problems(tmp_path / "web")
+    assert found == "../geo/tiles.3tz was changed: same size, different bytes"
+    manifest = json.loads((made / "web" / "manifest.json").read_text())
+    assert manifest["deliver"]["files"][0]["delta_psnr"] == -0.1
+    assert "sha256" in manifest["stages"]["deliver"]
 
 
 def test_the_manifest_says_how_it_was_made(made: Path) -> None:

@@ -66,6 +66,7 @@ def rules(place: str) -> list[Rule]:
             Listed(all=[read("sub/b.bin"), read("d.bin")]),
             Listed(made("web/1.html"), made("web/2.html")),
         ),
+        Rule("send", "Send.", Listed(told=lambda w: w), Listed(made("sent.json"))),
         Rule("sum", "Sum up.", Listed(pages=["out/yard/web/1.html"]), Listed("out/index.html")),
     ]
 
@@ -87,3 +88,13 @@ def test_the_steps_of_a_page(place: str) -> None:
             {"files": ("web/1.html", "web/2.html")},
         ),
     )
+
+
+def test_what_a_function_gives_is_followed_where_it_is_known() -> None:
+    """Without files there is no such input: it is not the scene's source that then has no files."""
+    found = steps_to(rules(""), "send", "out", {"told": ("d.bin",)})
+    assert [step.name for step in found] == ["take", "make", "send"]
+    assert found[-1].inputs == {"told": ("d.bin",)}
+    (alone,) = steps_to(rules(""), "send", "out", {"told": ()})
+    assert alone.inputs == {}
+    assert found[0].inputs == {"source": ()}
