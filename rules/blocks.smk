@@ -18,6 +18,10 @@ def of_blocks(suffix):
     )
 
 
+# What these functions give, by the names of the inputs, for whoever follows the rules back.
+OF_BLOCKS = {"plys": ("blocks/{block}.ply",), "numbers": ("blocks/{block}.json",)}
+
+
 rule plan_blocks:
     """Divide a large scene into blocks of about equal work, and choose the photos of each."""
     input:
@@ -125,7 +129,7 @@ rule merge_blocks:
         coarse="<results>/{scene}/blocks/coarse.ply",
         coarse_metrics="<results>/{scene}/blocks/coarse.json",
         plys=of_blocks("ply"),
-        metrics=of_blocks("json"),
+        numbers=of_blocks("json"),
     output:
         ply="<results>/{scene}/splat.ply",
         metrics="<results>/{scene}/train.json",
@@ -147,5 +151,5 @@ rule merge_blocks:
         code=code("merge_blocks"),
     shell:
         "python -m scripts.merge_blocks --plan {input.plan:q} --coarse {input.coarse:q} {input.coarse_metrics:q}"
-        " --blocks {input.plys:q} --numbers {input.metrics:q}"
+        " --blocks {input.plys:q} --numbers {input.numbers:q}"
         " --ply {output.ply:q} --metrics {output.metrics:q} 2>&1 | tee {log:q}"

@@ -7,7 +7,7 @@ Leaves <results>/{scene}/web/index.html and the other files of the bundle,
 
 from scripts.lib.contracts.step import steps_to_json
 from scripts.lib.web.bundle import FILES as BUNDLE_FILES
-from scripts.lib.workflow.steps import steps_to
+from scripts.lib.workflow.steps import spread, steps_to
 
 # Files beside the bundle whose hashes its manifest keeps.
 SHIPPED = ["splat.ply", "splat.clean.ply", "splat.spz", "splat.compressed.ply"]
@@ -85,7 +85,16 @@ rule bundle_web:
         ),
         folder=subpath(output[0], parent=True),
         steps=lambda wildcards: steps_to_json(
-            steps_to(rules_of(wildcards.scene), "bundle_web", RESULTS, delivered_steps(wildcards))
+            spread(
+                steps_to(
+                    rules_of(wildcards.scene),
+                    "bundle_web",
+                    RESULTS,
+                    delivered_steps(wildcards) | OF_BLOCKS | {"benchmarks": ()},
+                ),
+                "block",
+                range(1, BLOCKS[wildcards.scene] + 1),
+            )
         ),
         code=code("bundle_web", "scripts/viewer/**/*", "Snakefile", "rules/*.smk"),
     shell:

@@ -92,6 +92,21 @@ def test_cost_and_report_count_every_block(calls: Calls) -> None:
         assert [name for name in small if name.startswith("train_")] == ["train_splat.tsv"]
 
 
+def test_the_page_tells_how_its_blocks_came_about(calls: Calls) -> None:
+    every = calls[0] | calls[1]
+    steps = {step["name"]: step for step in every["bundle_web", "yard"].options("--steps")}
+    assert steps.keys() >= set(DIVIDED) and "train_splat" not in steps
+    plys = [f"blocks/{number}.ply" for number in (1, 2, 3)]
+    assert steps["train_block"]["outputs"]["ply"] == plys
+    assert steps["merge_blocks"]["inputs"]["plys"] == plys
+    # An input without files is the scene's source.
+    assert all(
+        all(step["inputs"].values()) for name, step in steps.items() if name != "import_photos"
+    )
+    small = {step["name"] for step in every["bundle_web", "small"].options("--steps")}
+    assert "train_splat" in small and not small & set(DIVIDED)
+
+
 def test_many_photos_are_divided_by_themselves_and_it_is_told(
     checkout: Checkout, tmp_path: Path
 ) -> None:

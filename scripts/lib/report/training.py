@@ -27,6 +27,13 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         ("Time", DASH if record.train_seconds is None else duration(record.train_seconds)),
         ("Peak memory", decimals(train.peak_memory_mb, 0, "MB")),
     ]
+    if train.blocks:
+        rows.append(
+            (
+                "Blocks, trained one by one after a coarse model of the whole",
+                f"{len(train.blocks) - 1}; the times and steps of all are added up",
+            )
+        )
     if train.resumed_from:
         rows.append(("Continued from a checkpoint at step", grouped(train.resumed_from)))
     planned = train.planned_steps

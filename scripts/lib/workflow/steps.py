@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from scripts.lib.contracts.step import Step
@@ -12,6 +13,7 @@ UNNAMED = "files"  # what outputs without a name are called together
 SCENE = re.compile(
     r"^(.*)/\{scene[^}]*\}/"
 )  # what is before the scene's folder; a pattern may follow the name
+CONSTRAINT = re.compile(r"\{(\w+),[^}]*\}")  # a wildcard with a pattern
 
 
 class Files(Protocol):
@@ -66,6 +68,25 @@ def steps_to(
     return tuple(step for step in known.values() if step.name in needed)
 
 
+def spread(steps: Iterable[Step], wildcard: str, values: Iterable[object]) -> tuple[Step, ...]:
+    """The same steps, with the files of rules that run once for each value of `wildcard` named for each."""
+    mark, each = f"{{{wildcard}}}", list(values)
+
+    def named(files: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        return {
+            name: tuple(
+                file.replace(mark, str(value))
+                for file in some
+                for value in (each if mark in file else each[:1])
+            )
+            for name, some in files.items()
+        }
+
+    return tuple(
+        replace(one, inputs=named(one.inputs), outputs=named(one.outputs)) for one in steps
+    )
+
+
 def _step(rule: Rule, results: str, given: Given) -> Step:
     words = (rule.docstring or "").split()
     read = _named(rule.input, results)
@@ -95,4 +116,4 @@ def _in_scene(value: Any, results: str) -> str:
     found = None if callable(value) else SCENE.match(str(value))
     if found is None or not f"/{found[1]}".endswith(f"/{results}"):
         return ""
-    return str(value)[found.end() :]
+    return CONSTRAINT.sub(r"{\1}", str(value)[found.end() :])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.contracts.step import Step
-from scripts.lib.workflow.steps import steps_to
+from scripts.lib.workflow.steps import spread, steps_to
 
 
 class Listed(list[Any]):
@@ -98,3 +98,28 @@ def test_what_a_function_gives_is_followed_where_it_is_known() -> None:
     (alone,) = steps_to(rules(""), "send", "out", {"told": ()})
     assert alone.inputs == {}
     assert found[0].inputs == {"source": ()}
+
+
+def test_a_rule_that_runs_once_for_each_part_names_the_files_of_all() -> None:
+    part = "out/{scene}/parts/{part,[1-9][0-9]*}.bin"
+    found = steps_to(
+        [
+            Rule("cut", "Cut.", Listed(whole="out/{scene}/a.zip"), Listed(part)),
+            Rule(
+                "join",
+                "Join.",
+                Listed(parts=lambda w: w, times=lambda w: w),
+                Listed("out/{scene}/b"),
+            ),
+        ],
+        "join",
+        "out",
+        {"parts": ("parts/{part}.bin",), "times": ()},
+    )
+    assert [step.name for step in found] == ["cut", "join"]
+    cut, join = spread(found, "part", (1, 2))
+    assert cut == Step(
+        "cut", "Cut.", {"whole": ("a.zip",)}, {"files": ("parts/1.bin", "parts/2.bin")}
+    )
+    assert join.inputs == {"parts": ("parts/1.bin", "parts/2.bin")}
+    assert join.outputs == {"files": ("b",)}
