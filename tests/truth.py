@@ -41,6 +41,33 @@ def heldback_depth(sample: Path) -> dict[str, npt.NDArray[np.float32]]:
         return {name: found[name].astype(np.float32) for name in found.files}
 
 
+def flat_surfaces(sample: Path, name: str) -> npt.NDArray[np.bool_]:
+    """Which of a held-back view's exact depths (`heldback_depth`) are of walls and ground up to 25 m away:
+    flat to a hundredth of the distance around them, and upright or level."""
+    truth, depth = read_truth(sample), heldback_depth(sample)[name].astype(float)
+    camera, pose = truth["camera"], np.array(truth["heldback"][name]["world_to_camera"])
+    height, width = depth.shape
+    x = (4 * np.arange(width) + 2.5 - camera["cx"]) / camera["fx"]
+    y = (4 * np.arange(height) + 2.5 - camera["cy"]) / camera["fy"]
+    rays = np.stack([np.broadcast_to(x, depth.shape), np.broadcast_to(y[:, None], depth.shape)], -1)
+    points = np.concatenate([rays, np.ones((height, width, 1))], axis=2) * depth[..., None]
+    points = points @ pose[:3, :3]  # the truth's Z is up
+    across, down = points[2:-2, 4:] - points[2:-2, :-4], points[4:, 2:-2] - points[:-4, 2:-2]
+    normals = np.cross(across, down)
+    normals /= np.linalg.norm(normals, axis=2, keepdims=True).clip(1e-12)
+    inner = points[2:-2, 2:-2]
+    bent = np.zeros(inner.shape[:2])
+    for row in range(5):
+        for column in range(5):
+            other = points[row : row + height - 4, column : column + width - 4]
+            bent = np.maximum(bent, np.abs(((other - inner) * normals).sum(axis=2)))
+    rise, away = np.abs(normals[..., 2]), depth[2:-2, 2:-2]
+    found = np.zeros(depth.shape, bool)
+    flat = (bent < 0.01 * away) & (away > 0) & (away < 25)
+    found[2:-2, 2:-2] = flat & ((rise < 0.2) | (rise > 0.95))
+    return found
+
+
 def heldback(
     sample: Path, truth: dict[str, Any], sim3: Sim3, resolution: int
 ) -> list[tuple[str, Float, Float, Float]]:

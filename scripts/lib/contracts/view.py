@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from scripts.lib.contracts.georef import Matrix, Three
-from scripts.lib.contracts.record import Measured, read
+from scripts.lib.contracts.record import Measured, optional, read
 from scripts.lib.core.console import UserError
 
 WIDEST, NARROWEST = 170.0, 1.0  # degrees
@@ -87,6 +87,8 @@ class View(Measured):
     tour: Keyframes | None = None  # None: no free way joins two views
     limits: Limits | None = None
     map: PhotoMap | None = None
+    # Places with points of structure from motion close together: near them distances can be trusted.
+    known: tuple[Three, ...] | None = optional()
 
 
 def read_view(path: Path) -> View:

@@ -18,6 +18,7 @@ from scripts.lib.scene.start_view import StartView
 from scripts.lib.splat import occupancy
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.visit import surroundings, tour
+from scripts.lib.visit.known_places import known_places
 
 SIGHTS = 200  # points that tell what is hidden from a camera
 
@@ -68,4 +69,5 @@ def plan_visit(gaussians: Gaussians, scene: Scene) -> tuple[StartView, View]:
         tour=None if planned is None else planned.keyframes(),
         limits=surroundings.limits(centres, points),
         map=plan,
+        known=tuple((x, y, z) for x, y, z in known_places(points).round(4).tolist()),
     )

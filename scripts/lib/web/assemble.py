@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.contracts.deliver import Deliver
+from scripts.lib.contracts.eval import Eval
 from scripts.lib.contracts.manifest import Manifest
 from scripts.lib.contracts.record import to_json
 from scripts.lib.contracts.step import Step
@@ -225,7 +226,10 @@ def page_of(inputs: Inputs, view: View, stages: Stages, entries: Entries) -> Pag
     """The page of a bundle whose files have these entries."""
     options, title = inputs.options, bundle.title_of(inputs.scene, inputs.options)
     antialiased = sog_codec.is_antialiased(inputs.sog)
-    measure = measuring(stages.georef, view)
+    quality = stages.others.get("eval")
+    assert isinstance(quality, Eval | None)
+    errors = quality.depth_errors if quality else None
+    measure = measuring(stages.georef, view, stages.sfm, errors)
     config = page_config(view, measure, stages.georef.metric, options, entries, antialiased)
     texts = {
         "title": title,
@@ -269,13 +273,18 @@ def page_config(
         "start": {"position": view.position, "target": view.target, "fov": view.fov},
         "limits": to_json(view.limits) if view.limits else None,
         "annotations": placed_notes(options.annotations, view),
-        "measure": to_json(measure) if measure else None,
+        "measure": None,
         "url": options.url,
         "antialiased": antialiased,
     }
     config["loads"] = [name for name in entries if name not in ("licences.txt", "_headers")]
     if entries["scene.mobile.sog"]["bytes"] < entries["scene.sog"]["bytes"]:
         config["mobile"] = scene("scene.mobile.sog")
+    if measure:
+        # Each is told once: the photos are in the map, too.
+        photos = () if options.map and view.map else measure.photos
+        config["measure"] = to_json(dataclasses.replace(measure, known=None, photos=photos))
+        config["known"] = to_json(measure.known) if measure.known else None
     if options.map and view.map:
         config["map"] = {**to_json(view.map), "metres": metres}
     if options.tour and view.tour:

@@ -11,7 +11,18 @@ from scripts.lib.core.console import UserError
 
 # Plain scripts, joined in this order: the first makes `splatmake`, the last starts the page.
 PAGE_PARTS = (
-    *("common", "loading", "camera", "controls", "tour", "measure", "map", "notes", "share"),
+    *(
+        "common",
+        "loading",
+        "camera",
+        "controls",
+        "tour",
+        "uncertainty",
+        "measure",
+        "map",
+        "notes",
+        "share",
+    ),
     "start",
 )
 # Joined in this order: a later rule wins over an earlier one.

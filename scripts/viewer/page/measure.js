@@ -5,6 +5,10 @@
     const { element, config } = page;
     const SVG = 'http://www.w3.org/2000/svg';
 
+    const NO_SCALE =
+        'Nothing can be measured here: the photos carry no positions, so the scene has no scale.' +
+        ' A distance in metres would be a guess.';
+
     // Metres with the digits that mean something: 0.84 m, 12.3 m, 148 m.
     page.metres = (length) => {
         const digits = length < 10 ? 2 : length < 100 ? 1 : 0;
@@ -20,9 +24,19 @@
     page.connectMeasure = () => {
         const button = element('measure');
         button.hidden = !config.measure; // without metres a number would mean nothing
-        if (!config.measure) return;
         const panel = element('measure-panel');
         const result = element('measured');
+        if (!config.measure) {
+            for (const name of ['measure-middle', 'measure-clear']) element(name).hidden = true;
+            element('measure-end').onclick = () => {
+                panel.hidden = true;
+            };
+            page.onKey('m', () => {
+                result.textContent = NO_SCALE;
+                panel.hidden = !panel.hidden;
+            });
+            return;
+        }
         const marks = element('marks');
         const lines = []; // of one or two points in our frame
         let active = false;
@@ -46,29 +60,45 @@
                 const label = shape('text', 'length');
                 label.setAttribute('x', (seen[0][0] + seen[1][0]) / 2);
                 label.setAttribute('y', (seen[0][1] + seen[1][1]) / 2 - 10);
-                label.textContent = page.metres(length(points));
+                label.textContent = page.stated(length(points), points.ends);
                 marks.prepend(line);
                 marks.append(label);
             }
         };
         const length = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
 
-        const add = (point) => {
+        const add = async (point) => {
             if (!point) {
                 result.textContent = 'There is nothing at this point. Try a solid surface.';
                 return;
             }
+            const end = await page.endAt(point);
+            if (!active) return;
+            if (end.refused) {
+                result.textContent = end.refused;
+                return;
+            }
             const last = lines.at(-1);
             if (!last || last.length === 2) {
-                lines.push([point]);
+                lines.push(Object.assign([point], { ends: [end] }));
                 result.textContent = 'Now choose the other end.';
-            } else {
-                last.push(point);
-                const height = Math.abs(last[0][2] - last[1][2]);
-                result.textContent =
-                    `${page.metres(length(last))}` +
-                    (height > 0.05 * length(last) ? `, of it ${page.metres(height)} in height` : '');
+                draw();
+                return;
             }
+            const whole = length([last[0], point]);
+            const half = page.uncertainty(whole, [...last.ends, end]);
+            if (config.measure.surfaces.length && half >= whole) {
+                result.textContent =
+                    `Too short to be measured here: distances have an uncertainty of ${page.metres(half)}.` +
+                    ' Choose an end farther away.';
+                return;
+            }
+            last.push(point);
+            last.ends.push(end);
+            const height = Math.abs(last[0][2] - last[1][2]);
+            result.textContent =
+                page.stated(whole, last.ends) +
+                (height > 0.05 * whole ? `, of it ${page.metres(height)} in height` : '');
             draw();
         };
         const show = (on) => {
