@@ -91,7 +91,7 @@ def test_less_motion_makes_the_tour_a_row_of_views(bundle: Path, show: Show) -> 
     ("options", "ends"),
     [
         ({"size": (1280, 800)}, [[-1.2, -1.5, 0.0], [0.8, -1.2, 0.0]]),
-        (PHONE, [[-0.3, -0.8, 0.0], [0.8, -1.2, 0.0]]),
+        (PHONE, [[-0.3, -0.8, 0.0], [0.0, -0.6, 0.0]]),
     ],
     ids=["desktop", "phone"],
 )
