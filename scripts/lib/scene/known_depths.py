@@ -50,7 +50,7 @@ def known_depths(scene: Scene, indices: Sequence[int]) -> list[KnownDepths]:
     with reading_zip(scene.path) as archive:
         tracks, sightings = read_tracks(archive), read_sightings(archive)
         # Errors are in pixels of the undistorted photos, whatever resolution the scene is read at.
-        focals = [(view.K[0, 0] + view.K[1, 1]) / 2 for view in read_model(archive).views]
+        own = {view.name: (view.K[0, 0] + view.K[1, 1]) / 2 for view in read_model(archive).views}
     rows = {int(number): row for row, number in enumerate(tracks.numbers)}
     shown: list[tuple[Index, Float]] = []
     for name in scene.names:
@@ -61,6 +61,7 @@ def known_depths(scene: Scene, indices: Sequence[int]) -> list[KnownDepths]:
         kept = of >= 0
         kept[kept] = tracks.lengths[of[kept]] >= FEWEST_PHOTOS
         shown.append((of[kept], places[kept]))
+    focals = [own[name] for name in scene.names]
     covariances = _covariances(scene.centres, focals, tracks, [of for of, _ in shown])
     return [_of_photo(scene, index, tracks, covariances, *shown[index]) for index in indices]
 

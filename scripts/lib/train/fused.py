@@ -15,6 +15,7 @@ from scripts.lib.render.rasterise.constants import FAR, NEAR
 from scripts.lib.render.rasterise.cuda.room import LOST, Room
 from scripts.lib.render.rasterise.passes import Cameras, Gradients, Pass, Shapes
 from scripts.lib.train.cameras import unless
+from scripts.lib.train.depth_term import DepthTerm, by_means, features
 from scripts.lib.train.frozen import Frozen, joined
 from scripts.lib.train.kernels.geometry_cuda import activate, step_geometry
 from scripts.lib.train.kernels.harmonics_cuda import colours, slopes_of, step_harmonics
@@ -80,8 +81,9 @@ class FusedStep:
         pixels: int,
         device: torch.device,
         frozen: Frozen | None = None,
+        depths: DepthTerm | None = None,
     ) -> None:
-        self.frozen = frozen
+        self.frozen, self.depths = frozen, depths
         self.room = Room(device) if backend == "cuda" else None
         self.rasteriser = on_gpu(backend, self.room)
         self.at_once, self.pixels = at_once, pixels
@@ -196,7 +198,32 @@ class FusedStep:
             part = views.part(begin, begin + together)
             own = None if exposures is None else exposures[begin : begin + together]
             self._some(parameters, shapes, part, own, plan, adjust, found)
+        if self.depths and plan.depth_weight:
+            self._depth(self.depths, shapes, views.part(0, 1), plan, found)
         return found
+
+    def _depth(
+        self,
+        depths: DepthTerm,
+        shapes: Shapes,
+        view: Stack,
+        plan: StepPlan,
+        gradients: _Gradients,
+    ) -> None:
+        """Add to `gradients` those of the depth term of one photo."""
+        pose = view.world_to_camera
+        cameras = Cameras(pose, view.K, view.size, NEAR, FAR)
+        drawn = self.rasteriser(shapes, cameras, plan.antialiased)
+        made = features(shapes.means, pose[0])
+        image = drawn.draw(made[None]).requires_grad_()
+        (plan.depth_weight * depths.loss(image[0], view.numbers)).backward()
+        assert image.grad is not None
+        found = drawn.backward(image.grad, None, poses=False)
+        geometry = (found.means, found.quats, found.scales, found.opacities)
+        for total, part in zip(gradients.geometry, geometry, strict=True):
+            total += part[: len(total)]
+        own = slice(len(gradients.geometry[0]))
+        gradients.geometry[0].add_(by_means(made[own], found.colours[0, own], pose[0]))
 
     def _some(
         self,

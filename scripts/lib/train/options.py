@@ -95,6 +95,12 @@ class TrainOptions(Options):
         """If photos show the sky, place it far behind everything and keep the space in front of it empty.
         The sky is found by its colour, by the horizon, and because it looks the same from every camera.""",
     )
+    depth_term: bool = option(
+        True,
+        """Hold surfaces where structure from motion has points, so that they are thin and in their place:
+        without it, a splat that looks right may have veils before its walls. Every fifth point is left out,
+        and tells how well it worked (depth_errors in eval.json).""",
+    )
     ssim_weight: float = option(0.2, "Weight of 1 - SSIM in the loss; the rest is L1.", 0, 1)
     test_every: int = option(
         8,
@@ -219,6 +225,7 @@ class Settings(Common):
     refine_poses: bool
     refine_focal: bool
     sky: bool
+    depth_term: bool
     ssim_weight: float
     test_every: int
     test_photos: tuple[str, ...]
@@ -264,6 +271,7 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         refine_poses=options.refine_poses,
         refine_focal=options.refine_focal,
         sky=options.sky,
+        depth_term=options.depth_term,
         ssim_weight=options.ssim_weight,
         test_every=options.test_every,
         test_photos=chosen_names(options.test_photos),

@@ -14,6 +14,7 @@ from scripts.lib.scene.sky import SkyView
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS
 from scripts.lib.train.brightness import Brightness
 from scripts.lib.train.cameras import FEWEST_PHOTOS, Exposures, Focals, Poses
+from scripts.lib.train.depth_term import DepthTerm
 from scripts.lib.train.frozen import Frozen
 from scripts.lib.train.initialise import Frame, initial_tensors
 from scripts.lib.train.memory import Fit, Need, PhotoStore, fit, free_bytes
@@ -64,16 +65,21 @@ def fit_machine(need: Need, device: torch.device) -> tuple[Fit, list[str]]:
 
 
 def step_for(
-    device: torch.device, backend: str, at_once: int, pixels: int, frozen: Frozen | None = None
+    settings: Settings,
+    at_once: int,
+    pixels: int,
+    frozen: Frozen | None = None,
+    depths: DepthTerm | None = None,
 ) -> AutogradStep | FusedStep:
-    """The optimiser step for a device; on a GPU `backend` ("cuda" or "gsplat") draws `at_once` photos of
-    `pixels` pixels together. `frozen` Gaussians are drawn too."""
+    """The optimiser step for the device of `settings`; on a GPU its backend draws `at_once` photos of
+    `pixels` pixels together. `frozen` Gaussians are drawn too; `depths` is the depth term."""
+    device = torch.device(settings.device)
     if device.type != "cuda":
-        return AutogradStep(frozen)
+        return AutogradStep(frozen, depths)
     # Its kernels come with torch's CUDA build only.
     from scripts.lib.train.fused import FusedStep
 
-    return FusedStep(backend, at_once, pixels, device, frozen)
+    return FusedStep(settings.backend, at_once, pixels, device, frozen, depths)
 
 
 def start_tensors(

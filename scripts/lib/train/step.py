@@ -9,8 +9,10 @@ from torch import Tensor
 
 from scripts.lib.render.losses import photo_loss
 from scripts.lib.render.rasterise import rasterise
+from scripts.lib.splat.gaussians import SH_C0
 from scripts.lib.train.cameras import Exposures, Focals, Poses
 from scripts.lib.train.densify import add_noise, shorten
+from scripts.lib.train.depth_term import DepthTerm, features
 from scripts.lib.train.frozen import Frozen, joined
 from scripts.lib.train.parameters import NAMES, Parameters
 from scripts.lib.train.views import Stack
@@ -53,7 +55,7 @@ class StepPlan:
     antialiased: as in `rasterise`; drop: share of the Gaussians left out of
     this step, while the others stand in for them (Park et al., "DropGaussian", CVPR 2025); seed: of
     this step, for versions that draw numbers inside their kernels; camera_rate: of the poses and focal
-    lengths, as `cameras.camera_rate` has it.
+    lengths, as `cameras.camera_rate` has it; depth_weight: of the depth term of the step's first photo.
     """
 
     degree: int
@@ -67,6 +69,7 @@ class StepPlan:
     drop: float
     seed: int
     camera_rate: float = 0.0
+    depth_weight: float = 0.0
 
 
 def render(
@@ -81,14 +84,26 @@ def render(
 
     `kept` (N,) multiplies the opacities. `frozen` Gaussians are drawn with them.
     """
+    sh = joined(parameters["sh"][:, : (degree + 1) ** 2].float().contiguous(), frozen, "sh")
+    return _drawn(parameters, sh, views, antialiased, kept, frozen)
+
+
+def _drawn(
+    parameters: dict[str, Tensor],
+    sh: Tensor,
+    views: Stack,
+    antialiased: bool,
+    kept: Tensor | float,
+    frozen: Frozen | None,
+) -> Tensor:
+    """As `render`, of all Gaussians' harmonics `sh` (N + F, K, 3)."""
     opacities = (torch.sigmoid(parameters["opacities"]) * kept).clamp(max=OPAQUE)
-    sh = parameters["sh"][:, : (degree + 1) ** 2].float().contiguous()
     colour, _ = rasterise(
         joined(parameters["means"], frozen, "means"),
         joined(parameters["quats"], frozen, "quats"),
         joined(torch.exp(parameters["scales"]), frozen, "scales"),
         joined(opacities, frozen, "opacities"),
-        joined(sh, frozen, "sh"),
+        sh,
         views.world_to_camera,
         views.K,
         views.size,
@@ -98,12 +113,15 @@ def render(
 
 
 class AutogradStep:
-    """Renders one photo after the other, `frozen` Gaussians too, and lets torch find the gradients."""
+    """Renders one photo after the other, `frozen` Gaussians too, and lets torch find the gradients.
+
+    depths: the depth term, if it is wanted.
+    """
 
     at_once = 1
 
-    def __init__(self, frozen: Frozen | None = None) -> None:
-        self.frozen = frozen
+    def __init__(self, frozen: Frozen | None = None, depths: DepthTerm | None = None) -> None:
+        self.frozen, self.depths = frozen, depths
 
     def lost(self) -> int:
         """How many of the latest steps have changed nothing and must be done again."""
@@ -142,6 +160,12 @@ class AutogradStep:
         if adjust.exposures:
             exposures = adjust.exposures.values[views.numbers].clone().requires_grad_()
         by_pose, by_focal = _backward(leaves, self.frozen, views, plan, kept, exposures, adjust)
+        if self.depths and plan.depth_weight:
+            first = views.one(0)
+            made = features(joined(leaves["means"], self.frozen, "means"), first.world_to_camera[0])
+            sh = ((made[:, None] - 0.5) / SH_C0).contiguous()  # of these colours
+            image = _drawn(leaves, sh, first, plan.antialiased, kept, self.frozen)
+            (plan.depth_weight * self.depths.loss(image[0], first.numbers)).backward()
         costs = plan.opacity_cost * torch.sigmoid(leaves["opacities"]).mean()
         costs = costs + plan.scale_cost * torch.exp(leaves["scales"]).mean()
         costs.backward()

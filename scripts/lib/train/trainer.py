@@ -13,7 +13,7 @@ from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.sky import find_sky
 from scripts.lib.scene.split import split_scene
 from scripts.lib.splat.gaussians import Gaussians
-from scripts.lib.train import densify, thinning
+from scripts.lib.train import densify, depth_term, thinning
 from scripts.lib.train.block import Block, Region, clearing_of, cut, seen_of, start_of_block
 from scripts.lib.train.brightness import brightness
 from scripts.lib.train.cameras import camera_rate
@@ -87,9 +87,8 @@ class Trainer:
             start, self.clearing = start_tensors(
                 scene, self.frame, sky, self.clearing, self.max_gaussians, settings, self.device
             )
-        self.optimise = step_for(
-            self.device, settings.backend, fits.at_once, need.pixels, self.frozen
-        )
+        depths = depth_term.wanted(scene, self.frame, trained, settings)
+        self.optimise = step_for(settings, fits.at_once, need.pixels, self.frozen, depths)
         seen = self.frame.points(scene.centres[trained]), self.frame.points(scene.points)
         self.free_space = FreeSpace(*seen, self.device)
         self.parameters = Parameters(start, self.max_gaussians, fits.precision)
@@ -207,6 +206,7 @@ class Trainer:
             drop=settings.drop * share,
             seed=2 * ((settings.seed * 1_000_003 + self.step) % 2**29),
             camera_rate=camera_rate(share),
+            depth_weight=depth_term.weight_at(self.step, settings.batch_size),
         )
         together = self.optimise.at_once
         self._optimised(plan)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from scripts.lib.render.losses import cuda as losses
 from scripts.lib.render.rasterise import cuda as rasteriser
+from scripts.lib.scene.known_depths import KnownDepths
 from scripts.lib.train.cameras import Exposures
+from scripts.lib.train.depth_term import DepthTerm
 from scripts.lib.train.frozen import Frozen
 from scripts.lib.train.fused import FusedStep
 from scripts.lib.train.kernels import geometry_cuda, harmonics_cuda
@@ -76,15 +80,31 @@ def fused(at_once: int, device: str, frozen: Frozen | None = None) -> FusedStep:
     return FusedStep("cuda", at_once, SIZE[0] * SIZE[1], torch.device(device), frozen)
 
 
+def depth_term(device: str) -> DepthTerm:
+    """Points of each photo at depths that its Gaussians have, and that they do not have."""
+    rng = np.random.default_rng(0)
+    known = [
+        KnownDepths(
+            rng.uniform(0.1, 0.9, (count, 2)),
+            rng.uniform(2, 6, count),
+            np.full(count, 0.01),
+            np.zeros(count, bool),
+        )
+        for count in (40, 25, 0)
+    ]
+    return DepthTerm(known, 1.0, 0, torch.device(device))
+
+
 def stepped(
-    step: FusedStep | AutogradStep, precision: Precision, device: str
+    step: FusedStep | AutogradStep, precision: Precision, device: str, depth_weight: float = 0.0
 ) -> tuple[Parameters, torch.Tensor]:
     """Parameters after one step, and the norms that it added; exposures are learned too."""
     parameters = start(precision, device)
     generator = torch.Generator(device)
     exposures = Exposures(PHOTOS, torch.device(device))
     norms = torch.zeros(COUNT, device=device)
-    step(parameters, photos(device), plan(4), generator, Adjustments(exposures), norms)
+    given = replace(plan(4), depth_weight=depth_weight)
+    step(parameters, photos(device), given, generator, Adjustments(exposures), norms)
     assert exposures.values.abs().max() > 0
     return parameters, norms
 
@@ -115,6 +135,25 @@ def test_it_steps_as_autograd_does(
             )
             assert near.float().mean() > 0.99, (name, float(near.float().mean()))
         assert device == "cuda" or torch.equal(found[name], again[name])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("block", [False, True])
+def test_its_depth_term_is_that_of_autograd(block: bool, device: str) -> None:
+    step, frozen = fused(3, device, around(device) if block else None), None
+    if block:
+        frozen = around("cpu")
+    step.depths = depth_term(device)
+    with running(device):
+        found, _ = stepped(step, "single", device, 500.0)
+    autograd = AutogradStep(frozen, depth_term("cpu"))
+    wanted, _ = stepped(autograd, "single", "cpu", 500.0)
+    without, _ = stepped(autograd, "single", "cpu", 0.0)
+    for name in ("means", "quats", "scales", "opacities"):
+        a, b, plain = (one.moments(name)[0].cpu() for one in (found, wanted, without))
+        assert (b - plain).abs().max() > 10 * plain.abs().max(), "the term does not show"
+        near = torch.isclose(a, b, rtol=5e-3, atol=2e-3 * float(b.abs().max()))
+        assert near.float().mean() > 0.99, (name, float(near.float().mean()))
 
 
 @needs_compiler
