@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sample_scene import cameras, depth, masonry, materials, plants, props
+from sample_scene import cameras, depth, masonry, materials, plants, props, visitors
 
 SEED = 20260514
 SUN_ELEVATION, SUN_ROTATION = 37.0, 216.0
@@ -106,6 +106,22 @@ def write_jpeg(png: Path, path: Path, exif: bytes | None) -> None:
     path.write_bytes(buffer.getvalue())
 
 
+def visited(out: Path, scratch: Path, samples: int, only: list[str]) -> None:
+    """Write the photos that have visitors in them, two of three."""
+    build_scene()
+    camera = set_up_render(samples, 100)
+    scratch.mkdir(parents=True, exist_ok=True)
+    for number, view in enumerate(cameras.photos()):
+        if number % 3 == 2 or (only and view.name not in only):
+            continue
+        frame = scratch / f"visited_{view.name}.png"
+        if not frame.exists():
+            share = visitors.place(view, number, SEED)
+            print(f"{view.name}: visitors cover {share:.0%}", flush=True)
+            render(camera, view, frame)
+        write_jpeg(frame, out / "visited" / f"{view.name}.jpg", cameras.exif(view, number))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Render what is asked for and, once every frame is there, write the data set."""
     here = Path(__file__).resolve().parent
@@ -116,7 +132,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--scale", type=int, default=100, help="per cent of the size (previews)")
     parser.add_argument("--only", nargs="*", default=[], help="render only these views (previews)")
     parser.add_argument("--depths", action="store_true", help="write heldback_depth.npz alone")
+    parser.add_argument(
+        "--visitors",
+        action="store_true",
+        help="write visited/ alone: photos with people, a car and laundry",
+    )
     args = parser.parse_args(argv)
+    if args.visitors:
+        visited(args.out, args.scratch, args.samples, args.only)
+        return 0
     if args.depths:
         build_scene()
         found = {f"{view.name}.jpg": depth.depth(view) for view in cameras.heldback()}

@@ -34,6 +34,7 @@ SAID: dict[str, Any] = {
     "import_photos.focal_length": "35 mm",
     "map_scene.up": "0, 0, 1",
     "train_splat.exposure": True,
+    "train_splat.transients": True,
     "export_tiles.place": "-33.8568, 151.2153, 25",
     "map_scene.calibration": "OPENCV",
     "clean_splat.crop": {"sphere": [1, 2, 3, 4]},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from scripts.lib.contracts.record import Measured, optional
@@ -62,6 +63,18 @@ class BlockTrained:
     resumed_from: int | None = None
 
 
+@dataclass(frozen=True)
+class TransientsRecord:
+    """What single photos show that the photos beside them do not: people, cars, laundry."""
+
+    left_out: bool  # whether training left it out
+    # Share of the area of the photos looked at that their neighbours contradict.
+    contradicted: float
+    share: float = 0.0  # of the photos' area that training left out
+    # By name, share of the photo that was left out.
+    photos: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Train(Measured):
     """A training."""
@@ -84,6 +97,7 @@ class Train(Measured):
     sky_from: float | None = None  # world units from the cameras' middle; None: no sky
     cameras: CamerasRefined | None = None
     exposure: ExposureRecord | None = optional()  # None: too few points tell
+    transients: TransientsRecord | None = optional()  # None: not looked for, or too few photos tell
     seconds: float
     gaussians: int
     peak_memory_mb: int

@@ -11,6 +11,8 @@ from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.summary import Summary
 from scripts.lib.report.values import DASH, decimals, grouped, text
 
+NAMED = 5  # photos that a row lists
+
 
 def curve(files: StageFiles) -> Any:
     """The training curve as inline SVG; empty for fewer than two measurements."""
@@ -49,6 +51,7 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         rows.append(
             ("Left out because they are almost the same as test photos", ", ".join(train.left_out))
         )
+    rows += _transients(files)
     rows += _exposure(files)
     rows += _cameras_refined(files)
     found = files.eval.needles
@@ -68,6 +71,17 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         )
     rows += [("Adapted to this machine", text(sentence)) for sentence in train.adapted]
     return [(name, value) for name, value in rows if value != DASH]
+
+
+def _transients(files: StageFiles) -> list[tuple[str, str]]:
+    """What moved between the photos and was left out, and of which photos most."""
+    found = files.train.transients
+    if found is None or not found.left_out:
+        return []
+    most = sorted(found.photos, key=lambda name: -found.photos[name])[:NAMED]
+    worst = text(", ".join(f"{name} ({found.photos[name]:.0%})" for name in most))
+    told = f"{found.share:.0%} of the photos' area, in {grouped(len(found.photos))} photos; most of {worst}"
+    return [("Left out because other photos contradict it (people, cars, what moved)", told)]
 
 
 def _exposure(files: StageFiles) -> list[tuple[str, str]]:

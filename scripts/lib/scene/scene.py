@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,8 @@ class Scene:
     """V photos of one place, P points. Photos are decoded when asked for, never kept here.
 
     names: sorted; sizes (V, 2) int, width and height at this resolution; K (V, 3, 3) for that size;
-    world_to_camera (V, 4, 4); points (P, 3) world units; colours (P, 3) uint8.
+    world_to_camera (V, 4, 4); points (P, 3) world units; colours (P, 3) uint8; hidden: by photo, a mask of
+    any size (h, w) uint8, 0 where the photo does not count, beside the masks that came with the photos.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Scene:
     world_to_camera: npt.NDArray[np.float64]
     points: npt.NDArray[np.float64]
     colours: Bytes
+    hidden: Mapping[int, Bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,6 +76,10 @@ class Scene:
         factors[:, :2, :2] = np.asarray(scales, float)[self.lenses][:, None, None]
         return replace(self, K=self.K * factors)
 
+    def hiding(self, masks: Mapping[int, Bytes]) -> Scene:
+        """The same scene in which parts of photos do not count: by index, masks (h, w) uint8, 0 there."""
+        return replace(self, hidden=dict(masks))
+
     def at_most(self, resolution: int) -> Scene:
         """The same scene with photos whose long side is at most `resolution` pixels."""
         sizes = [fit(int(width), int(height), resolution) for width, height in self.sizes]
@@ -96,14 +102,17 @@ class Scene:
             present = set(archive.namelist())
             found: list[Bytes | None] = []
             for index in indices:
-                member = f"masks/{self.names[index]}.png"
-                if member not in present:
-                    found.append(None)
-                    continue
-                width, height = (int(v) for v in self.sizes[index])
-                with Image.open(io.BytesIO(archive.read(member))) as image:
-                    small = image.convert("L").resize((width, height), Image.Resampling.BOX)
-                found.append(np.asarray(small))
+                size = (int(self.sizes[index, 0]), int(self.sizes[index, 1]))
+                masks = []
+                if (member := f"masks/{self.names[index]}.png") in present:
+                    with Image.open(io.BytesIO(archive.read(member))) as image:
+                        masks.append(image.convert("L").resize(size, Image.Resampling.BOX))
+                if index in self.hidden:
+                    hidden = Image.fromarray(self.hidden[index])
+                    masks.append(hidden.resize(size, Image.Resampling.BILINEAR))
+                found.append(
+                    np.minimum.reduce([np.asarray(mask) for mask in masks]) if masks else None
+                )
             return found
 
     def _decode(self, archive: zipfile.ZipFile, index: int) -> Bytes:

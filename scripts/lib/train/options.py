@@ -79,6 +79,12 @@ class TrainOptions(Options):
         photos. Test photos are compared as they are, and also with their best gain and offset
         (psnr_exposure_fitted).""",
     )
+    transients: AutoSwitch = option(
+        "auto",
+        """Leave out of training what single photos show and the photos beside them do not: people, cars,
+        laundry, the photographer's shadow. "auto": if the photos contradict each other on more than 1 % of
+        their area. The report shows what was left out. Reflections and leaves stay.""",
+    )
     refine_poses: bool = option(
         False,
         """Let the cameras move by a few pixels in the second half of training, for captures whose poses are
@@ -222,6 +228,7 @@ class Settings(Common):
     precisions: tuple[Precision, ...]  # the first with which all fits into memory is taken
     antialiased: bool
     exposure: AutoSwitch
+    transients: AutoSwitch
     refine_poses: bool
     refine_focal: bool
     sky: bool
@@ -268,6 +275,7 @@ def resolve(options: TrainOptions, device: str, capture: Capture = TYPICAL) -> S
         precisions=ANY_PRECISION if device == "cuda" else ANY_PRECISION[:1],
         antialiased=options.antialiased,
         exposure=options.exposure,
+        transients=options.transients,
         refine_poses=options.refine_poses,
         refine_focal=options.refine_focal,
         sky=options.sky,

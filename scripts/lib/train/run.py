@@ -20,6 +20,7 @@ from scripts.lib.scene.split import Split, split_scene
 from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.train.block import Block
 from scripts.lib.train.checkpoint import Checkpoints, run_key
+from scripts.lib.train.leave_out import without_transients
 from scripts.lib.train.loop import train
 from scripts.lib.train.note import TrainingNote
 from scripts.lib.train.options import (
@@ -85,8 +86,10 @@ def finish(
     key = run_key(scene_path, {**as_dict(settings), **made_from}, code_digest(ROOT, job.stage))
     store = Checkpoints(checkpoints, key)
     with store:
+        # What training looks at counts, not the photos that judge the result.
+        shown, transients = without_transients(scene, split.capture, settings)
         outcome = train(
-            scene,
+            shown,
             settings,
             store if job.checkpoint_every else None,
             job.checkpoint_every,
@@ -103,7 +106,10 @@ def finish(
     )
     write_ply(ply, outcome.gaussians, (note.comment(),))
     metrics = dataclasses.replace(
-        outcome.metrics, device_reason=device.reason, resolution=note.resolution
+        outcome.metrics,
+        device_reason=device.reason,
+        resolution=note.resolution,
+        transients=transients,
     )
     metrics = stamped(metrics, as_dict(settings), *TRAINING)
     write(metrics_path, metrics)
