@@ -193,3 +193,32 @@ def polycam() -> dict[str, bytes]:
         stem = name.rsplit(".", 1)[0]
         files[f"keyframes/cameras/{stem}.json"] = json.dumps({**lens, **size, **rows}).encode()
     return files
+
+
+def odm_shots(shift: tuple[float, float, float] = (0, 0, 0)) -> tuple[bytes, bytes]:
+    """OpenDroneMap's shots.geojson, whose places are `shift` from the world's, and cameras.json."""
+    side = max(CAMERA["width"], CAMERA["height"])
+    features = []
+    for name, pose in POSES.items():
+        place = -pose[:3, :3].T @ pose[:3, 3] + np.array(shift)
+        facts = {
+            "filename": name,
+            "camera": "v2 a",
+            "focal": 0.5,
+            "width": CAMERA["width"],
+            "height": CAMERA["height"],
+            "translation": place.tolist(),
+            "rotation": Rotation.from_matrix(pose[:3, :3]).as_rotvec().tolist(),
+        }
+        features.append({"type": "Feature", "properties": facts, "geometry": None})
+    camera = {
+        "projection_type": "brown",
+        "width": CAMERA["width"],
+        "height": CAMERA["height"],
+        "focal_x": CAMERA["fx"] / side,
+        "focal_y": CAMERA["fy"] / side,
+        "c_x": 0.01,
+        "c_y": 0.0,
+    }
+    shots = {"type": "FeatureCollection", "features": features}
+    return json.dumps(shots).encode(), json.dumps({"v2 a": camera}).encode()

@@ -16,6 +16,7 @@ from scripts.lib.core.console import UserError, one_line, say
 from scripts.lib.photos.brought_points import ply_points
 from scripts.lib.photos.colmap_model import model_folders, read_model
 from scripts.lib.photos.metashape import is_metashape, read_metashape
+from scripts.lib.photos.odm_shots import is_shots, read_shots
 from scripts.lib.photos.opensfm import is_opensfm, read_opensfm
 from scripts.lib.photos.options import RejectedError
 from scripts.lib.photos.phone_scans import (
@@ -142,7 +143,7 @@ def _candidates(files: Sequence[SourceFile]) -> list[_Candidate]:
             for known, read in readers
             if known(data)
         ]
-    return [*found, *_sidecars(files), *_scans(files)]
+    return [*found, *_shots(files), *_sidecars(files), *_scans(files)]
 
 
 def _nested(files: Sequence[SourceFile]) -> list[_Candidate]:
@@ -185,6 +186,19 @@ def _scans(files: Sequence[SourceFile]) -> list[_Candidate]:
         return BroughtFile(cameras, 1.0, ARKIT)
 
     return [_Candidate("Polycam's cameras", frozenset(data), read)] if data else []
+
+
+def _shots(files: Sequence[SourceFile]) -> list[_Candidate]:
+    """OpenDroneMap's list of shots, with the lenses of the cameras.json that lies nearest."""
+    found: list[_Candidate] = []
+    for name, data in _all_of(files, ".geojson", is_shots).items():
+        project = PurePosixPath(name).parent.parent.as_posix()
+        beside = [f for f in files if PurePosixPath(f.name).name == "cameras.json"]
+        beside.sort(key=lambda f: PurePosixPath(f.name).parent.as_posix() != project)
+        lenses = _all_of(beside[:1], ".json", lambda data: b'"projection_type"' in data)
+        cameras = next(iter(lenses.values()), None)
+        found.append(_Candidate(name, frozenset({name}), partial(read_shots, data, cameras)))
+    return found
 
 
 def _all_of(

@@ -42,7 +42,7 @@ def read_opensfm(data: bytes) -> BroughtFile:
         for name, shot in largest["shots"].items():
             turn = Rotation.from_rotvec(shot["rotation"], degrees).as_matrix()
             shift = np.array(shot["translation"], float).reshape(3)
-            lens = _lens(largest["cameras"][shot["camera"]], str(shot["camera"]))
+            lens = lens_of(largest["cameras"][shot["camera"]], str(shot["camera"]))
             found.append(checked(name, turn, shift, lens))
         place = largest.get("reference_lla") or {}
         placed = any(float(place.get(key) or 0.0) for key in ("latitude", "longitude"))
@@ -57,7 +57,8 @@ def read_opensfm(data: bytes) -> BroughtFile:
     )
 
 
-def _lens(camera: Mapping[str, Any], name: str) -> Lens:
+def lens_of(camera: Mapping[str, Any], name: str) -> Lens:
+    """The lens of a camera called `name`. Raises CamerasError when it cannot be used."""
     kind = camera.get("projection_type")
     if kind not in PINHOLES + FISHEYES:
         raise CamerasError(

@@ -133,16 +133,16 @@ class ImportOptions(Options):
     cameras: str = option(
         "auto",
         """Camera poses that another program computed. `auto` uses those of a COLMAP model, transforms.json,
-        Metashape cameras.xml, OpenSfM reconstruction.json, Record3D metadata.json, Polycam's raw data, or
-        the CSV or XMP files of RealityCapture or RealityScan in the source;
-        `ignore` computes them from the photos; else the name of the file, or of the model's folder, in the
+        Metashape cameras.xml, OpenSfM reconstruction.json, OpenDroneMap shots.geojson, Record3D
+        metadata.json, Polycam's raw data, or RealityCapture's or RealityScan's CSV or XMP files; `ignore`
+        computes them from the photos; else the name of the file, or of the model's folder, in the
         source.""",
     )
     camera_units: Literal["auto", "unknown", "m", "cm", "mm", "ft"] = option(
         "auto",
         """Unit of the positions of such poses. `auto` takes metres where the file says so (Metashape with
-        references, phones' scanners, OpenSfM with GPS). Without GPS, the scene then is in metres too; GPS
-        or surveyed points, where they agree, decide in any case.""",
+        references, phones' scanners, OpenSfM and OpenDroneMap with GPS). Without GPS, the scene then is in
+        metres too; GPS or surveyed points, where they agree, decide in any case.""",
     )
     positions: str = option(
         "",

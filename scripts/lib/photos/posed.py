@@ -19,6 +19,7 @@ from scripts.lib.photos.prepare import Item
 
 KIND = "cameras"
 NAMED = 5  # photos that a sentence lists
+FAR = 1e4  # units from the middle of the poses to their world's zero
 SAME_SHAPE = 0.01  # relative difference of two aspect ratios
 TURNED_90 = 5  # EXIF orientations from here on swap width and height
 # Clockwise from the stored picture to the upright one, by EXIF orientation; others are mirrored.
@@ -32,9 +33,10 @@ def with_poses(
 
     Lenses are scaled to the archived picture. Raises UserError when the file means other photos.
     """
-    entries = cameras.told.entries
-    if not entries:
+    if not cameras.told.entries:
         return list(items), [], None
+    cameras = replace(cameras, told=_near_zero(cameras.told))
+    entries = cameras.told.entries
     met = _met(items, entries)
     done = list(items)
     without: list[str] = []
@@ -62,6 +64,20 @@ def with_poses(
             note += "; " + what.format(count, _listed(names))
     notes = [Beside(cameras.file, KIND, note), *_remarks(cameras)]
     return done, notes, _frame(cameras.file, cameras.told, options)
+
+
+def _near_zero(told: BroughtFile) -> BroughtFile:
+    """The poses in a world that is moved near them, where they count from far away, as on the Earth.
+
+    Adjustments would lose digits there.
+    """
+    centres = np.array([-entry.rotation.T @ entry.translation for entry in told.entries])
+    middle = np.round(np.median(centres, axis=0))
+    if np.abs(middle).max() < FAR:
+        return told
+    moved = [replace(e, translation=e.translation + e.rotation @ middle) for e in told.entries]
+    points = None if told.points is None else told.points - middle
+    return replace(told, entries=moved, points=points)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from scripts.lib.contracts.photos import Beside, BroughtFrame, Photo
 from scripts.lib.core.console import UserError
@@ -21,6 +22,7 @@ from scripts.lib.photos.brought import BroughtCameras, find_cameras
 from scripts.lib.photos.brought_points import model_points, ply_points
 from scripts.lib.photos.colmap_model import read_model
 from scripts.lib.photos.metashape import read_metashape
+from scripts.lib.photos.odm_shots import read_shots
 from scripts.lib.photos.opensfm import read_opensfm
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.photos.phone_scans import best_cameras, photo_of, read_polycam, read_record3d
@@ -37,6 +39,7 @@ from tests.foreign_cameras import (
     colmap_binary,
     colmap_text,
     metashape,
+    odm_shots,
     opensfm,
     polycam,
     reality_csv,
@@ -78,6 +81,7 @@ READERS: dict[str, Callable[[], Sequence[Brought]]] = {
     "Metashape": lambda: read_metashape(metashape()).entries,
     "OpenSfM": lambda: read_opensfm(opensfm()).entries,
     "OpenSfM in degrees": lambda: read_opensfm(_in_degrees(opensfm())).entries,
+    "OpenSfM, as OpenDroneMap's shots": lambda: read_shots(*odm_shots()).entries,
     "RealityCapture CSV": lambda: read_reality_csv(reality_csv()).entries,
     "RealityCapture CSV in radians": lambda: read_reality_csv(reality_csv(radians=True)).entries,
     "Record3D": lambda: _renamed(read_record3d(record3d()).entries),
@@ -200,6 +204,8 @@ def test_damaged_files_give_a_sentence(junk: bytes, at: int, cut: int) -> None:
         (read_metashape, metashape()),
         (read_opensfm, opensfm()),
         (read_reality_csv, reality_csv()),
+        (read_shots, odm_shots()[0]),
+        (lambda d: read_shots(odm_shots()[0], d), odm_shots()[1]),
         (ply_points, _ply("ascii")),
         (ply_points, _ply("binary_little_endian")),
         (lambda d: model_points({"points3D.bin": d}), _points_binary()),
@@ -321,6 +327,27 @@ def test_positions_in_degrees_become_metres() -> None:
     between, wanted = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (places, true))
     assert np.allclose(between, wanted, rtol=0.005, atol=0.01)
     assert read_reality_csv(reality_csv()).metres is None
+
+
+def test_results_of_opendronemap_are_found_and_moved_near_zero(tmp_path: Path) -> None:
+    shift = (442726.0, 5444260.0, 164.0)
+    shots, cameras = odm_shots(shift)
+    (tmp_path / "odm_report").mkdir()
+    (tmp_path / "odm_report/shots.geojson").write_bytes(shots)
+    (tmp_path / "cameras.json").write_bytes(cameras)
+    found = find_cameras(list_source(str(tmp_path)), "auto")
+    assert found.file == "odm_report/shots.geojson" and found.told.metres == 1.0
+    items, _, _ = _with_poses(_items(), found.told)
+    centres = []
+    for item in items:
+        assert item.photo.brought is not None
+        w, x, y, z, *move = item.photo.brought.world_to_camera
+        centres.append(-Rotation.from_quat([x, y, z, w]).as_matrix().T @ move)
+    true = np.array([-pose[:3, :3].T @ pose[:3, 3] for pose in POSES.values()])
+    away = np.array(centres) - true
+    assert np.abs(centres).max() < 1000 and np.ptp(away, axis=0).max() < 1e-6
+    alone = read_shots(shots).entries[0].lens.params
+    assert alone[0] == 0.5 * CAMERA["width"]  # without cameras.json
 
 
 def test_scans_of_phones_are_found(tmp_path: Path) -> None:
