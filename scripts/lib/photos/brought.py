@@ -7,6 +7,7 @@ world are those of the file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -33,6 +34,7 @@ from scripts.lib.photos.reality_xmp import is_reality_xmp, read_reality_xmp
 from scripts.lib.photos.source import PHOTO_SUFFIXES, SourceFile, list_source, read_file
 from scripts.lib.photos.transforms_json import is_transforms, read_transforms
 
+SPLIT = re.compile(r"transforms_(train|test|val)\.json", re.IGNORECASE)
 # What a file of some suffix may be, and how it is read then.
 Reader = tuple[Callable[[bytes], bool], Callable[[bytes], BroughtFile]]
 READERS: dict[str, tuple[Reader, ...]] = {
@@ -143,7 +145,7 @@ def _candidates(files: Sequence[SourceFile]) -> list[_Candidate]:
             for known, read in readers
             if known(data)
         ]
-    return [*found, *_shots(files), *_sidecars(files), *_scans(files)]
+    return [*_joined(found), *_shots(files), *_sidecars(files), *_scans(files)]
 
 
 def _nested(files: Sequence[SourceFile]) -> list[_Candidate]:
@@ -186,6 +188,30 @@ def _scans(files: Sequence[SourceFile]) -> list[_Candidate]:
         return BroughtFile(cameras, 1.0, ARKIT)
 
     return [_Candidate("Polycam's cameras", frozenset(data), read)] if data else []
+
+
+def _joined(found: Sequence[_Candidate]) -> list[_Candidate]:
+    """The candidates, of which Blender's transforms_train.json, _test and _val of one folder are one."""
+    parts: dict[PurePosixPath, list[_Candidate]] = {}
+    for one in found:
+        if SPLIT.fullmatch(PurePosixPath(one.file).name):
+            parts.setdefault(PurePosixPath(one.file).parent, []).append(one)
+    joined = list(found)
+    for together in parts.values():
+        if len(together) < 2:
+            continue
+
+        def read(together: Sequence[_Candidate] = tuple(together)) -> BroughtFile:
+            told = [one.read() for one in together]
+            entries = [entry for part in told for entry in part.entries]
+            remarks = tuple(dict.fromkeys(remark for part in told for remark in part.remarks))
+            return replace(told[0], entries=entries, remarks=remarks)
+
+        names = frozenset(name for one in together for name in one.names)
+        place = joined.index(together[0])
+        joined[place] = _Candidate(", ".join(one.file for one in together), names, read)
+        joined = [one for one in joined if one not in together]
+    return joined
 
 
 def _shots(files: Sequence[SourceFile]) -> list[_Candidate]:

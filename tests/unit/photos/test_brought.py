@@ -350,6 +350,22 @@ def test_results_of_opendronemap_are_found_and_moved_near_zero(tmp_path: Path) -
     assert alone[0] == 0.5 * CAMERA["width"]  # without cameras.json
 
 
+def test_the_parts_of_a_divided_transforms_json_are_read_together(tmp_path: Path) -> None:
+    frame = {"transform_matrix": np.eye(4).tolist()}
+    for part, count in (("train", 3), ("test", 2), ("val", 1)):
+        frames = [{**frame, "file_path": f"./{part}/r_{n}"} for n in range(count)]
+        content = {"camera_angle_x": 0.7, "frames": frames}
+        (tmp_path / f"transforms_{part}.json").write_text(json.dumps(content))
+    found = find_cameras(list_source(str(tmp_path)), "auto")
+    assert [e.name for e in found.told.entries if "train" in e.name] == [
+        f"./train/r_{n}" for n in range(3)
+    ]
+    assert len(found.told.entries) == 6 and len(found.names) == 3
+    assert found.file == "transforms_test.json, transforms_train.json, transforms_val.json"
+    one = find_cameras(list_source(str(tmp_path)), "transforms_val.json")
+    assert len(one.told.entries) == 6  # the option may name any part
+
+
 def test_scans_of_phones_are_found(tmp_path: Path) -> None:
     names = [tmp_path / name for name in polycam()]
     names[0].parent.mkdir(parents=True)
