@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from scripts.lib.core.console import Progress
+from scripts.lib.core.console import Progress, UserError
 from scripts.lib.core.files import add_to_zip, scratch_folder
 from scripts.lib.core.options import option
 from scripts.lib.encode.codecs import compare, spz, spz_glb
@@ -30,7 +31,7 @@ from scripts.lib.encode.lod import joined
 from scripts.lib.geo.archive import writing_archive
 from scripts.lib.geo.placing import Placement, PlaceOptions
 from scripts.lib.geo.tree import Box, Node, box_of, coarser, plan
-from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.splat.gaussians import Array, Gaussians
 from scripts.lib.splat.rotation import Y_UP, carried, rotated
 from scripts.lib.splat.rows import row_file
 
@@ -47,6 +48,14 @@ class TilesOptions(PlaceOptions):
         "Gaussians in one tile at most; viewers stall while they read large ones.",
         1000,
         250_000,
+    )
+    radius: float = option(
+        0.0,
+        """Leave out what is farther than this from the middle of the capture, such as the sky, which would
+        stand on the globe as a dome; 0: leave out nothing.""",
+        0,
+        1e6,
+        unit="metres",
     )
     sh_degree: int = option(
         1,
@@ -69,6 +78,7 @@ class Written:
     root_shift: float = (
         0.0  # metres: median distance of the root's Gaussians from those they stand for
     )
+    root_radius: float = 0.0  # metres: half the diagonal of the root's box
     errors: dict[str, float] = field(default_factory=dict)  # the largest of all leaves
 
 
@@ -91,7 +101,7 @@ def write_tiles(ply: Path, path: Path, options: TilesOptions, place: Placement) 
     source = row_file(ply)
     told = Written()
     with scratch_folder(path.parent, path.stem) as folder, writing_archive(path) as archive:
-        tree, groups = plan(source.means(), options.tile_gaussians)
+        tree, groups = planned_leaves(source.means(), options, place)
         source.scattered(groups, folder)
         progress = Progress("export_tiles", int(groups.max()) + 1)
         del groups
@@ -133,9 +143,27 @@ def write_tiles(ply: Path, path: Path, options: TilesOptions, place: Placement) 
 
         root = node(tree, 1)
         told.root_shift = root.shift
+        told.root_radius = float(np.linalg.norm(root.box.high - root.box.low)) / 2
         text = json.dumps(tileset(root.json, place), separators=(",", ":"), allow_nan=False)
         add_to_zip(archive, ENTRY, text.encode())
     return told
+
+
+def planned_leaves(
+    means: Array, options: TilesOptions, place: Placement
+) -> tuple[Node, npt.NDArray[np.int32]]:
+    """The tree, and the leaf of each Gaussian (N,), -1 of those left out. Raises UserError when all are."""
+    groups = np.full(len(means), -1, np.int32)
+    inside = np.ones(len(means), bool)
+    if options.radius:
+        inside = np.linalg.norm(means, axis=1) * place.local_from_scene.scale <= options.radius
+    if not inside.any():
+        raise UserError(
+            f"no Gaussian lies within export_tiles.radius, {options.radius:g} m of the middle of the capture;"
+            " raise it, or set it to 0"
+        )
+    tree, groups[inside] = plan(means[inside], options.tile_gaussians)
+    return tree, groups
 
 
 def _tile(content: Gaussians, name: Path, told: Written) -> bytes:

@@ -50,7 +50,7 @@ def export_tiles(
         delta_psnr=loss.delta_psnr,
         views=loss.views,
         checked=tuple(checked),
-        notes=notes(leaves, place),
+        notes=notes(leaves, place, options),
         facts={
             "tiles": written.tiles,
             "levels": written.levels,
@@ -66,7 +66,8 @@ def far_psnr(
 ) -> float | None:
     """PSNR in dB of the root tile against all leaves, from where viewers leave one for the other.
 
-    That is the distance at which the root's Gaussians are a pixel off. None where the root is the only tile.
+    That is where the root's box is so far away that its Gaussians are a pixel off. None where the root is the
+    only tile.
     """
     from scripts.lib.measure.evaluate import visible_psnr
     from scripts.lib.render.renderer import Renderer
@@ -76,12 +77,12 @@ def far_psnr(
         return None
     scene, index = judge.views.scene, judge.views.indices[0]
     K, size = scene.K[index], scene.sizes[index]
-    shift = written.root_shift / place.local_from_scene.scale
+    away = (written.root_shift * K[0, 0] + written.root_radius) / place.local_from_scene.scale
     middle = np.median(leaves.means, axis=0).astype(np.float64)
     pose = scene.world_to_camera[index]
     behind = -pose[:3, :3].T @ pose[:3, 3] - middle
     behind /= np.linalg.norm(behind)
-    camera = look_at(middle + behind * shift * K[0, 0], middle)
+    camera = look_at(middle + behind * away, middle)
     pictures = [
         Renderer(some, judge.device).picture(camera, K, size)
         for some in (read_tiles(path, place, leaves=False), leaves)
@@ -89,12 +90,14 @@ def far_psnr(
     return visible_psnr(pictures[0], pictures[1])
 
 
-def notes(leaves: Gaussians, place: Placement) -> tuple[str, ...]:
+def notes(leaves: Gaussians, place: Placement, options: TilesOptions) -> tuple[str, ...]:
     """Sentences for who opens the file."""
     told = [
         *place.notes,
         "Unpack the archive (it is a zip) where a web server finds it, for CesiumJS.",
     ]
+    if options.radius:
+        told.append(f"What is farther than {options.radius:g} m is left out, which counts as loss.")
     if leaves.antialiased:
         told.append("The splat was trained with antialiasing, which 3D Tiles cannot say.")
     return tuple(told)

@@ -46,13 +46,15 @@ class RowFile:
         return found
 
     def scattered(self, groups: npt.NDArray[np.int32], folder: Path) -> None:
-        """Write the rows of each group (N,) to a file of `folder`, in their order."""
+        """Write the rows of each group (N,) to a file of `folder`, in their order; below 0 is no group."""
         at = 0
         for rows in self.chunks():
             here = groups[at : at + len(rows)]
             order = np.argsort(here, kind="stable")
             edges = np.flatnonzero(np.diff(here[order])) + 1
-            for part in np.split(order, edges):
+            for part in filter(len, np.split(order, edges)):
+                if here[part[0]] < 0:
+                    continue
                 with open(folder / str(here[part[0]]), "ab") as handle:
                     handle.write(rows[part].tobytes())
             at += len(rows)

@@ -145,6 +145,18 @@ def test_a_small_splat_is_one_tile_without_error(tmp_path: Path) -> None:
     assert root["geometricError"] == 0 and "children" not in root
 
 
+def test_what_is_farther_than_the_radius_is_left_out(made: Path, tmp_path: Path) -> None:
+    near = TilesOptions(tile_gaussians=1000, radius=0.4)
+    told = write_tiles(made / "splat.ply", tmp_path / "tiles.3tz", near, SYDNEY)
+    wanted = int((np.linalg.norm(make_gaussians(COUNT).means, axis=1) <= 0.4).sum())
+    found = read_tiles(tmp_path / "tiles.3tz", SYDNEY)
+    assert told.gaussians == len(found) == wanted
+    assert np.linalg.norm(found.means, axis=1).max() < 0.401
+    nothing = TilesOptions(radius=1e-6)
+    with pytest.raises(UserError, match="no Gaussian lies within export_tiles.radius"):
+        write_tiles(made / "splat.ply", tmp_path / "b.3tz", nothing, SYDNEY)
+
+
 def test_nothing_is_written_where_a_tile_does_not_survive(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
