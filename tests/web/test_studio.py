@@ -249,7 +249,7 @@ def test_the_page_waits_for_a_studio_that_is_away(
     serve(studio, port)
     work(studio)
     page.locator(".dot.done").wait_for()
-    assert not page.get_by_text("The studio does not answer").is_visible()
+    page.get_by_text("The studio does not answer").wait_for(state="hidden")
 
 
 def test_a_problem_is_told_with_what_to_do(
@@ -273,9 +273,9 @@ def test_a_problem_is_told_with_what_to_do(
 
 def test_german(studio: Any, serve: Serving, show: Open) -> None:  # noqa: F811
     page = show(serve(studio).url, locale="de-AT")
-    assert page.get_by_role("link", name="Die erste Szene machen").is_visible()
+    page.get_by_role("link", name="Die erste Szene machen").wait_for()
     page.get_by_label("Sprache").select_option("en")
-    assert page.get_by_role("link", name="Make your first scene").is_visible()
+    page.get_by_role("link", name="Make your first scene").wait_for()
 
 
 def test_a_team_enters_by_its_token(
@@ -285,5 +285,5 @@ def test_a_team_enters_by_its_token(
 ) -> None:
     served = serve(replace(studio, token="a-token-of-the-team"))
     page = show(f"{served.url}/#token=a-token-of-the-team")
-    assert page.get_by_role("link", name="Make your first scene").is_visible()
+    page.get_by_role("link", name="Make your first scene").wait_for()
     assert "token" not in page.url
