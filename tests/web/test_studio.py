@@ -124,7 +124,16 @@ def working(
     return served
 
 
-def test_from_photos_to_a_scene(working: Served, show: Open, lens: Path, axe: str) -> None:
+def test_from_photos_to_a_scene(
+    working: Served,
+    show: Open,
+    lens: Path,
+    axe: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = tmp_path / "gate"  # the run ends only after it was seen running
+    monkeypatch.setenv("SPLATMAKE_TEST_GATE", str(gate))
     page = show(working.url)
     assert not violations(page, axe)
     page.get_by_role("link", name="Make your first scene").click()
@@ -158,6 +167,7 @@ def test_from_photos_to_a_scene(working: Served, show: Open, lens: Path, axe: st
     page.wait_for_url("**/#/job/*")
     page.locator(".stages li.running").wait_for()
     assert not violations(page, axe)
+    gate.touch()
     scene = page.frame_locator("iframe.scene")
     scene.locator(":root[data-state=ready]").wait_for(state="attached")
     assert not violations(page, axe)

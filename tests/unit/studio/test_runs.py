@@ -37,7 +37,7 @@ def counted(served: Served, job: str, least: int = 1) -> Path:
 def test_a_run_to_its_end(served: Served, work: Work) -> None:
     work(served.studio)
     job = served.submitted(**wish("count"))
-    told = served.until(job, "running")
+    told = served.until(job, "running", "done")
     assert told["title"] == "count" and told["eta_seconds"] in (None, 5.0)
     told = served.until(job, "done")
     page = told["scenes"][0]["page"]
@@ -69,7 +69,7 @@ def test_the_queue_is_told_and_kept(served: Served, work: Work) -> None:
     assert served.call("DELETE", f"/jobs/{second}")[1]["state"] == "stopped"
     assert served.call("GET", f"/jobs/{second}")[1]["state"] == "stopped"
     work(served.studio)
-    served.until(third, "running")
+    served.until(third, "running", "done")
     assert served.call("GET", f"/jobs/{first}")[1]["state"] == "done"
     assert not (served.studio.home.job(second) / "counted.txt").exists()
 
