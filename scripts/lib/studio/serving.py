@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import threading
+import time
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from scripts.lib.studio.guard import LOOPBACK, Guard
 from scripts.lib.studio.home import Home, opened
 from scripts.lib.studio.store import Store
 from scripts.lib.studio.studio import Studio
+from scripts.lib.studio.uploads import forget_unused
 from scripts.lib.studio.worker import Worker
 
 LEAST_TOKEN = 16  # characters
@@ -110,6 +112,8 @@ def serve(asked: Asked) -> None:
         raise UserError(INSTALL) from None
     with opened(asked.home) as home, bound(asked) as listening:
         studio = Studio(home, Store(home.database), secrets.token_bytes(32), token_for(asked, home))
+        if count := forget_unused(studio, time.time()):
+            say(f"{count} uploads that were never finished or used are deleted")
         worker = Worker(studio, asked.at_once, asked.cores)
         app: Any = make_app(studio, guard_for(asked, studio))
         config = uvicorn.Config(

@@ -143,6 +143,10 @@ class Store:
         with self._change() as db:
             db.execute("DELETE FROM uploads WHERE id = ?", (token,))
 
+    def upload_ids(self) -> list[str]:
+        """Every upload."""
+        return [str(token) for (token,) in self._rows("SELECT id FROM uploads")]
+
     # runs
 
     def enqueue(self, job: str, most: int) -> bool:

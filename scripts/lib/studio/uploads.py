@@ -15,11 +15,14 @@ from scripts.lib.cloud.call import hashed
 from scripts.lib.cloud.messages import Ended, NewUpload, Part, UploadStatus
 from scripts.lib.cloud.multipart import part_bytes, parts_of
 from scripts.lib.cloud.request import RefusedError
+from scripts.lib.contracts.request import RunRequest
 from scripts.lib.studio.home import address_of
+from scripts.lib.studio.records import found
 from scripts.lib.studio.store import UploadRow
 from scripts.lib.studio.studio import Call, Studio
 
 URLS = 100  # in one answer
+UNUSED_DAYS = 14
 FULL = 507  # HTTP, "Insufficient Storage"
 
 
@@ -116,6 +119,30 @@ def remove(studio: Studio, call: Call) -> Ended:
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(studio.home.upload(row.id))
     return Ended(id=row.id, state="deleted")
+
+
+def forget_unused(studio: Studio, now: float) -> int:
+    """Delete uploads that no run is made of and that nobody went on with for UNUSED_DAYS; how many.
+
+    As the bucket of the cloud does: a page that was closed in the middle of an upload never comes back to
+    some of them.
+    """
+    used = set()
+    for request in studio.home.path.glob(f"jobs/*/{RunRequest.file}"):
+        known = found(RunRequest, request.parent)
+        used |= {scene.source.split("/")[-2] for scene in known.scenes} if known else set()
+    count = 0
+    for token in studio.store.upload_ids():
+        folder = studio.home.upload(token)
+        latest = max(
+            (path.stat().st_mtime for path in (folder, *folder.glob("*")) if path.exists()),
+            default=0.0,
+        )
+        if token not in used and now - latest > UNUSED_DAYS * 86_400:
+            studio.store.remove_upload(token)
+            shutil.rmtree(folder, ignore_errors=True)
+            count += 1
+    return count
 
 
 def there(studio: Studio, source: str) -> Path | None:

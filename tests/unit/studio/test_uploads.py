@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from scripts.lib.cloud import multipart
 from scripts.lib.studio import home
 from scripts.lib.studio.store import Store
+from scripts.lib.studio.uploads import forget_unused
 from tests.unit.studio.conftest import Served
 
 PART = multipart.LEAST_PART
@@ -95,6 +97,19 @@ def test_a_deleted_upload_is_gone(served: Served) -> None:
     assert served.call("GET", f"/uploads/{token}")[0] == 404
     body = {"scenes": [{"scene": "yard", "source": source}]}
     assert served.call("POST", "/jobs", body)[0] == 400
+
+
+def test_uploads_that_nobody_uses_are_deleted_after_two_weeks(served: Served) -> None:
+    used = served.submitted()
+    open_one, done = begun(served)["id"], served.uploaded().split("/")[-2]
+    now = time.time()
+    assert forget_unused(served.studio, now + 13 * 86_400) == 0
+    assert forget_unused(served.studio, now + 15 * 86_400) == 2
+    for token in (open_one, done):
+        assert served.call("GET", f"/uploads/{token}")[0] == 404
+        assert not served.studio.home.upload(token).exists()
+    source = served.call("GET", f"/jobs/{used}")[1]["scenes"][0]["source"]
+    assert served.call("GET", f"/uploads/{source.split('/')[-2]}")[1]["state"] == "done"
 
 
 def test_links_end_after_an_hour_and_are_for_one_path(served: Served) -> None:
