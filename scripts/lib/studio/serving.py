@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import re
 import secrets
 import signal
 import socket
@@ -110,6 +111,8 @@ def serve(asked: Asked) -> None:
         from scripts.lib.studio.app import make_app
     except ModuleNotFoundError:
         raise UserError(INSTALL) from None
+    if asked.cores != "all" and not re.fullmatch("[1-9][0-9]{0,3}", asked.cores):
+        raise UserError(f"--cores is {asked.cores!r}; give a number of processors, or all")
     with opened(asked.home) as home, bound(asked) as listening:
         studio = Studio(home, Store(home.database), secrets.token_bytes(32), token_for(asked, home))
         if count := forget_unused(studio, time.time()):
