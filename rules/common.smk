@@ -55,7 +55,11 @@ def stored(uri):
 
 # Looked up at once, because Snakemake puts a traceback below whatever an input function says. Not by the workers of
 # AWS Batch: they compare nothing, and only the role of import_photos may read uploads.
-REMOTE = {name: stored(row["source"]) for name, row in SCENES.items() if "://" in row["source"]}
+REMOTE = {
+    name: stored(row["source"])
+    for name, row in SCENES.items()
+    if "://" in row["source"] and name not in PLAN.further
+}
 REMOTE_STATES = {
     name: checked(remote_digest, place.flags["storage_object"])
     for name, place in REMOTE.items()
@@ -134,6 +138,15 @@ def known(wildcards):
     return SCENE_SETTINGS[wildcards.scene]
 
 
+# Scenes that are a further group of another one's photos, and all others, as patterns.
+FURTHER, ALL_PHOTOS = blocks.only(PLAN.further), blocks.all_but(PLAN.further)
+
+
+def of_all(file):
+    """An input function: a file of the scene of all photos, of which the scene is a further group."""
+    return lambda wildcards: f"{RESULTS}/{PLAN.further[wildcards.scene].scene}/{file}"
+
+
 def options(rule_name):
     """A params function: the rule's config section for this scene, as JSON.
 
@@ -191,5 +204,5 @@ def time_limit(rule_name):
 
 def timed(rules, scene):
     """The benchmarks of these rules, as far as the scene needs them."""
-    names = blocks.tables(rules, BLOCKS.get(scene, 1))
+    names = blocks.tables(PLAN.rules_of(scene, rules), BLOCKS.get(scene, 1))
     return collect("<benchmarks>/{scene}/{name}", scene=scene, name=names)

@@ -21,6 +21,8 @@ rule import_photos:
         "<logs>/{scene}/import_photos.log",
     benchmark:
         "<benchmarks>/{scene}/import_photos.tsv"
+    wildcard_constraints:
+        scene=ALL_PHOTOS,
     conda:
         "../envs/sfm.yaml"
     container:

@@ -2,6 +2,8 @@
 
 Needs  <results>/{scene}/photos.zip, photos.json
 Leaves <results>/{scene}/sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json
+       <results>/{scene}/components.zip   further models beside the largest one; where a scene asks for them,
+                                          take_component makes each a scene of its own
        <results>/{scene}/features.json, pairs.json, undistort.json   how the other steps were run
        <results>/{scene}/undistorted.zip   images/NAME.jpg and sparse/ (COLMAP, PINHOLE cameras); for photos that
                                            have one, masks/NAME.jpg.png: one bit, the photo's size, black is ignored
@@ -20,6 +22,8 @@ rule extract_features:
         "<logs>/{scene}/extract_features.log",
     benchmark:
         "<benchmarks>/{scene}/extract_features.tsv"
+    wildcard_constraints:
+        scene=ALL_PHOTOS,
     conda:
         "../envs/sfm.yaml"
     container:
@@ -51,6 +55,8 @@ rule match_photos:
         "<logs>/{scene}/match_photos.log",
     benchmark:
         "<benchmarks>/{scene}/match_photos.tsv"
+    wildcard_constraints:
+        scene=ALL_PHOTOS,
     conda:
         "../envs/sfm.yaml"
     container:
@@ -83,10 +89,13 @@ rule map_scene:
         frames="<results>/{scene}/sparse/frames.bin",
         metrics="<results>/{scene}/sfm.json",
         georef="<results>/{scene}/georef.json",
+        further="<results>/{scene}/components.zip",
     log:
         "<logs>/{scene}/map_scene.log",
     benchmark:
         "<benchmarks>/{scene}/map_scene.tsv"
+    wildcard_constraints:
+        scene=ALL_PHOTOS,
     conda:
         "../envs/sfm.yaml"
     container:
@@ -107,8 +116,55 @@ rule map_scene:
         "python -m scripts.map_scene --database {input.database:q} --photos {input.photos:q}"
         " --photos-report {input.report:q} --options {params.options:q} --features {params.features:q}"
         " --matching {params.matching:q} --sparse {params.sparse:q}"
-        " --metrics {output.metrics:q} --georef {output.georef:q}"
+        " --metrics {output.metrics:q} --georef {output.georef:q} --further {output.further:q}"
         " --device {resources.device} --threads {threads} 2>&1 | tee {log:q}"
+
+
+rule take_component:
+    """Make a further group of a scene's photos a scene of its own, with what was computed of all of them."""
+    input:
+        further=of_all("components.zip"),
+        photos=of_all("photos.zip"),
+        pairs=of_all("pairs.json"),
+        features=of_all("features.json"),
+        contact=of_all("contact.jpg"),
+    output:
+        photos="<results>/{scene}/photos.zip",
+        report="<results>/{scene}/photos.json",
+        contact="<results>/{scene}/contact.jpg",
+        features="<results>/{scene}/features.json",
+        pairs="<results>/{scene}/pairs.json",
+        cameras="<results>/{scene}/sparse/cameras.bin",
+        images="<results>/{scene}/sparse/images.bin",
+        points="<results>/{scene}/sparse/points3D.bin",
+        rigs="<results>/{scene}/sparse/rigs.bin",
+        frames="<results>/{scene}/sparse/frames.bin",
+        metrics="<results>/{scene}/sfm.json",
+        georef="<results>/{scene}/georef.json",
+    log:
+        "<logs>/{scene}/take_component.log",
+    benchmark:
+        "<benchmarks>/{scene}/take_component.tsv"
+    wildcard_constraints:
+        scene=FURTHER,
+    conda:
+        "../envs/sfm.yaml"
+    container:
+        IMAGES["sfm"]
+    threads: 1
+    resources:
+        mem_mb=grow(4000),
+        aws_batch_task_timeout=time_limit("take_component"),
+    params:
+        name=lambda wildcards: PLAN.further[wildcards.scene].scene,
+        number=lambda wildcards: PLAN.further[wildcards.scene].number,
+        folder=subpath(output.photos, parent=True),
+        code=code("take_component"),
+    shell:
+        "python -m scripts.take_component --components {input.further:q} --number {params.number}"
+        " --scene {params.name:q} --photos {input.photos:q} --pairs {input.pairs:q}"
+        " --features {input.features:q} --contact {input.contact:q} --folder {params.folder:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule undistort:

@@ -36,7 +36,8 @@ MEASURED = [] if RUN_PREFIX else BEFORE_PAGE
 
 def rules_of(scene):
     """The rules of the workflow that a scene needs."""
-    names = blocks.rules_for([rule.name for rule in workflow.rules], BLOCKS.get(scene, 1))
+    own = PLAN.rules_of(scene, [rule.name for rule in workflow.rules])
+    names = blocks.rules_for(own, BLOCKS.get(scene, 1))
     return [rule for rule in workflow.rules if rule.name in names]
 
 

@@ -1,7 +1,7 @@
 """Camera poses and a sparse cloud in their final frame, with a gate for hopeless scenes.
 
 Needs: matches.db, photos.zip, photos.json.
-Leaves: sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json
+Leaves: sparse/{cameras,images,points3D,rigs,frames}.bin, sfm.json, georef.json, components.zip
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sparse", type=Path, required=True, help="folder for the model's files")
     parser.add_argument("--metrics", type=Path, required=True, help="sfm.json to write")
     parser.add_argument("--georef", type=Path, required=True, help="georef.json to write")
+    parser.add_argument("--further", type=Path, required=True, help="components.zip to write")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
     add_device_argument(parser)
     args = parser.parse_args(argv)
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     features = parse_options(FeatureOptions, args.features)
     matching = parse_options(MatchOptions, args.matching)
     files = MapFiles(
-        args.database, args.photos, args.photos_report, args.sparse, args.metrics, args.georef
+        *(args.database, args.photos, args.photos_report),
+        *(args.sparse, args.metrics, args.georef, args.further),
     )
     say(summary(*map_photos(files, options, features, matching, threads)))
 

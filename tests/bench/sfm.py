@@ -68,6 +68,7 @@ def ours(source: Path, home: Path, options: dict[str, dict[str, Any]]) -> dict[s
         "map_scene": [
             *("--database", files["matches.db"], *photos, "--sparse", str(home / "sparse")),
             *("--metrics", str(home / "sfm.json"), "--georef", str(home / "georef.json")),
+            *("--further", str(home / "components.zip")),
         ],
     }
     costs = {}

@@ -34,6 +34,7 @@ def run(
         [
             *("--database", str(home / "m.db"), *photos, "--sparse", str(home / "sparse")),
             *("--metrics", str(home / "sfm.json"), "--georef", str(home / "georef.json")),
+            *("--further", str(home / "components.zip")),
             *("--features", own["features"], "--matching", own["matching"]),
             *("--options", json.dumps(mapping)),
         ]

@@ -295,6 +295,33 @@ def test_another_photo_starts_over(again: Again, tmp_path: Path) -> None:
     assert again.plan(folder=folder) == PER_SCENE | {"summarise"}
 
 
+def test_a_further_group_shares_what_was_computed(again: Again, tmp_path: Path) -> None:
+    """Where a scene is asked for its second group later, nothing of the scene runs again."""
+    folder = copied(again.run.folder, tmp_path / "run")
+    snakefile = str(again.run.checkout.path / "Snakefile")
+    asked = ["--config", "components=2"]
+    plan = jobs(Checkout(folder).dry_run("-s", snakefile, *asked).stdout)
+    own = (PER_SCENE - (MAPPING - {"undistort"})) | {"take_component"}
+    assert {(job.rule, job.scene) for job in plan} == {
+        *((rule, "yard_2") for rule in own),
+        ("summarise", ""),
+    }
+    tables = {job.rule: [p for p in job.inputs if p.endswith(".tsv")] for job in plan}
+    for rule in ("bundle_web", "cost_scene"):
+        assert "results/benchmarks/yard_2/take_component.tsv" in tables[rule]
+        assert all(path.startswith("results/benchmarks/yard_2/") for path in tables[rule])
+    run = Run(again.run.checkout, folder, StandIns(tmp_path / "more", plan, python=PYTHON))
+    result = run.start(*asked, "--until", "take_component")
+    assert result.returncode == 0, result.stdout
+    ((called, call),) = run.calls.items()
+    assert called == ("take_component", "yard_2")
+    assert call.told["--number"] == ["2"] and call.told["--scene"] == ["yard"]
+    (job,) = [job for job in plan if job.rule == "take_component"]
+    assert "results/yard/components.zip" in job.inputs
+    for path in [*job.inputs, *job.outputs]:
+        assert any(path == word or path.startswith(f"{word}/") for word in call.words), path
+
+
 def copied(folder: Path, target: Path, left: Any = None) -> Path:
     """A copy whose photos have new dates."""
     shutil.copytree(folder, target, ignore=left)

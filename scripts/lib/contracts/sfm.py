@@ -242,6 +242,7 @@ class Sfm(Measured):
     unregistered: tuple[str, ...]
     alone: tuple[str, ...] = ()  # photos without any verified pair
     components: tuple[Component, ...] = ()
+    further: tuple[int, ...] = ()  # photos of each further model that can have a page of its own
     pair_kinds: Mapping[str, int] = field(default_factory=dict)  # verified pairs by their geometry
     per_photo: tuple[PhotoReport, ...] = ()
     attempts: tuple[Attempt, ...] = ()

@@ -58,6 +58,19 @@ def listed(items: Sequence[str]) -> str:
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
+def further_groups(further: Sequence[int], scene: str) -> list[str]:
+    """How groups of so many photos each, beside the largest, get pages of their own; a sentence or none."""
+    if not further:
+        return []
+    pages = listed([f"{scene}_{number} ({size} photos)" for number, size in enumerate(further, 2)])
+    one = len(further) == 1
+    return [
+        f"This page shows the largest group. {pages} can have {'a page' if one else 'pages'} too: set "
+        f"components to {len(further) + 1}, in the configuration or in a column of the sheet. Nothing is "
+        "computed again."
+    ]
+
+
 def renamed(sentence: str, shown: Mapping[str, str]) -> str:
     """A sentence with names of photos.zip, with the names that the photographer knows."""
     names = sorted((name for name in shown if name != shown[name]), key=len, reverse=True)

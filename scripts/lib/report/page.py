@@ -78,6 +78,7 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
     advices = [
         *(advice.renamed(one.sentence, shown) for one in files.sfm.suspicious or ()),
         *advice.advise(photo_facts),
+        *advice.further_groups(files.sfm.further, files.scene),
         *([moved] if moved and not corrected else []),
         *(files.georef.notes if files.georef else ()),
     ]

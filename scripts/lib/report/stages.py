@@ -16,6 +16,7 @@ IN_WORDS = {
     "extract_features": "finding features",
     "match_photos": "comparing photos",
     "map_scene": "finding the camera positions",
+    "take_component": "taking the photos of the group",
     "undistort": "undistorting photos",
     "plan_blocks": "dividing the scene into blocks",
     "train_coarse": "training a coarse model",

@@ -55,6 +55,22 @@ def require_scene(judgement: Judgement) -> None:
         say(f"Note: {sentence}")
 
 
+def further_note(further: Sequence[int]) -> str:
+    """How to get pages of the further groups of photos, of so many photos each; empty without one."""
+    if not further:
+        return ""
+    sizes = ", ".join(map(str, further))
+    what = (
+        f"a group of {sizes} photos can have a page of its own"
+        if len(further) == 1
+        else f"{len(further)} groups of {sizes} photos can have pages of their own"
+    )
+    return (
+        f"Beside the largest group, {what}: set components to {len(further) + 1}, in the configuration or in "
+        "a column of the sheet."
+    )
+
+
 def _faults(report: Sfm, options: MapOptions) -> list[str]:
     """What stops the scene."""
     total, registered = report.photos, report.registered

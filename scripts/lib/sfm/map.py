@@ -29,8 +29,10 @@ from scripts.lib.sfm.describe import describe, finished
 from scripts.lib.sfm.evidence import suspicions
 from scripts.lib.sfm.frame import Aligned, align_calibrated
 from scripts.lib.sfm.free_frame import Unit
-from scripts.lib.sfm.gate import judge_scene, require_scene
+from scripts.lib.sfm.further import MODEL_FILES, write_further
+from scripts.lib.sfm.gate import further_note, judge_scene, require_scene
 from scripts.lib.sfm.lens_rigs import with_lens_rigs
+from scripts.lib.sfm.mapping import Attempt
 from scripts.lib.sfm.matching import require_photos_in, verified_matches, verified_pairs
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.own_lenses import correct_lenses
@@ -39,8 +41,6 @@ from scripts.lib.sfm.retries import best_attempt
 from scripts.lib.sfm.rigs import has_rigs, placed_once
 from scripts.lib.sfm.uncertainty import Certain, how_certain
 from scripts.lib.sfm.unpack import unpacked
-
-MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin", "rigs.bin", "frames.bin")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class MapFiles:
     sparse: Path  # folder of the model's files
     metrics: Path  # sfm.json
     georef: Path  # georef.json
+    further: Path  # components.zip, of the models beside the largest one
 
 
 def map_photos(
@@ -91,23 +92,45 @@ def map_photos(
         # Snakemake removes outputs of a failed job; by hand, the numbers explain the refusal.
         write(files.metrics, judgement.report)
         require_scene(judgement)
-        model = with_lens_rigs(best.models[0], photos)
-        brought = content.brought if best.mapper == "none" else None
-        aligned, certain, residuals = aligned_model(
-            model, photos, content.gcps, options, brought_unit(brought)
-        )
-        report = finished(judgement.report, aligned.model)
-        colour_points(aligned.model, folder)
-        write_model(aligned.model, folder, files.sparse)
-        suspicious = suspicions(
-            aligned.model, verified_matches(best.database), photos, aligned.georef, options.seed
-        )
+
+        def finish(
+            attempt: Attempt, report: Sfm, content: Photos, options: MapOptions
+        ) -> tuple[pycolmap.Reconstruction, Sfm, Georef]:
+            return finished_model(attempt, report, content, options, folder)
+
+        model, report, georef = finish(best, judgement.report, content, options)
+        write_model(model, folder, files.sparse)
+        said = [*georef.notes, report.residuals.sentence if report.residuals else ""]
+        said += [one.sentence for one in report.suspicious or ()]
+        further = write_further(files.further, best, content, options, finish)
+    for sentence in filter(None, [*said, further_note(further)]):
+        say(f"Note: {sentence}")
+    report = replace(report, further=further)
+    write(files.metrics, report)
+    write(files.georef, georef)
+    return report, georef
+
+
+def finished_model(
+    attempt: Attempt, report: Sfm, content: Photos, options: MapOptions, folder: Path
+) -> tuple[pycolmap.Reconstruction, Sfm, Georef]:
+    """The largest model of an attempt in its final frame, and its sfm.json and georef.json.
+
+    report: what is known of it before; content: photos.json; folder: has the photos.
+    """
+    photos = content.used
+    model = with_lens_rigs(attempt.models[0], photos)
+    brought = content.brought if attempt.mapper == "none" else None
+    aligned, certain, residuals = aligned_model(
+        model, photos, content.gcps, options, brought_unit(brought)
+    )
+    report = finished(report, aligned.model)
+    colour_points(aligned.model, folder)
+    matches = verified_matches(attempt.database)
+    suspicious = suspicions(aligned.model, matches, photos, aligned.georef, options.seed)
     georef = aligned.georef
     if note := scale_note(georef, brought):
         georef = replace(georef, notes=(*georef.notes, note))
-    doubts = [one.sentence for one in suspicious]
-    for sentence in filter(None, [*georef.notes, residuals.sentence, *doubts]):
-        say(f"Note: {sentence}")
     report = replace(
         report,
         calibration=certain.calibration,
@@ -116,9 +139,7 @@ def map_photos(
         coverage=ground_coverage(aligned.model, georeferencing(georef) is not None),
         suspicious=suspicious,
     )
-    write(files.metrics, report)
-    write(files.georef, georef)
-    return report, georef
+    return aligned.model, report, georef
 
 
 def aligned_model(

@@ -40,6 +40,15 @@ class WorkflowOptions(Options):
         + "; ".join(f"{name}: {item.meaning}" for name, item in DELIVERABLES.items()),
         per_scene=True,
     )
+    components: int = option(
+        1,
+        """Groups of photos that get a page. Photos that overlap too little form several groups, of which the
+        largest is the scene; with 3, the second and the third are the scenes NAME_2 and NAME_3. The report
+        tells which groups there are.""",
+        1,
+        20,
+        per_scene=True,
+    )
     seed: int = option(0, "Seed of the random numbers in all rules.", 0, 2**31 - 1, per_scene=True)
     registry: str = option(
         "ghcr.io/splatmake",

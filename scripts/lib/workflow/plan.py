@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,13 @@ from typing import Any
 from scripts.lib.core.console import UserError
 from scripts.lib.core.deliverables import Delivery
 from scripts.lib.workflow.container_images import rule_images
+from scripts.lib.workflow.groups import (
+    Group,
+    further_groups,
+    group_options,
+    rules_of,
+    with_groups,
+)
 from scripts.lib.workflow.option_checks import check_published, delivery
 from scripts.lib.workflow.precheck import check_sources
 from scripts.lib.workflow.scenes import load_scenes
@@ -28,11 +35,18 @@ class Plan:
     devices: dict[str, str]
     images: dict[str, str]
     deliver: dict[str, Delivery] = field(default_factory=dict)
+    further: dict[str, Group] = field(
+        default_factory=dict
+    )  # scenes that are a group of another's photos
 
     @property
     def results(self) -> str:
         """The results folder, with slashes and none at its end."""
         return Path(self.settings["results"]).as_posix()
+
+    def rules_of(self, scene: str, rules: Iterable[str]) -> list[str]:
+        """Those of `rules` that the scene has."""
+        return rules_of(rules, scene in self.further)
 
     def train_image(self, scene: str) -> str:
         """The image of a scene's rules that train and render; on the CPU the small one without CUDA."""
@@ -61,18 +75,22 @@ def read_plan(config: Mapping[str, Any], root: Path, sources_here: bool) -> Plan
     scenes = chosen(load_scenes(Path(settings["scenes"]), root), settings)
     # Presets, then the configuration, then the sheet's row.
     options = {name: scene_settings(settings, config, row, root) for name, row in scenes.items()}
-    check_published(options)
     tops = {name: scene_top(settings, row, root) for name, row in scenes.items()}
+    if sources_here:
+        check_sources(scenes, options, Path(settings["results"]))
+    further = further_groups({name: top["components"] for name, top in tops.items()}, scenes)
+    scenes = with_groups(scenes, further)
+    for name, group in further.items():
+        options[name] = group_options(options[group.scene], group)
+        tops[name] = tops[group.scene]
+    check_published(options)
     devices = {name: top["device"] for name, top in tops.items()}
     deliver = {
         name: delivery(top["deliver"], options[name], where_of(scenes[name]))
         for name, top in tops.items()
     }
     images = rule_images(root, settings["registry"])
-    plan = Plan(settings, scenes, options, devices, images, deliver)
-    if sources_here:
-        check_sources(scenes, options, Path(plan.results))
-    return plan
+    return Plan(settings, scenes, options, devices, images, deliver, further)
 
 
 def chosen(

@@ -359,6 +359,13 @@ def test_what_contradicts_the_model_is_told_first(tmp_path: Path) -> None:
     ]
 
 
+def test_pages_of_further_groups_are_offered() -> None:
+    assert advice.further_groups((), "yard") == []
+    (told,) = advice.further_groups((9, 7), "yard")
+    assert "yard_2 (9 photos) and yard_3 (7 photos) can have pages too: set components to 3" in told
+    assert "yard_2 (9 photos) can have a page too" in advice.further_groups((9,), "yard")[0]
+
+
 def test_ground_is_told_by_compass_and_photos(tmp_path: Path) -> None:
     stages = stage_values()
     stages["sfm"]["coverage"] = {

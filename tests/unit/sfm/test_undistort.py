@@ -52,6 +52,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             *("--database", str(home / "m.db"), *photos, "--sparse", str(home / "sparse")),
             *("--metrics", str(home / "sfm.json"), "--georef", str(home / "georef.json")),
+            *("--further", str(home / "components.zip")),
         ]
     )
     undistort.main(
