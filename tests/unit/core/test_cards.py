@@ -27,7 +27,15 @@ def test_cards_are_hidden_where_the_cpu_is_asked_for(tmp_path: Path) -> None:
 PROGRAMS: dict[Callable[[list[str]], None], tuple[str, ...]] = {
     extract_features.main: ("photos", "photos-report", "database"),
     match_photos.main: ("database", "photos-report", "output", "pairs"),
-    map_scene.main: ("database", "photos", "photos-report", "sparse", "metrics", "georef"),
+    map_scene.main: (
+        "database",
+        "photos",
+        "photos-report",
+        "sparse",
+        "metrics",
+        "georef",
+        "further",
+    ),
 }
 
 
