@@ -1,8 +1,10 @@
 """Photos of cameras that misbehave: `python -m tests.bench.uneven undistorted.zip` prints one JSON line.
 
 The photos trained on are changed as a camera would have: `exposure` (a wave of `--amount` EV over the photos
-and a white balance that wanders by a tenth of it). Test photos stay as they are. Three runs for each seed: on
-the photos as they were, on the changed ones without the correction, and with what the trainer does by itself.
+and a white balance that wanders by a tenth of it), `vignetting` (corners lose `--amount` of their light), or
+`blur` (a third of the photos is moved by `--amount`
+pixels of those trained on, in any direction). Test photos stay as they are. Three runs for each seed: on the
+photos as they were, on the changed ones without the correction, and with what the trainer does by itself.
 PSNR in dB of the test photos: as they are, after one gain and offset of each colour for all of them together,
 and after one of each photo's own.
 """
@@ -22,13 +24,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy import ndimage
 
 from scripts.lib.core.threads import use_threads
 
 Picture = npt.NDArray[np.float32]
-AMOUNTS = {"exposure": 1.0}
+AMOUNTS = {"exposure": 1.0, "vignetting": 0.4, "blur": 6.0}
 OFF = {
     "exposure": {"exposure": False},
+    "vignetting": {"lens_light": False},
+    "blur": {"weigh_sharpness": False},
 }
 SEED = 17  # of what the cameras do
 
@@ -49,14 +54,43 @@ def exposed(picture: Picture, stops: float, tint: Picture) -> Picture:
     return encoded(linear(picture) * 2**stops * np.exp(tint))
 
 
-def changes(amount: float, photos: int) -> list[Callable[[Picture], Picture]]:
-    """What happens to each photo."""
+def vignetted(picture: Picture, amount: float) -> Picture:
+    """A picture whose corners have lost `amount` of their light."""
+    height, width = picture.shape[:2]
+    y, x = np.mgrid[:height, :width] + 0.5
+    square = (2 * x - width) ** 2 + (2 * y - height) ** 2
+    left = 1 - amount * square / (width**2 + height**2)
+    return encoded(linear(picture) * left[..., None])
+
+
+def moved(picture: Picture, pixels: float, angle: float) -> Picture:
+    """A picture taken while it moved by so many pixels in the direction `angle` (radians)."""
+    steps = np.linspace(-0.5, 0.5, 2 * int(np.ceil(pixels)) + 1) * pixels
+    shifts = [(np.sin(angle) * step, np.cos(angle) * step, 0) for step in steps]
+    light = linear(picture)
+    found = [ndimage.shift(light, shift, order=1, mode="nearest") for shift in shifts]
+    return encoded(np.mean(found, axis=0, dtype=np.float32))
+
+
+def changes(kind: str, amount: float, photos: int, size: int) -> list[Callable[[Picture], Picture]]:
+    """What happens to each photo, given at its own size; `size`: pixels of the long side trained on."""
     rng = np.random.default_rng(SEED)
     wander = np.cumsum(rng.normal(size=(photos, 3)), axis=0)
     wander = 0.12 * amount * (wander - wander.mean(axis=0)) / np.abs(wander).max(axis=0)
     stops = amount * np.cos(2.6 * np.pi * np.arange(photos) / photos)
 
+    blurred = rng.permutation(photos) < photos // 3
+    angles = rng.uniform(0, np.pi, photos)
+
+    def blur(it: Picture, number: int) -> Picture:
+        pixels = amount * max(it.shape[:2]) / size
+        return moved(it, pixels, angles[number]) if blurred[number] else it
+
     def change(number: int) -> Callable[[Picture], Picture]:
+        if kind == "vignetting":
+            return lambda it: vignetted(it, amount)
+        if kind == "blur":
+            return lambda it: blur(it, number)
         return lambda it: exposed(it, stops[number], wander[number] * [1, 0, 1])
 
     return [change(number) for number in range(photos)]
@@ -124,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scene", type=Path, help="undistorted.zip")
     parser.add_argument("--kind", choices=AMOUNTS, default="exposure")
-    parser.add_argument("--amount", type=float, help="EV")
+    parser.add_argument("--amount", type=float, help="EV, share, or pixels")
     parser.add_argument("--size", type=int, default=320, help="long side in pixels")
     parser.add_argument("--steps", type=int, default=900)
     parser.add_argument("--gaussians", type=int, default=12_000, help="at most")
@@ -141,7 +175,7 @@ def main() -> None:
     scene = load_scene(args.scene)
     split = split_scene(scene, 8)
     kept = {*split.judged, *split.steering}
-    every = changes(amount, len(scene))
+    every = changes(args.kind, amount, len(scene), args.size)
     change = {scene.names[i]: every[i] for i in range(len(scene)) if i not in kept}
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in args.runs}
     with tempfile.TemporaryDirectory() as folder:

@@ -75,6 +75,14 @@ class TransientsRecord:
     photos: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class SoftPhoto:
+    """A photo that is less sharp than others that show the same points."""
+
+    name: str
+    contrast: float  # of the median photo's, at the points that it shares with others
+
+
 @dataclass(frozen=True, kw_only=True)
 class Train(Measured):
     """A training."""
@@ -98,6 +106,11 @@ class Train(Measured):
     cameras: CamerasRefined | None = None
     exposure: ExposureRecord | None = optional()  # None: too few points tell
     transients: TransientsRecord | None = optional()  # None: not looked for, or too few photos tell
+    # Of each lens whose loss of light towards the corners was corrected three numbers, see scene/fall_off.py;
+    # zeros of others. None at all: no photo was changed.
+    fall_off: tuple[tuple[float, ...], ...] = ()
+    corners_lost: tuple[float, ...] = ()  # of each lens: share of the stored brightness, 0 to 1
+    soft: tuple[SoftPhoto, ...] = ()
     seconds: float
     gaussians: int
     peak_memory_mb: int

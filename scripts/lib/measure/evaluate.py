@@ -65,13 +65,16 @@ def choose_views(ply: Path, scene: Path, purpose: Purpose) -> Views:
     found = read_note(ply)
     note = found or ELSEWHERE
     loaded = load_scene(scene, note.resolution)
-    if note.focal_scales:
-        if len(note.focal_scales) != int(loaded.lenses.max()) + 1:
+    for lenses in filter(None, (len(note.focal_scales), len(note.fall_off))):
+        if lenses != int(loaded.lenses.max()) + 1:
             raise UserError(
-                f"{ply} was trained with {len(note.focal_scales)} lenses, {scene} has others; give the"
+                f"{ply} was trained with {lenses} lenses, {scene} has others; give the"
                 " undistorted.zip of its training"
             )
+    if note.focal_scales:
         loaded = loaded.with_focals(note.focal_scales)
+    # As without lens distortion, photos are seen without what training knew of their lenses' light.
+    loaded = replace(loaded, fall_off=note.fall_off)
     if note.split is not None:
         split = recorded(note.split, loaded.names, str(scene))
     else:

@@ -53,6 +53,15 @@ def facts(files: StageFiles, record: Summary) -> list[tuple[str, str]]:
         )
     rows += _transients(files)
     rows += _exposure(files)
+    if lost := sorted({round(100 * share) for share in train.corners_lost if share}):
+        told = " and ".join(f"{share} %" for share in lost)
+        done = "corrected, in the test photos as well"
+        rows.append(("Brightness that the lens loses in the corners", f"{told}; {done}"))
+    if train.soft:
+        soft = ", ".join(f"{photo.name} ({100 * photo.contrast:.0f} %)" for photo in train.soft)
+        rows.append(
+            ("Photos less sharp than others of the same things (contrast beside theirs)", soft)
+        )
     rows += _cameras_refined(files)
     found = files.eval.needles
     if found:

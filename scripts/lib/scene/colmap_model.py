@@ -145,14 +145,16 @@ def read_point_numbers(archive: zipfile.ZipFile, folder: str = "sparse") -> npt.
     return numbers
 
 
-def _read_points(cursor: _Cursor) -> tuple[Float, npt.NDArray[np.uint8]]:
+def _read_points(cursor: _Cursor) -> tuple[Float, npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Places, colours, and numbers."""
     count = int(cursor.take("Q")[0])
     points, colours = np.zeros((count, 3)), np.zeros((count, 3), np.uint8)
+    numbers = np.zeros(count, np.int64)
     for i in range(count):
-        _, x, y, z, r, g, b, _, track = cursor.take("Q3d3BdQ")
+        numbers[i], x, y, z, r, g, b, _, track = cursor.take("Q3d3BdQ")
         points[i], colours[i] = (x, y, z), (int(r), int(g), int(b))
         cursor.skip(8 * int(track))
-    return points, colours
+    return points, colours, numbers
 
 
 def read_model(archive: zipfile.ZipFile, folder: str = "sparse") -> Model:
@@ -162,7 +164,16 @@ def read_model(archive: zipfile.ZipFile, folder: str = "sparse") -> Model:
     """
     cameras = _read_cameras(_opened(archive, folder, "cameras"))
     views = _read_images(_opened(archive, folder, "images"), cameras)
-    return Model(views, *_read_points(_opened(archive, folder, "points3D")))
+    return Model(views, *_read_points(_opened(archive, folder, "points3D"))[:2])
+
+
+def read_places(
+    archive: zipfile.ZipFile, folder: str = "sparse"
+) -> tuple[npt.NDArray[np.int64], Float]:
+    """The points' numbers (P,), rising, and places (P, 3); raises UserError as `read_model`."""
+    points, _, numbers = _read_points(_opened(archive, folder, "points3D"))
+    order = np.argsort(numbers)
+    return numbers[order], points[order]
 
 
 def _opened(archive: zipfile.ZipFile, folder: str, part: str) -> _Cursor:

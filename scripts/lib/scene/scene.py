@@ -16,6 +16,7 @@ from scripts.lib.core.console import UserError
 from scripts.lib.core.faults import is_fault
 from scripts.lib.core.files import reading_zip
 from scripts.lib.scene.colmap_model import Model, read_model
+from scripts.lib.scene.fall_off import lost
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -27,6 +28,8 @@ class Scene:
     names: sorted; sizes (V, 2) int, width and height at this resolution; K (V, 3, 3) for that size;
     world_to_camera (V, 4, 4); points (P, 3) world units; colours (P, 3) uint8; hidden: by photo, a mask of
     any size (h, w) uint8, 0 where the photo does not count, beside the masks that came with the photos.
+    fall_off: numbers of each lens, see `fall_off.shapes`, whose loss of light is taken out of the photos; ()
+    leaves them as they are.
     """
 
     path: Path
@@ -37,6 +40,7 @@ class Scene:
     points: npt.NDArray[np.float64]
     colours: Bytes
     hidden: Mapping[int, Bytes] = field(default_factory=dict)
+    fall_off: tuple[tuple[float, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -90,8 +94,20 @@ class Scene:
 
         Raises UserError when the zip lacks one or it cannot be decoded.
         """
+        lenses = self.lenses if self.fall_off else None
         with reading_zip(self.path) as archive:
-            return [self._decode(archive, index) for index in indices]
+            found = [self._decode(archive, index) for index in indices]
+        if lenses is None:
+            return found
+        pairs = zip(indices, found, strict=True)
+        return [self._evened(photo, index, int(lenses[index])) for index, photo in pairs]
+
+    def _evened(self, photo: Bytes, index: int, lens: int) -> Bytes:
+        """A photo (H, W, 3) without what its lens takes from the corners, as bright on average."""
+        if not any(self.fall_off[lens]):
+            return photo
+        gain = np.exp(lost(self.fall_off[lens], self.K[index], self.sizes[index]))[..., None]
+        return (photo * gain + 0.5).clip(0, 255).astype(np.uint8)
 
     def masks(self, indices: Sequence[int]) -> list[Bytes | None]:
         """What counts of the photos at `indices`, each (H, W) uint8 in 0..255; None where everything does.

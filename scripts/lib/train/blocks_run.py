@@ -52,6 +52,7 @@ def run_coarse(
         settings,
         steps=max(1, round(COARSE_STEPS * settings.steps)),
         resolution=int(scene.sizes.max()),
+        lens_light=False,  # blocks, which see other photos each, would not agree about it
     )
     job = Job(scene, settings, split, options.checkpoint_every, "train_coarse")
     return finish(job, scene_path, ply, metrics_path, checkpoints, device, {})
@@ -127,6 +128,7 @@ def settings_of_block(
     return dataclasses.replace(
         settings,
         max_gaussians=gaussians,
+        lens_light=False,
         coarse=0.0,  # share of the steps at half resolution, which the coarse model has had
         refine_focal=False,
     )

@@ -16,6 +16,7 @@ from scripts.lib.scene.scene import Scene
 from scripts.lib.train.brightness import brightness
 from scripts.lib.train.loop import train
 from scripts.lib.train.options import Settings
+from scripts.lib.train.samples import read_samples
 from scripts.lib.train.transients import Mask, Transients
 
 SMALL = 240  # pixels of the photos that the small splat learns from
@@ -32,7 +33,8 @@ def without_transients(
     """
     if settings.transients is False:
         return scene, None
-    bright = brightness(scene, photos)
+    samples = read_samples(scene, photos)
+    bright = brightness(samples) if samples else None
     device = torch.device(settings.device)
     found = Transients(scene, photos, bright.gains if bright and bright.varies else None, device)
     there = found.look(always=settings.transients is True)
@@ -50,6 +52,7 @@ def without_transients(
         steps=max(FEWEST_STEPS, round(STEPS * settings.steps)),
         refine_poses=False,
         refine_focal=False,
+        lens_light=False,  # the photos that it is compared with are not corrected
     )
     splat = train(sure.at_most(SMALL), small, None, 0, stage="transients").gaussians
     renderer = Renderer(splat, settings.device)

@@ -15,11 +15,13 @@ import torch
 
 from scripts.lib.contracts.train import CamerasRefined, CurvePoint, Train
 from scripts.lib.core.console import Progress
+from scripts.lib.scene.fall_off import at_corner
 from scripts.lib.scene.scene import Scene
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.train.block import Block
 from scripts.lib.train.checkpoint import Checkpoints
 from scripts.lib.train.options import Settings
+from scripts.lib.train.sharpness import soft_photos
 from scripts.lib.train.trainer import Trainer
 
 MEASUREMENTS = 10  # points of the curve
@@ -121,9 +123,12 @@ def train(
         sky_photos=trainer.sky_photos,
         sky_from=trainer.sky_from,
         cameras=cameras,
-        exposure=trainer.bright.record(trainer.adjust.exposures is not None)
-        if trainer.bright
+        exposure=trainer.found.bright.record(trainer.adjust.exposures is not None)
+        if trainer.found.bright
         else None,
+        fall_off=trainer.found.fall_off,
+        corners_lost=tuple(map(at_corner, trainer.found.fall_off)),
+        soft=soft_photos(trainer.found.sharpness, [scene.names[index] for index in split.trained]),
         seconds=round(trainer.seconds, 2),
         gaussians=len(gaussians),
         peak_memory_mb=_peak_memory(trainer.device),

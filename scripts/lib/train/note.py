@@ -20,7 +20,8 @@ class TrainingNote:
     """Long side of the training photos in pixels; the rhythm of the judged photos (0: none) or their names;
     how far from the cameras' middle the sky begins, in world units (None: there is none); and which photos
     did what, as `Split.record` tells it (None: written before there was a set of its own for steering);
-    and the factors that training found for the focal lengths of the scene's lenses (none: as they are)."""
+    and the factors that training found for the focal lengths of the scene's lenses (none: as they are);
+    and what of their light was corrected, as `Scene.fall_off` has it."""
 
     resolution: int
     test_every: int
@@ -28,6 +29,7 @@ class TrainingNote:
     sky_from: float | None = None
     split: SplitRecord | None = None
     focal_scales: tuple[float, ...] = ()
+    fall_off: tuple[tuple[float, ...], ...] = ()
 
     def comment(self) -> str:
         """The header line, without the word `comment`."""
@@ -48,6 +50,7 @@ def read_note(ply: Path) -> TrainingNote | None:
                 known = {f.name: values[f.name] for f in fields(TrainingNote) if f.name in values}
                 lists = ("test_photos", "focal_scales")
                 known |= {name: tuple(known.get(name, ())) for name in lists}
+                known["fall_off"] = tuple(tuple(row) for row in known.get("fall_off", ()))
                 if known.get("split"):
                     known["split"] = from_json(SplitRecord, known["split"])
                 return TrainingNote(**known)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from scripts.lib.scene.scene import Scene
@@ -20,6 +22,7 @@ class Photos:
     """Photos to train on, and `steering`: those that training is measured on while it goes on.
 
     store_in: of the photos' bytes, see `memory.PhotoStore`. coarse: whether steps may ask for halved photos.
+    weights (V,): how often each photo trained on is seen, see `Schedule`.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Photos:
         batch: int,
         seed: int,
         coarse: bool,
+        weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
         self.device = device
         kept = batch * AHEAD if store_in is PhotoStore.STREAM else None
@@ -40,7 +44,13 @@ class Photos:
         self.stacks = load_stacks(scene, frame, split.trained, device, store, kept)
         # Looked at ten times in all, so they may wait in main memory.
         self.steering = load_stacks(scene, frame, split.steering, device, torch.device("cpu"), kept)
-        self.schedule = Schedule([len(stack) for stack in self.stacks], batch, seed)
+        counts = [len(stack) for stack in self.stacks]
+        some = (
+            None
+            if weights is None
+            else [weights[stack.numbers.cpu().numpy()] for stack in self.stacks]
+        )
+        self.schedule = Schedule(counts, batch, seed, some)
         self.coarse = coarse and int(scene.sizes.max()) >= 2 * COARSE_SIDE
         streamed = store_in is PhotoStore.STREAM
         self._small = [halved(s) for s in self.stacks] if self.coarse and not streamed else None

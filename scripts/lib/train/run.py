@@ -103,6 +103,7 @@ def finish(
         outcome.metrics.sky_from,
         split.record(scene.names),
         outcome.metrics.cameras.focal_scales if outcome.metrics.cameras else (),
+        outcome.metrics.fall_off,
     )
     write_ply(ply, outcome.gaussians, (note.comment(),))
     metrics = dataclasses.replace(

@@ -15,8 +15,8 @@ from scripts.lib.scene.split import split_scene
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.train import densify, depth_term, thinning
 from scripts.lib.train.block import Block, Region, clearing_of, cut, seen_of, start_of_block
-from scripts.lib.train.brightness import brightness
 from scripts.lib.train.cameras import camera_rate
+from scripts.lib.train.findings import findings
 from scripts.lib.train.free_space import FreeSpace
 from scripts.lib.train.initialise import frame_of
 from scripts.lib.train.memory import FEWEST
@@ -47,7 +47,7 @@ class Trainer:
     """
 
     def __init__(self, scene: Scene, settings: Settings, block: Block | None = None) -> None:
-        self.scene, self.settings, self.block = scene, settings, block
+        self.settings, self.block = settings, block
         self.device = torch.device(settings.device)
         self.frame = frame_of(scene)
         self.split = (
@@ -60,6 +60,8 @@ class Trainer:
         fits, sentences = fit_machine(need, self.device)
         self._adapt(*sentences)
         self.max_gaussians = fits.max_gaussians
+        self.found = findings(scene, trained, settings)
+        self.scene = scene = self.found.evened(scene)
         self.photos = Photos(
             scene,
             self.frame,
@@ -69,6 +71,7 @@ class Trainer:
             batch=settings.batch_size,
             seed=settings.seed,
             coarse=settings.coarse > 0,
+            weights=self.found.weights,
         )
         self.generator = torch.Generator(self.device).manual_seed(settings.seed)
         sky = find_sky(scene, trained) if settings.sky and not (block and not block.sky) else []
@@ -93,9 +96,8 @@ class Trainer:
         self.free_space = FreeSpace(*seen, self.device)
         self.parameters = Parameters(start, self.max_gaussians, fits.precision)
         self.position_gradients = torch.zeros(len(self.parameters), device=self.device)
-        self.bright = brightness(scene, trained)
         self.adjust, sentences = adjustments(
-            scene, self.frame, trained, settings, self.device, self.bright
+            scene, self.frame, trained, settings, self.device, self.found.bright
         )
         self._adapt(*sentences)
         self.schedule = Schedule(settings.steps, settings.cooling)
@@ -336,11 +338,9 @@ class Trainer:
         return self.adjust.focals.scales.tolist() if self.adjust.focals else []
 
     def _psnr(self, views: Iterable[Stack]) -> float | None:
-        # No photo kept from training tells how bright the splat should be, once photos were corrected.
-        exposed = self.adjust.exposures is not None
-        p, adjusted = self.tensors(), map(self.adjust.through, views)
-        degree, antialiased = self.sh_degree(), self.settings.antialiased
-        return mean_psnr(p, adjusted, degree, antialiased, exposed, self.frozen)
+        # Once photos are corrected, none that was kept from training tells how bright the splat should be.
+        how = self.sh_degree(), self.settings.antialiased, bool(self.adjust.exposures), self.frozen
+        return mean_psnr(self.tensors(), map(self.adjust.through, views), *how)
 
     def measure(self) -> float | None:
         """Mean PSNR in dB over the views that steer, after the best gain and offset of each where training

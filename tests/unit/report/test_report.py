@@ -233,6 +233,18 @@ def test_brightness_of_the_photos_is_told(corrected: bool, told: str, tmp_path: 
     assert "Brightness of the photos" not in report(tmp_path / "before", stage_values())
 
 
+def test_blurred_photos_are_named(tmp_path: Path) -> None:
+    stages = stage_values()
+    stages["train"] = {**stages["train"], "soft": [{"name": "yard_07.jpg", "contrast": 0.613}]}
+    text = report(tmp_path / "soft", stages)
+    assert "Photos less sharp than others" in text and "yard_07.jpg (61 %)" in text
+    stages["train"] = {**stages["train"], "corners_lost": [0.142, 0.0]}
+    text = report(tmp_path / "lens", stages)
+    assert "Brightness that the lens loses in the corners" in text
+    assert "14 %; corrected, in the test photos as well" in text
+    assert "Photos less sharp" not in report(tmp_path / "sharp", stage_values())
+
+
 def test_poses_made_elsewhere_are_told(tmp_path: Path) -> None:
     stages = stage_values()
     used = "poses that came with the photos, 0.69 px before the adjustment"

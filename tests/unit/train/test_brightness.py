@@ -14,8 +14,9 @@ from PIL import Image
 from scripts.lib.core.files import reading_zip
 from scripts.lib.scene.colmap_model import read_sightings
 from scripts.lib.scene.scene import load_scene
-from scripts.lib.train.brightness import Brightness, brightness, gains_of
+from scripts.lib.train.brightness import Brightness, brightness
 from scripts.lib.train.options import TrainOptions, resolve
+from scripts.lib.train.samples import effects_of, read_samples
 from scripts.lib.train.trainer import Trainer
 
 
@@ -36,7 +37,7 @@ def test_gains_are_found(wrong: float) -> None:
     true = rng.normal(0, 0.2, (12, 1)) + rng.normal(0, 0.03, (12, 3))
     true -= true.mean(axis=0)
     rows, points, logs = sightings_of(true, wrong)
-    assert np.abs(gains_of(12, rows, points, logs) - true).max() < 0.015
+    assert np.abs(effects_of(12, rows, points, logs) - true).max() < 0.015
 
 
 def test_brightness_that_drifts_is_found() -> None:
@@ -49,7 +50,7 @@ def test_brightness_that_drifts_is_found() -> None:
     rows = points // each + np.tile([0, 1], len(points) // 2)
     own = np.log(rng.uniform(0.1, 0.5, (points.max() + 1, 3)))
     logs = own[points] + true[rows] + rng.normal(0, 0.01, (len(rows), 3))
-    assert np.abs(gains_of(photos, rows, points, logs) - true).max() < 0.03
+    assert np.abs(effects_of(photos, rows, points, logs) - true).max() < 0.03
 
 
 def test_a_photo_with_few_points_is_held() -> None:
@@ -58,9 +59,9 @@ def test_a_photo_with_few_points_is_held() -> None:
     first = np.nonzero(rows == 2)[0][:1]
     kept = np.sort(np.r_[np.nonzero(rows != 2)[0], first])
     _, points = np.unique(points[kept], return_inverse=True)
-    few = gains_of(3, rows[kept], points, logs[kept] + 0.1 * (rows[kept] == 2)[:, None])
+    few = effects_of(3, rows[kept], points, logs[kept] + 0.1 * (rows[kept] == 2)[:, None])
     assert np.isfinite(few).all()
-    assert np.abs(gains_of(4, rows[kept], points, logs[kept])[3]).max() < 0.2, "one without any"
+    assert np.abs(effects_of(4, rows[kept], points, logs[kept])[3]).max() < 0.2, "one without any"
 
 
 @pytest.mark.parametrize(
@@ -107,8 +108,10 @@ def test_sightings_are_colmaps(uneven: Path) -> None:
 def test_training_corrects_what_differs(uneven: Path) -> None:
     """By itself, from what the points tell; not where it is switched off."""
     scene = load_scene(uneven)
-    bright = brightness(scene, range(6))
-    assert bright is not None and bright.varies
+    samples = read_samples(scene, range(6))
+    assert samples is not None
+    bright = brightness(samples)
+    assert bright.varies
     expected = np.log([40 + 30 * number for number in range(6)])
     assert bright.by_photo == pytest.approx(expected - expected.mean(), abs=0.02)
     for switch, corrected in (("auto", True), (True, True), (False, False)):
@@ -135,4 +138,4 @@ def test_corrected_photos_are_validated_apart_from_their_brightness(uneven: Path
 
 
 def test_few_photos_tell_nothing(uneven: Path) -> None:
-    assert brightness(load_scene(uneven), range(3)) is None
+    assert read_samples(load_scene(uneven), range(3)) is None
