@@ -152,21 +152,21 @@ def test_axes_in_no_known_convention_are_told(
 def test_the_model_stays_in_the_frame_and_units_of_the_file(
     capture: tuple[Path, list[Photo]], tmp_path: Path
 ) -> None:
+    """Two poses, which an adjustment may hold to keep its frame, are two pixels off: the others tell it."""
     database, photos = capture
-    rng = np.random.default_rng(2)
+    true = {p.file: -100 * _pose(p)[0].T @ _pose(p)[1] for p in photos}
+    size = np.ptp(list(true.values()), axis=0).max()
     written = []
-    for photo in photos:
-        turn, shift = _pose(photo)
-        off = Rotation.from_rotvec(rng.normal(0, 0.003, 3)).as_matrix()
-        written.append(_posed(photo, off @ turn, 100 * (shift + rng.normal(0, 0.005, 3))))
+    for number, photo in enumerate(photos):
+        turn, _ = _pose(photo)
+        off = 0.0005 * size * np.array([1.0, -1.0, 0.5]) * (number < 2) * (1 - 2 * number)
+        written.append(_posed(photo, turn, -turn @ (true[photo.file] + off)))
     with placed_attempt(
         database, tmp_path, written, PLAIN, FeatureOptions(), MatchOptions(), 1
     ) as (best, _):
         model = best.models[0]
         found = {model.image(n).name: model.image(n).projection_center() for n in model.images}
-    true = {p.file: -100 * _pose(p)[0].T @ _pose(p)[1] for p in photos}
-    size = np.ptp(list(true.values()), axis=0).max()
-    assert all(np.linalg.norm(found[name] - true[name]) < 0.005 * size for name in true)
+    assert max(np.linalg.norm(found[name] - true[name]) for name in true) < 2e-4 * size
 
 
 @pytest.mark.parametrize(
