@@ -95,6 +95,21 @@ def render(camera: Any, view: cameras.View, path: Path) -> None:
     part.rename(path)
 
 
+def render_above(png: Path, path: Path) -> None:
+    """Render the place straight down without perspective: two pixels a side for each height of above.npz."""
+    from mathutils import Matrix
+
+    camera, scene = set_up_render(12, 100), bpy.context.scene
+    camera.data.type, camera.data.ortho_scale = "ORTHO", 2 * depth.ABOVE_HALF
+    pixels = round(2 * depth.ABOVE_HALF / depth.ABOVE_STEP)
+    scene.render.resolution_x = scene.render.resolution_y = 2 * pixels
+    camera.matrix_world = Matrix.Translation((0, 0, 60.0))
+    scene.render.filepath = str(png)
+    bpy.ops.render.render(write_still=True)
+    small = Image.open(png).convert("RGB").resize((pixels, pixels), Image.Resampling.BOX)
+    small.save(path, quality=92, subsampling=0)
+
+
 def write_jpeg(png: Path, path: Path, exif: bytes | None) -> None:
     """Save a frame as JPEG, with EXIF where given."""
     buffer = io.BytesIO()
@@ -137,6 +152,7 @@ def main(argv: list[str] | None = None) -> int:
         action="store_true",
         help="write visited/ alone: photos with people, a car and laundry",
     )
+    parser.add_argument("--above", action="store_true", help="write above.npz and above.jpg alone")
     args = parser.parse_args(argv)
     if args.visitors:
         visited(args.out, args.scratch, args.samples, args.only)
@@ -147,6 +163,11 @@ def main(argv: list[str] | None = None) -> int:
         np.savez_compressed(args.out / "heldback_depth.npz", **found)
         return 0
     args.scratch.mkdir(parents=True, exist_ok=True)
+    if args.above:
+        build_scene()
+        np.savez_compressed(args.out / "above.npz", height=depth.heights())
+        render_above(args.scratch / "above.png", args.out / "above.jpg")
+        return 0
     shown, hidden = cameras.photos(), cameras.heldback()
     wanted = [v for v in shown + hidden if not args.only or v.name in args.only]
     missing = [v for v in wanted if not (args.scratch / f"{v.name}.png").exists()]

@@ -126,8 +126,7 @@ def draw(
             picture.put(column, row, bytes_.transpose(2, 0, 1), good)
             height = np.where(good, found.height, NODATA).astype(np.float32)
             elevation.put(column, row, height[None])
-            layers = (found.confidence, found.photos, np.where(found.alpha > 0, found.spread, 0))
-            trust.put(column, row, np.stack(layers).astype(np.float32))
+            trust.put(column, row, _trust(found))
             if good.any():
                 area += int(good.sum())
                 least = min(least, float(found.height[good].min()))
@@ -141,6 +140,14 @@ def draw(
         most if area else None,
         float(np.median(spreads)) if spreads else None,
     )
+
+
+def _trust(found: Surface) -> npt.NDArray[np.float32]:
+    """The bands (3, H, W) of trust.tif, in steps that they are certain to, for a smaller file."""
+    step = found.tile.step / 10
+    spread = np.rint(np.where(found.alpha > 0, found.spread, 0) / step) * step
+    layers = (np.rint(found.confidence * 50) / 50, np.rint(found.photos), spread)
+    return np.stack(layers).astype(np.float32)
 
 
 def _inside(found: Surface, tile: Tile, cameras: Cameras, frame: MapFrame) -> Surface:

@@ -29,14 +29,17 @@ class Cameras:
     reach: Float
 
     def covering(self, points: Float) -> npt.NDArray[np.int64]:
-        """How many of the photos have each point (P, 3), world units, inside their frame and reach."""
+        """How many of the photos have each point (P, 3), world units, in their frame and see level ground
+        there closely enough: at a low angle, a pixel is stretched over it."""
         count = np.zeros(len(points), np.int64)
         for index, reach in zip(self.indices, self.reach, strict=True):
             pose = self.scene.world_to_camera[index]
             x, y, z = self.scene.K[index] @ (pose[:3, :3] @ points.T + pose[:3, 3:])
             width, height = self.scene.sizes[index]
             front = (z > 0) & (x >= 0) & (x <= width * z) & (y >= 0) & (y <= height * z)
-            near = ((points - self.scene.centres[index]) ** 2).sum(axis=1) <= reach**2
+            ray = self.scene.centres[index] - points
+            # Distance over the sine of the angle, against the reach.
+            near = (ray**2).sum(axis=1) <= reach * np.maximum(ray[:, 2], 0)
             count += front & near
         return count
 

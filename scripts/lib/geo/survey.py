@@ -145,7 +145,9 @@ def export_ortho(survey: Survey, options: OrthoOptions, paths: tuple[Path, Path,
     began, frame = time.monotonic(), survey.frame
     discs = on_map(survey.gaussians, frame)
     pixel = frame.metres(options.pixel) or survey.pixel
-    grid = grid_of(discs, survey.photos, options.min_photos, pixel, options.max_side)
+    covered = survey.cameras.covering(survey.gaussians.means.astype(float))
+    photos = np.minimum(survey.photos, covered)
+    grid = grid_of(discs, photos, options.min_photos, pixel, options.max_side)
     tags = {"HEIGHTS": frame.heights, "UNIT": frame.unit, "ACCURACY": accuracy(survey.georef)}
     drawn = draw(
         discs,

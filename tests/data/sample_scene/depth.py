@@ -10,6 +10,10 @@ from mathutils import Vector
 
 from sample_scene import cameras
 
+ABOVE_HALF, ABOVE_STEP = (
+    9.0,
+    0.05,
+)  # metres: half a side of what is looked down on, and a pixel of it
 EVERY = 4  # pixels; a ray goes through the centre of every fourth, from the third on
 
 
@@ -31,4 +35,16 @@ def depth(view: cameras.View) -> Any:
             hit, place, *_ = scene.ray_cast(graph, eye, Vector(ray / np.linalg.norm(ray)))
             if hit:
                 found[row, column] = (rotation @ np.array(place) + shift)[2]
+    return found
+
+
+def heights() -> Any:
+    """Height of what a ray straight down meets first, metres, (360, 360) float16; north is up."""
+    scene, graph = bpy.context.scene, bpy.context.evaluated_depsgraph_get()
+    axis = np.arange(-ABOVE_HALF + ABOVE_STEP / 2, ABOVE_HALF, ABOVE_STEP)
+    found = np.zeros((len(axis), len(axis)), np.float16)
+    for row, north in enumerate(-axis):
+        for column, east in enumerate(axis):
+            _, place, *_ = scene.ray_cast(graph, Vector((east, north, 60.0)), Vector((0, 0, -1)))
+            found[row, column] = place[2]
     return found
