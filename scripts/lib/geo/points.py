@@ -19,18 +19,20 @@ from scripts.lib.core.console import UserError
 from scripts.lib.core.files import replacing
 from scripts.lib.geo.map_frame import MapFrame
 from scripts.lib.geo.seen import Cameras
-from scripts.lib.geo.surface import ENOUGH
+from scripts.lib.geo.surface import BLURRED, ENOUGH
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.splat.gaussians import Gaussians
 
 Float = npt.NDArray[np.float64]
-ONE_DEPTH = 3.0  # pixels' width along the ray within which the depths of a pixel are one surface
+# Pixels' width along the ray within which the depths of a pixel are one surface. On the sample, 3, 6 and 10
+# give 68, 229 and 444 thousand points that are off by 2.7, 3.9 and 5.5 cm (median); a pixel is 4.4 cm.
+ONE_DEPTH = 6.0
 OPAQUE = 0.8  # alpha from which a pixel shows a surface; the rest shows what lies behind it
 BEYOND = 1.25  # times its reach: what is farther away for a photo counts as being there
 RESOLUTION = 0.001  # metres of a step of the file's whole numbers
 REACH_CELLS = 2**20  # cells on each side of the middle that a cell's number has room for
 EXTRA = "confidence"
-MEANING = "0..1: opacity x photos / 8"  # a file has 32 characters for it
+MEANING = "0..1: opacity, photos, sharpness"  # a file has 32 characters for it
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def surface_points(
         depth = mean * farthest
         spread = np.sqrt(np.maximum(square - mean**2, 0)) * farthest
         good = (alpha >= OPAQUE) & (photos >= fewest - 0.5) & (depth > 0) & (depth <= reach)
-        good &= spread <= ONE_DEPTH * depth / K[0, 0]
+        blurred = spread / np.maximum(depth / K[0, 0], 1e-12)  # pixels
+        good &= blurred <= ONE_DEPTH
         rows, columns = np.nonzero(good)
         pixels = np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
         local = (np.linalg.inv(K) @ pixels * depth[good]).T
@@ -87,7 +90,7 @@ def surface_points(
         yield Points(
             (local - pose[:3, 3]) @ pose[:3, :3],
             np.minimum(picture, 1),
-            np.minimum(alpha[good], 1) * np.minimum(photos[good] / ENOUGH, 1),
+            (np.minimum(alpha, 1) * np.minimum(photos / ENOUGH, 1) / (1 + blurred / BLURRED))[good],
         )
 
 

@@ -36,7 +36,7 @@ MAPS = ("ortho", "dsm", "trust")
 @dataclass(frozen=True)
 class PointsOptions(Options):
     """A point cloud of the surfaces of the splat as LAZ 1.4, with colour and a confidence: opacity,
-    times photos / 8 up to 1. Points have no class.
+    times photos / 8 up to 1, halved where depths spread over ten pixels. Points have no class.
     """
 
     crs: str = option("", CRS)
