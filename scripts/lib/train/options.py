@@ -82,7 +82,7 @@ class TrainOptions(Options):
     transients: AutoSwitch = option(
         "auto",
         """Leave out of training what single photos show and the photos beside them do not: people, cars,
-        laundry, the photographer's shadow. "auto": if the photos contradict each other on more than 1 % of
+        laundry, the photographer's shadow. "auto": if the photos contradict each other on more than 6 % of
         their area. The report shows what was left out. Reflections and leaves stay.""",
     )
     lens_light: bool = option(
