@@ -30,10 +30,15 @@ from scripts.lib.core.threads import use_threads
 
 Picture = npt.NDArray[np.float32]
 AMOUNTS = {"exposure": 1.0, "vignetting": 0.4, "blur": 6.0}
-OFF = {
+OFF: dict[str, dict[str, Any]] = {
     "exposure": {"exposure": False},
     "vignetting": {"lens_light": False},
     "blur": {"weigh_sharpness": False},
+}
+ON: dict[str, dict[str, Any]] = {
+    "exposure": {"exposure": "auto"},
+    "vignetting": {"lens_light": True},
+    "blur": {"weigh_sharpness": True},
 }
 SEED = 17  # of what the cameras do
 
@@ -187,8 +192,8 @@ def main() -> None:
             common |= {"max_gaussians": args.gaussians}
             for name in args.runs:
                 path = args.scene if name.startswith("clean") else changed
-                off = OFF[args.kind] if name in ("uncorrected", "clean_off") else {}
-                rows[name].append(run(path, args.size, common | off) | {"seed": seed})
+                switch = (OFF if name in ("uncorrected", "clean_off") else ON)[args.kind]
+                rows[name].append(run(path, args.size, common | switch) | {"seed": seed})
     keys = ("as_they_are", "one_fit", "each_fitted")
     means = {
         name: {key: round(float(np.mean([row[key] for row in found])), 3) for key in keys}

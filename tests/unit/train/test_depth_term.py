@@ -93,10 +93,10 @@ def test_training_has_it_where_there_are_tracks_and_it_is_wanted(tmp_path: Path)
     photos = [photograph(gaussians, view) for view in views]
     write_photos(tmp_path / "tracked.zip", model, photos, tracked=True)
     plain, off = (
-        trained(tmp_path / "plain.zip"),
-        trained(tmp_path / "tracked.zip", depth_term=False),
+        trained(tmp_path / "plain.zip", depth_term=True),
+        trained(tmp_path / "tracked.zip"),
     )
-    on = trained(tmp_path / "tracked.zip")
+    on = trained(tmp_path / "tracked.zip", depth_term=True)
     assert plain.optimise.depths is None and off.optimise.depths is None
     assert on.optimise.depths is not None and on.optimise.depths.points > 500
     assert not torch.equal(on.parameters["means"], off.parameters["means"])
