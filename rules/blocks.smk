@@ -8,17 +8,7 @@ Leaves <results>/{scene}/blocks/plan.json, blocks/coarse.ply, coarse.json, block
 LARGE = blocks.only(blocks.divided(BLOCKS))
 
 
-def of_blocks(suffix):
-    """An input function: the file with this suffix of every block of the scene, in their order."""
-    return lambda wildcards: collect(
-        "<results>/{scene}/blocks/{block}.{suffix}",
-        scene=wildcards.scene,
-        block=range(1, BLOCKS[wildcards.scene] + 1),
-        suffix=suffix,
-    )
-
-
-# What these functions give, by the names of the inputs, for whoever follows the rules back.
+# What `of_blocks` gives, by the names of the inputs, for whoever follows the rules back.
 OF_BLOCKS = {"plys": ("blocks/{block}.ply",), "numbers": ("blocks/{block}.json",)}
 
 

@@ -206,3 +206,52 @@ def timed(rules, scene):
     """The benchmarks of these rules, as far as the scene needs them."""
     names = blocks.tables(PLAN.rules_of(scene, rules), BLOCKS.get(scene, 1))
     return collect("<benchmarks>/{scene}/{name}", scene=scene, name=names)
+
+
+def of_blocks(suffix):
+    """An input function: the file with this suffix of every block of the scene, in their order."""
+    return lambda wildcards: collect(
+        "<results>/{scene}/blocks/{block}.{suffix}",
+        scene=wildcards.scene,
+        block=range(1, BLOCKS[wildcards.scene] + 1),
+        suffix=suffix,
+    )
+
+
+def rules_of(scene):
+    """The rules of the workflow that a scene needs."""
+    own = PLAN.rules_of(scene, [rule.name for rule in workflow.rules])
+    names = blocks.rules_for(own, BLOCKS.get(scene, 1))
+    return [rule for rule in workflow.rules if rule.name in names]
+
+
+def delivering(part):
+    """An input function: `told` of what the scene delivers, or the benchmarks of its `rules`."""
+
+    def inputs(wildcards):
+        known(wildcards)
+        names = getattr(PLAN.deliver[wildcards.scene], part)
+        if part == "rules":
+            return [f"{RESULTS}/benchmarks/{wildcards.scene}/{name}.tsv" for name in names]
+        return [f"{RESULTS}/{wildcards.scene}/{name}" for name in names]
+
+    return inputs
+
+
+def deliver_json(wildcards):
+    """An input function: deliver.json of a scene that delivers anything."""
+    known(wildcards)
+    names = PLAN.deliver[wildcards.scene].names
+    return [f"{RESULTS}/{wildcards.scene}/deliver.json"] if names else []
+
+
+def delivered_steps(wildcards):
+    """What these functions give, by the names of the inputs, for whoever follows the rules back."""
+    wanted = PLAN.deliver[wildcards.scene]
+    deliver = ("deliver.json",) if wanted.names else ()
+    return {"told": wanted.told, "deliver": deliver}
+
+
+def frame(wildcards):
+    """Whether files may say where on the Earth the scene is: earth, else local."""
+    return "earth" if known(wildcards)["bundle_web"]["coordinates"] else "local"

@@ -9,38 +9,6 @@ Leaves <results>/{scene}/geo/tiles.3tz, points.laz, ortho.tif, dsm.tif, trust.ti
 DELIVERING = [scene for scene in SCENES if PLAN.deliver[scene].names]
 
 
-def delivering(part):
-    """An input function: `told` of what the scene delivers, or the benchmarks of its `rules`."""
-
-    def inputs(wildcards):
-        known(wildcards)
-        names = getattr(PLAN.deliver[wildcards.scene], part)
-        if part == "rules":
-            return [f"{RESULTS}/benchmarks/{wildcards.scene}/{name}.tsv" for name in names]
-        return [f"{RESULTS}/{wildcards.scene}/{name}" for name in names]
-
-    return inputs
-
-
-def deliver_json(wildcards):
-    """An input function: deliver.json of a scene that delivers anything."""
-    known(wildcards)
-    names = PLAN.deliver[wildcards.scene].names
-    return [f"{RESULTS}/{wildcards.scene}/deliver.json"] if names else []
-
-
-def delivered_steps(wildcards):
-    """What these functions give, by the names of the inputs, for whoever follows the rules back."""
-    wanted = PLAN.deliver[wildcards.scene]
-    deliver = ("deliver.json",) if wanted.names else ()
-    return {"told": wanted.told, "deliver": deliver}
-
-
-def frame(wildcards):
-    """Whether files may say where on the Earth the scene is: earth, else local."""
-    return "earth" if known(wildcards)["bundle_web"]["coordinates"] else "local"
-
-
 rule export_tiles:
     """Write the splat as 3D Tiles on the globe, and read them back."""
     input:

@@ -34,13 +34,6 @@ BEFORE_PAGE = [
 MEASURED = [] if RUN_PREFIX else BEFORE_PAGE
 
 
-def rules_of(scene):
-    """The rules of the workflow that a scene needs."""
-    own = PLAN.rules_of(scene, [rule.name for rule in workflow.rules])
-    names = blocks.rules_for(own, BLOCKS.get(scene, 1))
-    return [rule for rule in workflow.rules if rule.name in names]
-
-
 rule bundle_web:
     """Gather page, viewer, splat, poster and manifest into one folder, and into one file."""
     input:

@@ -55,10 +55,10 @@ def write_ply(path: Path, count: int, degree: int) -> None:
 
 def export(ply: Path, path: Path) -> None:
     """Write the tiles in this process, and print what that took."""
-    from scripts.lib.geo.placing import Placement
+    from scripts.lib.geo.placing import Placement, earth_from_local
     from scripts.lib.geo.tiles import TilesOptions, write_tiles
 
-    there = Placement(Place(47, 8, 400).earth_from_local(), Sim3(1, np.eye(3), np.zeros(3)), "", ())
+    there = Placement(earth_from_local(Place(47, 8, 400)), Sim3(1, np.eye(3), np.zeros(3)), "", ())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     told = write_tiles(ply, path, TilesOptions(), there)
     used = resource.getrusage(resource.RUSAGE_SELF)

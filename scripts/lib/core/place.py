@@ -1,18 +1,12 @@
-"""A place on the Earth that a person states, and the frame east, north, up there."""
+"""A place on the Earth that a person states."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scripts.lib.core.console import UserError
 
-SEMI_MAJOR = 6_378_137.0  # metres, of the ellipsoid of WGS84
-FLATTENING = 1 / 298.257223563
-ECCENTRICITY_2 = FLATTENING * (2 - FLATTENING)  # squared
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 
 
@@ -23,23 +17,6 @@ class Place:
     latitude: float
     longitude: float
     height: float
-
-    def earth_from_local(self) -> NDArray[np.float64]:
-        """4 x 4, from metres east, north, up of this place to Earth-centred ones (EPSG:4978).
-
-        On poles, east is where the longitude says.
-        """
-        lat, lon = np.radians([self.latitude, self.longitude])
-        east = [-np.sin(lon), np.cos(lon), 0.0]
-        north = [-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)]
-        up = [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
-        matrix = np.eye(4)
-        matrix[:3, :3] = np.stack([east, north, up], axis=1)
-        # The radius of curvature east-west; along the axis the ellipsoid is flatter.
-        across = SEMI_MAJOR / np.sqrt(1 - ECCENTRICITY_2 * np.sin(lat) ** 2)
-        flat = np.array([across, across, across * (1 - ECCENTRICITY_2)])
-        matrix[:3, 3] = (flat + self.height) * up
-        return matrix
 
 
 def parse_place(text: str) -> Place | None:

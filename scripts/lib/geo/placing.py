@@ -18,6 +18,29 @@ from scripts.lib.core.place import Place, parse_place
 ENU = "east, north, up"
 
 
+SEMI_MAJOR = 6_378_137.0  # metres, of the ellipsoid of WGS84
+FLATTENING = 1 / 298.257223563
+ECCENTRICITY_2 = FLATTENING * (2 - FLATTENING)  # squared
+
+
+def earth_from_local(place: Place) -> npt.NDArray[np.float64]:
+    """4 x 4, from metres east, north, up of a place to Earth-centred ones (EPSG:4978).
+
+    On poles, east is where the longitude says.
+    """
+    lat, lon = np.radians([place.latitude, place.longitude])
+    east = [-np.sin(lon), np.cos(lon), 0.0]
+    north = [-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)]
+    up = [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.stack([east, north, up], axis=1)
+    # The radius of curvature east-west; along the axis the ellipsoid is flatter.
+    across = SEMI_MAJOR / np.sqrt(1 - ECCENTRICITY_2 * np.sin(lat) ** 2)
+    flat = np.array([across, across, across * (1 - ECCENTRICITY_2)])
+    matrix[:3, 3] = (flat + place.height) * up
+    return matrix
+
+
 @dataclass(frozen=True)
 class PlaceOptions(Options):
     """Where on the globe, and how high."""
@@ -74,7 +97,7 @@ def placement(georef: Georef, options: PlaceOptions, may_tell: bool) -> Placemen
             notes += ("The scene has no metres of its own: one unit is shown as one metre.",)
         sim3 = Sim3(scale, turn, np.zeros(3))
         return Placement(
-            stated.earth_from_local(), sim3, "ECEF (EPSG:4978), at a stated point", notes
+            earth_from_local(stated), sim3, "ECEF (EPSG:4978), at a stated point", notes
         )
     if not may_tell:
         raise UserError(
@@ -101,7 +124,7 @@ def placement(georef: Georef, options: PlaceOptions, may_tell: bool) -> Placemen
         else "Heights count from the ellipsoid; if yours are from sea level, set geoid_height."
     )
     return Placement(
-        place.earth_from_local(),
+        earth_from_local(place),
         Sim3(1.0, np.eye(3), np.zeros(3)),
         f"ECEF (EPSG:4978){how}",
         (said,),

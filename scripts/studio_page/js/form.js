@@ -15,6 +15,7 @@ export const DELIVERABLES = [
     ['tiles', 'geo/tiles.3tz', true],
     ['glb', 'scene.glb', false],
     ['spz3', 'scene.spz', false],
+    ['usd', 'scene.usdz', false],
     ['ply', 'scene.ply', false],
     ['points', 'geo/points.laz', true],
     ['ortho', 'geo/ortho.tif', true],

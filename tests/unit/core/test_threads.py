@@ -23,6 +23,8 @@ RULES = {
 }
 THREADED = [name for name, body in RULES.items() if int(re.search(r"threads: (\d+)", body)[1]) > 1]  # type: ignore[index]
 POOLS = {"ThreadPoolExecutor", "ProcessPoolExecutor", "Pool", "ThreadPool"}
+# What is no text.
+GIVEN = {"--block": "1", "--frame": "local", "--kind": "glb"}
 # A few threads that wait for the network.
 UPLOADERS = {"train/checkpoint.py", "cloud/client/transfer.py"}
 
@@ -41,7 +43,8 @@ def test_the_script_takes_them_before_anything_heavy(
     rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each program decides by `use_threads`; here it ends there, so nothing is computed."""
-    script = importlib.import_module(f"scripts.{rule}")
+    (program,) = re.findall(r"python -m (scripts\.\w+)", RULES[rule].split("shell:")[1])
+    script = importlib.import_module(program)
 
     class TakenError(Exception):
         pass
@@ -53,7 +56,7 @@ def test_the_script_takes_them_before_anything_heavy(
     arguments = ["--threads", "3"]
     for flag in re.findall(r"(--[\w-]+) \{", RULES[rule].split("shell:")[1]):
         if flag not in ("--threads", "--gpus"):
-            arguments += [flag, "{}"]
+            arguments += [flag, GIVEN.get(flag, "{}")]
     with pytest.raises(TakenError, match="^3$"):
         script.main([*arguments, *(["--gpus", "1"] if "--gpus" in RULES[rule] else [])])
 

@@ -22,7 +22,7 @@ from scripts.lib.core.place import Place
 from scripts.lib.encode.codecs import spz_glb
 from scripts.lib.geo import tiles
 from scripts.lib.geo.archive import INDEX
-from scripts.lib.geo.placing import Placement, PlaceOptions, placement
+from scripts.lib.geo.placing import Placement, PlaceOptions, earth_from_local, placement
 from scripts.lib.geo.tiles import PIXELS, TilesOptions, read_tiles, write_tiles
 from scripts.lib.geo.tree import box_of, coarser, plan
 from scripts.lib.splat.gaussians import write_ply
@@ -106,7 +106,7 @@ def test_boxes_of_children_lie_in_that_of_their_parent(made: Path) -> None:
 def test_the_root_lies_on_the_globe_and_asks_for_its_extensions(made: Path) -> None:
     whole = tileset(made)
     matrix = np.array(whole["root"]["transform"]).reshape(4, 4).T
-    np.testing.assert_allclose(matrix, Place(-33.9, 151.2, 20.0).earth_from_local())
+    np.testing.assert_allclose(matrix, earth_from_local(Place(-33.9, 151.2, 20.0)))
     assert whole["asset"]["version"] == "1.1"
     assert whole["extensionsUsed"] == ["3DTILES_content_gltf"]
     needed = whole["extensions"]["3DTILES_content_gltf"]["extensionsRequired"]
