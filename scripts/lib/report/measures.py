@@ -125,7 +125,8 @@ def measures(record: Summary, files: StageFiles) -> list[Measure]:
             (photos_used.sentence(files) or _views_of(record))
             + " The rendered views are compared with them (“PSNR”: 3 dB more is half the error)"
             + (f", at {pixels} pixels." if pixels else ".")
-            + _exposed(record),
+            + _exposed(record)
+            + _visited(files),
         ),
         *_surfaces(files, record.georeferenced is True),
     ]
@@ -153,6 +154,17 @@ def _exposed(record: Summary) -> str:
     return (
         f" With the brightness and tint of each photo fitted, {record.psnr_exposure_fitted:.1f} dB: by this"
         " the views are judged, because the photos' own brightness was corrected in training."
+    )
+
+
+def _visited(files: StageFiles) -> str:
+    """That test photos show what training left out, where it left anything out."""
+    found = files.train.transients
+    if found is None or not found.left_out:
+        return ""
+    return (
+        f" Test photos are compared as they are, with people and things that moved: {found.share:.0%} of the"
+        " photos' area was left out of training, and lowers this figure without being wrong in the scene."
     )
 
 

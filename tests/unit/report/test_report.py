@@ -212,6 +212,19 @@ def test_where_the_surfaces_are_is_told_in_one_row(
     assert "Place of the surfaces" not in report(tmp_path / "before", stage_values())
 
 
+@pytest.mark.parametrize("left_out", [True, False])
+def test_what_moved_is_told(left_out: bool, tmp_path: Path) -> None:
+    """With the photos of which most was left out; nothing where all was trained on."""
+    stages = stage_values()
+    photos = {f"yard_{n}.jpg": 0.05 * n for n in range(1, 9)} if left_out else {}
+    found = {"left_out": left_out, "contradicted": 0.09, "share": 0.18, "photos": photos}
+    stages["train"] = {**stages["train"], "transients": found}
+    text = html.unescape(report(tmp_path / "visited", stages))
+    told = "18% of the photos' area, in 8 photos; most of yard_8.jpg (40%), yard_7.jpg (35%)"
+    assert (told in text) == left_out
+    assert ("Test photos are compared as they are" in text) == left_out
+
+
 def test_short_lengths_are_said_in_their_unit() -> None:
     said = [length(metres) for metres in (0.0042, 0.021, 0.3, 0.996, 1.26)]
     assert said == ["4 mm", "2.1 cm", "30 cm", "1 m", "1.3 m"]
