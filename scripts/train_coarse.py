@@ -29,21 +29,17 @@ def main(argv: list[str] | None = None) -> None:
 
     from scripts.lib.render.device import on_device
     from scripts.lib.train.blocks_run import run_coarse
-    from scripts.lib.train.loop import StoppedError
+    from scripts.lib.train.loop import told_when_stopped
 
-    try:
-        with on_device(args.device, args.gpus, advise=True) as device:
-            metrics = run_coarse(
-                args.scene,
-                args.options,
-                args.ply,
-                args.metrics,
-                args.checkpoints,
-                device,
-            )
-    except StoppedError:
-        say("Stopped by SIGTERM; run the same command again to continue")
-        raise SystemExit(143) from None
+    with told_when_stopped(), on_device(args.device, args.gpus, advise=True) as device:
+        metrics = run_coarse(
+            args.scene,
+            args.options,
+            args.ply,
+            args.metrics,
+            args.checkpoints,
+            device,
+        )
     say(f"{args.ply}: {metrics.gaussians} Gaussians, {metrics.steps} steps")
 
 

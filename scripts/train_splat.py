@@ -30,22 +30,18 @@ def main(argv: list[str] | None = None) -> None:
     use_threads(args.threads)  # before torch and numba are imported
 
     from scripts.lib.render.device import on_device
-    from scripts.lib.train.loop import StoppedError
+    from scripts.lib.train.loop import told_when_stopped
     from scripts.lib.train.run import run
 
-    try:
-        with on_device(args.device, args.gpus, advise=True) as device:
-            metrics = run(
-                args.scene,
-                args.options,
-                args.ply,
-                args.metrics,
-                args.checkpoints or args.ply.parent / "checkpoints",
-                device,
-            )
-    except StoppedError:
-        say("Stopped by SIGTERM; run the same command again to continue")
-        raise SystemExit(143) from None
+    with told_when_stopped(), on_device(args.device, args.gpus, advise=True) as device:
+        metrics = run(
+            args.scene,
+            args.options,
+            args.ply,
+            args.metrics,
+            args.checkpoints or args.ply.parent / "checkpoints",
+            device,
+        )
     curve = metrics.curve
     psnr = f", {curve[-1].psnr:.2f} dB on validation photos" if curve else ""
     say(f"{args.ply}: {metrics.gaussians} Gaussians, {metrics.steps} steps{psnr}")

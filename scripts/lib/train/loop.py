@@ -14,7 +14,7 @@ from types import FrameType
 import torch
 
 from scripts.lib.contracts.train import CamerasRefined, CurvePoint, Train
-from scripts.lib.core.console import Progress
+from scripts.lib.core.console import Progress, say
 from scripts.lib.scene.fall_off import at_corner
 from scripts.lib.scene.scene import Scene
 from scripts.lib.splat.gaussians import Gaussians
@@ -37,6 +37,16 @@ class Trained:
 
 class StoppedError(Exception):
     """SIGTERM came; the state was saved as a checkpoint if the run keeps any."""
+
+
+@contextmanager
+def told_when_stopped() -> Iterator[None]:
+    """For programs: a `StoppedError` becomes a sentence and the exit code of SIGTERM, 143."""
+    try:
+        yield
+    except StoppedError:
+        say("Stopped by SIGTERM; run the same command again to continue")
+        raise SystemExit(143) from None
 
 
 @contextmanager
