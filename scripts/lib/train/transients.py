@@ -9,8 +9,9 @@ out; what it explains comes back. So nothing transient is ever learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -56,10 +57,7 @@ class Transients:
     def __init__(
         self, scene: Scene, photos: Sequence[int], gains: Float | None, device: torch.device
     ) -> None:
-        """Read `photos` (V indices), whose brightness was multiplied by exp(gains) (V, 3).
-
-        Raises UserError when the scene's zip is damaged.
-        """
+        """`photos` (V indices), whose brightness was multiplied by exp(gains) (V, 3)."""
         self.photos, self.gains, self.device = photos, gains, device
         self.small = scene.at_most(LONG_SIDE)
         self.sizes = self.small.sizes[photos]
@@ -67,11 +65,7 @@ class Transients:
         width, height = self.sizes.max(axis=0)
         # Red, green, blue, and 1 where there is a photo.
         self.pictures = np.zeros((len(photos), height, width, 4), np.float32)
-        for row, picture in enumerate(self.small.photos(photos)):
-            there = self.pictures[row, : picture.shape[0], : picture.shape[1]]
-            there[..., :3], there[..., 3] = picture / np.float32(255), 1
-            if gains is not None:
-                there[..., :3] *= np.exp(-gains[row])
+        self.read: set[int] = set()  # of the pictures, those that were needed so far
         every = max(1, len(scene.points) // POINTS)
         self.seen, self.depths = _seen(self.small.points[::every], self.cameras, self.K, self.sizes)
         self.regions: dict[int, Regions] = {}
@@ -79,17 +73,15 @@ class Transients:
     def look(self, always: bool) -> bool:
         """Ask the neighbours, and tell whether there is anything to leave out.
 
-        A few photos are looked at first; the others only if these show something, or `always`.
+        A few photos are looked at first; the others only if these show something, or `always`. Raises
+        UserError when the scene's zip is damaged.
         """
         if len(self.photos) <= NEIGHBOURS:
             return False
-        for row in sorted({round(row) for row in np.linspace(0, len(self.photos) - 1, LOOKED)}):
-            self.regions[row] = regions(self._support(row))
+        self._ask(sorted({round(row) for row in np.linspace(0, len(self.photos) - 1, LOOKED)}))
         if not always and self.share <= BAR:
             return False
-        for row in range(len(self.photos)):
-            if row not in self.regions:
-                self.regions[row] = regions(self._support(row))
+        self._ask([row for row in range(len(self.photos)) if row not in self.regions])
         return always or self.share > BAR
 
     @property
@@ -126,8 +118,25 @@ class Transients:
             bool(left_out), self.share, share, {name: s for name, s in shares.items() if s}
         )
 
-    def _support(self, row: int) -> Support:
-        others = self._neighbours(row)
+    def _ask(self, rows: Sequence[int]) -> None:
+        """Find the regions of the photos at `rows`."""
+        others = {row: self._neighbours(row) for row in rows}
+        self._read({*rows, *chain.from_iterable(others.values())})
+        for row in rows:
+            self.regions[row] = regions(self._support(row, others[row]))
+
+    def _read(self, rows: Set[int]) -> None:
+        """Decode those of the pictures at `rows` that were not needed before."""
+        missing = sorted(rows - self.read)
+        pictures = self.small.photos([self.photos[row] for row in missing])
+        for row, picture in zip(missing, pictures, strict=True):
+            there = self.pictures[row, : picture.shape[0], : picture.shape[1]]
+            there[..., :3], there[..., 3] = picture / np.float32(255), 1
+            if self.gains is not None:
+                there[..., :3] *= np.exp(-self.gains[row])
+        self.read |= rows
+
+    def _support(self, row: int, others: list[int]) -> Support:
         to_world = np.linalg.inv(self.cameras[row])
         views = []
         for other in others:
