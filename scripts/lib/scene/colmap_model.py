@@ -235,8 +235,14 @@ def read_tracks(archive: zipfile.ZipFile, folder: str = "sparse") -> Tracks:
     return Tracks(numbers, places, errors, lengths)
 
 
-def model_members(model: Model, folder: str = "sparse") -> dict[str, bytes]:
-    """The three binary files of `model` by member name, one PINHOLE camera per view."""
+def model_members(
+    model: Model, folder: str = "sparse", seen: Sequence[tuple[npt.NDArray[np.int64], Float]] = ()
+) -> dict[str, bytes]:
+    """The three binary files of `model` by member name, one PINHOLE camera per view.
+
+    `seen`, if given, has for each view the rows (M,) of the points that it shows and where, (M, 2) in pixels.
+    """
+    tracks: list[list[tuple[int, int]]] = [[] for _ in model.points]
     cameras = [struct.pack("<Q", len(model.views))]
     images = [struct.pack("<Q", len(model.views))]
     for number, view in enumerate(model.views, start=1):
@@ -245,9 +251,16 @@ def model_members(model: Model, folder: str = "sparse") -> dict[str, bytes]:
         cameras.append(struct.pack("<4d", K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
         quat = quat_from_rotation(pose[:3, :3])
         images.append(struct.pack("<I7dI", number, *quat, *pose[:3, 3], number))
-        images.append(view.name.encode() + b"\0" + struct.pack("<Q", 0))
+        rows, pixels = seen[number - 1] if seen else (np.zeros(0, np.int64), np.zeros((0, 2)))
+        shown = np.zeros(len(rows), OBSERVATION)
+        shown["x"], shown["y"], shown["point"] = *pixels.T, rows + 1
+        images.append(view.name.encode() + b"\0" + struct.pack("<Q", len(rows)) + shown.tobytes())
+        for place, row in enumerate(rows.tolist()):
+            tracks[row].append((number, place))
     points = [struct.pack("<Q", len(model.points))]
     for number, (point, colour) in enumerate(zip(model.points, model.colours, strict=True), 1):
-        points.append(struct.pack("<Q3d3BdQ", number, *point, *(int(c) for c in colour), 0.0, 0))
+        track = np.array(tracks[number - 1], "<u4")
+        points.append(struct.pack("<Q3d3Bd", number, *point, *(int(c) for c in colour), 0.0))
+        points.append(struct.pack("<Q", len(track)) + track.tobytes())
     parts = {"cameras": cameras, "images": images, "points3D": points}
     return {f"{folder}/{name}.bin": b"".join(chunks) for name, chunks in parts.items()}

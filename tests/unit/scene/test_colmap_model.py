@@ -18,6 +18,8 @@ from scripts.lib.scene.colmap_model import (
     model_members,
     quat_from_rotation,
     read_model,
+    read_sightings,
+    read_tracks,
     rotation_from_quat,
 )
 
@@ -101,3 +103,15 @@ def test_distorted_camera_is_refused() -> None:
     members["sparse/cameras.bin"] = struct.pack("<QIiQQ4d", 1, 1, 2, 640, 480, 500, 320, 240, 0.1)
     with pytest.raises(UserError, match="PINHOLE"):
         read_model(archive_of(members))
+
+
+def test_written_sightings_are_read_back() -> None:
+    written = model()
+    rows = [np.array([1, 0]), np.array([1]), *([np.zeros(0, np.int64)] * len(written.views))]
+    seen = [(row, np.full((len(row), 2), 8.0)) for row in rows[: len(written.views)]]
+    archive = archive_of(model_members(written, seen=seen))
+    found = read_sightings(archive)
+    for view, (row, pixels) in zip(written.views, seen, strict=True):
+        assert found[view.name].points.tolist() == (row + 1).tolist()
+        assert np.allclose(found[view.name].places * [view.width, view.height], pixels)
+    assert read_tracks(archive).lengths[:2].tolist() == [1, 2]
