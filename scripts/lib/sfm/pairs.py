@@ -8,17 +8,20 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.spatial import cKDTree
 
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.geo import enu_from_geodetic
 from scripts.lib.core.rig_names import frame_of
-from scripts.lib.sfm.retrieval import Votes, voted_pairs
+from scripts.lib.sfm.retrieval import voted_pairs
 from scripts.lib.sfm.rigs import of_one_frame
 
 LOOKS_BESIDE = (
     5  # photos by looks beside neighbours in space or time: wrong GPS, loops, second passes
 )
 LOCATED_SHARE = 0.9
+IN_ORDER = 1e-6  # metres that each next photo counts as farther away, to tell equal places apart
 
 Index = tuple[int, int]
 
@@ -40,7 +43,7 @@ def choose_pairs(
     exhaustive_limit: int,
     neighbours: int,
     overlap: int,
-    votes: Callable[[], Votes] | None = None,
+    votes: Callable[[], csr_array] | None = None,
 ) -> Pairs:
     """Choose the pairs to match; `votes` counts how much photos look alike, and is called if needed.
 
@@ -154,7 +157,8 @@ def sequential_pairs(count: int, overlap: int) -> list[Index]:
 
 
 def spatial_pairs(photos: Sequence[Photo], neighbours: int) -> list[Index]:
-    """Each photo with its nearest `neighbours` on the ground; photos without GPS with their name's next."""
+    """Each photo with its nearest `neighbours` on the ground, of those from one spot with the next in order;
+    photos without GPS with their name's next."""
     located = {
         i: (photo.latitude, photo.longitude, 0.0)
         for i, photo in enumerate(photos)
@@ -162,11 +166,12 @@ def spatial_pairs(photos: Sequence[Photo], neighbours: int) -> list[Index]:
     }
     index = list(located)
     positions = enu_from_geodetic(list(located.values()), located[index[0]])[:, :2]
+    # Of photos from one spot those that were taken next are nearest.
+    places = np.column_stack([positions, IN_ORDER * np.arange(len(index))])
+    nearest = cKDTree(places).query(places, min(neighbours + 1, len(index)))[1]
     pairs: set[Index] = set()
-    for row, i in enumerate(index):
-        distance = np.linalg.norm(positions - positions[row], axis=1)
-        nearest = [k for k in np.argsort(distance, kind="stable") if k != row][:neighbours]
-        pairs.update((min(i, index[k]), max(i, index[k])) for k in nearest)
+    for i, row in zip(index, nearest.tolist(), strict=True):
+        pairs.update((min(i, index[k]), max(i, index[k])) for k in row if index[k] != i)
     for i in sorted(set(range(len(photos))) - set(index)):
         around = range(max(0, i - neighbours // 2), min(len(photos), i + neighbours // 2 + 1))
         pairs.update((min(i, j), max(i, j)) for j in around if j != i)

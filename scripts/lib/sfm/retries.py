@@ -200,7 +200,7 @@ def _candidates(database: Path, last: Attempt, inputs: Inputs) -> list[NamePair]
         if name in inside:
             continue
         # A photo outside the largest model: compare it with the photos in it that look most alike.
-        row = votes[number_of[name]]
+        row = votes[[number_of[name]]].toarray()[0]
         ranked = sorted(inside, key=lambda other: -row[number_of[other]])
         pairs.update((min(name, other), max(name, other)) for other in ranked[:WIDER_NEIGHBOURS])
     return sorted(pairs)

@@ -2,60 +2,72 @@
 
 The coarsest features of a photo are few, survive distance and blur, and describe what it shows as a
 whole. Two photos vote for each other with every pair of them that are each other's best match and
-pass the ratio test. This needs no vocabulary and no training, and costs a tenth of a millisecond a pair.
+pass the ratio test. This needs no training, and costs a tenth of a millisecond a pair; of many photos each
+is compared with those of a short list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pycolmap
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array, triu
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from scripts.lib.core.console import Progress
 from scripts.lib.core.threads import threads
 from scripts.lib.sfm.descriptors import Limits, comparer
 from scripts.lib.sfm.dot_kernel import Bytes
+from scripts.lib.sfm.shortlist import shortlist
 
 # Wider than for matching: a vote need not be right, only more often right than not.
 VOTES = Limits(ratio=0.85)
-MOST_FEATURES, LEAST_FEATURES = 384, 96
-# Comparisons of features grow with the square of photos times features; above this many photos
-# each one brings fewer, so that 2000 photos take minutes, not hours.
-FULL_UP_TO = 250
+MOST_FEATURES = 384
+# Up to this many photos every two are compared. Above, each with those of a short list: 2000 photos would be
+# two million comparisons.
+EVERY_TWO_UP_TO = 250
+LISTED = 64  # photos that each one names for its list: twice as many as are ever matched by looks
 SCORED = 3  # votes from which a pair is more than chance
 
-Votes = NDArray[np.int32]
 
-
-def count_votes(database: Path, names: Sequence[str]) -> Votes:
-    """Votes (N, N), symmetric, between the photos `names` of a database with features."""
+def count_votes(database: Path, names: Sequence[str]) -> csr_array:
+    """Votes (N, N), symmetric, between the photos `names` of a database with features; 0 also for those that
+    were not compared."""
     count = len(names)
-    each = int(
-        np.clip(MOST_FEATURES * FULL_UP_TO / max(count, FULL_UP_TO), LEAST_FEATURES, MOST_FEATURES)
-    )
     compare = comparer("cpu")
     link = pycolmap.Database.open(database)
     ids = {image.name: image.image_id for image in link.read_all_images()}
-    packed = [compare.pack(coarse_descriptors(link, ids[name], each)) for name in names]
+    coarse = [coarse_descriptors(link, ids[name], MOST_FEATURES) for name in names]
     link.close()
-    votes = np.zeros((count, count), np.int32)
+    if count <= EVERY_TWO_UP_TO:
+        listed = [np.arange(i + 1, count) for i in range(count)]
+    else:
+        listed = [others[others > i] for i, others in enumerate(shortlist(coarse, LISTED))]
+    packed = [compare.pack(found) for found in coarse]
+    del coarse
     progress = Progress("Looking for overlap", count)
 
-    def count_row(i: int) -> None:
-        for j in range(i + 1, count):
-            votes[i, j] = len(compare.match(packed[i], packed[j], VOTES))
+    def count_row(i: int) -> list[int]:
+        return [len(compare.match(packed[i], packed[j], VOTES)) for j in listed[i].tolist()]
 
+    counted: list[int] = []
     with ThreadPoolExecutor(threads() if compare.concurrent else 1) as pool:
-        for done, _ in enumerate(pool.map(count_row, range(count)), 1):
+        for done, row in enumerate(pool.map(count_row, range(count)), 1):
+            counted += row
             progress.update(done)
-    return votes + votes.T
+    rows = np.repeat(np.arange(count), [len(others) for others in listed])
+    half = coo_array(
+        (np.array(counted, np.int32), (rows, np.concatenate(listed))), (count, count)
+    ).tocsr()
+    votes = half + half.T
+    votes.eliminate_zeros()
+    return votes
 
 
 def coarse_descriptors(link: Any, image_id: int, most: int) -> Bytes:
@@ -73,23 +85,31 @@ def coarsest(points: NDArray[np.float32], most: int) -> NDArray[np.intp]:
     return np.argsort(-scale, kind="stable")[:most]
 
 
-def voted_pairs(votes: Votes, most: int, least: int = 3) -> list[tuple[int, int]]:
+def voted_pairs(votes: csr_array, most: int, least: int = 3) -> list[tuple[int, int]]:
     """Pairs worth matching: of each photo its `most` best with votes above chance, at least `least`.
 
-    A spanning tree of the best votes is added, so that no group of photos is cut off by its own
-    liveliness.
+    Of equal votes the first photos are taken. A spanning tree of the best votes is added, so that no group of
+    photos is cut off by its own liveliness.
     """
-    count = len(votes)
+    count = votes.shape[0]
     pairs: set[tuple[int, int]] = set()
-    order = np.argsort(-votes, axis=1, kind="stable")
+    votes = votes.sorted_indices()
     for i in range(count):
-        ranked = [int(j) for j in order[i] if j != i]
-        taken = [j for rank, j in enumerate(ranked[:most]) if rank < least or votes[i, j] >= SCORED]
+        row = slice(votes.indptr[i], votes.indptr[i + 1])
+        others, given = votes.indices[row], votes.data[row]
+        order = np.argsort(-given, kind="stable")
+        ranked = [(int(others[k]), int(given[k])) for k in order if others[k] != i]
+        if len(ranked) < least:
+            # Of those without any vote the first ones.
+            known = {i, *(j for j, _ in ranked)}
+            without = (j for j in range(count) if j not in known)
+            ranked += [(j, 0) for j in islice(without, least - len(ranked))]
+        taken = [j for n, (j, v) in enumerate(ranked[:most]) if n < least or v >= SCORED]
         pairs.update((min(i, j), max(i, j)) for j in taken)
-    weights = np.triu(votes, 1)
-    rows, columns = np.nonzero(weights)
-    if len(rows):
-        distances = 1.0 / weights[rows, columns]
-        tree = minimum_spanning_tree(coo_array((distances, (rows, columns)), (count, count)))
-        pairs.update((min(edge), max(edge)) for edge in np.argwhere(tree.toarray() > 0).tolist())
+    weights = triu(votes, 1).tocsr().astype(float)
+    if weights.nnz:
+        weights.data = 1.0 / weights.data
+        tree = minimum_spanning_tree(weights).tocoo()
+        edges = zip(tree.row.tolist(), tree.col.tolist(), strict=True)
+        pairs.update((min(edge), max(edge)) for edge in edges)
     return sorted(pairs)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.lib.contracts.photos import Photo
+from scripts.lib.core.geo import enu_from_geodetic
 from scripts.lib.sfm.pairs import choose_pairs, is_ordered, sequential_pairs, spatial_pairs
 from tests.unit.sfm_scene import entry
 
@@ -103,3 +105,19 @@ def test_spatial_pairs_are_sound(places: list[tuple[float, float] | None]) -> No
     assert len(set(pairs)) == len(pairs)
     assert all(0 <= a < b < len(photos) for a, b in pairs)
     assert {i for pair in pairs for i in pair} == set(range(len(photos)))
+
+
+def test_spatial_pairs_are_the_nearest_and_from_one_spot_the_next() -> None:
+    dice = np.random.default_rng(3)
+    places = 50.0 + dice.uniform(0, 0.01, (200, 2))
+    photos = [
+        entry(f"{n}.jpg", latitude=float(a), longitude=float(b)) for n, (a, b) in enumerate(places)
+    ]
+    metres = enu_from_geodetic([(a, b, 0.0) for a, b in places.tolist()], (*places[0], 0.0))[:, :2]
+    far = np.linalg.norm(metres[:, None] - metres, axis=2)
+    near = np.argsort(far, axis=1)[:, 1:6]
+    assert spatial_pairs(photos, 5) == sorted(
+        {(min(i, j), max(i, j)) for i, row in enumerate(near.tolist()) for j in row}
+    )
+    still = [entry(f"{n}.jpg", latitude=50.0, longitude=14.0) for n in range(100)]
+    assert {b - a for a, b in spatial_pairs(still, 4)} <= {1, 2, 3, 4}
