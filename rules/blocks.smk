@@ -2,7 +2,7 @@
 
 Needs  <results>/{scene}/undistorted.zip
 Leaves <results>/{scene}/blocks/plan.json, blocks/coarse.ply, coarse.json, blocks/1.ply, 1.json, 2.ply ...,
-       and splat.ply and train.json as train_splat does
+       and splat.ply, train.json and left_out.zip as train_splat does
 """
 
 LARGE = blocks.only(blocks.divided(BLOCKS))
@@ -47,6 +47,7 @@ rule train_coarse:
     output:
         ply="<results>/{scene}/blocks/coarse.ply",
         metrics="<results>/{scene}/blocks/coarse.json",
+        left_out="<results>/{scene}/left_out.zip",
     log:
         "<logs>/{scene}/train_coarse.log",
     benchmark:
@@ -70,6 +71,7 @@ rule train_coarse:
     shell:
         "python -m scripts.train_coarse --scene {input.scene:q} --options {params.options:q}"
         " --ply {output.ply:q} --metrics {output.metrics:q} --checkpoints {params.checkpoints:q}"
+        " --left-out {output.left_out:q}"
         " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
 
 

@@ -45,6 +45,7 @@ rule report_scene:
         eval="<results>/{scene}/eval.json",
         clean="<results>/{scene}/clean.json",
         codecs="<results>/{scene}/codecs.json",
+        left_out="<results>/{scene}/left_out.zip",
         renders="<results>/{scene}/renders.zip",
         poster="<results>/{scene}/poster.jpg",
         view="<results>/{scene}/view.json",
@@ -84,6 +85,7 @@ rule report_scene:
         " --contact {input.contact:q}"
         " --pairs {input.pairs:q} --sfm {input.sfm:q} --georef {input.georef:q} --train {input.train:q}"
         " --eval {input.eval:q} --clean {input.clean:q} --codecs {input.codecs:q} --renders {input.renders:q}"
+        " --left-out {input.left_out:q}"
         " --poster {input.poster:q} --view {input.view:q} --stops {input.stops:q}"
         " --features {input.features:q} --undistort {input.undistort:q} --compress {input.compress:q}"
         " --tour {input.tour:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q} {input.exported:q} --cost {input.cost:q}"

@@ -1,7 +1,7 @@
 """A trained splat, and its quality on test photos, which play no part in training or in any decision.
 
 Needs  <results>/{scene}/undistorted.zip
-Leaves <results>/{scene}/splat.ply, train.json, eval.json, renders.zip, splat.clean.ply, clean.json,
+Leaves <results>/{scene}/splat.ply, train.json, left_out.zip, eval.json, renders.zip, splat.clean.ply, clean.json,
        splat.sog, splat.mobile.sog, splat.spz, splat.compressed.ply, lod.zip, compress.json, codecs.json,
        poster.jpg, view.json, tour.mp4, stops.jpg, tour.json
 """
@@ -14,6 +14,7 @@ rule train_splat:
     output:
         ply="<results>/{scene}/splat.ply",
         metrics="<results>/{scene}/train.json",
+        left_out="<results>/{scene}/left_out.zip",
     log:
         "<logs>/{scene}/train_splat.log",
     benchmark:
@@ -38,6 +39,7 @@ rule train_splat:
     shell:
         "python -m scripts.train_splat --scene {input.scene:q} --options {params.options:q}"
         " --ply {output.ply:q} --metrics {output.metrics:q} --checkpoints {params.checkpoints:q}"
+        " --left-out {output.left_out:q}"
         " --device {params.device:q} --gpus {resources.gpu} --threads {threads} 2>&1 | tee {log:q}"
 
 

@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stage in OPTIONAL:
         parser.add_argument(f"--{stage}", type=Path, nargs="?", help=f"{stage}.json")
     parser.add_argument("--stops", type=Path, help="stops.jpg, the tour's views side by side")
+    parser.add_argument("--left-out", type=Path, help="left_out.zip, what training left out")
     parser.add_argument("--contact", type=Path, help="contact.jpg, every photo kept or left out")
     parser.add_argument("--renders", type=Path, required=True, help="renders.zip")
     parser.add_argument("--poster", type=Path, required=True, help="poster.jpg")
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = {stage: getattr(given, stage) for stage in (*STAGES, *OPTIONAL, "manifest")}
     files = read_stages(given.scene, paths, given.benchmarks)
     options = parse_options(ReportOptions, given.options)
-    sheets = (given.contact, given.stops)
+    sheets = (given.contact, given.stops, given.left_out)
     report_scene(files, given.renders, given.poster, options, given.output, *sheets)
     say(f"Report of {given.scene}: {given.output} ({given.output.stat().st_size / 1e6:.1f} MB)")
 

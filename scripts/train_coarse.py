@@ -1,7 +1,7 @@
 """Train a coarse model of a whole large scene, from which its blocks start.
 
 Needs  undistorted.zip
-Leaves blocks/coarse.ply and coarse.json, as train_splat leaves splat.ply and train.json
+Leaves blocks/coarse.ply and coarse.json, as train_splat leaves splat.ply and train.json; and left_out.zip
 An interrupted run continues from its checkpoint when the same command is given again.
 """
 
@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--ply", type=Path, required=True, help="coarse splat to write")
     parser.add_argument("--metrics", type=Path, required=True, help="its numbers, as train.json")
     parser.add_argument("--checkpoints", required=True, help="folder or s3://BUCKET/PREFIX")
+    parser.add_argument("--left-out", type=Path, help="left_out.zip to write: masks of what moved")
     add_compute_arguments(parser)
     args = parser.parse_args(argv)
     use_threads(args.threads)  # before torch and numba are imported
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
             args.metrics,
             args.checkpoints,
             device,
+            args.left_out,
         )
     say(f"{args.ply}: {metrics.gaussians} Gaussians, {metrics.steps} steps")
 

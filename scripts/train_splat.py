@@ -1,7 +1,8 @@
 """Optimise Gaussians until the photos of an undistorted scene are reproduced.
 
 Needs  undistorted.zip
-Leaves splat.ply in the scene's own frame and train.json: speed, memory, the curve, options.
+Leaves splat.ply in the scene's own frame and train.json: speed, memory, the curve,
+       options; and left_out.zip: what was left out of the photos.
 An interrupted run continues from its checkpoint when the same command is given again.
 """
 
@@ -25,6 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--checkpoints", help="folder or s3://BUCKET/PREFIX; default: a folder beside the splat"
     )
+    parser.add_argument("--left-out", type=Path, help="left_out.zip to write: masks of what moved")
     add_compute_arguments(parser)
     args = parser.parse_args(argv)
     use_threads(args.threads)  # before torch and numba are imported
@@ -41,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
             args.metrics,
             args.checkpoints or args.ply.parent / "checkpoints",
             device,
+            args.left_out,
         )
     curve = metrics.curve
     psnr = f", {curve[-1].psnr:.2f} dB on validation photos" if curve else ""

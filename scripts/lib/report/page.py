@@ -24,6 +24,7 @@ from scripts.lib.report import (
     views,
 )
 from scripts.lib.report.cleaning import cleaning
+from scripts.lib.report.film import MaskFilm
 from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.html import render
 from scripts.lib.report.inputs import StageFiles
@@ -38,6 +39,7 @@ FILES = {  # in the scene's folder, besides those in the formats table
     "site.zip": "the web page to unpack on a web host; its file names let caches keep the files for ever",
     "splat.ply": "the scene as it was trained, before cleaning",
     "tour.mp4": "the guided tour as a film",
+    "left_out.zip": "what training left out of the photos, as masks",
     "undistorted.zip": "photos and camera positions, for other trainers",
     "photos.zip": "the photos that were used",
     "renders.zip": "test views in full size",
@@ -67,6 +69,7 @@ class Pictures:
     views: dict[str, dict[str, str]]
     contact: str = ""  # thumbnails of every photo, kept and dropped
     stops: str = ""  # the tour's views side by side
+    left_out: MaskFilm | None = None  # parts of photos that training left out
 
 
 def build_report(files: StageFiles, pictures: Pictures) -> str:
@@ -112,6 +115,10 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
         metres=bool(files.georef and files.georef.metric),
         curve=training.curve(files),
         training=training.facts(files, record),
+        left_out=pictures.left_out,
+        left_out_of=[shown.get(name, name) for name in pictures.left_out.names]
+        if pictures.left_out
+        else [],
         formats=[(item, verdicts.format_loss(item.loss_db)) for item in formats],
         rate_chart=_rate_chart(files, formats),
         stages=stages.rows(files),

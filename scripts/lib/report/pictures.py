@@ -30,7 +30,12 @@ def data_uri(data: bytes, long_side: int, source: str) -> str:
     picture.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY, optimize=True, progressive=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return uri_of(buffer.getvalue(), "image/jpeg")
+
+
+def uri_of(data: bytes, kind: str) -> str:
+    """A data URI of bytes of a media type."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def file_uri(path: Path, long_side: int) -> str:

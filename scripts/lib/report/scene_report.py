@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scripts.lib.core.files import reading_zip, write_bytes
 from scripts.lib.core.options import Options, option
+from scripts.lib.report.film import mask_film
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.page import Pictures, build_report
 from scripts.lib.report.pictures import file_uri, view_uris
@@ -42,9 +43,10 @@ def report_scene(
     output: Path,
     contact: Path | None = None,
     stops: Path | None = None,
+    left_out: Path | None = None,
 ) -> None:
     """Write the report of one scene to `output`; `contact` is the contact sheet of all photos, `stops` the
-    strip of the tour's views, where there are any.
+    strip of the tour's views, `left_out` the masks of what training left out, where there are any.
 
     Raises UserError on a missing or damaged input.
     """
@@ -53,5 +55,6 @@ def report_scene(
         views = {name: view_uris(archive, name, options.picture_side) for name in shown}
     sheet = file_uri(contact, CONTACT_SIDE) if contact else ""
     strip = file_uri(stops, CONTACT_SIDE) if stops else ""
-    pictures = Pictures(file_uri(poster, 2 * options.picture_side), views, sheet, strip)
+    film = mask_film(left_out) if left_out else None
+    pictures = Pictures(file_uri(poster, 2 * options.picture_side), views, sheet, strip, film)
     write_bytes(output, build_report(files, pictures).encode())

@@ -40,6 +40,7 @@ def run_coarse(
     metrics_path: Path,
     checkpoints: Path | str,
     device: Device,
+    left_out: Path | None = None,
 ) -> Train:
     """Train the coarse model of a scene that is to be trained in blocks, as `run.run` trains a scene."""
     options = parse_options(TrainOptions, options_text)
@@ -55,7 +56,7 @@ def run_coarse(
         lens_light=False,  # blocks, which see other photos each, would not agree about it
     )
     job = Job(scene, settings, split, options.checkpoint_every, "train_coarse")
-    return finish(job, scene_path, ply, metrics_path, checkpoints, device, {})
+    return finish(job, scene_path, ply, metrics_path, checkpoints, device, {}, left_out)
 
 
 def run_block(

@@ -22,6 +22,7 @@ from scripts.lib.train.block import Block
 from scripts.lib.train.checkpoint import Checkpoints, run_key
 from scripts.lib.train.leave_out import without_transients
 from scripts.lib.train.loop import train
+from scripts.lib.train.mask_pictures import write_masks
 from scripts.lib.train.note import TrainingNote
 from scripts.lib.train.options import (
     Capture,
@@ -41,10 +42,11 @@ def run(
     metrics_path: Path,
     checkpoints: Path | str,
     device: Device,
+    left_out: Path | None = None,
 ) -> Train:
     """Train on `scene_path`, write `ply` and `metrics_path`, return the metrics.
 
-    `checkpoints` is a folder, or `s3://BUCKET/PREFIX`.
+    `checkpoints` is a folder, or `s3://BUCKET/PREFIX`. `left_out`: a zip to write, see `mask_pictures`.
     Raises UserError on bad input or options, `loop.StoppedError` after SIGTERM.
     """
     options = parse_options(TrainOptions, options_text)
@@ -52,7 +54,7 @@ def run(
     split = split_scene(scene, options.test_every, chosen_names(options.test_photos))
     settings = resolve(options, device.type, Capture.of(scene.sizes[split.capture]))
     job = Job(scene, settings, split, options.checkpoint_every, "train_splat")
-    return finish(job, scene_path, ply, metrics_path, checkpoints, device, {})
+    return finish(job, scene_path, ply, metrics_path, checkpoints, device, {}, left_out)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def finish(
     checkpoints: Path | str,
     device: Device,
     made_from: Mapping[str, object],
+    left_out: Path | None = None,
 ) -> Train:
     """Do a training and write what it leaves; as `run`. `made_from`: what else its checkpoints depend on."""
     scene, settings, split = job.scene, job.settings, job.split
@@ -105,6 +108,8 @@ def finish(
         outcome.metrics.cameras.focal_scales if outcome.metrics.cameras else (),
         outcome.metrics.fall_off,
     )
+    if left_out:
+        write_masks(left_out, shown, transients)
     write_ply(ply, outcome.gaussians, (note.comment(),))
     metrics = dataclasses.replace(
         outcome.metrics,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import json
 import re
 import subprocess
@@ -13,9 +15,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageSequence
 
 from scripts.lib.contracts.benchmark import read_benchmark
 from scripts.lib.contracts.codecs import Codecs
@@ -24,16 +28,16 @@ from scripts.lib.contracts.georef import Georef, PlaceCertainty
 from scripts.lib.contracts.record import from_file, from_json
 from scripts.lib.contracts.sfm import Calibrated, Calibration, CameraCertainty, Lens, Sfm
 from scripts.lib.core.console import UserError
-from scripts.lib.report import advice, cameras, charts, summary, values, verdicts
+from scripts.lib.report import advice, cameras, charts, film, summary, values, verdicts
 from scripts.lib.report.formats import read_formats, read_rate
 from scripts.lib.report.inputs import read_stages
 from scripts.lib.report.surfaces import length
 from scripts.lib.report.verdicts import Level
 from scripts.report_scene import main
-from tests.unit.stage_files import shipped, stage_values, write_stage_files
+from tests.unit.stage_files import jpeg, shipped, stage_values, write_stage_files
 
 # Elements that HTML closes by itself.
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
@@ -102,6 +106,53 @@ def test_files_for_other_programs_are_told(tmp_path: Path) -> None:
                      "read &lt;back&gt;", "Unpack it.", "largest tile bytes 17", "far psnr 31.23",
                      "Not usd: it needs a package."):  # fmt: skip
         assert expected in text, expected
+
+
+def left_out(folder: Path, names: tuple[str, ...]) -> Path:
+    """A left_out.zip as training leaves it: one photo lies, the other stands."""
+    path = folder / "left_out.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, size in zip(names, ((96, 64), (64, 96)), strict=False):
+            mask = Image.new("L", (48, 32) if size[0] > size[1] else (32, 48), 255)
+            mask.paste(0, (0, 0, 16, 16))
+            buffer = io.BytesIO()
+            mask.save(buffer, "PNG")
+            archive.writestr(f"masks/{name}.png", buffer.getvalue())
+            archive.writestr(f"pictures/{name}.jpg", jpeg(*size))
+    return path
+
+
+def test_what_was_left_out_is_shown_as_a_film(tmp_path: Path) -> None:
+    """Each photo as it is, then tinted where it was left out; no metadata, nothing from the network."""
+    names = ("IMG_0002.jpg", "walk/IMG_0003.jpg")
+    text = report(tmp_path, stage_values(), "--left-out", str(left_out(tmp_path, names)))
+    Page(text)
+    (uri,) = re.findall(r"data:image/webp;base64,([^\"]+)", text)
+    data = base64.b64decode(uri)
+    assert b"EXIF" not in data
+    with Image.open(io.BytesIO(data)) as shown:
+        frames = [frame.convert("RGB").copy() for frame in ImageSequence.Iterator(shown)]
+    assert [frame.size for frame in frames] == [(96, 96)] * 4
+    plain, tinted = (np.asarray(frame, float)[16:80] for frame in frames[:2])
+    grey = plain.mean(axis=2, keepdims=True)
+    expected = (1 - film.MIXED) * grey + film.MIXED * np.array(film.TINT)
+    assert np.abs(tinted - expected)[4:28, 4:28].mean() < 12, "left out"
+    assert np.abs(tinted - film.DIMMED * plain)[36:, 36:].mean() < 12, "the rest"
+    assert "IMG_0002.JPG, walk/IMG_0003.jpg" in text
+
+
+def test_nothing_left_out_is_no_film(tmp_path: Path) -> None:
+    text = report(tmp_path, stage_values(), "--left-out", str(left_out(tmp_path, ())))
+    assert "image/webp" not in text
+    assert "contradict" not in text
+
+
+def test_a_film_stays_small(tmp_path: Path) -> None:
+    """Twelve photos full of noise get a lower quality."""
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 255, (100, 133, 3), dtype=np.uint8)
+    frames = [Image.fromarray(np.roll(noise, at, 0)).resize((400, 300)) for at in range(24)]
+    assert len(film.encoded(frames)) <= film.LARGEST
 
 
 def test_what_training_did_of_itself_is_told(tmp_path: Path) -> None:

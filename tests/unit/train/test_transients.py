@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from scripts.lib.contracts.train import TransientsRecord
 from scripts.lib.scene.scene import load_scene
+from scripts.lib.train.mask_pictures import PICTURES, write_masks
 from scripts.lib.train.plane_sweep import FEWEST, Support, _median, around, patches, sweep
 from scripts.lib.train.transients import BAR, FEWEST_SEE, Transients, regions, unlike
 from tests.unit.train.walls import COUNT, write_wall
@@ -116,3 +120,25 @@ def test_patches_are_means() -> None:
     found = patches(values)[0]
     assert torch.allclose(found[2:7, 2:7], torch.ones(5, 5))
     assert found.sum() == pytest.approx(25)
+
+
+def test_masks_are_left_for_people_to_see(tmp_path: Path) -> None:
+    """As the scene's masks are, of every photo; and pictures of those of which most was left out."""
+    write_wall(tmp_path / "wall.zip", True)
+    scene = load_scene(tmp_path / "wall.zip")
+    masks = {at: np.full((30, 40), 255, np.uint8) for at in range(PICTURES + 1)}
+    for at, mask in masks.items():
+        mask[: 30 - at] = 0
+    shares = {scene.names[at]: 1 - at / 30 for at in masks}
+    write_masks(
+        tmp_path / "some.zip", scene.hiding(masks), TransientsRecord(True, 0.1, 0.1, shares)
+    )
+    with zipfile.ZipFile(tmp_path / "some.zip") as archive:
+        assert len(archive.namelist()) == 2 * PICTURES + 1
+        assert f"pictures/{scene.names[PICTURES]}.jpg" not in archive.namelist()
+        with Image.open(archive.open(f"masks/{scene.names[3]}.png")) as mask:
+            assert np.array_equal(np.asarray(mask), masks[3])
+    write_masks(tmp_path / "none.zip", scene, TransientsRecord(False, 0.01))
+    write_masks(tmp_path / "never.zip", scene, None)
+    for name in ("none", "never"):
+        assert zipfile.ZipFile(tmp_path / f"{name}.zip").namelist() == []
