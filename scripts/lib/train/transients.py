@@ -20,6 +20,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from scripts.lib.contracts.train import TransientsRecord
+from scripts.lib.core.console import Progress
 from scripts.lib.render.renderer import Picture
 from scripts.lib.scene.scene import Scene
 from scripts.lib.train.plane_sweep import NEIGHBOURS, Support, around, patches, sweep
@@ -36,10 +37,13 @@ SEED, SUPPORT, AGREED = 0.15, 0.26, 0.6  # shares of the neighbours
 SEED_SIDE = 4  # pixels of a square in which all are seeds
 SEEDED = 0.35  # share of a region that is in such squares
 MARGIN = 2  # pixels around what is found: blur and shadow
-LOOKED = 12  # photos that are looked at first
+LOOKED = 12  # photos that are looked at first; then twice as many, and so on
 # Share of the photos' area that is surely and possibly contradicted, from which it is left out. Captures in
 # which nothing moves make .0002 to .004 (courtyard, bananas, a toy), from the air .011 and .038 (trees).
 BAR = 0.06
+MOST = (
+    0.5  # of a photo that is left out; where more seems to differ, the small splat is what is wrong
+)
 UNEXPLAINED, OUTRIGHT = 0.05, 0.12  # difference of a photo's patch from the small splat's, of 1
 
 
@@ -73,16 +77,22 @@ class Transients:
     def look(self, always: bool) -> bool:
         """Ask the neighbours, and tell whether there is anything to leave out.
 
-        A few photos are looked at first; the others only if these show something, or `always`. Raises
-        UserError when the scene's zip is damaged.
+        A few photos are looked at first, and twice as many each time as long as these show something, or
+        `always`. Raises UserError when the scene's zip is damaged.
         """
-        if len(self.photos) <= NEIGHBOURS:
+        count, looked = len(self.photos), LOOKED
+        if count <= NEIGHBOURS:
             return False
-        self._ask(sorted({round(row) for row in np.linspace(0, len(self.photos) - 1, LOOKED)}))
-        if not always and self.share <= BAR:
-            return False
-        self._ask([row for row in range(len(self.photos)) if row not in self.regions])
-        return always or self.share > BAR
+        progress = Progress("transients", count)
+        while True:
+            rows = {round(row) for row in np.linspace(0, count - 1, min(looked, count))}
+            self._ask(sorted(rows - self.regions.keys()))
+            if not always and self.share <= BAR:
+                return False
+            progress.update(len(self.regions), "photos compared with those beside them")
+            if len(self.regions) == count:
+                return True
+            looked = count if always else 2 * looked
 
     @property
     def share(self) -> float:
@@ -104,10 +114,8 @@ class Transients:
             width, height = self.sizes[row]
             own = self._tensor(self.pictures[row, :height, :width, :3]).permute(2, 0, 1)
             apart = unlike(own, self._tensor(render(photo)).permute(2, 0, 1)).cpu().numpy()
-            square = np.ones((3, 3))
-            outright = ndimage.binary_opening(apart > OUTRIGHT, square)
-            mask = (self.regions[row].possibly & (apart > UNEXPLAINED)) | outright
-            found[photo] = ndimage.binary_dilation(mask, iterations=1)
+            mask = unexplained(self.regions[row], apart)
+            found[photo] = mask if mask.mean() <= MOST else self.regions[row].surely
         return found
 
     def record(self, left_out: dict[int, Mask]) -> TransientsRecord:
@@ -196,6 +204,18 @@ def regions(support: Support) -> Regions:
     )
     told = (agreed >= AGREED) & (seen >= FEWEST_SEE)
     return Regions(_compact(about, told), _compact(exactly, told))
+
+
+def unexplained(regions: Regions, apart: npt.NDArray[np.float32]) -> Mask:
+    """What neighbours contradict and a splat differs from by `apart` (H, W), of 1, with all that is joined to
+    it and differs outright. What differs elsewhere is not transient: the small splat is poor there."""
+    outright = ndimage.binary_opening(apart > OUTRIGHT, np.ones((3, 3)))
+    number, _ = ndimage.label(outright | regions.possibly)
+    joined = np.unique(number[regions.possibly])
+    outright &= np.isin(number, joined[joined > 0])
+    mask = (regions.possibly & (apart > UNEXPLAINED)) | outright
+    found: Mask = ndimage.binary_dilation(mask, iterations=1)
+    return found
 
 
 def _compact(supported: npt.NDArray[np.float32], told: Mask) -> Mask:

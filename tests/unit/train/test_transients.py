@@ -14,7 +14,7 @@ from scripts.lib.contracts.train import TransientsRecord
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.train.mask_pictures import PICTURES, write_masks
 from scripts.lib.train.plane_sweep import FEWEST, Support, _median, around, patches, sweep
-from scripts.lib.train.transients import BAR, FEWEST_SEE, Transients, regions, unlike
+from scripts.lib.train.transients import BAR, FEWEST_SEE, MOST, Transients, regions, unlike
 from tests.unit.train.walls import COUNT, write_wall
 
 CPU = torch.device("cpu")
@@ -71,6 +71,16 @@ def test_what_a_splat_shows_comes_back(tmp_path: Path) -> None:
     record = found.record(masks)
     assert record.left_out
     assert set(record.photos) == {wall.names[photo] for photo in where}
+
+
+def test_a_poor_splat_hides_nothing_elsewhere(tmp_path: Path) -> None:
+    """A black one differs everywhere; only what neighbours contradict goes."""
+    found, where = looking(tmp_path, True)
+    assert found.look(always=False)
+    black = np.zeros((*found.small.sizes[0][::-1], 3), np.float32)
+    masks = found.unexplained(lambda photo: black)
+    assert all(mask.mean() <= MOST for mask in masks.values())
+    assert all(not mask.any() for photo, mask in masks.items() if photo not in where)
 
 
 def test_water_is_not_left_out() -> None:
