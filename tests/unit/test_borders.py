@@ -131,7 +131,7 @@ def test_programs_are_doors(path: Path) -> None:
 
 def test_finished_splats_are_shown_by_one_renderer() -> None:
     """Besides it only the optimiser's steps rasterise: raw parameters, for gradients; and `orthographic`,
-    what no camera shows. `along_rays` takes the constants alone."""
+    what no camera shows. `along_rays` takes the constants alone; `pieces` hands its tensors to `renderer`."""
     using = {
         path.relative_to(LIB).as_posix()
         for path in FILES
@@ -139,7 +139,7 @@ def test_finished_splats_are_shown_by_one_renderer() -> None:
     }
     own = {name for name in using if not name.startswith("render/rasterise/")}
     drawing = {"render/renderer.py", "render/orthographic.py", "train/fused.py", "train/step.py"}
-    assert own == drawing | {"render/along_rays.py"}
+    assert own == drawing | {"render/along_rays.py", "render/pieces.py"}
 
 
 def test_no_file_is_long() -> None:

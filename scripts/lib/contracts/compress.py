@@ -67,6 +67,9 @@ class Target:
     within_limit: bool
     max_bytes: int | None = optional()  # a budget; the limit on the loss counts less than it
     within_bytes: bool | None = optional()
+    overview: bool | None = (
+        optional()
+    )  # neighbours as one: stands in for a stream, whatever it loses
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,10 @@ from scripts.lib.contracts.record import read, stamped, write
 from scripts.lib.core.console import Progress, UserError
 from scripts.lib.core.options import Options, option
 from scripts.lib.core.provenance import TRAINING
-from scripts.lib.encode import lod
-from scripts.lib.encode.codecs import decode
-from scripts.lib.splat.gaussians import Gaussians, read_ply
+from scripts.lib.encode import levels
+from scripts.lib.encode.codecs import parts
+from scripts.lib.splat import pieces
+from scripts.lib.splat.pieces import Splat
 
 if TYPE_CHECKING:
     from scripts.lib.measure.evaluate import Views
@@ -45,6 +46,7 @@ class CheckOptions(Options):
 
 
 # Which option limits the loss of a format; the others are only measured.
+TARGETS = {"sog": "desktop", "mobile_sog": "mobile"}  # what compress.json calls them
 LIMITS = {"sog": "max_loss_db", "lod": "max_loss_db", "mobile_sog": "max_mobile_loss_db"}
 
 
@@ -61,38 +63,36 @@ def format_of(path: Path) -> str:
 
 
 class Judge:
-    """Compares splats with the photos of some views, and with the renders of the trained splat `ply`."""
+    """Compares splats with the photos of some views, and with the renders of the trained splat."""
 
-    def __init__(self, ply: Path, views: Views, device: str) -> None:
+    def __init__(self, trained: Splat, views: Views, device: str) -> None:
         from scripts.lib.measure import evaluate
 
         self.views, self.device = views, device
         self.photos = [evaluate.photo_of(views, index) for index in views.indices]
-        self.original = self._renders(read_ply(ply))
+        self.original = self._renders(trained)
         self._original_alike = evaluate.image_qualities(self.original, self.photos)
         self.reference = evaluate.mean(self._original_alike, "psnr")  # dB of the PLY
 
-    def _renders(self, gaussians: Gaussians) -> list[Picture]:
+    def _renders(self, splat: Splat) -> list[Picture]:
         from scripts.lib.measure import evaluate
 
-        return list(evaluate.render_views(gaussians, self.views, self.device))
+        return list(evaluate.render_views(splat, self.views, self.device))
 
-    def trained(self, gaussians: Gaussians, size: int) -> Level:
+    def trained(self, splat: Splat, size: int) -> Level:
         """Numbers of the trained splat itself, in a file of so many bytes."""
-        return self._numbers(gaussians, self.original, self._original_alike, size)
+        return self._numbers(splat, self.original, self._original_alike, size)
 
-    def decoded(self, gaussians: Gaussians, size: int) -> Level:
+    def decoded(self, splat: Splat, size: int) -> Level:
         """Numbers of a decoded file of so many bytes."""
         from scripts.lib.measure import evaluate
 
-        renders = self._renders(gaussians)
-        return self._numbers(
-            gaussians, renders, evaluate.image_qualities(renders, self.photos), size
-        )
+        renders = self._renders(splat)
+        return self._numbers(splat, renders, evaluate.image_qualities(renders, self.photos), size)
 
     def _numbers(
         self,
-        gaussians: Gaussians,
+        splat: Splat,
         renders: list[Picture],
         seen: Sequence[Mapping[str, float]],
         size: int,
@@ -109,8 +109,8 @@ class Judge:
         psnr = evaluate.mean(seen, "psnr")
         return Level(
             bytes=size,
-            gaussians=len(gaussians),
-            sh_degree=gaussians.sh_degree,
+            gaussians=len(splat),
+            sh_degree=splat.sh_degree,
             psnr=psnr,
             ssim=evaluate.mean(seen, "ssim"),
             flip=sum(apart) / len(apart),
@@ -137,9 +137,11 @@ def check_codecs(
     from scripts.lib.measure import evaluate
 
     made = read(Compress, compressed) if compressed else None
-    views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE)
-    formats = measured(ply, encoded, Judge(ply, views, device.type))
-    failed = too_lossy(formats, options)
+    views = evaluate.affordable(evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE))
+    with pieces.opened(ply, metrics) as found:
+        judge = Judge(found.splat, views, device.type)
+        formats = measured(ply, found.splat, encoded, judge, metrics)
+    failed = too_lossy(formats, options, stand_ins(made))
     result = Codecs(
         formats=formats,
         max_loss_db=options.max_loss_db,
@@ -162,21 +164,27 @@ def check_codecs(
     return result
 
 
-def measured(ply: Path, encoded: Sequence[Path], judge: Judge) -> dict[str, Shipped]:
-    """Numbers of the trained splat and of every file by its format, each with its loss against the PLY."""
+def measured(
+    ply: Path, trained: Splat, encoded: Sequence[Path], judge: Judge, beside: Path
+) -> dict[str, Shipped]:
+    """Numbers of the trained splat and of every file by its format, each with its loss against the PLY.
+
+    Very large files are unpacked beside the file `beside` while they are measured.
+    """
     progress = Progress("check_codecs", len(encoded) + 1)
     formats: dict[str, Shipped] = {}
     for done, path in enumerate((ply, *encoded), 1):
         kind, size = format_of(path), path.stat().st_size
         if path == ply:
-            formats[kind] = shipped(path, judge.trained(read_ply(ply), size))
+            formats[kind] = shipped(path, judge.trained(trained, size))
         elif kind == "lod":
-            levels = tuple(judge.decoded(level.gaussians, level.bytes) for level in lod.read(path))
-            if levels:  # a small scene has none
+            some = tuple(judge.decoded(level.gaussians, level.bytes) for level in levels.read(path))
+            if some:  # a small scene has none
                 # What a visitor sees in the end is the finest level; the others come before it.
-                formats[kind] = replace(shipped(path, levels[0]), bytes=size, levels=levels)
+                formats[kind] = replace(shipped(path, some[0]), bytes=size, levels=some)
         else:
-            formats[kind] = shipped(path, judge.decoded(decode(path), size))
+            with parts.opened(path, beside) as splat:
+                formats[kind] = shipped(path, judge.decoded(splat, size))
         progress.update(done, path.name)
     return formats
 
@@ -197,12 +205,24 @@ def shipped(path: Path, numbers: Level) -> Shipped:
     )
 
 
-def too_lossy(formats: Mapping[str, Shipped], options: CheckOptions) -> list[str]:
-    """Formats that lose more than they may."""
+def stand_ins(made: Compress | None) -> set[str]:
+    """Formats of which only an overview was made, because the whole is streamed: no limit holds for them."""
+    targets = (made and made.targets) or {}
+    return {
+        name for name, target in TARGETS.items() if target in targets and targets[target].overview
+    }
+
+
+def too_lossy(
+    formats: Mapping[str, Shipped], options: CheckOptions, but: Collection[str] = ()
+) -> list[str]:
+    """Formats, `but` for some, that lose more than they may."""
     return [
         name
         for name, option in LIMITS.items()
-        if name in formats and -formats[name].delta_psnr > getattr(options, option)
+        if name in formats
+        and name not in but
+        and -formats[name].delta_psnr > getattr(options, option)
     ]
 
 

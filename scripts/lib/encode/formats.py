@@ -19,6 +19,7 @@ from scripts.lib.encode import codecs, lod
 from scripts.lib.encode.codecs import compare, compressed_ply, sog, sog_palette, spz
 from scripts.lib.encode.codecs.encoded import Encoded
 from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Gaussians
+from scripts.lib.splat.pieces import Splat
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,12 @@ def sog_options(encoding: Encoding, rounding: int = 0) -> sog.SogOptions:
     )
 
 
-def write_lod(path: Path, gaussians: Gaussians, encoding: Encoding, rounding: int = 0) -> Levels:
+def write_lod(path: Path, splat: Splat, encoding: Encoding, rounding: int = 0) -> Levels:
     """The streamed form as a stored zip, empty for a scene too small to need one; returns its size."""
-    wanted = encoding.stream_min_gaussians and len(gaussians) >= encoding.stream_min_gaussians
+    wanted = encoding.stream_min_gaussians and len(splat) >= encoding.stream_min_gaussians
     count = 0
     with writing_zip(path) as archive:
-        for name, data in lod.files(gaussians, sog_options(encoding, rounding)) if wanted else ():
+        for name, data in lod.files(splat, sog_options(encoding, rounding)) if wanted else ():
             add_to_zip(archive, name, data)
             count += 1
     return Levels(files=count, bytes=path.stat().st_size)

@@ -5,32 +5,34 @@ Written, and read back for measuring.
 The layout is the one that splat-transform writes and PlayCanvas reads: a tree of boxes whose leaves say,
 for each level, which rows of which SOG are theirs. Level 0 is the splat itself; each further level
 merges neighbours, so that the place is whole from the first moment and sharpens while one looks.
+
+A viewer shows nothing before it has the coarsest level of the whole place. So a large place gets more levels.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.core.activations import logit, sigmoid
-from scripts.lib.core.console import UserError
-from scripts.lib.core.faults import is_fault
-from scripts.lib.core.files import reading_zip
 from scripts.lib.encode.codecs import sog
 from scripts.lib.encode.codecs.values import morton_order
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.splat.occupancy import axes_of
+from scripts.lib.splat.pieces import Pieces, Splat, Tree, halves, joined, whole
 
 Rows = npt.NDArray[np.int64]
 
 MERGES = (1, 4, 16)  # Gaussians that become one, level by level
+COARSEST = 125_000  # Gaussians of the coarsest level at most: a megabyte or two
+HARMONICS = (
+    16  # Gaussians that become one, from which on only the constant band of their colour is kept
+)
 LEAF = 24_000  # Gaussians of level 0 in a leaf of the tree
 PART = 96_000  # Gaussians in one SOG: a few hundred kB up to some MB
 
@@ -47,10 +49,16 @@ def leaves(means: npt.NDArray[np.float32], rows: Rows | None = None) -> Any:
     rows = np.arange(len(means)) if rows is None else rows
     if len(rows) <= LEAF:
         return Leaf(rows[morton_order(means[rows])])
-    axis = int(np.ptp(means[rows], axis=0).argmax())
-    order = rows[np.argsort(means[rows, axis], kind="stable")]
-    half = len(order) // 2
-    return leaves(means, order[:half]), leaves(means, order[half:])
+    one, other = halves(means, rows)
+    return leaves(means, one), leaves(means, other)
+
+
+def merges(count: int) -> tuple[int, ...]:
+    """Gaussians that become one, level by level, of a splat of `count`."""
+    runs = list(MERGES)
+    while count > COARSEST * runs[-1]:
+        runs.append(4 * runs[-1])
+    return tuple(runs)
 
 
 def merged(gaussians: Gaussians, run: int, harmonics: bool) -> Gaussians:
@@ -115,74 +123,6 @@ def box_of(gaussians: Gaussians) -> dict[str, list[float]]:
     }
 
 
-def joined(some: list[Gaussians]) -> Gaussians:
-    """Several sets of Gaussians of one degree as one."""
-    arrays = {name: np.concatenate([each.arrays[name] for each in some]) for name in some[0].arrays}
-    return Gaussians(**arrays, antialiased=some[0].antialiased)
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level of detail as a viewer that loaded all of it would draw it."""
-
-    gaussians: Gaussians
-    bytes: int  # of its SOGs
-
-
-def read(path: Path) -> list[Level]:
-    """The levels of a zip of `files`, finest first; none of a zip that holds nothing.
-
-    Gaussians come by the tree's tables, as a viewer takes them, so that a wrong table shows. Raises
-    UserError when it is damaged or its tables do not fit its parts.
-    """
-    with reading_zip(path) as archive:
-        if not archive.namelist():
-            return []
-        try:
-            meta = json.loads(archive.read("lod-meta.json"))
-            names: list[str] = meta["filenames"]
-            parts = [
-                sog.from_members(path, _reader(archive, name.removesuffix("meta.json")))
-                for name in names
-            ]
-            every: list[list[Gaussians]] = [[] for _ in range(meta["lodLevels"])]
-            for leaf in _leaves_of(meta["tree"]):
-                for level, entry in leaf["lods"].items():
-                    rows = np.arange(entry["offset"], entry["offset"] + entry["count"])
-                    every[int(level)].append(parts[entry["file"]].take(rows))
-            levels = [joined(some) for some in every]
-            if [len(some) for some in levels] != meta["counts"]:
-                raise ValueError("its tables name other numbers of Gaussians than it says")
-            sizes = [
-                sum(
-                    part.file_size
-                    for part in archive.infolist()
-                    if _level_of(part.filename) == level
-                )
-                for level in range(len(levels))
-            ]
-        except UserError:
-            raise
-        except sog.DAMAGE as error:
-            if is_fault(error):
-                raise
-            raise UserError(
-                f"{path} holds damaged levels of detail ({error}); run compress_splat again"
-            ) from None
-    return [Level(*pair) for pair in zip(levels, sizes, strict=True)]
-
-
-def _level_of(name: str) -> int | None:
-    """The level that a member `LEVEL_PART/FILE` belongs to; None of what belongs to all."""
-    level = name.partition("_")[0]
-    return int(level) if level.isdigit() else None
-
-
-def _reader(archive: zipfile.ZipFile, folder: str) -> Callable[[str], bytes]:
-    """Reads members of one folder of the archive by their names in it."""
-    return lambda name: archive.read(folder + name)
-
-
 class Node(TypedDict, total=False):
     """A node of lod-meta.json's tree: a leaf has `lods`, where its Gaussians lie, others `children`."""
 
@@ -191,30 +131,26 @@ class Node(TypedDict, total=False):
     children: list[Node]
 
 
-def _leaves_of(node: Node) -> Iterator[Node]:
-    """Leaves of lod-meta.json's tree."""
-    if "children" not in node:
-        yield node
-        return
-    for child in node["children"]:
-        yield from _leaves_of(child)
-
-
 Files = Iterator[tuple[str, bytes]]  # name and content
 
 
-def files(gaussians: Gaussians, options: sog.SogOptions) -> Files:
-    """Name and bytes of every file, lod-meta.json last: parts are named before they are described."""
-    parts = _Parts(options)
-    root = yield from _node(gaussians, leaves(gaussians.means), parts)
-    for level in range(len(MERGES)):
+def files(splat: Splat, options: sog.SogOptions) -> Files:
+    """Name and bytes of every file, lod-meta.json last: parts are named before they are described.
+
+    Of a splat in pieces no more than one and some parts are in memory; the bytes are the same.
+    """
+    some = splat if isinstance(splat, Pieces) else whole(splat)
+    runs = merges(len(some))
+    parts = _Parts(options, len(runs))
+    root = yield from _branch(some, some.tree, runs, parts)
+    for level in range(len(runs)):
         yield from parts.flush(level)
     meta = {
         "version": 1,
         "asset": {"generator": "splatmake"},
         "count": sum(parts.counts),
         "counts": parts.counts,
-        "lodLevels": len(MERGES),
+        "lodLevels": len(runs),
         "lodErrors": False,
         "filenames": parts.names,
         "tree": root,
@@ -225,13 +161,15 @@ def files(gaussians: Gaussians, options: sog.SogOptions) -> Files:
 class _Parts:
     """Files of each level as they fill up: Gaussians wait until there are PART of them."""
 
-    def __init__(self, options: sog.SogOptions) -> None:
+    def __init__(self, options: sog.SogOptions, levels: int) -> None:
         self.options = options
         self.names: list[str] = []  # of the files that are written
-        self.counts = [0] * len(MERGES)
-        self._waiting: list[list[Gaussians]] = [[] for _ in MERGES]
-        self._entries: list[list[dict[str, int]]] = [[] for _ in MERGES]  # of those that wait
-        self._written = [0] * len(MERGES)
+        self.counts = [0] * levels
+        self._waiting: list[list[Gaussians]] = [[] for _ in range(levels)]
+        self._entries: list[list[dict[str, int]]] = [
+            [] for _ in range(levels)
+        ]  # of those that wait
+        self._written = [0] * levels
 
     def add(self, level: int, some: Gaussians, entry: dict[str, int]) -> Files:
         """Let `some` wait, and fill `entry`, which tells where they lie once they are written."""
@@ -258,21 +196,59 @@ class _Parts:
             yield f"{folder}/{name}", data
 
 
+def _branch(
+    pieces: Pieces, tree: Tree, runs: Sequence[int], parts: _Parts
+) -> Generator[tuple[str, bytes], None, Node]:
+    """`_node` of the pieces below a branch of their tree."""
+    if isinstance(tree, int):
+        inside = pieces.read(tree)
+        return (yield from _node(inside, leaves(inside.means), runs, parts))
+    children = []
+    for side in tree:
+        children.append((yield from _branch(pieces, side, runs, parts)))
+    return _around(children)
+
+
 def _node(
-    gaussians: Gaussians, tree: Any, parts: _Parts
+    gaussians: Gaussians, tree: Any, runs: Sequence[int], parts: _Parts
 ) -> Generator[tuple[str, bytes], None, Node]:
     """Files as they fill up; returns the description of this part of the tree."""
     if isinstance(tree, Leaf):
         inside = gaussians.take(tree.rows)
         node: Node = {"bound": box_of(inside), "lods": {}}
-        for level, run in enumerate(MERGES):
-            some = merged(inside, run, harmonics=level + 1 < len(MERGES))
+        for level, run in enumerate(runs):
+            some = merged(inside, run, harmonics=run < HARMONICS)
             node["lods"][str(level)] = {}
             yield from parts.add(level, some, node["lods"][str(level)])
         return node
     children = []
     for half in tree:
-        children.append((yield from _node(gaussians, half, parts)))
+        children.append((yield from _node(gaussians, half, runs, parts)))
+    return _around(children)
+
+
+def _around(children: list[Node]) -> Node:
+    """The node that holds others."""
     low = np.min([child["bound"]["min"] for child in children], axis=0)
     high = np.max([child["bound"]["max"] for child in children], axis=0)
     return {"bound": {"min": low.tolist(), "max": high.tolist()}, "children": children}
+
+
+def overview(splat: Splat, most: int, harmonics: bool = True) -> Gaussians:
+    """A splat as at most about `most` Gaussians: neighbours in a row as one, as in the levels of detail."""
+    run = -(-len(splat) // most)
+    some = splat if isinstance(splat, Pieces) else whole(splat)
+    made = []
+    for _, part in some:
+        for leaf in _flat(leaves(part.means)):
+            made.append(merged(part.take(leaf.rows), run, harmonics))
+    return joined(made)
+
+
+def _flat(tree: Any) -> Iterator[Leaf]:
+    """The leaves below a node of `leaves`."""
+    if isinstance(tree, Leaf):
+        yield tree
+        return
+    for half in tree:
+        yield from _flat(half)

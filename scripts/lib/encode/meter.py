@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.contracts.compress import Compress
-from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.splat.pieces import Splat
 
 LONG_SIDE = 480  # pixels of the training views that tell how much each Gaussian is seen
 TRAINED_VIEWS = 4  # views of the training that are measured beside those that steer
@@ -52,14 +52,14 @@ class Meter:
     views steer, attempts are compared on a few of them.
     """
 
-    def __init__(self, gaussians: Gaussians, ply: Path, scene_path: Path, device: str) -> None:
-        from scripts.lib.measure import evaluate, visibility
-        from scripts.lib.scene.scene import load_scene
+    def __init__(self, splat: Splat, ply: Path, scene_path: Path, device: str) -> None:
+        from scripts.lib.measure import evaluate
 
-        self.gaussians, self.device = gaussians, device
-        self.views = evaluate.choose_views(ply, scene_path, evaluate.Purpose.STEER)
+        self.splat, self.device, self._scene_path = splat, device, scene_path
+        chosen = evaluate.choose_views(ply, scene_path, evaluate.Purpose.STEER)
+        self.views = evaluate.affordable(chosen)
         self.few = evaluate.spread_views(self.views, COMPARED_VIEWS)
-        scene, trained = load_scene(scene_path, LONG_SIDE), self.views.split.trained
+        trained = self.views.split.trained
         self.trained = evaluate.spread_views(
             dataclasses.replace(self.views, indices=trained, held_out=False), TRAINED_VIEWS
         )
@@ -67,26 +67,31 @@ class Meter:
             index: evaluate.photo_of(self.views, index)
             for index in {*self.views.indices, *self.trained.indices}
         }
-        # How much each Gaussian (N,) is seen.
-        self.importance: npt.NDArray[np.float64] = visibility.measure(
-            gaussians, scene, trained, device
-        ).weight
+
+    @cached_property
+    def importance(self) -> npt.NDArray[np.float64]:
+        """How much each Gaussian (N,) is seen in the views of the training."""
+        from scripts.lib.measure import visibility
+        from scripts.lib.scene.scene import load_scene
+
+        scene, trained = load_scene(self._scene_path, LONG_SIDE), self.views.split.trained
+        return visibility.measure(self.splat, scene, trained, self.device).weight
 
     @cached_property
     def whole(self) -> Quality:
         """Of the whole splat, on all views that steer."""
-        return self.quality(self.gaussians)
+        return self.quality(self.splat)
 
     @cached_property
     def _whole_on_few(self) -> Quality:
-        return self.whole if self.all_compared else self.quality(self.gaussians, few=True)
+        return self.whole if self.all_compared else self.quality(self.splat, few=True)
 
     @property
     def all_compared(self) -> bool:
         """Whether attempts are compared on every view that steers."""
         return len(self.few.indices) == len(self.views.indices)
 
-    def quality(self, some: Gaussians, few: bool = False) -> Quality:
+    def quality(self, some: Splat, few: bool = False) -> Quality:
         """How like the photos a splat looks."""
         from scripts.lib.measure import evaluate
 
@@ -97,15 +102,15 @@ class Meter:
             found.append(float(np.mean([evaluate.visible_psnr(*pair) for pair in pairs])))
         return Quality(*found)
 
-    def loss(self, some: Gaussians) -> float:
+    def loss(self, some: Splat) -> float:
         """The dB that a splat loses against the whole one."""
         return self.whole.lost(self.quality(some))
 
-    def compared(self, some: Gaussians) -> Measured:
+    def compared(self, some: Splat) -> Measured:
         """A splat against the whole one on the views that attempts are compared on."""
         return Measured(self.quality(some, few=True), self._whole_on_few)
 
-    def full(self, some: Gaussians) -> Measured:
+    def full(self, some: Splat) -> Measured:
         """A splat against the whole one on all views that steer."""
         return Measured(self.quality(some), self.whole)
 

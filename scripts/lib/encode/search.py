@@ -18,10 +18,11 @@ from scripts.lib.contracts.compress import Compress, Target, Tried
 from scripts.lib.core.console import say
 from scripts.lib.core.files import replacing
 from scripts.lib.core.threads import threads
-from scripts.lib.encode import budget, formats, lod
+from scripts.lib.encode import budget, formats, levels, lod
 from scripts.lib.encode.codecs import decode, sog
 from scripts.lib.encode.meter import Measured, Meter
 from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.splat.pieces import Splat
 
 SPZ_BITS = (
     (6, 5),
@@ -283,39 +284,40 @@ def archive(
 
 
 def streamed(
-    gaussians: Gaussians,
+    splat: Splat,
     path: Path,
     encoding: formats.Encoding,
     limit_db: float,
-    loss_of: Callable[[Gaussians], float],
+    loss_of: Callable[[Splat], float],
     rounding_db: Sequence[float],
+    tries: Sequence[tuple[float, int]] = STREAM_TRIES,
 ) -> Target | None:
     """Write the levels of detail with palettes large enough for the finest one; None for a small scene.
 
     rounding_db: what each rounding loses by itself. Tries that it alone makes miss the limit are left out.
     """
-    part = min(len(gaussians), lod.PART)
-    richer = formats.richer_efforts(encoding, [effort for effort, _ in STREAM_TRIES], part)
+    part = min(len(splat), lod.PART)
+    richer = formats.richer_efforts(encoding, [effort for effort, _ in tries], part)
     settings_tried = [
         (effort, rounding)
-        for effort, rounding in STREAM_TRIES
+        for effort, rounding in tries
         if (effort <= 1 or effort in richer)
         and (rounding == 0 or rounding_db[rounding] <= limit_db)
     ]
 
-    def tries() -> Iterator[Target]:
+    def made() -> Iterator[Target]:
         for effort, rounding in settings_tried:
             more = formats.with_effort(encoding, effort, part)
-            numbers = formats.write_lod(path, gaussians, more, rounding)
-            levels = lod.read(path)
-            if not levels:
+            numbers = formats.write_lod(path, splat, more, rounding)
+            found = levels.read(path)
+            if not found:
                 return
-            loss = loss_of(levels[0].gaussians)
+            loss = loss_of(found[0].gaussians)
             yield Target(
                 files=numbers.files,
                 bytes=numbers.bytes,
-                gaussians=len(levels[0].gaussians),
-                sh_degree=gaussians.sh_degree,
+                gaussians=len(found[0].gaussians),
+                sh_degree=splat.sh_degree,
                 effort=effort,
                 rounding=rounding,
                 loss_db=loss,
@@ -323,4 +325,4 @@ def streamed(
                 within_limit=loss <= limit_db,
             )
 
-    return first_within(tries())
+    return first_within(made())

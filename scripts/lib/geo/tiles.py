@@ -27,11 +27,11 @@ from scripts.lib.core.files import add_to_zip, scratch_folder
 from scripts.lib.core.options import option
 from scripts.lib.encode.codecs import compare, spz, spz_glb
 from scripts.lib.encode.formats import checked, with_degree
-from scripts.lib.encode.lod import joined
 from scripts.lib.geo.archive import writing_archive
 from scripts.lib.geo.placing import Placement, PlaceOptions
 from scripts.lib.geo.tree import Box, Node, box_of, coarser, plan
 from scripts.lib.splat.gaussians import Array, Gaussians
+from scripts.lib.splat.pieces import joined
 from scripts.lib.splat.rotation import Y_UP, carried, rotated
 from scripts.lib.splat.rows import row_file
 

@@ -22,7 +22,8 @@ from scripts.lib.core.crop import parse_crop
 from scripts.lib.core.files import replacing
 from scripts.lib.core.options import Options, option
 from scripts.lib.scene.start_view import core_of
-from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
+from scripts.lib.splat.gaussians import Gaussians, open_ply
+from scripts.lib.splat.pieces import Splat, opened, parts_of
 from scripts.lib.train.note import read_note
 
 if TYPE_CHECKING:
@@ -93,13 +94,27 @@ def suspects(
     `visibility` over the training views, V = centres (V, 3); points (P, 3) of the sparse model. What stands
     farther than `sky_from` from the cameras' middle, world units, is the sky, far on purpose; None: no sky.
     """
-    middle, reach = reach_of(centres, points)
+    return _suspects(
+        gaussians, visibility.views, reach_of(centres, points), centres, options, sky_from
+    )
+
+
+def _suspects(
+    gaussians: Gaussians,
+    seen_in: npt.NDArray[np.int64],
+    around: tuple[Float, float],
+    centres: Float,
+    options: CleanOptions,
+    sky_from: float | None,
+) -> dict[str, Mask]:
+    """`suspects` by the number of views (N,) that saw each and what `reach_of` found."""
+    middle, reach = around
     sigma = np.sort(np.exp(gaussians.scales.astype(np.float64)), axis=1)
     away = np.linalg.norm(gaussians.means - middle, axis=1)
     from_cameras = np.linalg.norm(gaussians.means - centres.mean(axis=0), axis=1)
     return {
         "transparent": sigmoid(gaussians.opacities) < options.min_opacity,
-        "unseen": visibility.views < min(options.min_views, len(centres)),
+        "unseen": seen_in < min(options.min_views, len(centres)),
         "far": (away > options.far * reach)
         & (from_cameras < (np.inf if sky_from is None else sky_from)),
         "needle": (sigma[:, 2] > NEEDLE_RATIO * sigma[:, 1])
@@ -122,22 +137,18 @@ def cropped(means: Float, crop: dict[str, Any]) -> Mask:
 
 
 def clean(
-    gaussians: Gaussians, ply: Path, scene_path: Path, options: CleanOptions, device: str
-) -> tuple[Gaussians, Clean]:
-    """The Gaussians worth keeping, and the numbers: each filter is tried and kept if it does no harm.
+    splat: Splat, ply: Path, scene_path: Path, options: CleanOptions, device: str
+) -> tuple[Mask, Clean]:
+    """Which Gaussians (N,) are worth keeping, and the numbers: each filter is tried and kept if it does no
+    harm.
 
     Raises UserError when filters and crop together leave nothing.
     """
-    inside = cropped(gaussians.means.astype(float), options.crop)
-    if not inside.any():
-        raise UserError(
-            f"clean_splat.crop {options.crop!r} leaves no Gaussian of {ply}; the scene reaches from"
-            f" {gaussians.means.min(0).round(2).tolist()} to {gaussians.means.max(0).round(2).tolist()}"
-        )
-    kept = np.ones(len(gaussians), bool)
+    inside = inside_crop(splat, ply, options)
+    kept = np.ones(len(splat), bool)
     result = None
     if options.enabled:
-        kept, result = filtered(gaussians, ply, scene_path, options, device)
+        kept, result = filtered(splat, ply, scene_path, options, device)
     if not (kept & inside).any():
         raise UserError(
             f"clean_splat.crop {options.crop!r} holds {int(inside.sum())} Gaussians of {ply}, all of "
@@ -147,11 +158,26 @@ def clean(
         )
     kept &= inside
     made = replace(
-        result or unchanged(len(gaussians)),
+        result or unchanged(len(splat)),
         gaussians_after=int(kept.sum()),
         cropped=int((~inside).sum()),
     )
-    return gaussians.take(kept), made
+    return kept, made
+
+
+def inside_crop(splat: Splat, ply: Path, options: CleanOptions) -> Mask:
+    """Which Gaussians (N,) lie inside the crop. Raises UserError when none does."""
+    inside = np.ones(len(splat), bool)
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for rows, part in parts_of(splat):
+        inside[rows] = cropped(part.means.astype(float), options.crop)
+        low, high = np.minimum(low, part.means.min(0)), np.maximum(high, part.means.max(0))
+    if not inside.any():
+        raise UserError(
+            f"clean_splat.crop {options.crop!r} leaves no Gaussian of {ply}; the scene reaches from"
+            f" {low.round(2).tolist()} to {high.round(2).tolist()}"
+        )
+    return inside
 
 
 def unchanged(count: int) -> Clean:
@@ -160,7 +186,7 @@ def unchanged(count: int) -> Clean:
 
 
 def filtered(
-    gaussians: Gaussians, ply: Path, scene_path: Path, options: CleanOptions, device: str
+    splat: Splat, ply: Path, scene_path: Path, options: CleanOptions, device: str
 ) -> tuple[Mask, Clean]:
     """Which Gaussians (N,) stay after each filter that does the steering views no harm, and the numbers.
 
@@ -170,14 +196,15 @@ def filtered(
     from scripts.lib.measure import evaluate
 
     views = evaluate.choose_views(ply, scene_path, evaluate.Purpose.STEER)
+    views = evaluate.affordable(views)
     photos = [evaluate.photo_of(views, index) for index in views.indices]
 
-    def quality(some: Gaussians) -> float:
+    def quality(some: Splat) -> float:
         pairs = zip(evaluate.render_views(some, views, device), photos, strict=True)
         return float(np.mean([evaluate.visible_psnr(*pair) for pair in pairs]))
 
-    masks = suspects_of(gaussians, ply, scene_path, views.split.trained, options, device)
-    kept, numbers = tried(gaussians, masks, quality, options.max_drop_db)
+    masks = suspects_of(splat, ply, scene_path, views.split.trained, options, device)
+    kept, numbers = tried(splat, masks, quality, options.max_drop_db)
     return kept, replace(
         numbers,
         held_out=views.held_out,
@@ -188,7 +215,7 @@ def filtered(
 
 
 def suspects_of(
-    gaussians: Gaussians,
+    splat: Splat,
     ply: Path,
     scene_path: Path,
     trained: list[int],
@@ -200,31 +227,34 @@ def suspects_of(
     from scripts.lib.scene.scene import load_scene
 
     scene, note = load_scene(scene_path, LONG_SIDE), read_note(ply)
-    seen = visibility.measure(gaussians, scene, trained, device)
-    sky_from = note.sky_from if note else None
-    return suspects(gaussians, seen, scene.centres[trained], scene.points, options, sky_from)
+    seen = visibility.measure(splat, scene, trained, device)
+    sky_from, centres = note.sky_from if note else None, scene.centres[trained]
+    around, masks = reach_of(centres, scene.points), list[dict[str, Mask]]()
+    for rows, part in parts_of(splat):
+        masks.append(_suspects(part, seen.views[rows], around, centres, options, sky_from))
+    return {name: np.concatenate([mask[name] for mask in masks]) for name in FILTERS}
 
 
 def tried(
-    gaussians: Gaussians,
+    splat: Splat,
     masks: Mapping[str, Mask],
-    quality: Callable[[Gaussians], float],
+    quality: Callable[[Splat], float],
     max_drop_db: float,
 ) -> tuple[Mask, Clean]:
     """Who stays (N,), and the numbers: a filter is kept if `quality` falls by at most `max_drop_db`."""
-    before = now = quality(gaussians)
-    kept, filters = np.ones(len(gaussians), bool), dict[str, Filter]()
+    before = now = quality(splat)
+    kept, filters = np.ones(len(splat), bool), dict[str, Filter]()
     for name in FILTERS:
         trial = kept & ~masks[name]
         count = int((kept & ~trial).sum())
         filters[name] = Filter(count, applied=False)
         if count and trial.any():
-            psnr = quality(gaussians.take(trial))
+            psnr = quality(splat.take(trial))
             harmless = psnr >= now - max_drop_db
             filters[name] = Filter(count, harmless, psnr)
             if harmless:
                 kept, now = trial, psnr
-    numbers = replace(unchanged(len(gaussians)), filters=filters)
+    numbers = replace(unchanged(len(splat)), filters=filters)
     return kept, replace(numbers, psnr_before=before, psnr_after=now)
 
 
@@ -239,19 +269,21 @@ def clean_splat(
     """Write the splat worth keeping of `ply` to `output`, with its training note; the numbers of clean.json.
 
     Views are rendered on `device` as `on_device` takes it, with `gpus` that a scheduler gave. With nothing to
-    do the file is copied. Raises UserError when nothing would be left.
+    do the file is copied. A splat of very many Gaussians is read in pieces. Raises UserError when nothing
+    would be left.
     """
-    gaussians = read_ply(ply)
     if not options.enabled and not options.crop:
+        rows, _ = open_ply(ply)
         with replacing(output) as temporary:
             shutil.copyfile(ply, temporary)
-        return unchanged(len(gaussians))
+        return unchanged(len(rows))
     from scripts.lib.render.device import on_device
 
-    with on_device(device, gpus) as used:
-        kept, result = clean(gaussians, ply, scene, options, used.type)
-    note = read_note(ply)
-    write_ply(output, kept, (note.comment(),) if note else ())
+    with opened(ply, output) as found:
+        with on_device(device, gpus) as used:
+            kept, result = clean(found.splat, ply, scene, options, used.type)
+        note = read_note(ply)
+        found.write(output, kept, (note.comment(),) if note else ())
     return replace(result, device=used.type, device_reason=used.reason)
 
 

@@ -15,10 +15,11 @@ from PIL import Image
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.threads import threads
 from scripts.lib.measure.metrics import psnr, ssim
-from scripts.lib.render.renderer import Picture, Renderer
+from scripts.lib.render.pieces import renderer_of
+from scripts.lib.render.renderer import Picture
 from scripts.lib.scene.scene import Scene, load_scene
 from scripts.lib.scene.split import Split, recorded, split_in_two
-from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.splat.pieces import Splat
 from scripts.lib.train.note import TrainingNote, read_note
 
 ELSEWHERE = TrainingNote(
@@ -26,6 +27,7 @@ ELSEWHERE = TrainingNote(
 )  # of a splat that says nothing of its training
 PERFECT = 100.0  # dB for equal images: JSON knows no infinity
 MOST_SEEN = 8  # training photos to measure on when no others were kept
+MOST_PIXELS = 60_000_000  # of views held in memory: 0.7 GB of photos, and as much of renders
 ERROR_GAIN = 4.0  # an error of a quarter of the range is white in the error map
 
 
@@ -98,14 +100,20 @@ def spread_views(views: Views, count: int) -> Views:
     )
 
 
+def affordable(views: Views) -> Views:
+    """Of very many views as many, spread evenly, as fit in memory; nearly always all of them."""
+    pixels = int(views.scene.sizes.prod(axis=1).max())
+    return spread_views(views, max(MOST_SEEN, MOST_PIXELS // pixels))
+
+
 def spread(many: int, count: int) -> list[int]:
     """At most `count` of the numbers 0 to `many` - 1, spread evenly."""
     return sorted({int(place) for place in np.linspace(0, many - 1, min(count, many)).round()})
 
 
-def render_views(gaussians: Gaussians, views: Views, device: str) -> Iterator[Picture]:
+def render_views(splat: Splat, views: Views, device: str) -> Iterator[Picture]:
     """Render each view, (H, W, 3) float32 clipped to 0..1, black where nothing is."""
-    renderer, scene = Renderer(gaussians, device), views.scene
+    renderer, scene = renderer_of(splat, device), views.scene
     for index in views.indices:
         yield renderer.picture(scene.world_to_camera[index], scene.K[index], scene.sizes[index])
 

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.contracts.eval import Needles
+from scripts.lib.render.pieces import renderer_of
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.scene.scene import Scene
 from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.splat.pieces import Splat
 
 Float = npt.NDArray[np.float64]
 
@@ -26,11 +28,11 @@ class Visibility:
     views: npt.NDArray[np.int64]
 
 
-def measure(gaussians: Gaussians, scene: Scene, indices: Sequence[int], device: str) -> Visibility:
+def measure(splat: Splat, scene: Scene, indices: Sequence[int], device: str) -> Visibility:
     """Blend weights (opacity times transmittance) of every Gaussian over some of the scene's views."""
-    renderer = Renderer(gaussians, device)
-    total = np.zeros(len(gaussians))
-    views = np.zeros(len(gaussians), np.int64)
+    renderer = renderer_of(splat, device)
+    total = np.zeros(len(splat))
+    views = np.zeros(len(splat), np.int64)
     for index in indices:
         weight = renderer.weights(scene.world_to_camera[index], scene.K[index], scene.sizes[index])
         total += weight

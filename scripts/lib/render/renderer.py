@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from scripts.lib.render.rasterise import rasterise
+from scripts.lib.render.rasterise.passes import Shapes
 from scripts.lib.splat.gaussians import SH_C0, Gaussians
 
 Picture = npt.NDArray[np.float32]
@@ -38,6 +39,21 @@ class Renderer:
             [self._tensor(gaussians.sh0)[:, None], self._tensor(gaussians.shN)], dim=1
         )
         self.background = None if background is None else self._tensor(background)
+
+    @classmethod
+    def of_tensors(
+        cls, shapes: Shapes, sh: torch.Tensor, origin: Float, antialiased: bool, background: Any
+    ) -> Renderer:
+        """A renderer of tensors that lie on one device already, means relative to `origin` (3,).
+
+        sh (N, K, 3); background (3,) on that device, or None.
+        """
+        made = cls.__new__(cls)
+        made.device, made.antialiased, made.origin = shapes.means.device, antialiased, origin
+        made.means, made.quats = shapes.means, shapes.quats
+        made.scales, made.opacities = shapes.scales, shapes.opacities
+        made.sh, made.background = sh, background
+        return made
 
     def __len__(self) -> int:
         return len(self.means)

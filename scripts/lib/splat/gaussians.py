@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from plyfile import PlyData, PlyElement, PlyParseError
+from plyfile import PlyData, PlyElement, PlyParseError, PlyProperty
 
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import replacing
@@ -67,14 +67,48 @@ def write_ply(path: Path, gaussians: Gaussians, comments: tuple[str, ...] = ()) 
     `comments` become header lines, beside the one of the render mode. Raises ValueError when a value is
     not finite.
     """
+    degree, antialiased = gaussians.sh_degree, gaussians.antialiased
+    write_ply_parts(path, [gaussians], len(gaussians), degree, antialiased, comments)
+
+
+def write_ply_parts(
+    path: Path,
+    parts: Iterable[Gaussians],
+    count: int,
+    degree: int,
+    antialiased: bool,
+    comments: tuple[str, ...] = (),
+) -> None:
+    """`write_ply` of `count` Gaussians of one degree that come in parts, each written before the next."""
+    bands = SH_COEFFICIENTS[degree]
+    names = [*"xyz", "nx", "ny", "nz", *(f"f_dc_{i}" for i in range(3))]
+    names += [f"f_rest_{i}" for i in range(3 * bands)]
+    names += ["opacity", *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
+    element = PlyElement("vertex", [PlyProperty(name, "float") for name in names], count)
+    lines = [render_mode(antialiased), *comments]
+    header = PlyData([element], byte_order="<", comments=lines).header
+    left = count
+    with replacing(Path(path)) as temporary, open(temporary, "wb") as handle:
+        handle.write(header.encode() + b"\n")
+        for part in parts:
+            table = _table(part)
+            if table.shape[1] != len(names):
+                raise ValueError(f"a part has {table.shape[1]} values a row, not {len(names)}")
+            handle.write(table.tobytes())
+            left -= len(part)
+        if left:
+            raise ValueError(f"the parts hold {count - left} Gaussians, not {count}")
+
+
+def _table(gaussians: Gaussians) -> Array:
+    """The rows of a splat PLY (N, M). Raises ValueError when a value is not finite."""
     count, bands = len(gaussians), gaussians.shN.shape[1]
-    rest = gaussians.shN.transpose(0, 2, 1).reshape(count, 3 * bands)
     table = np.concatenate(
         [
             gaussians.means,
             np.zeros((count, 3), np.float32),
             gaussians.sh0,
-            rest,
+            gaussians.shN.transpose(0, 2, 1).reshape(count, 3 * bands),
             gaussians.opacities[:, None],
             gaussians.scales,
             gaussians.quats,
@@ -83,14 +117,7 @@ def write_ply(path: Path, gaussians: Gaussians, comments: tuple[str, ...] = ()) 
     ).astype("<f4")
     if not np.isfinite(table).all():
         raise ValueError("refusing to write Gaussians with values that are not finite")
-    names = [*"xyz", "nx", "ny", "nz", *(f"f_dc_{i}" for i in range(3))]
-    names += [f"f_rest_{i}" for i in range(3 * bands)]
-    names += ["opacity", *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
-    rows = table.view([(name, "<f4") for name in names]).reshape(count)
-    element = PlyElement.describe(rows, "vertex")
-    with replacing(Path(path)) as temporary:
-        lines = [render_mode(gaussians.antialiased), *comments]
-        PlyData([element], byte_order="<", comments=lines).write(str(temporary))
+    return table
 
 
 def render_mode(antialiased: bool) -> str:

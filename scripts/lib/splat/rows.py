@@ -37,6 +37,18 @@ class RowFile:
                 left -= len(rows)
                 yield rows
 
+    @property
+    def sh_degree(self) -> int:
+        """Spherical-harmonics degree, 0 to 3."""
+        return from_rows(np.zeros(0, self.dtype), self.antialiased).sh_degree
+
+    def chosen(self, kept: npt.NDArray[np.bool_]) -> Iterator[Gaussians]:
+        """The Gaussians that a mask (N,) keeps, in order, a part at a time."""
+        at = 0
+        for rows in self.chunks():
+            yield from_rows(rows[kept[at : at + len(rows)]], self.antialiased)
+            at += len(rows)
+
     def means(self) -> Array:
         """The means (N, 3). Raises UserError when one is not finite."""
         parts = [np.stack([rows[key] for key in "xyz"], axis=1) for rows in self.chunks()]

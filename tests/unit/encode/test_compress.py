@@ -12,9 +12,10 @@ import pytest
 from scripts import check_codecs, compress_splat
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json
-from scripts.lib.encode import budget, lod
+from scripts.lib.encode import budget, large, levels, lod
 from scripts.lib.encode import formats as compress
 from scripts.lib.encode.codecs import decode
+from scripts.lib.splat import pieces
 from scripts.lib.splat.gaussians import Gaussians, write_ply
 from scripts.lib.train.note import TrainingNote
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
@@ -326,7 +327,85 @@ def test_bytes_of_ten_levels_and_more_are_told_apart(
     monkeypatch.setattr(lod, "MERGES", (1,) * 11)
     encoding = compress.Encoding.of(compress.CompressOptions(stream_min_gaussians=1))
     compress.write_lod(tmp_path / "lod.zip", make_gaussians(20), encoding)
-    sizes = [level.bytes for level in lod.read(tmp_path / "lod.zip")]
+    sizes = [level.bytes for level in levels.read(tmp_path / "lod.zip")]
     with zipfile.ZipFile(tmp_path / "lod.zip") as archive:
         parts = sum(i.file_size for i in archive.infolist() if i.filename != "lod-meta.json")
     assert len(sizes) == 11 and sum(sizes) == parts and max(sizes) == min(sizes)
+
+
+def test_levels_of_a_splat_in_pieces_are_the_same_bytes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And those of very many Gaussians are read back in pieces, which hold what those in memory do."""
+    monkeypatch.setattr(lod, "LEAF", 60)
+    monkeypatch.setattr(lod, "PART", 130)
+    made = make_gaussians(700, bands=3)
+    write_ply(tmp_path / "splat.ply", made)
+    encoding = compress.Encoding.of(compress.CompressOptions(stream_min_gaussians=1))
+    compress.write_lod(tmp_path / "whole.zip", made, encoding)
+    known = levels.read(tmp_path / "whole.zip")
+    monkeypatch.setattr(pieces, "WHOLE", 100)
+    monkeypatch.setattr(pieces, "PIECE", 200)
+    with pieces.opened(tmp_path / "splat.ply", tmp_path / "out") as found:
+        assert isinstance(found.splat, pieces.Pieces) and len(found.splat.counts) == 4
+        compress.write_lod(tmp_path / "pieces.zip", found.splat, encoding)
+    assert (tmp_path / "pieces.zip").read_bytes() == (tmp_path / "whole.zip").read_bytes()
+    again = levels.read(tmp_path / "pieces.zip")
+    assert [type(level.gaussians) for level in again] == [pieces.Pieces, pieces.Pieces, Gaussians]
+    for one, other in zip(known, again, strict=True):
+        assert one.bytes == other.bytes
+        for name, values in pieces.in_memory(other.gaussians).arrays.items():
+            assert np.array_equal(values, pieces.in_memory(one.gaussians).arrays[name]), name
+
+
+def test_a_large_place_has_a_small_coarsest_level() -> None:
+    assert lod.merges(300_000) == lod.merges(2_000_000) == (1, 4, 16)
+    for count in (2_000_001, 10_000_000, 100_000_000):
+        runs = lod.merges(count)
+        assert lod.COARSEST / 4.01 <= count / runs[-1] <= lod.COARSEST
+        assert all(after == 4 * before for before, after in zip(runs, runs[1:], strict=False))
+
+
+def test_a_large_splat_is_streamed_and_has_overviews(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of its files is made from the whole in memory; the gate holds for what the page streams."""
+    monkeypatch.setattr(pieces, "WHOLE", 100)
+    monkeypatch.setattr(pieces, "PIECE", 70)
+    monkeypatch.setattr(large, "DESKTOP", 125)
+    monkeypatch.setattr(large, "PHONE", 80)
+    monkeypatch.setattr(pieces, "read_ply", None)  # nothing reads it as a whole
+    lod_zip = tmp_path / "lod.zip"
+    arguments = ["--ply", folder / "splat.ply", "--scene", folder / "undistorted.zip"]
+    files = {"sog": "sog", "mobile": "mobile.sog", "spz": "spz", "compressed-ply": "compressed.ply"}
+    for name, suffix in files.items():
+        arguments += [f"--{name}", tmp_path / f"splat.{suffix}"]
+    arguments += ["--lod", lod_zip, "--metrics", tmp_path / "compress.json"]
+    options = {"stream_min_gaussians": 1, "mobile_max_mb": 0.008, "desktop_loss_db": 0.4}
+    arguments += ["--options", json.dumps(options)]
+    compress_splat.main([str(argument) for argument in arguments])
+    targets = read_json(tmp_path / "compress.json")["targets"]
+    assert targets["stream"]["gaussians"] == targets["archive"]["gaussians"] == 250
+    assert targets["stream"]["within_limit"] and "overview" not in targets["stream"]
+    assert targets["desktop"]["overview"] and 125 <= targets["desktop"]["gaussians"] <= 130
+    assert targets["desktop"]["sh_degree"] == 1 and targets["mobile"]["sh_degree"] == 0
+    assert targets["mobile"]["overview"] and targets["mobile"]["gaussians"] <= 65
+    assert targets["mobile"]["bytes"] <= 8000 and targets["mobile"]["within_bytes"]
+    for name, target in (("sog", "desktop"), ("mobile.sog", "mobile"), ("spz", "archive")):
+        found = tmp_path / f"splat.{name}"
+        assert len(decode(found)) == targets[target]["gaussians"]
+        assert found.stat().st_size == targets[target]["bytes"]
+    encoded = [tmp_path / f"splat.{suffix}" for suffix in files.values()]
+    check = ["--ply", folder / "splat.ply", "--scene", folder / "undistorted.zip"]
+    check += ["--encoded", *encoded, lod_zip, "--compressed", tmp_path / "compress.json"]
+    check += ["--metrics", tmp_path / "codecs.json", "--options"]
+    check_codecs.main([*map(str, check), '{"max_loss_db": 0.5, "max_mobile_loss_db": 0.5}'])
+    checked = read_json(tmp_path / "codecs.json")["formats"]
+    assert checked["lod"]["delta_psnr"] >= -0.5 > checked["mobile_sog"]["delta_psnr"]
+    assert checked["spz"]["gaussians"] == checked["compressed_ply"]["gaussians"] == 250
+    with pytest.raises(UserError, match=r"lod.zip loses .* limit of 0.001 dB"):
+        check_codecs.main([*map(str, check), '{"max_loss_db": 0.001}'])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *(f"splat.{suffix}" for suffix in files.values()),
+        *("lod.zip", "compress.json", "codecs.json"),
+    }, "scratch files are left"

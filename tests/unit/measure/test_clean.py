@@ -16,6 +16,7 @@ from scripts.lib.core.files import read_json
 from scripts.lib.measure import visibility
 from scripts.lib.measure.clean import CleanOptions, cropped, suspects
 from scripts.lib.scene.scene import load_scene
+from scripts.lib.splat import pieces
 from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.train.note import TrainingNote, read_note
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
@@ -68,6 +69,26 @@ def test_rubbish_goes_and_the_scene_stays(folder: Path, tmp_path: Path) -> None:
     assert len(kept) >= 0.95 * TRUE, "more than rubbish was left out"
     assert numbers["psnr_after"] >= numbers["psnr_before"] - 0.05
     assert read_note(tmp_path / "clean.ply") == TrainingNote(64, 4)
+
+
+def test_a_splat_in_pieces_is_cleaned_to_the_same_bytes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crop = {"box": [[-3, -3, -3], [3, 3, 3]]}
+    for name in ("whole", "pieces"):
+        (tmp_path / name).mkdir()
+    _, whole = run(folder, tmp_path / "whole", crop=crop)
+    monkeypatch.setattr(pieces, "WHOLE", 0)
+    monkeypatch.setattr(pieces, "PIECE", 50)
+    _, numbers = run(folder, tmp_path / "pieces", crop=crop)
+    assert (tmp_path / "pieces" / "clean.ply").read_bytes() == (
+        tmp_path / "whole" / "clean.ply"
+    ).read_bytes()
+    for key in ("gaussians_after", "cropped"):
+        assert numbers[key] == whole[key]
+    for name, told in whole["filters"].items():
+        assert numbers["filters"][name]["count"] == told["count"]
+        assert numbers["filters"][name].get("psnr") == pytest.approx(told.get("psnr"), abs=1e-3)
 
 
 def test_what_training_called_sky_is_not_too_far(folder: Path, tmp_path: Path) -> None:

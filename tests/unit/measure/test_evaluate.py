@@ -17,7 +17,7 @@ from PIL import Image
 from scripts import check_codecs, clean_splat, compress_splat, evaluate_splat
 from scripts.lib.core.console import UserError
 from scripts.lib.core.files import read_json, reading_zip
-from scripts.lib.encode import check as encode_check
+from scripts.lib.encode import codecs
 from scripts.lib.measure import evaluate, evaluation
 from scripts.lib.render.device import Device
 from scripts.lib.scene.scene import load_scene
@@ -167,8 +167,8 @@ def check(folder: Path, name: str, metrics: Path, **options: object) -> None:
 @pytest.fixture
 def decoding_ply(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `x.sog` stand for `x.ply`, so that the gate is tested without an encoder."""
-    real = encode_check.decode
-    monkeypatch.setattr(encode_check, "decode", lambda path: real(path.with_suffix(".ply")))
+    real = codecs.decode
+    monkeypatch.setattr(codecs, "decode", lambda path: real(path.with_suffix(".ply")))
     for name in ("close", "wrong"):
         (folder / f"{name}.sog").write_bytes(b"123")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,12 +74,17 @@ def fraction_bits(gaussians: Gaussians) -> int:
     if len(gaussians) == 0:
         return USUAL_FRACTION_BITS
     reach = float(np.abs(gaussians.means).max())
+    return fraction_bits_for(reach, np.median(gaussians.scales, axis=1))
+
+
+def fraction_bits_for(reach: float, middle_axes: Array) -> int:
+    """`fraction_bits` by how far means reach from the origin and the logs of the middle axes (N,)."""
     if reach > FIXED_LIMIT:
         raise UserError(
             f"positions reach {reach:.3g} units from the origin, more than SPZ can hold"
             f" ({FIXED_LIMIT}); crop or rescale the scene, or leave SPZ out"
         )
-    size = float(np.exp(np.percentile(np.median(gaussians.scales, axis=1), 5)))
+    size = float(np.exp(np.percentile(middle_axes, 5)))
     wanted = int(np.ceil(np.log2(10 / max(size, 1e-12))))
     bits = int(np.clip(wanted, USUAL_FRACTION_BITS, MOST_FRACTION_BITS))
     while bits > 0 and reach * (1 << bits) > FIXED_LIMIT:
@@ -100,34 +106,44 @@ def encode(
     bits = fraction_bits(gaussians)
     order = morton_order(gaussians.means)
     inside, moved = clipped(gaussians.take(order))
-    count, coefficients = len(inside), inside.shN.shape[1]
+    parts = packed(inside, version, bits, (sh1_bits, sh_rest_bits))
+    header = header_of(len(inside), version, inside.sh_degree, bits, inside.antialiased)
+    # A fixed time in the gzip header: the same input gives the same bytes.
+    data = gzip.compress(header + b"".join(parts), compresslevel=9, mtime=0)
+    return Encoded(data, order, limits_of(inside, version, bits, (sh1_bits, sh_rest_bits)), moved)
+
+
+def header_of(count: int, version: int, degree: int, bits: int, antialiased: bool) -> bytes:
+    """What stands before the attributes."""
+    return HEADER.pack(MAGIC, version, count, degree, bits, ANTIALIASED * antialiased, 0)
+
+
+def packed(inside: Gaussians, version: int, bits: int, sh_bits: tuple[int, int]) -> list[bytes]:
+    """The six attributes of Gaussians in the format's ranges, in the order of a file, each by itself."""
     fixed = np.rint(inside.means.astype(np.float64) * (1 << bits)).astype("<i4")
-    positions = fixed.view(np.uint8).reshape(count, 3, 4)[:, :, :3]
-    parts = [
+    positions = fixed.view(np.uint8).reshape(len(inside), 3, 4)[:, :, :3]
+    return [
         positions.tobytes(),
         to_bytes(sigmoid(inside.opacities) * 255).tobytes(),
         to_bytes((inside.sh0.astype(np.float64) * COLOUR_SCALE + 0.5) * 255).tobytes(),
         to_bytes((inside.scales.astype(np.float64) + 10) * 16).tobytes(),
         pack_rotations(inside.quats, version),
-        pack_harmonics(inside.shN, sh1_bits, sh_rest_bits).tobytes(),
+        pack_harmonics(inside.shN, *sh_bits).tobytes(),
     ]
-    header = HEADER.pack(
-        MAGIC, version, count, inside.sh_degree, bits, ANTIALIASED * inside.antialiased, 0
-    )
-    # A fixed time in the gzip header: the same input gives the same bytes.
-    data = gzip.compress(header + b"".join(parts), compresslevel=9, mtime=0)
-    step = 0.5 / (1 << bits)
-    reach = float(np.abs(inside.means).max()) if count else 0.0
-    widest = 2 ** (8 - min(sh1_bits, sh_rest_bits)) / 128
-    limits = Limits(
-        mean=step * 1.001 + reach * 2e-7,
+
+
+def limits_of(inside: Gaussians, version: int, bits: int, sh_bits: tuple[int, int]) -> Limits:
+    """The errors that `packed` may make."""
+    reach = float(np.abs(inside.means).max()) if len(inside) else 0.0
+    widest = 2 ** (8 - min(sh_bits)) / 128
+    return Limits(
+        mean=0.5 / (1 << bits) * 1.001 + reach * 2e-7,
         angle=0.3 if version == 3 else 16.0,
         log_scale=0.5 / 16 + 1e-4,
         alpha=0.51 / 255,
         sh0=0.51 / 255 / COLOUR_SCALE,
-        shN=widest + 1e-6 if coefficients else 0.0,
+        shN=widest + 1e-6 if inside.shN.shape[1] else 0.0,
     )
-    return Encoded(data, order, limits, moved)
 
 
 def pack_rotations(quats: Array, version: int) -> bytes:
@@ -181,13 +197,25 @@ def decode_data(whole: bytes, path: Path) -> Gaussians:
     if magic != MAGIC:
         raise UserError(f"{path} is not an SPZ file; give a splat exported as SPZ")
     check_header(path, version, count, degree, bits, compressed)
-    sizes = [9, 1, 3, 3, ROTATION_BYTES[version], 3 * SH_COEFFICIENTS[degree]]
-    lengths = [count * size for size in sizes]
+    lengths = [count * size for size in sizes_of(version, degree)]
     if version == 4:
         parts = read_streams(path, data, streams, lengths, degree)
     else:
         parts = read_parts(path, data, lengths)
+    return unpacked(parts, version, degree, bits, bool(flags & ANTIALIASED))
+
+
+def sizes_of(version: int, degree: int) -> list[int]:
+    """Bytes of a Gaussian in each of the six attributes."""
+    return [9, 1, 3, 3, ROTATION_BYTES[version], 3 * SH_COEFFICIENTS[degree]]
+
+
+def unpacked(
+    parts: Sequence[npt.NDArray[np.uint8]], version: int, degree: int, bits: int, antialiased: bool
+) -> Gaussians:
+    """Gaussians of the bytes of their attributes, of all or of some in a row."""
     positions, alphas, colours, scales, rotations, harmonics = parts
+    count = len(alphas)
     coefficients = harmonics.reshape(count, SH_COEFFICIENTS[degree], 3)
     wide = np.zeros((count, 3, 4), np.uint8)
     wide[:, :, 1:] = positions.reshape(count, 3, 3)
@@ -199,7 +227,7 @@ def decode_data(whole: bytes, path: Path) -> Gaussians:
         opacities=logit(alphas / 255.0),
         sh0=((colours.reshape(count, 3) / 255.0 - 0.5) / COLOUR_SCALE).astype(np.float32),
         shN=((coefficients.astype(np.float64) - 128) / 128).astype(np.float32),
-        antialiased=bool(flags & ANTIALIASED),
+        antialiased=antialiased,
     )
 
 
