@@ -1,29 +1,37 @@
 // The job API (openapi.json): the same calls whether it runs on this computer or in the cloud.
+import { backend, later, load, often, session } from './backend.js';
+import { Refused, Unreachable } from './errors.js';
 
-/** An answer that says no, in the API's own sentence. */
-export class Refused extends Error {
-    constructor(status, message) {
-        super(message);
-        this.status = status;
-    }
-}
-
-/** No answer at all: the network or the server is away, and may come back. */
-export class Unreachable extends Error {}
+export { Refused, Unreachable };
 
 const PASSING = [429, 500, 502, 503, 504];
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The API's answer, with the token of whoever is signed in; a token that it does not take is renewed once. */
+async function asked(path, request) {
+    const who = session();
+    for (let refused; ; ) {
+        const token = await who?.token(refused);
+        const headers = token ? { ...request.headers, Authorization: `Bearer ${token}` } : request.headers;
+        let answer;
+        try {
+            answer = await fetch(`${backend().api}${path}`, { ...request, headers, cache: 'no-store' });
+        } catch {
+            // A gateway may refuse a token without the headers that let a page read its answer.
+            if (!who?.doubtful || refused) throw new Unreachable();
+            refused = token;
+            continue;
+        }
+        if (answer.status !== 401 || !who || refused) return answer;
+        refused = token;
+    }
+}
 
 async function once(path, { method = 'GET', body, key, headers = {} } = {}) {
     const sent = { ...headers };
     if (body !== undefined) sent['Content-Type'] = 'application/json';
     if (key) sent['Idempotency-Key'] = key;
-    let answer;
-    try {
-        answer = await fetch(path, { method, headers: sent, body: body === undefined ? undefined : JSON.stringify(body) });
-    } catch {
-        throw new Unreachable();
-    }
+    const answer = await asked(path, { method, headers: sent, body: body === undefined ? undefined : JSON.stringify(body) });
     const text = await answer.text();
     let told = null;
     try {
@@ -53,14 +61,16 @@ export const job = (id) => call(`jobs/${id}`);
 export const submit = (body, key) => call('jobs', { method: 'POST', body, key, patient: true });
 export const retry = (id, body) => call(`jobs/${id}/retry`, { method: 'POST', body });
 export const stop = (id) => call(`jobs/${id}`, { method: 'DELETE' });
-export const standing = () => call('studio.json');
+
+/** How full this computer's disk is; null in the cloud, which has none. */
+export const standing = async () => (backend().disk ? (await load()).disk : null);
 
 /** Delete a run with all that it made; asks again while its programs end. */
 export async function remove(id) {
-    for (let n = 0; n < 60; n += 1) {
+    for (let n = 0; n < 120; n += 1) {
         const told = await call(`jobs/${id}?data=true`, { method: 'DELETE', patient: true });
         if (told.state !== 'stopping') return;
-        await wait(1000);
+        await wait(Math.min(5000, 500 + 100 * n)); // machines of a cloud take minutes to stop
     }
     throw new Unreachable();
 }
@@ -80,7 +90,7 @@ export async function files(id) {
 export function follow(id, told, away, gone) {
     let ended = false;
     let source;
-    let timer;
+    let stop;
     const news = (status) => {
         away(false);
         told(status);
@@ -89,7 +99,7 @@ export function follow(id, told, away, gone) {
     const close = () => {
         ended = true;
         source?.close();
-        clearTimeout(timer);
+        stop?.();
     };
     const ask = async () => {
         try {
@@ -104,7 +114,7 @@ export function follow(id, told, away, gone) {
             }
             away(true);
         }
-        if (!ended) timer = setTimeout(ask, 3000);
+        if (!ended) stop = later(ask, often(3000));
     };
     const listen = () => {
         source = new EventSource(`jobs/${id}/events`);
@@ -119,6 +129,7 @@ export function follow(id, told, away, gone) {
             if (source.readyState === EventSource.CLOSED && !ended) ask();
         };
     };
-    listen();
+    if (backend().events) listen();
+    else ask();
     return close;
 }

@@ -44,8 +44,10 @@ function stage(scene) {
 function fill(card, files) {
     const wanted = [...WANTED.map((name) => [name, `file.${name}`]), ...DELIVERABLES.map(([key, name]) => [name, `deliver.${key}`])];
     const ranked = wanted.flatMap(([name, words]) => files.filter((file) => file.name.endsWith(`/${name}`)).map((file) => [name, file, words]));
+    // From another host, a browser shows what it can instead of saving it: not in place of this page.
+    const apart = (file) => (new URL(file.url, location.href).origin === location.origin ? {} : { target: '_blank', rel: 'noopener' });
     const row = (name, words, file) =>
-        el('li', {}, el('a', { href: file.url, download: name.split('/').pop() }, icon(ICONS.download), el('span', {}, words, el('small.quiet', {}, `${name.split('/').pop()} · ${bytes(file.bytes)}`))));
+        el('li', {}, el('a', { href: file.url, download: name.split('/').pop(), ...apart(file) }, icon(ICONS.download), el('span', {}, words, el('small.quiet', {}, `${name.split('/').pop()} · ${bytes(file.bytes)}`))));
     const total = files.reduce((sum, file) => sum + file.bytes, 0);
     card.append(
         el('ul.downloads', {}, ...ranked.map(([name, file, words]) => row(name, t(words), file))),
@@ -59,12 +61,13 @@ function fill(card, files) {
 }
 
 function embedding(scene) {
-    const address = scene?.page && !/\/\/(localhost|127\.|\[)/.test(scene.page) ? scene.page : 'https://example.org/scene/';
+    const published = scene?.page && new URL(scene.page, location.href).host !== location.host;
+    const address = published ? scene.page : 'https://example.org/scene/';
     const code = `<iframe src="${address}" title="${titleOf(scene?.scene ?? '')}" width="800" height="500" allow="fullscreen" loading="lazy"></iframe>`;
     const field = el('textarea.code', { readOnly: true, rows: 3, value: code, 'aria-label': t('job.embed') });
     const button = el('button.plain.ring', { type: 'button', onclick: async () => {
         button.textContent = (await copy(code, field)) ? t('job.copied') : t('job.copy');
         setTimeout(() => { button.textContent = t('job.copy'); }, 2000);
     } }, t('job.copy'));
-    return el('section.card', {}, el('h2', {}, t('job.embed')), el('p.quiet', {}, t('job.embed.hint')), field, button);
+    return el('section.card', {}, el('h2', {}, t('job.embed')), el('p.quiet', {}, t(published ? 'job.embed.published' : 'job.embed.hint')), field, button);
 }

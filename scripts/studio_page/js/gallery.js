@@ -1,5 +1,6 @@
 // All scenes: pictures, search, what is being made, and how full the disk is.
 import * as api from './api.js';
+import { later, often } from './backend.js';
 import { ICONS, el, icon } from './dom.js';
 import { bytes, date, t, titleOf } from './text.js';
 
@@ -12,7 +13,7 @@ export const nameOf = (run) => run.title || (run.scenes ?? []).map((scene) => ti
 export function gallery(main) {
     let runs = [];
     let next = null;
-    let timer = null;
+    let stop = null;
     let ended = false;
     const search = el('input', { type: 'search', placeholder: t('gallery.search'), 'aria-label': t('gallery.search') });
     const list = el('ul.scenes');
@@ -65,7 +66,7 @@ export function gallery(main) {
     }
 
     async function load(after = null) {
-        clearTimeout(timer);
+        stop?.();
         try {
             const page = await api.jobs({ limit: EACH, ...(after ? { after } : {}) });
             if (ended) return;
@@ -77,18 +78,19 @@ export function gallery(main) {
         } catch (error) {
             if (ended) return;
             lost.hidden = false;
-            if (!(error instanceof api.Unreachable)) lost.textContent = t('failed.page', { why: error.message });
+            const away = error instanceof api.Unreachable || error.status >= 500;
+            lost.textContent = away ? t('lost') : t('failed.page', { why: error.message });
         }
         const busy = runs.some((run) => ['queued', 'running'].includes(run.state));
-        if (!ended && (busy || !lost.hidden)) timer = setTimeout(load, AGAIN);
+        if (!ended && (busy || !lost.hidden)) stop = later(load, often(AGAIN));
     }
 
     async function standing() {
         try {
             const told = await api.standing();
-            if (told.disk) disk.textContent = t('gallery.disk', { used: bytes(told.disk.uploads + told.disk.scenes), free: bytes(told.disk.free) });
+            if (told) disk.textContent = t('gallery.disk', { used: bytes(told.uploads + told.scenes), free: bytes(told.free) });
         } catch {
-            // The cloud has no disk to tell of.
+            // Not worth a word of its own.
         }
     }
 
@@ -97,7 +99,7 @@ export function gallery(main) {
     standing();
     return () => {
         ended = true;
-        clearTimeout(timer);
+        stop?.();
         watch.disconnect();
     };
 }

@@ -1,9 +1,8 @@
-// Where everything begins: language, colours, the token of a team, and which view an address shows.
-import { call } from './api.js';
+// Where everything begins: language, colours, who is there, and which view an address shows.
 import { el } from './dom.js';
+import { enter } from './enter.js';
 import { gallery } from './gallery.js';
 import { job } from './job.js';
-import { login } from './login.js';
 import { newScene } from './new.js';
 import { onSending } from './sending.js';
 import { LANGUAGES, currentLanguage, firstLanguage, setLanguage, t } from './text.js';
@@ -69,16 +68,7 @@ async function begin() {
     languages();
     colours();
     sending();
-    const given = /^#token=(.+)$/.exec(location.hash);
-    if (given) {
-        history.replaceState(null, '', '#/');
-        await login(main, decodeURIComponent(given[1]));
-    }
-    try {
-        await call('jobs?limit=1');
-    } catch (error) {
-        if (error.status === 401) await login(main);
-    }
+    await enter(main);
     addEventListener('hashchange', () => show());
     await show();
     document.documentElement.dataset.state = 'ready';

@@ -132,6 +132,7 @@ export const DE = {
     'send.cancel': 'Upload abbrechen',
     'send.short': 'Upload: {percent} %',
     'send.changed': 'Eine Datei lässt sich nicht mehr lesen ({why}). Wurde sie verschoben oder geändert? Legen Sie die Dateien noch einmal ab.',
+    'send.refused': 'Der Ort, an dem Hochgeladenes liegt, nimmt diese Dateien nicht an. Sagen Sie es der Person, die das Studio betreibt.',
     'send.leave': 'Der Upload ist nicht fertig.',
 
     'job.gone': 'Diese Szene gibt es nicht mehr.',
@@ -157,6 +158,7 @@ export const DE = {
     'job.downloads': 'Herunterladen',
     'job.embed': 'Auf Ihrer Webseite zeigen',
     'job.embed.hint': 'Laden Sie die Webseite (site.zip) auf einen beliebigen Webspace, und fügen Sie dies dort ein, wo die Szene stehen soll. Setzen Sie Ihre Adresse ein.',
+    'job.embed.published': 'Die Szene hat eine eigene Adresse: Fügen Sie dies dort ein, wo sie zu sehen sein soll.',
     'job.copy': 'Kopieren',
     'job.copied': 'Kopiert',
     'job.all': 'Alle Dateien und Protokolle',

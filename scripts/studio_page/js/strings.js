@@ -1,5 +1,6 @@
 // Every word of the page. Another language is another table with the same keys: `name` is what it calls itself.
 import { DE } from './strings.de.js';
+import { SIGN_IN } from './strings.signin.js';
 
 const EN = {
     name: 'English',
@@ -134,6 +135,7 @@ const EN = {
     'send.cancel': 'Cancel the upload',
     'send.short': 'Uploading: {percent} %',
     'send.changed': 'A file cannot be read any more ({why}). Was it moved or changed? Drop the files again.',
+    'send.refused': 'The place where uploads are kept does not take these files. Tell whoever runs the studio.',
     'send.leave': 'The upload has not ended.',
 
     'job.gone': 'There is no such scene any more.',
@@ -159,6 +161,7 @@ const EN = {
     'job.downloads': 'Downloads',
     'job.embed': 'Put it on your web page',
     'job.embed.hint': 'Upload the web page (site.zip) to any web host, then paste this where the scene should be. Put your own address in.',
+    'job.embed.published': 'The scene has an address of its own: paste this where it should be shown.',
     'job.copy': 'Copy',
     'job.copied': 'Copied',
     'job.all': 'All files and logs',
@@ -231,4 +234,4 @@ const EN = {
     'login.enter': 'Enter',
 };
 
-export const STRINGS = { en: EN, de: DE };
+export const STRINGS = { en: { ...EN, ...SIGN_IN.en }, de: { ...DE, ...SIGN_IN.de } };

@@ -1,5 +1,6 @@
 // An upload in the API's parts: what has come is not sent again, a lost connection is waited for.
 import { Refused, Unreachable, call, wait } from './api.js';
+import { t } from './text.js';
 
 const AT_ONCE = 3;
 const LONGEST_WAIT = 15000;
@@ -43,11 +44,16 @@ export class Upload {
         let told = await this.ask(() => call('uploads', { method: 'POST', body, key: this.key }));
         this.id = told.id;
         const total = Math.ceil(told.bytes / told.part_bytes);
+        let refused = 0;
         while (told.state === 'open' && told.missing) {
+            const before = told.missing;
             this.sent = Math.min(this.size, (total - told.missing) * told.part_bytes);
             this.changed(this);
             await this.parts(told);
             told = await this.ask(() => call(`uploads/${told.id}`));
+            // Links that were too old are new now; if no part goes through all the same, that is not the reason.
+            refused = told.missing < before ? 0 : refused + 1;
+            if (refused >= 3) throw new Refused(403, t('send.refused'));
         }
         this.sent = this.size;
         if (told.state === 'open') told = await this.ask(() => call(`uploads/${told.id}/complete`, { method: 'POST' }));
