@@ -78,6 +78,9 @@ class _Evaluator:
     def _and(self, argument: list[Any]) -> bool:
         return all(self.of(argument))
 
+    def _or(self, argument: list[Any]) -> bool:
+        return any(self.of(argument))
+
     def _join(self, argument: list[Any]) -> str:
         return str(argument[0]).join(map(str, self.of(argument[1])))
 
@@ -85,7 +88,11 @@ class _Evaluator:
         return str(self.of(argument[1])).split(argument[0])
 
     def _select(self, argument: list[Any]) -> str:
-        return f"{argument[0]} of {self.of(argument[1])}"
+        found = self.of(argument[1])
+        # Which zones a region has, nobody here knows.
+        return (
+            str(found[int(argument[0])]) if isinstance(found, list) else f"{argument[0]} of {found}"
+        )
 
     def _getazs(self, _: str) -> str:
         return "zones"

@@ -407,7 +407,7 @@ def test_browsers_of_named_origins_may_call_and_upload() -> None:
     (bucket,) = [b for b in of_type("S3::Bucket").values() if "CorsConfiguration" in b]
     for cors in (api["CorsConfiguration"], bucket["CorsConfiguration"]):
         condition, given, none = cors["Fn::If"]
-        assert (condition, none) == ("WithOrigins", {"Ref": "AWS::NoValue"})
+        assert (condition, none) == ("WithBrowsers", {"Ref": "AWS::NoValue"})
         assert '{"Ref": "AllowedOrigins"}' in json.dumps(given) and '"https://*"' not in json.dumps(
             given
         )

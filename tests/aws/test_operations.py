@@ -146,7 +146,7 @@ def test_rules_and_alarms_may_write_to_the_topic() -> None:
 
 def test_the_budget_is_this_stacks_own() -> None:
     """Budgets, API_Budget CostFilters: `user:KEY$VALUE`; the tag is on all that is billed by it."""
-    made = stack().resources
+    made = stack(Studio="true", **WITH_API).resources
     budget = made["Budget"]["Properties"]["Budget"]
     assert budget["CostFilters"] == {"TagKeyValue": ["user:stack$splats"]}
     kinds = ("S3::Bucket", "ECR::Repository", "CloudFront::Distribution")

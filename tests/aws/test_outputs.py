@@ -20,6 +20,8 @@ SHARED = {
     "AWS::Batch::JobQueue",
     "AWS::CloudFront::Distribution",
     "AWS::CloudWatch::Dashboard",
+    "AWS::Cognito::UserPool",
+    "AWS::Cognito::UserPoolClient",
     "AWS::EC2::SecurityGroup",
     "AWS::EC2::Subnet",
     "AWS::EC2::VPC",
@@ -39,6 +41,9 @@ INNER = {
     "SentinelLogs": "of that function",
     "SentinelRole": "of that function",
 }
+
+
+STUDIO = {"ApiCode": "a", "WorkflowCode": "w", "Studio": "true"}
 
 
 def mentioned(value: Any) -> set[str]:
@@ -61,12 +66,15 @@ def test_outputs_are_there_when_what_they_name_is() -> None:
         {"ApiCode": "a", "WorkflowCode": "w", "WebDomain": "a.org", "WebCertificateArn": "arn"},
         {"VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2"},
         {"WebLogs": "false", "RegistryPrefix": "ghcr.io/me", "ThirdZone": "false"},
+        STUDIO,
+        STUDIO | {"JwtIssuer": "https://id.org", "JwtAudience": "a", "StudioClientId": "c"},
     ]
     for given in ways:
         made = evaluated(WHOLE, **given)
         words = set(re.findall(r"\w+", json.dumps([one["Value"] for one in made.outputs.values()])))
         absent = set(RESOURCES) - set(made.resources)
-        assert not words & (absent - {"Api"}), given  # `Api` is a word of others' names too
+        # `Api` is a word of others' names too.
+        assert not words & (absent - {"Api"}), given
 
 
 def test_the_manual_lists_the_outputs() -> None:
@@ -78,6 +86,7 @@ def test_the_manual_lists_the_outputs() -> None:
 
 NAMES = {
     "DashboardName",
+    "Domain",
     "FunctionName",
     "JobDefinitionName",
     "JobQueueName",
@@ -85,12 +94,13 @@ NAMES = {
     "RepositoryName",
     "RoleName",
     "TopicName",
+    "UserPoolName",
 }
 
 
 def names_of(stack: str) -> Iterator[tuple[str, str]]:
     """(type, name) of all that a stack names itself; an account has each once, some in all regions."""
-    for resource in evaluated(WHOLE, stack=stack, ApiCode="a", WorkflowCode="w").resources.values():
+    for resource in evaluated(WHOLE, stack=stack, **STUDIO).resources.values():
         for key, value in resource.get("Properties", {}).items():
             if key in NAMES and value not in RESOURCES:
                 yield resource["Type"], value

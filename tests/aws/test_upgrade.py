@@ -26,6 +26,7 @@ RELEASED: dict[str, Any] = yaml.load(FILE.read_text(), Loader)
 KEEPS = {
     "AWS::ApiGatewayV2::Api",
     "AWS::CloudFront::Distribution",
+    "AWS::Cognito::UserPool",
     "AWS::ECR::Repository",
     "AWS::Logs::LogGroup",
     "AWS::S3::Bucket",

@@ -14,14 +14,14 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from scripts.lib.cloud.links import content_type
+from scripts.lib.cloud.page import FOLDER
 from scripts.lib.cloud.request import RefusedError
-from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.provenance import project_version
 from scripts.lib.studio.guard import COOKIE, Guard
 from scripts.lib.studio.home import used_bytes
 from scripts.lib.studio.studio import Studio
 
-PAGE = ROOT / "scripts" / "studio_page"
+PAGE = FOLDER
 ID = re.compile(r"[0-9a-f]{16}")
 # What a run made may run scripts, but not as a page of the studio: it cannot call the API.
 SANDBOX = "sandbox allow-scripts allow-popups allow-downloads"
