@@ -74,8 +74,12 @@ def caller(authorization: str) -> dict[str, Any]:
     return {}
 
 
-def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
-    """The API as a WSGI application."""
+def application(
+    environ: dict[str, Any],
+    start: Callable[..., Any],
+    find: Callable[[str], dict[str, Any]] = caller,
+) -> list[bytes]:
+    """The API as a WSGI application; `find` tells who is behind the header Authorization."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
     body = environ["wsgi.input"].read(length).decode("utf-8", "surrogateescape") if length else None
     headers = {
@@ -84,7 +88,7 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[byte
         if name.startswith("HTTP_")
     }
     query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-    who = caller(environ.get("HTTP_AUTHORIZATION", ""))
+    who = find(environ.get("HTTP_AUTHORIZATION", ""))
     path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
     answer: Any = handlers.handle(event(environ["REQUEST_METHOD"], path, body, query, headers, who))
     data = answer["body"].encode()

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 
 from scripts import jobs
-from scripts.lib.cloud.aws import Account
 from scripts.lib.cloud.caller import caller_of
 from scripts.lib.cloud.client import api, commands, transfer
-from scripts.lib.contracts.outcome import Outcome, SceneOutcome
-from scripts.lib.contracts.progress import Progress, SceneProgress, StageProgress
+from scripts.lib.contracts.outcome import SceneOutcome
 from scripts.lib.core.console import UserError
-from tests.aws.cloud import BUCKET, STACK, Cloud
+from tests.aws import coordinator
+from tests.aws.cloud import BUCKET, Cloud
 from tests.aws.gateway import caller, serving
 
 MB = float(os.environ.get("SPLATMAKE_UPLOAD_MB", "20"))  # of the file; parts have 8 MiB
@@ -66,29 +65,8 @@ def job_of(lines: list[str]) -> str:
 
 def finish(started: dict[str, Any], cloud: Cloud, state: Any = "done", **more: Any) -> str:
     """End the one run that goes on, as its coordinator would; its id."""
-    (name,) = [name for name, entry in started.items() if entry["status"] == "RUNNING"]
-    job = name.rpartition("-")[2]
-    for result, data in (("the_yard/report.html", b"<p>"), ("logs/the_yard/map_scene.log", b"x")):
-        key = f"runs/{MARK}/{job}/results/{result}"
-        cloud.client("s3").put_object(Bucket=BUCKET, Key=key, Body=data)
-    Account(STACK, BUCKET).write(f"runs/{MARK}/{job}", Outcome(state=state, **more))
-    started[name]["status"] = "SUCCEEDED"
-    return job
-
-
-def goes_on(job: str) -> None:
-    """Let a run say how far it is."""
-    stages = (StageProgress("train_splat", "running", None),)
-    far = Progress(
-        state="running",
-        updated="",
-        seconds=1.0,
-        eta_seconds=90.0,
-        percent=40.0,
-        jobs={},
-        scenes={"the_yard": SceneProgress(40.0, stages)},
-    )
-    Account(STACK, BUCKET).write(f"runs/{MARK}/{job}", far)
+    results = {"the_yard/report.html": b"<p>", "logs/the_yard/map_scene.log": b"x"}
+    return coordinator.finish(cloud, started, MARK, results, state, **more)
 
 
 def test_from_a_file_to_results(
@@ -117,7 +95,7 @@ def test_from_a_file_to_results(
     monkeypatch.setattr(transfer, "send", lambda *all: sent.append(all[0]) or send(*all))
     pauses = iter(
         [
-            lambda: goes_on(next(iter(started)).rpartition("-")[2]),
+            lambda: coordinator.goes_on(MARK, next(iter(started)).rpartition("-")[2]),
             lambda: finish(
                 started,
                 cloud,
