@@ -204,10 +204,11 @@ class Suspicion:
     """What speaks against a finished model, by evidence that mapping did not use.
 
     folded: `photos` and `others` are at one place and show different things. torn: they show the same, and
-    the model has it at two places. shifted: the positions of `photos` are off together.
+    the model has it at two places. shifted: the positions of `photos` are off together. unjoined: `photos`
+    and `others` were mapped apart and do not fit together, so the model is without `others`.
     """
 
-    kind: Literal["folded", "torn", "shifted"]
+    kind: Literal["folded", "torn", "shifted", "unjoined"]
     photos: tuple[str, ...]
     others: tuple[str, ...] = ()
     pairs: int = 0  # of a photo and another one that say so

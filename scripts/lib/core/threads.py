@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _chosen = 0  # by use_threads; 0: every core
@@ -40,3 +42,18 @@ def use_threads(count: int) -> int:
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(_chosen)
     return threads()
+
+
+@contextmanager
+def threads_of_children(count: int) -> Iterator[None]:
+    """Let processes that are started in the block use `count` threads each; this one is not changed."""
+    before = {name: os.environ.get(name) for name in _LIBRARIES}
+    os.environ.update(dict.fromkeys(_LIBRARIES, str(count)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

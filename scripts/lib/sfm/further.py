@@ -81,7 +81,7 @@ def _alone(best: Attempt, number: int) -> Attempt:
     """One of an attempt's models as if it were all of it."""
     model = best.models[number]
     parallax = measure_parallax(model, verified_matches(best.database))
-    return replace(best, models=[model], parallax=parallax, turned=())
+    return replace(best, models=[model], parallax=parallax, turned=(), unjoined=())
 
 
 def _up(up: str, names: Sequence[str]) -> str:

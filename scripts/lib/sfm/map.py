@@ -127,7 +127,9 @@ def finished_model(
     report = finished(report, aligned.model)
     colour_points(aligned.model, folder)
     matches = verified_matches(attempt.database)
-    suspicious = suspicions(aligned.model, matches, photos, aligned.georef, options.seed)
+    suspicious = suspicions(
+        aligned.model, matches, photos, aligned.georef, options.seed, attempt.unjoined
+    )
     georef = aligned.georef
     if note := scale_note(georef, brought):
         georef = replace(georef, notes=(*georef.notes, note))

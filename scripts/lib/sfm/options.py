@@ -110,16 +110,27 @@ class MatchOptions(Options):
 class MapOptions(Options):
     """Camera poses and sparse points, the scene's coordinate frame, and the check before training."""
 
-    mapper: Literal["auto", "incremental", "global"] = option(
+    mapper: Literal["auto", "incremental", "global", "divided"] = option(
         "auto",
-        "auto starts with one mapper and tries the other one if too few photos are registered.",
+        """auto starts with one mapper and tries another one if too few photos are registered. `divided` maps
+        neighbouring photos in parts of about a hundred, beside each other, and joins the parts; everything is
+        adjusted together in the end.""",
+    )
+    # On made-up flights it needs less CPU from about 700 photos on, and keeps all cores busy from the start
+    # (tests/bench/NOTES.md).
+    divided_mapper_min_photos: int = option(
+        500,
+        """From this number of photos on, auto starts with the `divided` mapper; if that registers too few
+        photos, the mapper follows that would have started without it.""",
+        10,
+        1_000_000,
     )
     # Up to 400 photos the incremental one, tuned as above, took a half to a quarter of the global one's time
     # for equal errors (tests/bench/NOTES.md).
     global_mapper_min_photos: int = option(
         1000,
-        """From this number of photos on, auto starts with the global mapper; below, with the incremental
-        mapper, which was faster in every measurement up to 400 photos.""",
+        """Of the incremental and the global mapper, auto takes the global one first from this number of
+        photos on; below, the incremental one, which was faster in every measurement up to 400 photos.""",
         3,
         1_000_000,
     )

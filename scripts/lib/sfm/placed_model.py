@@ -21,7 +21,8 @@ from scripts.lib.core.files import scratch_folder
 from scripts.lib.core.geo import Array, robust_sim3
 from scripts.lib.sfm.conventions import AS_WRITTEN, Poses, fitting
 from scripts.lib.sfm.free_frame import points_of
-from scripts.lib.sfm.mapping import Attempt, complete_placed
+from scripts.lib.sfm.incremental import complete_placed
+from scripts.lib.sfm.mapping import Attempt
 from scripts.lib.sfm.matching import verified_matches, verified_pairs
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions
 from scripts.lib.sfm.parallax import measure_parallax

@@ -9,7 +9,7 @@ import pycolmap
 import pytest
 from PIL import Image
 
-from scripts.lib.sfm import mapping
+from scripts.lib.sfm import incremental
 from scripts.lib.sfm.colours import colour_points
 from scripts.lib.sfm.mapping import run_mapper
 from scripts.lib.sfm.matching import verified_matches, verified_pairs
@@ -77,9 +77,9 @@ def test_photos_that_thinned_tracks_leave_out_are_placed_by_all(
         grown.append(as_it_is(*arguments))
         return grown[-1]
 
-    as_it_is = mapping._grown
-    monkeypatch.setattr(mapping, "thinned", without_the_last)
-    monkeypatch.setattr(mapping, "_grown", counted)
+    as_it_is = incremental.grown
+    monkeypatch.setattr(incremental, "thinned", without_the_last)
+    monkeypatch.setattr(incremental, "grown", counted)
     attempt = run_mapper("incremental", tmp_path / "m.db", tmp_path, MapOptions(), 2)
     assert len(grown) == 1  # not begun anew
     assert attempt.registered == 12
@@ -90,7 +90,7 @@ def test_a_small_model_beside_the_largest_does_not_grow_over_its_photos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synthetic(tmp_path / "m.db", frames=10, points=300)
-    as_it_is = mapping._grown
+    as_it_is = incremental.grown
 
     def with_a_small_one(*arguments: object) -> list[pycolmap.Reconstruction]:
         largest = as_it_is(*arguments)[0]
@@ -99,7 +99,7 @@ def test_a_small_model_beside_the_largest_does_not_grow_over_its_photos(
             small.deregister_frame(frame)
         return [largest, small]
 
-    monkeypatch.setattr(mapping, "_grown", with_a_small_one)
+    monkeypatch.setattr(incremental, "grown", with_a_small_one)
     attempt = run_mapper("incremental", tmp_path / "m.db", tmp_path, MapOptions(), 2)
     assert [model.num_reg_images() for model in attempt.models] == [10, 3]
 
@@ -108,7 +108,7 @@ def test_thinned_tracks_that_place_too_few_photos_are_not_the_last_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synthetic(tmp_path / "m.db", frames=8, points=300)
-    monkeypatch.setattr(mapping, "thinned", lambda *_: {})
+    monkeypatch.setattr(incremental, "thinned", lambda *_: {})
     assert run_mapper("incremental", tmp_path / "m.db", tmp_path, MapOptions(), 2).registered == 8
 
 

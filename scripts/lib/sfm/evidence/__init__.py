@@ -2,7 +2,8 @@
 
 Three things are looked for: places that look alike, taken for one (`folds`); a loop that does not close
 (`tears`); and photos whose positions are off together (`shifts`). A model that is right shows none of them,
-so silence proves nothing, but what is found is worth a look.
+so silence proves nothing, but what is found is worth a look. What did not fit into a model mapped in parts is
+told beside them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pycolmap
 from scripts.lib.contracts.georef import Georef
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.contracts.sfm import Suspicion
+from scripts.lib.sfm.divided import Unjoined
 from scripts.lib.sfm.evidence.folds import Fold, find_folds
 from scripts.lib.sfm.evidence.shifts import Shift, find_shift
 from scripts.lib.sfm.evidence.tears import Matches, Tear, find_tears
@@ -29,11 +31,12 @@ def suspicions(
     photos: Sequence[Photo],
     georef: Georef,
     seed: int = 0,
+    unjoined: Sequence[Unjoined] = (),
 ) -> tuple[Suspicion, ...]:
     """What speaks against a finished model, the surest first.
 
     matches: all verified ones of the database it was made of, as `verified_matches` reads them; photos: lines
-    of photos.json, as they were taken.
+    of photos.json, as they were taken; unjoined: parts of the capture that did not fit together.
     """
     views = views_of(model)
     order = [photo.file for photo in photos]
@@ -51,11 +54,34 @@ def suspicions(
         _torn(_named(tear.first, names), _named(tear.second, names), tear, order, metric)
         for tear in tears[:MOST_TOLD]
     ]
+    found += _left_apart(unjoined, set(names), order)[:MOST_TOLD]
     claims = {photo.file: photo.accuracy_horizontal_m for photo in photos}
     shift = find_shift(georef.residuals_m, order, claims)
     if shift is not None:
         found.append(_shifted(shift, order))
     return tuple(found)
+
+
+def _left_apart(
+    unjoined: Sequence[Unjoined], names: set[str], order: Sequence[str]
+) -> list[Suspicion]:
+    """Parts that are not in the model of the photos `names`; some get into it after all, photo by photo."""
+    return [
+        Suspicion(
+            kind="unjoined",
+            photos=one.first,
+            others=one.second,
+            sentence=(
+                f"{_group(one.second, order)} were mapped apart from {_group(one.first, order)} and left "
+                f"out: the matches join {one.common} points of both, but they do not fit together. If "
+                "it is one place, take more photos on the way from one to the other, each showing two thirds "
+                "of what the one before shows; if they are two places that look alike, make a scene of each."
+            ),
+        )
+        for one in unjoined
+        if one.first and one.second
+        if 2 * len(names & set(one.second)) < len(one.second) and names & set(one.first)
+    ]
 
 
 def _named(rows: Sequence[int], names: Sequence[str]) -> tuple[str, ...]:

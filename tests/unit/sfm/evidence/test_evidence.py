@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from scripts.lib.contracts.georef import Georef
+from scripts.lib.sfm.divided import Unjoined
 from scripts.lib.sfm.evidence import suspicions
 from scripts.lib.sfm.evidence.shifts import find_shift
 from scripts.lib.sfm.evidence.sides import two_sides
@@ -150,3 +151,17 @@ def test_pairs_are_split_into_two_sides() -> None:
     assert {tuple(first[0]), tuple(first[1])} == {(0, 1), (5, 6)} and len(first[2]) == 4
     assert first[2] == [(0, 5), (0, 6), (1, 5), (1, 6)]
     assert {tuple(second[0]), tuple(second[1])} == {(8,), (9,)} and second[2] == [(8, 9)]
+
+
+def test_a_part_that_fits_nowhere_is_named(walked: tuple) -> None:
+    """Unless its photos came into the model one by one."""
+    place, sighted, matches = walked
+    model = right_model(place, sighted)
+    order = photos(len(place.poses) + 3)
+    names = [photo.file for photo in order]
+    inside, outside = tuple(names[:4]), tuple(names[-3:])
+    parts = [Unjoined(inside, outside, 40), Unjoined(inside, tuple(names[5:8]), 30)]
+    (found,) = suspicions(model, matches, order, NOWHERE, 0, parts)
+    assert (found.kind, found.photos, found.others) == ("unjoined", inside, outside)
+    assert f"{outside[0]} to {outside[-1]} were mapped apart" in found.sentence
+    assert "40 points" in found.sentence
