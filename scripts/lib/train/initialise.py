@@ -125,8 +125,13 @@ def initial_tensors(
     device: torch.device,
     start_share: float = START_SHARE,
 ) -> dict[str, Tensor]:
-    """Raw parameter tensors by name in `frame`: up to `max_gaussians` rows, at least `start_share` of it."""
-    points, colours = frame.points(scene.points), scene.colours / 255.0
+    """Raw parameter tensors by name in `frame`: up to `max_gaussians` rows, at least `start_share` of it.
+
+    Points that are all black have no colours, as those of some programs: they begin grey. Black ones would
+    stay black, because no gradient comes through a colour that is cut off at 0.
+    """
+    points = frame.points(scene.points)
+    colours = scene.colours / 255.0 if scene.colours.any() else np.full_like(points, 0.5)
     points, colours = _at_most(max_gaussians, points, colours, seed)
     points, colours = topped_up(points, colours, round(max_gaussians * start_share), seed)
     width = _spacing(points)

@@ -140,7 +140,8 @@ class Parameters:
         fine = torch.ones(len(self), dtype=torch.bool, device=self.device)
         for name in NAMES:
             for values in (self[name], *self.moments(name)):
-                fine &= torch.isfinite(values).reshape(len(self), -1).all(dim=1)
+                wrong = ~torch.isfinite(values)
+                fine[wrong.nonzero()[:, 0]] = False
         return fine
 
     def state(self) -> ParametersState:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from scripts.lib.core.console import UserError
 from scripts.lib.render.renderer import blend_weights
 from scripts.lib.train.frozen import Frozen
 from scripts.lib.train.step import render
@@ -30,12 +31,18 @@ def contributions(
     """How many pixels of all views each Gaussian (N,) makes: its blend weights, summed.
 
     Of the views, only cameras and sizes count. `frozen` Gaussians stand in the way.
+    Raises UserError when nothing shows at all, unless it is of a part of the scene, which may be empty.
     """
     plain = {name: values.detach() for name, values in parameters.items()}
     total = torch.zeros_like(plain["opacities"])
     for stack in views:
         for row in range(len(stack)):
             total += _one_view(plain, stack, row, antialiased, frozen)
+    if frozen is None and not (total > 0).any():
+        raise UserError(
+            "training has made everything transparent: what the photos show fits neither the cameras nor the"
+            " points; look at the photos in undistorted.zip, and in sfm.json for cameras far from all others"
+        )
     return total
 
 

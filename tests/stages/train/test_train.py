@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -330,6 +331,14 @@ def test_initial_gaussians_respect_the_cap(scene_zip: Path) -> None:
         assert all(torch.isfinite(values).all() for values in tensors.values())
 
 
+def test_points_without_colours_begin_grey(scene_zip: Path) -> None:
+    """Black Gaussians get no gradient; they would end transparent, and training with a traceback."""
+    scene = load_scene(scene_zip)
+    scene = replace(scene, colours=np.zeros_like(scene.colours))
+    how = {"max_gaussians": 300, "sh_degree": 0, "seed": 0, "device": torch.device("cpu")}
+    assert not initial_tensors(scene, frame_of(scene), **how)["sh"].any()
+
+
 def test_copies_keep_to_the_walls_of_a_street() -> None:
     """Where a scene is long, half of the copies stay in its surfaces; of a compact one none needs to."""
     random = np.random.default_rng(0)
@@ -471,6 +480,7 @@ def test_those_go_that_show_least() -> None:
     assert thinning.needed(weights, 0.05).tolist() == [0, 4, 5, 6]
     assert thinning.needed(weights, 0.0).tolist() == [0, 2, 3, 4, 5, 6]
     assert thinning.needed(torch.zeros(0)).tolist() == []
+    assert thinning.needed(torch.zeros(3)).tolist() == []
 
 
 def test_what_a_gaussian_shows_is_its_pixels() -> None:
@@ -491,7 +501,10 @@ def test_what_a_gaussian_shows_is_its_pixels() -> None:
         torch.zeros(1, dtype=torch.int64),
         torch.zeros(1, dtype=torch.int64),
     )
+    behind = replace(stack, world_to_camera=torch.diag(torch.tensor([1.0, 1, -1, 1]))[None])
     weights = thinning.contributions(parameters, [stack, stack], antialiased=False)
+    with pytest.raises(UserError, match="made everything transparent"):
+        thinning.contributions(parameters, [behind], antialiased=False)
     # A Gaussian of variance s^2 covers 2 pi s^2 pixels: s = 200 * 0.05 / 2, blurred by 0.3 pixels squared.
     assert weights[0] == pytest.approx(2 * 2 * math.pi * (25 + 0.3), rel=0.05)
     assert 0 < weights[1] < weights[0] / 4 and weights[2] == 0

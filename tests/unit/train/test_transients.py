@@ -9,12 +9,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import ndimage
 
 from scripts.lib.contracts.train import TransientsRecord
+from scripts.lib.scene.colmap_model import Sightings
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.train.mask_pictures import PICTURES, write_masks
 from scripts.lib.train.plane_sweep import FEWEST, Support, _median, around, patches, sweep
-from scripts.lib.train.transients import BAR, FEWEST_SEE, MOST, Transients, regions, unlike
+from scripts.lib.train.transients import (
+    BAR,
+    FEWEST_SEE,
+    MATCHED,
+    MOST,
+    Transients,
+    regions,
+    unlike,
+)
 from tests.unit.train.walls import COUNT, write_wall
 
 CPU = torch.device("cpu")
@@ -45,6 +55,24 @@ def test_nothing_is_found_where_nothing_moves(tmp_path: Path) -> None:
     assert len(found.regions) < COUNT
     assert found.look(always=True)
     assert len(found.regions) == COUNT
+
+
+def test_what_is_matched_has_not_moved(tmp_path: Path) -> None:
+    """Points in what is contradicted speak against leaving it out, unless somebody asks for that."""
+    where = write_wall(tmp_path / "wall.zip", True, tracked=True)
+    found = Transients(load_scene(tmp_path / "wall.zip"), range(COUNT), None, CPU)
+    assert not found.look(always=False)
+    assert found.share > BAR
+    assert found.matched == pytest.approx(1, abs=0.2)
+    assert found.look(always=True)
+    for photo, there in where.items():
+        seen = found.sightings[found.small.names[photo]]
+        x, y = (seen.places * there.shape[::-1]).astype(int).T
+        clear = ~ndimage.binary_dilation(there, iterations=3)[y, x]
+        free = Sightings(seen.points[clear], seen.places[clear])
+        found.sightings[found.small.names[photo]] = free
+    assert found.matched < MATCHED / 2
+    assert found.told
 
 
 def test_few_photos_tell_nothing(tmp_path: Path) -> None:

@@ -61,8 +61,11 @@ def visit(photo: npt.NDArray[np.uint8], number: int) -> npt.NDArray[np.bool_]:
     return where
 
 
-def write_wall(path: Path, visited: bool) -> dict[int, npt.NDArray[np.bool_]]:
-    """Write an `undistorted.zip` of the wall; returns where visitors stand, by photo."""
+def write_wall(
+    path: Path, visited: bool, tracked: bool = False
+) -> dict[int, npt.NDArray[np.bool_]]:
+    """Write an `undistorted.zip` of the wall; returns where visitors stand, by photo. If the points
+    are `tracked`, all photos show them, through the visitors."""
     views, painted = cameras(), paint()
     photos = [photograph(view, painted) for view in views]
     where = {}
@@ -73,5 +76,5 @@ def write_wall(path: Path, visited: bool) -> dict[int, npt.NDArray[np.bool_]]:
     colours = (
         painted[((points[:, 1] + 2) * 64).astype(int), ((points[:, 0] + 2) * 64).astype(int)] * 255
     )
-    write_photos(path, Model(tuple(views), points, colours.astype(np.uint8)), photos)
+    write_photos(path, Model(tuple(views), points, colours.astype(np.uint8)), photos, tracked)
     return where
