@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pycolmap
 
-from scripts.lib.sfm.adjust import free_adjustment, solve_densely
+from scripts.lib.sfm.adjust import free_adjustment, solve_by_size
 from scripts.lib.sfm.options import MapOptions
 from scripts.lib.sfm.quiet import heartbeat
 from scripts.lib.sfm.rigs import exact_cameras, is_exact
@@ -182,7 +182,7 @@ def _adjust_all(
     mapper.complete_and_merge_tracks(settings.triangulation)
     mapper.retriangulate(settings.triangulation)
     mapper.filter_points(settings.mapper)
-    solve_densely(adjustment, mapper.reconstruction)
+    solve_by_size(adjustment, mapper.reconstruction)
     mapper.adjust_global_bundle(settings.mapper, adjustment)
     mapper.complete_and_merge_tracks(settings.triangulation)
     mapper.filter_points(settings.mapper)

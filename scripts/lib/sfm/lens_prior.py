@@ -9,8 +9,8 @@ tell it, and the stated deviations know of all terms.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pycolmap
@@ -18,9 +18,10 @@ from scipy.linalg import cho_solve
 
 from scripts.lib.contracts.sfm import Calibration
 from scripts.lib.core.geo import Array
-from scripts.lib.sfm.adjust import Adjust, Prior, deviations_of
+from scripts.lib.sfm.adjust import DENSE_UP_TO, Adjust, Prior, deviations_of
 from scripts.lib.sfm.lenses import LENSES, free_parameters, parameters, set_lens
-from scripts.lib.sfm.normal import POSE, Normal, factor, normal_equations
+from scripts.lib.sfm.many import Blocks, ManyNormal, factored, many_normal_equations
+from scripts.lib.sfm.normal import POSE, Normal, Unknowns, factor, normal_equations
 
 RICHEST = "OPENCV"  # the model that the prior is about
 # Standard deviations of lenses about one that is centred, with square pixels and one radial term. Of the
@@ -98,12 +99,37 @@ def under_prior(
     All parameters of these cameras must be free in `normal`.
     """
     information, towards = normal.information.copy(), normal.towards + _pulled(normal, priors or {})
-    for number in cameras:
-        usual, at = _usual(model.cameras[number]), normal.of_camera(number)
-        asked = usual.weighted - usual.information @ np.array(model.cameras[number].params)
-        information[np.ix_(at, at)] += normal.variance * usual.information
-        towards[at] += normal.variance * asked
+    _add_usual(model, normal, cameras, information, towards)
     return information, towards
+
+
+def many_under_prior(
+    model: pycolmap.Reconstruction,
+    normal: ManyNormal,
+    cameras: Collection[int],
+    priors: Mapping[str, Prior] | None,
+) -> tuple[Blocks, Array]:
+    """As `under_prior`, of a model of many photos."""
+    corner, towards = normal.blocks.corner.copy(), normal.towards + _pulled(normal, priors or {})
+    first = len(towards) - len(corner)
+    _add_usual(model, normal, cameras, corner, towards, first)
+    return replace(normal.blocks, corner=corner), towards
+
+
+def _add_usual(
+    model: pycolmap.Reconstruction,
+    normal: Unknowns,
+    cameras: Collection[int],
+    information: Array,
+    towards: Array,
+    first: int = 0,
+) -> None:
+    """Add what is known of lenses to the information, whose rows begin at `first`, and to `towards`."""
+    for number in cameras:
+        usual, at = _usual(model.cameras[number]), np.array(normal.of_camera(number), np.int64)
+        asked = usual.weighted - usual.information @ np.array(model.cameras[number].params)
+        information[np.ix_(at - first, at - first)] += normal.variance * usual.information
+        towards[at] += normal.variance * asked
 
 
 def with_usual_lenses(
@@ -149,6 +175,8 @@ def _step(
     """
     free = {number: free_parameters(model.cameras[number], True) for number in cameras}
     free |= {number: free_parameters(model.cameras[number], False) for number in others}
+    if model.num_reg_images() > DENSE_UP_TO:
+        return _step_of_many(model, free, cameras, priors)
     normal = normal_equations(model, free, bool(priors))
     if normal is None:
         return None
@@ -160,20 +188,55 @@ def _step(
         return None
     root, scale, _ = solvable
     change = cho_solve(root, wanted / scale) / scale
-    far = 0.0
+    variances: dict[int, Array] = {}
     for number in cameras:
         at = normal.of_camera(number)
         units = np.eye(len(scale))[:, at] / scale[:, None]
-        inverse = (cho_solve(root, units) / scale[:, None])[at]
-        sigma = np.sqrt(normal.variance * np.diag(inverse))
-        far = max(far, float((np.abs(change[at]) / sigma).max()))
-    for number in cameras if far >= ARRIVED else ():
+        variances[number] = np.diag((cho_solve(root, units) / scale[:, None])[at])
+    return _moved(model, normal, change, variances)
+
+
+def _step_of_many(
+    model: pycolmap.Reconstruction,
+    free: Mapping[int, Sequence[int]],
+    cameras: Collection[int],
+    priors: Mapping[str, Prior] | None,
+) -> float | None:
+    """As `_step`, of a model of many photos."""
+    normal = many_normal_equations(model, free, bool(priors))
+    if normal is None:
+        return None
+    blocks, wanted = many_under_prior(model, normal, cameras, priors)
+    found = factored(blocks.plus(normal.pull(priors) if priors else normal.held()))
+    if found is None:
+        return None
+    variances, first = np.diag(found.of_lenses()), len(wanted) - len(blocks.corner)
+    of_camera = {
+        number: variances[np.array(normal.of_camera(number), np.int64) - first]
+        for number in cameras
+    }
+    return _moved(model, normal, found.solve(wanted[:, None])[:, 0], of_camera)
+
+
+def _moved(
+    model: pycolmap.Reconstruction,
+    normal: Unknowns,
+    change: Array,
+    variances: Mapping[int, Array],
+) -> float:
+    """Move lenses by `change` (size,), unless all are there; how far, see `_step`. variances: of the lenses'
+    parameters by camera, as the inverse of the information has them."""
+    far = 0.0
+    for number, inverse in variances.items():
+        sigma = np.sqrt(normal.variance * inverse)
+        far = max(far, float((np.abs(change[normal.of_camera(number)]) / sigma).max()))
+    for number in variances if far >= ARRIVED else ():
         camera = model.cameras[number]
         camera.params = list(np.array(camera.params) + change[normal.of_camera(number)])
     return far
 
 
-def _pulled(normal: Normal, priors: Mapping[str, Prior]) -> Array:
+def _pulled(normal: Unknowns, priors: Mapping[str, Prior]) -> Array:
     """What positions ask of the cameras, for the right side (size,) of `normal`."""
     asked = np.zeros_like(normal.towards)
     for row, image in enumerate(normal.images):

@@ -27,23 +27,22 @@ from scripts.lib.sfm.projection import (
 )
 from scripts.lib.sfm.rigs import exact_cameras
 from scripts.lib.sfm.schur import eliminated
+from scripts.lib.sfm.tables import Rows
 
 POSE = 6  # a turn about the camera's axes, and the camera's centre
 
 
 @dataclass(frozen=True)
-class Normal:
-    """N x = b of an adjusted model, for small changes x of its poses and lenses.
+class Unknowns:
+    """What stands where in N x = b of an adjusted model, for small changes x of its poses and lenses.
 
-    information: N (size, size), of sightings that weigh as a SOFT_L1 loss of one pixel has them. towards: b
-    (size,), of the sightings alone. columns: where each (camera, parameter) stands; poses stand first, photo
-    by photo. unit_variance: of a coordinate of a sighting, square pixels; variance: what the information is
-    to be divided by.
+    towards: b (size,), of the sightings alone. columns: where each (camera, parameter) stands; poses stand
+    first, photo by photo. unit_variance: of a coordinate of a sighting, square pixels; variance: what N is to
+    be divided by.
     """
 
     images: list[pycolmap.Image]
     columns: dict[tuple[int, int], int]
-    information: Array
     towards: Array
     unit_variance: float
     variance: float
@@ -59,7 +58,7 @@ class Normal:
 
     def pull(self, priors: Mapping[str, Prior]) -> Array:
         """What positions add to the diagonal (size,) of the information."""
-        added = np.zeros(len(self.information))
+        added = np.zeros(len(self.towards))
         for row, image in enumerate(self.images):
             prior = priors.get(image.name)
             if prior is not None:
@@ -70,7 +69,7 @@ class Normal:
         """How each motion of the whole (size, 7) changes the poses: shift, turn about the middle, scale."""
         centres = self.centres
         middle = centres.mean(axis=0)
-        motions = np.zeros((len(self.information), 7))
+        motions = np.zeros((len(self.towards), 7))
         for row, (centre, image) in enumerate(zip(centres, self.images, strict=True)):
             R = image.cam_from_world().rotation.matrix()
             at = POSE * row
@@ -84,6 +83,13 @@ class Normal:
         return motions
 
 
+@dataclass(frozen=True)
+class Normal(Unknowns):
+    """information: N (size, size), of sightings that weigh as a SOFT_L1 loss of one pixel has them."""
+
+    information: Array
+
+
 def normal_equations(
     model: pycolmap.Reconstruction, free: Mapping[int, Sequence[int]], held: bool
 ) -> Normal | None:
@@ -95,7 +101,7 @@ def normal_equations(
     images = [model.image(number) for number in sorted(model.reg_image_ids())]
     seen = seen_by(model)
     seen = seen.only(seen.usable())
-    columns, size = _lens_columns(free, POSE * len(images))
+    columns, size = lens_columns(free, POSE * len(images))
     first, joint = joined_poses(model, images, size)
     redundancy = 2 * len(seen.photo) - joint.shape[1] - 3 * len(seen.points) + (0 if held else 7)
     if not len(seen.photo) or redundancy <= 0:
@@ -103,7 +109,7 @@ def normal_equations(
     residual = seen.residual
     weight = 1 / np.sqrt(1 + (residual**2).sum(axis=1))
     equations = _reduced(model, seen, weight, free, columns, size)
-    unit_variance = _variance(residual, weight, redundancy)
+    unit_variance = variance_of(residual, weight, redundancy)
     information, towards = equations[:size, :size], equations[:size, size]
     if len(first) < len(images):
         information, towards = joint.T @ information @ joint, joint.T @ towards
@@ -128,6 +134,23 @@ def joined_poses(
     Behind the poses of `images`, `size` counts the parameters of lenses, which stay as they are. Of rigs
     only panoramas are joined: their views turn together about one centre.
     """
+    first, rows = joined_rows(model, images)
+    lenses = size - POSE * len(images)
+    joint = np.zeros((size, POSE * len(first) + lenses))
+    joint[size - lenses :, POSE * len(first) :] = np.eye(lenses)
+    for at, (image, row) in enumerate(zip(images, rows.tolist(), strict=True)):
+        between = image.cam_from_world() * first[row].cam_from_world().inverse()
+        turn = slice(POSE * at, POSE * at + 3), slice(POSE * row, POSE * row + 3)
+        joint[turn] = between.rotation.matrix()
+        centre = slice(POSE * at + 3, POSE * at + 6), slice(POSE * row + 3, POSE * row + 6)
+        joint[centre] = np.eye(3)
+    return first, joint
+
+
+def joined_rows(
+    model: pycolmap.Reconstruction, images: Sequence[pycolmap.Image]
+) -> tuple[list[pycolmap.Image], Rows]:
+    """The photos with a pose of their own, of a panorama the first; and whose pose each of `images` has."""
     exact = exact_cameras(model)
     row_of: dict[int, int] = {}
     first: list[pycolmap.Image] = []
@@ -138,16 +161,7 @@ def joined_poses(
             row_of[own] = len(first)
             first.append(image)
         rows.append(row_of[own])
-    lenses = size - POSE * len(images)
-    joint = np.zeros((size, POSE * len(first) + lenses))
-    joint[size - lenses :, POSE * len(first) :] = np.eye(lenses)
-    for at, (image, row) in enumerate(zip(images, rows, strict=True)):
-        between = image.cam_from_world() * first[row].cam_from_world().inverse()
-        turn = slice(POSE * at, POSE * at + 3), slice(POSE * row, POSE * row + 3)
-        joint[turn] = between.rotation.matrix()
-        centre = slice(POSE * at + 3, POSE * at + 6), slice(POSE * row + 3, POSE * row + 6)
-        joint[centre] = np.eye(3)
-    return first, joint
+    return first, np.array(rows, np.int64)
 
 
 def factor(information: Array, motions: Array | None = None) -> tuple[Any, Array, Array] | None:
@@ -170,7 +184,7 @@ def factor(information: Array, motions: Array | None = None) -> tuple[Any, Array
     return found, scale, loose
 
 
-def _variance(residual: Array, weight: Array, redundancy: int) -> float:
+def variance_of(residual: Array, weight: Array, redundancy: int) -> float:
     """Variance of one coordinate, from weighted residuals of a robust adjustment.
 
     Huber, "Robust Statistics" (1981), 7.6: the weighted sum of squares is corrected by the mean derivative of
@@ -181,9 +195,10 @@ def _variance(residual: Array, weight: Array, redundancy: int) -> float:
     return squares / derivative**2
 
 
-def _lens_columns(
+def lens_columns(
     free: Mapping[int, Sequence[int]], first: int
 ) -> tuple[dict[tuple[int, int], int], int]:
+    """The column of each (camera, parameter) behind `first` others, and how many columns there are then."""
     columns = {}
     for number in sorted(free):
         for parameter in sorted(free[number]):
@@ -202,6 +217,24 @@ def _reduced(
 ) -> Array:
     """Information of poses and lenses once the points are eliminated, and in a last row and column what the
     residuals ask of them: (size + 1, size + 1)."""
+    jacobian, whitened, column_of = jacobians(model, seen, weight, free, columns)
+    column_of[:, :POSE] = POSE * seen.photo[:, None] + np.arange(POSE)
+    column_of[:, -1] = size
+    return eliminated(jacobian, column_of, whitened, seen.point, size + 1)
+
+
+def jacobians(
+    model: pycolmap.Reconstruction,
+    seen: Seen,
+    weight: Array,
+    free: Mapping[int, Sequence[int]],
+    columns: Mapping[tuple[int, int], int],
+) -> tuple[Array, Array, Rows]:
+    """What `eliminated` takes of K sightings.
+
+    Derivatives by their pose and lens and, last, the residuals: (K, 2, n). Those by their point, with
+    orthonormal columns: (K, 2, 3). The columns of the lenses' parameters, -1 for all others: (K, n).
+    """
     root = np.sqrt(weight)[:, None, None]
     local = local_point_jacobian(model, seen)
     to_world = root * (local @ seen.turns(model)[seen.photo])
@@ -216,9 +249,7 @@ def _reduced(
     count = len(seen.points)
     whitened = to_world @ point_roots(to_world, seen.point, count)[seen.point]
     column_of = np.full((len(weight), jacobian.shape[2]), -1)
-    column_of[:, :POSE] = POSE * seen.photo[:, None] + np.arange(POSE)
     for row, number in enumerate(seen.cameras):
         for column, parameter in enumerate(free.get(number, ())):
             column_of[seen.camera == row, POSE + column] = columns[number, parameter]
-    column_of[:, -1] = size
-    return eliminated(jacobian, column_of, whitened, seen.point, size + 1)
+    return jacobian, whitened, column_of

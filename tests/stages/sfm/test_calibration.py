@@ -206,5 +206,5 @@ def test_a_dense_matrix_gives_the_same_solution(monkeypatch: pytest.MonkeyPatch)
     assert max(abs(dense[name] - by_default[name]).max() for name in dense) < 1e-8
     monkeypatch.setattr(adjust, "DENSE_FROM", 0)
     options = adjust.adjustment_options()
-    adjust.solve_densely(options, true_model(ring(60), room_points(50)))
+    adjust.solve_by_size(options, true_model(ring(60), room_points(50)))
     assert options.ceres.max_num_images_direct_dense_cpu_solver >= 60
