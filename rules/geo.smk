@@ -2,6 +2,7 @@
 
 Needs  <results>/{scene}/splat.clean.ply, undistorted.zip, georef.json
 Leaves <results>/{scene}/geo/tiles.3tz, points.laz, ortho.tif, dsm.tif, trust.tif,
+       <results>/{scene}/walk.zip, walk.json,
        <results>/{scene}/scene.glb, scene.spz, scene.usdz, scene.ply,
        <results>/{scene}/deliver/*.json (what each rule made), deliver.json (all of them)
 """
@@ -117,6 +118,37 @@ use rule export_glb as export_ply with:
         options=options("export_ply"),
         device=device,
         code=code("export_file"),
+
+
+rule export_walk:
+    """Find where visitors can walk, and write the walls and floors that hold them."""
+    input:
+        ply="<results>/{scene}/splat.clean.ply",
+        scene="<results>/{scene}/undistorted.zip",
+        georef="<results>/{scene}/georef.json",
+    output:
+        file="<results>/{scene}/walk.zip",
+        walk="<results>/{scene}/walk.json",
+        told="<results>/{scene}/deliver/walk.json",
+    log:
+        "<logs>/{scene}/export_walk.log",
+    benchmark:
+        "<benchmarks>/{scene}/export_walk.tsv"
+    conda:
+        "../envs/train.yaml"
+    container:
+        IMAGES["train"]
+    threads: 2
+    resources:
+        mem_mb=grow(4000),
+        aws_batch_task_timeout=time_limit("export_walk"),
+    params:
+        options=options("export_walk"),
+        code=code("export_walk"),
+    shell:
+        "python -m scripts.export_walk --ply {input.ply:q} --scene {input.scene:q} --georef {input.georef:q}"
+        " --options {params.options:q} --output {output.file:q} --walk {output.walk:q} --told {output.told:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule export_points:

@@ -29,6 +29,7 @@ from scripts.lib.report.scene_report import ReportOptions
 from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions, UndistortOptions
 from scripts.lib.train.options import TrainOptions
 from scripts.lib.visit.tour_film import TourOptions
+from scripts.lib.visit.walk import WalkOptions
 from scripts.lib.web.bundle import WebOptions
 from scripts.lib.web.publish import PublishOptions
 from scripts.lib.workflow.cost import CostOptions
@@ -53,6 +54,7 @@ SECTIONS: dict[str, type[Options]] = {
     "export_spz3": SpzOptions,
     "export_usd": UsdOptions,
     "export_ply": PlyOptions,
+    "export_walk": WalkOptions,
     "export_points": PointsOptions,
     "export_ortho": OrthoOptions,
     "bundle_web": WebOptions,

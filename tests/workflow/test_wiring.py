@@ -202,7 +202,7 @@ def test_the_device_of_a_scene_reaches_all_its_programs(ran: Run, scene: str, de
         for (rule, of), call in ran.calls.items()
         if of == scene and "--device" in call.told
     }
-    assert told == dict.fromkeys(COMPUTING | EXPORTING, [device])
+    assert told == dict.fromkeys(COMPUTING | EXPORTING - {"export_walk"}, [device])
 
 
 def test_threads_are_those_of_the_run(ran: Run) -> None:

@@ -44,6 +44,11 @@ DELIVERABLES: Mapping[str, Deliverable] = {
         "export_usd", "scene.usdz", "OpenUSD, for Omniverse and Isaac Sim", extra="usd-core"
     ),
     "ply": Deliverable("export_ply", "scene.ply", "PLY in the axes that engines expect"),
+    "walk": Deliverable(
+        "export_walk",
+        "walk.zip",
+        "walls and floors: visitors of the page can walk, PlayCanvas collides",
+    ),
     "points": Deliverable(
         "export_points", "geo/points.laz", "point cloud (LAZ 1.4)", placed=True, movable=False
     ),

@@ -17,6 +17,7 @@ Float = npt.NDArray[np.float64]
 CELLS = 64  # along the longest side: a place of 64 m gets cells of a metre
 REACH = 1.5  # standard deviations of a Gaussian that count as its body
 MOST_SAMPLES = 9  # along one axis of a Gaussian; a longer one is a floater or the sky
+SAMPLES_AT_ONCE = 2_000_000  # points of Gaussians' bodies that are held at a time
 SOLID_DEPTH = 0.7  # optical depth of a cell that hides half of what lies behind it
 
 
@@ -75,13 +76,23 @@ def seen_share(space: Occupancy, position: Float, points: Float) -> float:
     return float(1 - hit.any(axis=1).mean())
 
 
-def body_samples(gaussians: Gaussians, cell: float) -> tuple[Float, Float]:
+def sample_counts(
+    gaussians: Gaussians, cell: float, most: int = MOST_SAMPLES
+) -> npt.NDArray[np.int64]:
+    """Along each axis of each Gaussian (N, 3), how many points stand for its body; `most` at most."""
+    sigma = np.exp(gaussians.scales.astype(np.float64))
+    return np.clip(np.ceil(2 * REACH * sigma / cell), 1, most).astype(np.int64)
+
+
+def body_samples(
+    gaussians: Gaussians, cell: float, most: int = MOST_SAMPLES
+) -> tuple[Float, Float]:
     """Points (M, 3) spread over the Gaussians' bodies and the optical depth (M,) each adds to a cell.
 
     A small Gaussian is one point; a long one gets a point a cell along each of its axes.
     """
     sigma = np.exp(gaussians.scales.astype(np.float64))
-    counts = np.clip(np.ceil(2 * REACH * sigma / cell), 1, MOST_SAMPLES).astype(int)
+    counts = sample_counts(gaussians, cell, most)
     alpha = np.minimum(sigmoid(gaussians.opacities), 0.99)
     two = np.sort(sigma, axis=1)[:, 1:]
     cover = np.minimum(1.0, 2 * np.pi * two[:, 0] * two[:, 1] / cell**2)
@@ -98,6 +109,31 @@ def body_samples(gaussians: Gaussians, cell: float) -> tuple[Float, Float]:
         fall = np.exp(-0.5 * (offsets**2).sum(1))
         depths.append((-np.log1p(-alpha[rows, None] * fall) * cover[rows, None]).ravel())
     return np.concatenate(points), np.concatenate(depths)
+
+
+def optical_depth(
+    gaussians: Gaussians, low: Float, cell: float, shape: tuple[int, int, int], most: int
+) -> npt.NDArray[np.float32]:
+    """The optical depth of each cell of a grid of `shape` at `low` (3,), in memory that does not grow with N.
+
+    `most` points stand for a Gaussian along each of its axes: a floor of few wide ones has no holes where it
+    is large enough.
+    """
+    depth = np.zeros(int(np.prod(shape)), np.float32)
+    middle = low + 0.5 * cell * np.array(shape)
+    reach = REACH * np.exp(gaussians.scales.astype(np.float64)).max(axis=1)
+    outside = np.abs(gaussians.means - middle).max(axis=1) - reach > 0.5 * cell * max(shape)
+    rows = np.flatnonzero(~outside)
+    counts = sample_counts(gaussians.take(rows), cell, most).prod(axis=1)
+    part_of = np.cumsum(counts) // SAMPLES_AT_ONCE
+    for part in np.split(rows, np.flatnonzero(np.diff(part_of)) + 1) if len(rows) else ():
+        points, depths = body_samples(gaussians.take(part), cell, most)
+        cells = np.floor((points - low) / cell).astype(np.int64)
+        inside = ((cells >= 0) & (cells < shape)).all(axis=1)
+        flat = np.ravel_multi_index(tuple(cells[inside].T), shape)
+        found, where = np.unique(flat, return_inverse=True)
+        depth[found] += np.bincount(where, depths[inside], len(found)).astype(np.float32)
+    return depth.reshape(shape)
 
 
 def axes_of(quats: npt.NDArray[np.floating]) -> Float:
