@@ -245,11 +245,23 @@ def deliver_json(wildcards):
     return [f"{RESULTS}/{wildcards.scene}/deliver.json"] if names else []
 
 
+def walk_file(name):
+    """An input function: this file of the walkable part, of a scene whose page lets visitors walk."""
+
+    def inputs(wildcards):
+        known(wildcards)
+        walks = "walk" in PLAN.deliver[wildcards.scene].names
+        return [f"{RESULTS}/{wildcards.scene}/{name}"] if walks else []
+
+    return inputs
+
+
 def delivered_steps(wildcards):
     """What these functions give, by the names of the inputs, for whoever follows the rules back."""
     wanted = PLAN.deliver[wildcards.scene]
     deliver = ("deliver.json",) if wanted.names else ()
-    return {"told": wanted.told, "deliver": deliver}
+    walk, voxels = (("walk.json",), ("walk.zip",)) if "walk" in wanted.names else ((), ())
+    return {"told": wanted.told, "deliver": deliver, "walk": walk, "voxels": voxels}
 
 
 def frame(wildcards):

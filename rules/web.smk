@@ -54,6 +54,8 @@ rule bundle_web:
         compress="<results>/{scene}/compress.json",
         codecs="<results>/{scene}/codecs.json",
         deliver=deliver_json,
+        walk=walk_file("walk.json"),
+        voxels=walk_file("walk.zip"),
         shipped=collect("<results>/{{scene}}/{file}", file=SHIPPED),
         benchmarks=lambda wildcards: timed(MEASURED, wildcards.scene),
     output:
@@ -100,4 +102,5 @@ rule bundle_web:
         " --codecs {input.codecs:q} --options {params.options:q} --output-dir {params.folder:q}"
         " --steps {params.steps:q} --benchmarks {input.benchmarks:q}"
         " --deliver {input.deliver:q} --lod {input.lod:q} --single {output.single:q} --site {output.site:q}"
+        " --walk {input.walk:q} --voxels {input.voxels:q}"
         " 2>&1 | tee {log:q}"

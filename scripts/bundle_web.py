@@ -26,27 +26,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--scene", required=True, help="the scene's name")
     add("--sog", type=Path, required=True, help="the splat the page shows")
-    add("--mobile", type=Path, help="a smaller splat for phones")
     add("--poster", type=Path, required=True, help="JPEG of the start view")
     add("--view", type=Path, required=True, help="the start view, from render_poster")
     for name in (*STAGES, *OPTIONAL):
         add(f"--{name}", type=Path, nargs=None if name in STAGES else "?", required=name in STAGES)
     add("--options", default="{}", help="JSON object, see config/README.md")
     add("--output-dir", type=Path, required=True, help="folder of the bundle")
-    add("--lod", type=Path, help="zip of the streamed form, maybe empty")
-    add("--site", type=Path, help="the page as a zip for hosts, to write")
+    for name in ("mobile", "lod", "voxels"):  # for phones, streamed, to walk in
+        add(f"--{name}", type=Path, nargs="?", help=f"{name} form, a file that a scene may lack")
     add("--shipped", type=Path, nargs="*", default=[], help="files to hash, beside it")
     add("--images", default="{}", help="JSON: pinned containers by stage")
     add("--steps", default="[]", help="JSON: the rules that led to the page")
     add("--benchmarks", type=Path, nargs="*", default=[], help="what Snakemake measured of them")
-    add("--single", type=Path, help="the page as one HTML file, to write")
+    for name in ("single", "site"):  # in one HTML file, and as a zip for hosts
+        add(f"--{name}", type=Path, help="the page in this form, to write")
     given = parser.parse_args(argv)
     inputs = Inputs(
         *(given.scene, given.sog, given.poster, given.view),
-        {name: getattr(given, name) for name in (*STAGES, *OPTIONAL) if getattr(given, name)},
+        {name: path for name in (*STAGES, *OPTIONAL) if (path := getattr(given, name))},
         parse_options(WebOptions, given.options),
         node_modules(),
-        *(given.mobile, given.lod, given.shipped),
+        *(given.mobile, given.lod, given.shipped, given.voxels),
         images=json.loads(given.images),
         steps=steps_from_json(given.steps),
         benchmarks=given.benchmarks,

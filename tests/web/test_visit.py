@@ -52,6 +52,7 @@ def test_the_tour_moves_stops_and_ends(bundle: Path, show: Show) -> None:
         page = show(f"{address}?animate=0", size=(640, 480))
         bar = page.get_by_role("toolbar", name="Guided tour")
         assert not bar.is_visible()
+        assert not page.get_by_role("button", name="Walk", exact=True).is_visible()
         page.keyboard.press("t")
         assert bar.is_visible()
         start = camera_of(page)
@@ -305,6 +306,7 @@ def test_cache_rules_name_files_that_carry_a_hash(bundle: Path) -> None:
     page, rules = (bundle / "index.html").read_text(), (bundle / "_headers").read_text()
     kept = re.findall(r"^/(\S+)\n  Cache-Control: .*immutable$", rules, re.MULTILINE)
     assert {"scene.sog", "viewer.js.gz", "page.js", "style.css"} <= set(kept)
+    assert "walk.bin.gz" not in kept, "nobody walks here"
     for name in set(kept) - {"scene.mobile.sog"}:  # the same as scene.sog here, so not offered
         assert re.search(rf"{re.escape(name)}\?v=[0-9a-f]{{12}}", page), f"{name} has no hash"
     assert "/index.html\n  Cache-Control: no-cache" in rules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import os
 import shutil
 import zipfile
@@ -27,7 +28,7 @@ from scripts.lib.core.files import (
 )
 from scripts.lib.core.json_type import Json
 from scripts.lib.encode.codecs import sog as sog_codec
-from scripts.lib.web import bundle, hosting, manifest, viewer
+from scripts.lib.web import bundle, hosting, manifest, viewer, walking
 from scripts.lib.web import page as web_page
 from scripts.lib.web.crate import README, WORKFLOW, About, Crate, workflow_source
 from scripts.lib.web.crate_inputs import CRATE, alone, run_of
@@ -36,9 +37,10 @@ from scripts.lib.web.notes import placed_notes
 from scripts.lib.web.settings import viewer_settings
 from scripts.lib.web.site import Entries, Page, phone_budget, site_members, write_site
 from scripts.lib.web.stages import Stages, read_stages
+from scripts.lib.web.walking import WALK
 
 STAGES = ("photos", "sfm", "georef", "train", "eval", "codecs")  # whose JSON a bundle needs
-OPTIONAL = ("features", "pairs", "undistort", "clean", "compress", "deliver")
+OPTIONAL = ("features", "pairs", "undistort", "clean", "compress", "deliver", "walk")
 # What the page loads, by the addresses that the page itself carries.
 LOADED = (
     "settings.json",
@@ -48,6 +50,7 @@ LOADED = (
     "page.js",
     "style.css",
     "viewer.js.gz",
+    WALK,
 )
 INLINE = ("scene.sog", "settings.json", "viewer.js.gz", "poster.jpg")  # of the one-file page
 
@@ -58,8 +61,9 @@ class Inputs:
 
     `stage_files` maps names of STAGES and OPTIONAL to their JSON; `modules` is node_modules with the viewer;
     `mobile` is the smaller splat for phones (None: there is no other); `lod` the streamed form, a zip, maybe
-    empty; `shipped` are files beside the bundle whose hashes it keeps; `images` the pinned containers;
-    `steps` the rules that led here, `benchmarks` what Snakemake measured of them (none: made by hand).
+    empty; `voxels` walk.zip, which may be empty too; `shipped` are files beside the bundle whose hashes it
+    keeps; `images` the pinned containers; `steps` the rules that led here, `benchmarks` what Snakemake
+    measured of them (none: made by hand).
     """
 
     scene: str
@@ -72,6 +76,7 @@ class Inputs:
     mobile: Path | None = None
     lod: Path | None = None
     shipped: Sequence[Path] = ()
+    voxels: Path | None = None
     images: Mapping[str, str] = field(default_factory=dict)
     steps: Sequence[Step] = ()
     benchmarks: Sequence[Path] = ()
@@ -79,7 +84,7 @@ class Inputs:
     @property
     def paths(self) -> list[Path]:
         """Every file that the bundle is made of."""
-        given = (self.sog, self.mobile, self.lod, self.poster, self.view)
+        given = (self.sog, self.mobile, self.lod, self.poster, self.view, self.voxels)
         return [*filter(None, given), *self.stage_files.values(), *self.shipped]
 
 
@@ -219,7 +224,10 @@ def write_parts(inputs: Inputs, view: View, package: Path, output: Path) -> None
     engine = (VIEWER / "LICENSE.playcanvas").read_text(encoding="utf-8")
     own = (ROOT / "LICENSE").read_text(encoding="utf-8")
     write_bytes(output / "licences.txt", bundle.licences(package, own, engine).encode())
-    write_bytes(output / "_headers", hosting.headers_file(LOADED).encode())
+    voxels = walking.voxel_words(inputs.voxels)
+    write_bytes(output / WALK, gzip.compress(voxels, mtime=0))
+    loaded = [name for name in LOADED if name != WALK or voxels]
+    write_bytes(output / "_headers", hosting.headers_file(loaded).encode())
 
 
 def page_of(inputs: Inputs, view: View, stages: Stages, entries: Entries) -> Page:
@@ -230,7 +238,8 @@ def page_of(inputs: Inputs, view: View, stages: Stages, entries: Entries) -> Pag
     assert isinstance(quality, Eval | None)
     errors = quality.depth_errors if quality else None
     measure = measuring(stages.georef, view, stages.sfm, errors)
-    config = page_config(view, measure, stages.georef.metric, options, entries, antialiased)
+    walk = walking.page_part(stages.others.get("walk"), stages.georef.metric)
+    config = page_config(view, measure, stages.georef.metric, options, entries, antialiased, walk)
     texts = {
         "title": title,
         "description": options.description.strip()
@@ -262,6 +271,7 @@ def page_config(
     options: bundle.WebOptions,
     entries: Mapping[str, Any],
     antialiased: bool = False,
+    walk: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
     """What the page's script needs to know, the addresses of files apart."""
 
@@ -277,7 +287,10 @@ def page_config(
         "url": options.url,
         "antialiased": antialiased,
     }
-    config["loads"] = [name for name in entries if name not in ("licences.txt", "_headers")]
+    left_out = ("licences.txt", "_headers", *(() if walk else (WALK,)))
+    config["loads"] = [name for name in entries if name not in left_out]
+    if walk:
+        config["walk"] = walk
     if entries["scene.mobile.sog"]["bytes"] < entries["scene.sog"]["bytes"]:
         config["mobile"] = scene("scene.mobile.sog")
     if measure:
@@ -296,6 +309,8 @@ def page_config(
 def one_file(page: Page, folder: Path) -> bytes:
     """The page with the files of the bundle in `folder` inside."""
     inline = {name: (folder / name).read_bytes() for name in INLINE}
+    if "walk" in page.config:
+        inline[WALK] = (folder / WALK).read_bytes()
     script, style, licences = (
         (folder / name).read_bytes().decode() for name in ("page.js", "style.css", "licences.txt")
     )

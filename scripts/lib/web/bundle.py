@@ -30,6 +30,7 @@ FILES = (
     "scene.sog",
     "scene.mobile.sog",
     "settings.json",
+    "walk.bin.gz",
     "poster.jpg",
     "licences.txt",
     "_headers",

@@ -14,6 +14,7 @@ from string import Template
 from typing import Any
 
 from scripts.lib.web.viewer import beside_script
+from scripts.lib.web.walking import WALK
 
 # What the page may load: its own files, and what it makes itself. `blob:` is the unpacked viewer and
 # its sorting worker, `data:` the icon and pictures that the viewer carries inside.
@@ -40,6 +41,7 @@ def hosted(
     for entry in files.values():
         entry["url"] = address[entry["name"]]
     config = {key: value for key, value in config.items() if key != "loads"}
+    walk = {"walk": {**config["walk"], "url": address[WALK]}} if config.get("walk") else {}
     return fill(
         template,
         texts=texts,
@@ -48,6 +50,7 @@ def hosted(
             **files,
             "settings": address["settings.json"],
             "viewer": address["viewer.js.gz"],
+            **walk,
             **({"single": single} if single else {}),
         },
         url=url,
@@ -80,7 +83,7 @@ def one_file(
 ) -> str:
     """The whole page with viewer and scene in one HTML file, which opens from a disk.
 
-    `files` holds scene.sog, settings.json, viewer.js.gz and poster.jpg.
+    `files` holds scene.sog, settings.json, viewer.js.gz and poster.jpg, and what a walk needs.
     """
 
     def inlined(name: str) -> str:
@@ -89,7 +92,7 @@ def one_file(
 
     # `</` cannot stand in a script element; in our own code it only occurs inside strings.
     script = "\n" + script.replace("</", "<\\/") + "\n"
-    data = "\n    ".join(inlined(n) for n in ("scene.sog", "settings.json", "viewer.js.gz"))
+    data = "\n    ".join(inlined(name) for name in files if name != "poster.jpg")
     kept = script_json(licences)
     poster = "data:image/jpeg;base64," + base64.b64encode(files["poster.jpg"]).decode()
     return fill(
@@ -120,6 +123,15 @@ def one_file(
     )
 
 
+WALK_KEYS = (
+    "<div><dt>On foot</dt><dd><kbd>B</kbd>, then <kbd>W</kbd> <kbd>A</kbd> <kbd>S</kbd> <kbd>D</kbd> or"
+    " arrows, <kbd>Shift</kbd> to run, <kbd>Space</kbd> to jump; click the floor to go there</dd></div>"
+)
+WALK_TOUCH = (
+    "<div><dt>Walk</dt><dd>Press the walker, then push the stick, or tap the floor</dd></div>"
+)
+
+
 def fill(
     template: str,
     *,
@@ -145,6 +157,8 @@ def fill(
         policy=policy,
         links=links,
         help_keys=help_keys(config),
+        help_walk=WALK_KEYS if config.get("walk") else "",
+        help_stick=WALK_TOUCH if config.get("walk") else "",
     )
 
 

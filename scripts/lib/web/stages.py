@@ -19,6 +19,7 @@ from scripts.lib.contracts.record import HandedOn, read, to_json
 from scripts.lib.contracts.sfm import Sfm
 from scripts.lib.contracts.train import Train
 from scripts.lib.contracts.undistort import Undistort
+from scripts.lib.contracts.walk import Walk
 from scripts.lib.core.json_type import Json
 
 OTHERS: Mapping[str, type[HandedOn]] = {
@@ -31,6 +32,7 @@ OTHERS: Mapping[str, type[HandedOn]] = {
     "clean": Clean,
     "compress": Compress,
     "deliver": Deliver,
+    "walk": Walk,
 }
 
 

@@ -16,6 +16,7 @@ PAGE_PARTS = (
         "loading",
         "camera",
         "controls",
+        "walk",
         "tour",
         "uncertainty",
         "measure",
@@ -27,9 +28,19 @@ PAGE_PARTS = (
 )
 # Joined in this order: a later rule wins over an earlier one.
 STYLE_PARTS = ("page", "tools", "dialogs", "narrow")
-# The viewer announces its picker; its camera manager is announced at the same place.
 MANAGER_MADE = "this.cameraManager = new CameraManager(global, sceneBound);"
-MANAGER_TOLD = f"{MANAGER_MADE}\n            events.fire('camera:ready', this.cameraManager);"
+METRE = "(globalThis.splatmake?.metre ?? 1)"  # world units that count as a metre, for a walker
+# What is changed in the viewer's script, whose version is pinned: each text stands in it once.
+CHANGES = {
+    # It announces its picker; its camera manager is announced at the same place, with what holds a walker.
+    MANAGER_MADE: f"{MANAGER_MADE}\n"
+    "            events.fire('camera:ready', this.cameraManager, VoxelCollision);",
+    "walk: new WalkController(),": "walk: (this.walker = new WalkController()),",
+    # Its walker counts in metres, but not every scene does.
+    "const ARRIVAL_DIST = 0.5;": f"const ARRIVAL_DIST = 0.5 * {METRE};",
+    "const BLOCKED_SPEED = 0.6;": f"const BLOCKED_SPEED = 0.6 * {METRE};",
+    "if (displacement > 0.1) {": f"if (displacement > 0.1 * {METRE}) {{",
+}
 
 
 def page_script() -> str:
@@ -51,17 +62,18 @@ def page_style(package: Path) -> str:
 
 
 def viewer_script(package: Path) -> str:
-    """The viewer as one script: without its source map's address, and telling its camera manager.
+    """The viewer as one script: without its source map's address, and with `CHANGES`.
 
     Raises UserError when the package is another version than the one this was written for.
     """
     text = (package / "public" / "index.js").read_text(encoding="utf-8")
-    if text.count(MANAGER_MADE) != 1:
+    if any(text.count(there) != 1 for there in CHANGES):
         raise UserError(
             f"{package} is not the version of the viewer that this page was made for;"
             " delete the folder and run this again"
         )
-    text = text.replace(MANAGER_MADE, MANAGER_TOLD)
+    for there, instead in CHANGES.items():
+        text = text.replace(there, instead)
     return re.sub(r"\n//# sourceMappingURL=\S+\s*$", "\n", text)
 
 

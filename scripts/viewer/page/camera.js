@@ -120,7 +120,8 @@
     const keepInside = () => {
         const { cameras, viewer } = page;
         const mode = viewer.state.cameraMode;
-        if (!config.limits || !cameras || mode === 'anim') return;
+        // A walker is held by walls and floors.
+        if (!config.limits || !cameras || mode === 'anim' || mode === 'walk') return;
         const { camera } = cameras;
         const position = page.fromViewer(camera.position);
         let wanted = position;

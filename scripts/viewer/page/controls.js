@@ -79,11 +79,13 @@
     };
     connectKeys();
 
+    let hiding;
     page.showHint = () => {
         const hint = element('hint');
         hint.classList.add('shown');
         const hide = () => hint.classList.remove('shown');
-        setTimeout(hide, HINT_SECONDS * 1000);
+        clearTimeout(hiding);
+        hiding = setTimeout(hide, HINT_SECONDS * 1000);
         for (const kind of ['pointerdown', 'wheel', 'keydown']) {
             window.addEventListener(kind, hide, { once: true, passive: true });
         }

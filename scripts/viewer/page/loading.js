@@ -118,17 +118,32 @@
         }
     };
 
-    // The viewer travels compressed, because many hosts (S3 among them) compress nothing themselves.
+    // Some files travel compressed, because many hosts (S3 among them) compress nothing themselves.
     // One that does has taken the compression off already, which the first two bytes tell.
+    const unpacked = async (response) => {
+        const blob = await response.blob();
+        const start = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
+        if (start[0] !== 0x1f || start[1] !== 0x8b) return blob;
+        return new Response(blob.stream().pipeThrough(new DecompressionStream('gzip'))).blob();
+    };
+
+    // The words of the octree that says where a walker may be.
+    page.loadOctree = async () => {
+        const { nodes, leaf_words: leaves } = config.walk.octree;
+        const response = await request('walk.bin.gz', config.walk.url, 'The ground to walk on');
+        const bytes = await unpacked(response)
+            .then((blob) => blob.arrayBuffer())
+            .catch(() => new ArrayBuffer(0));
+        if (bytes.byteLength !== 4 * (nodes + leaves)) {
+            throw new UserFacingError('The ground to walk on is not the one this page was made for.');
+        }
+        return new Uint32Array(bytes);
+    };
+
     page.loadViewer = async () => {
         const response = await request('viewer.js.gz', config.viewer, 'The viewer');
         try {
-            let script = await response.blob();
-            const start = new Uint8Array(await script.slice(0, 2).arrayBuffer());
-            if (start[0] === 0x1f && start[1] === 0x8b) {
-                const plain = script.stream().pipeThrough(new DecompressionStream('gzip'));
-                script = await new Response(plain).blob();
-            }
+            const script = await unpacked(response);
             const address = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
             try {
                 return await import(address);

@@ -16,8 +16,9 @@
         events.once('picker:ready', (picker) => {
             page.picker = picker;
         });
-        events.once('camera:ready', (cameras) => {
+        events.once('camera:ready', (cameras, VoxelCollision) => {
             page.cameras = cameras;
+            page.VoxelCollision = VoxelCollision;
         });
         const fire = events.fire;
         events.fire = function (name, ...rest) {
@@ -119,7 +120,7 @@
             await Promise.race([firstFrame(), page.noWorker]);
             watchContext();
             enter();
-            for (const part of ['Controls', 'Tour', 'Measure', 'Map', 'Notes', 'Share']) {
+            for (const part of ['Controls', 'Walk', 'Tour', 'Measure', 'Map', 'Notes', 'Share']) {
                 page[`connect${part}`]();
             }
             page.showProgress(1);
