@@ -16,7 +16,7 @@ from scripts.lib.core.provenance import TRAINING
 from scripts.lib.core.threads import use_threads
 from scripts.lib.render.arguments import add_compute_arguments
 from scripts.lib.scene.scene import load_scene
-from scripts.lib.splat.gaussians import read_ply
+from scripts.lib.splat.pieces import opened
 from scripts.lib.visit.plan import plan_visit
 
 
@@ -36,11 +36,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from scripts.lib.render.device import on_device
     from scripts.lib.visit import poster
 
-    gaussians = read_ply(arguments.ply)
-    view, visit = plan_visit(gaussians, load_scene(arguments.scene))
-    with on_device(arguments.device, arguments.gpus) as device:
-        K = view.intrinsics(*poster.SIZE)
-        picture = poster.render(gaussians, view.world_to_camera, K, device=device.type)
+    with opened(arguments.ply, arguments.output) as found:
+        view, visit = plan_visit(found.splat, load_scene(arguments.scene))
+        with on_device(arguments.device, arguments.gpus) as device:
+            K = view.intrinsics(*poster.SIZE)
+            picture = poster.render(found.splat, view.world_to_camera, K, device=device.type)
     data = poster.jpeg(picture)
     write_bytes(arguments.output, data)
     write(arguments.view, stamped(visit, {}, *TRAINING))

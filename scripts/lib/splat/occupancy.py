@@ -11,10 +11,12 @@ from scipy.spatial.transform import Rotation
 
 from scripts.lib.core.activations import sigmoid
 from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.splat.pieces import Pieces, Splat, parts_of
 
 Float = npt.NDArray[np.float64]
 
 CELLS = 64  # along the longest side: a place of 64 m gets cells of a metre
+CELLS_LARGE = 192  # the same of a splat in pieces
 REACH = 1.5  # standard deviations of a Gaussian that count as its body
 MOST_SAMPLES = 9  # along one axis of a Gaussian; a longer one is a floater or the sky
 SAMPLES_AT_ONCE = 2_000_000  # points of Gaussians' bodies that are held at a time
@@ -143,22 +145,23 @@ def axes_of(quats: npt.NDArray[np.floating]) -> Float:
     return np.asarray(Rotation.from_quat(turned, scalar_first=True).as_matrix(), np.float64)
 
 
-def measure(
-    gaussians: Gaussians, low: npt.ArrayLike, high: npt.ArrayLike, free: Float
-) -> Occupancy:
-    """The occupancy of the box from `low` to `high` (3,).
+def measure(splat: Splat, low: npt.ArrayLike, high: npt.ArrayLike, free: Float) -> Occupancy:
+    """The occupancy of the box from `low` to `high` (3,); of a splat in pieces, which is a large place, in
+    smaller cells.
 
     `free` (F, 3) are places known to be empty, since a camera was there: their cells and the ones
     around count as empty whatever the splat says.
     """
     bottom, top = np.asarray(low, float), np.asarray(high, float)
-    cell = float((top - bottom).max()) / CELLS
+    cell = float((top - bottom).max()) / (CELLS_LARGE if isinstance(splat, Pieces) else CELLS)
     shape = np.maximum(np.ceil((top - bottom) / cell).astype(int), 3)
-    points, depths = body_samples(gaussians, cell)
-    cells = np.floor((points - bottom) / cell).astype(int)
-    inside = ((cells >= 0) & (cells < shape)).all(axis=1)
-    flat = np.ravel_multi_index(tuple(cells[inside].T), tuple(shape))
-    depth = np.bincount(flat, depths[inside], int(np.prod(shape))).reshape(shape)
+    depth = np.zeros(tuple(shape))
+    for _, part in parts_of(splat):
+        points, depths = body_samples(part, cell)
+        cells = np.floor((points - bottom) / cell).astype(int)
+        inside = ((cells >= 0) & (cells < shape)).all(axis=1)
+        flat = np.ravel_multi_index(tuple(cells[inside].T), tuple(shape))
+        depth += np.bincount(flat, depths[inside], depth.size).reshape(shape)
     for place in np.floor((free - bottom) / cell).astype(int):
         if ((place >= 0) & (place < shape)).all():
             around = tuple(slice(max(0, i - 1), i + 2) for i in place)

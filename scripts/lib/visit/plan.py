@@ -16,7 +16,7 @@ from scripts.lib.scene import start_view
 from scripts.lib.scene.scene import Scene
 from scripts.lib.scene.start_view import StartView
 from scripts.lib.splat import occupancy
-from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.splat.pieces import Splat
 from scripts.lib.visit import surroundings, tour
 from scripts.lib.visit.known_places import known_places
 
@@ -32,7 +32,7 @@ def best_views(names: Sequence[str], merit: npt.NDArray[np.float64]) -> list[int
     return sorted(max(frame, key=lambda index: (merit[index], -index)) for frame in frames)
 
 
-def plan_visit(gaussians: Gaussians, scene: Scene) -> tuple[StartView, View]:
+def plan_visit(splat: Splat, scene: Scene) -> tuple[StartView, View]:
     """The start view, and view.json with tour, limits and map beside it.
 
     Raises UserError when the scene has no points.
@@ -41,7 +41,7 @@ def plan_visit(gaussians: Gaussians, scene: Scene) -> tuple[StartView, View]:
         raise UserError(f"{scene.path} holds no points; run map_scene again")
     cameras, points, centres = scene.world_to_camera, scene.points, scene.centres
     distances = start_view.distances_seen(cameras, points)
-    space = occupancy.measure(gaussians, *surroundings.box_of(centres, points), centres)
+    space = occupancy.measure(splat, *surroundings.box_of(centres, points), centres)
     core = start_view.core_of(points)
     some = core[np.linspace(0, len(core) - 1, min(len(core), SIGHTS)).astype(int)]
     seen = np.array([occupancy.seen_share(space, centre, some) for centre in centres])

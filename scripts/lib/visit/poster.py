@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from scripts.lib.render.renderer import Colour, Picture, Renderer
-from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.render.pieces import renderer_of
+from scripts.lib.render.renderer import Colour, Picture
+from scripts.lib.splat.pieces import Splat
 
 SIZE = (1200, 630)  # what link previews ask for
 BACKGROUND = (0x10 / 255, 0x12 / 255, 0x14 / 255)  # the page's own, where the splat is empty
@@ -17,7 +18,7 @@ MAX_BYTES = 150_000  # a phone shows it at once
 
 
 def render(
-    gaussians: Gaussians,
+    splat: Splat,
     world_to_camera: npt.NDArray[np.floating],
     K: npt.NDArray[np.floating],
     size: tuple[int, int] = SIZE,
@@ -28,7 +29,7 @@ def render(
 
     `size` is width and height.
     """
-    return Renderer(gaussians, device, background).picture(world_to_camera, K, size)
+    return renderer_of(splat, device, background).picture(world_to_camera, K, size)
 
 
 def jpeg(picture: Picture) -> bytes:

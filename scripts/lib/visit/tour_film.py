@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from scripts.lib.core.console import Progress
 from scripts.lib.core.files import write_bytes
 from scripts.lib.core.options import Options, option
 from scripts.lib.scene import start_view
-from scripts.lib.splat.gaussians import read_ply
+from scripts.lib.splat.pieces import opened
 from scripts.lib.visit import tour
 from scripts.lib.visit.film import writing_film
 
@@ -71,20 +72,34 @@ def film_tour(
     ply: Path, view_path: Path, options: TourOptions, film: Path, strip: Path, device: str
 ) -> int:
     """Write film and strip; returns the number of frames."""
-    from scripts.lib.render.renderer import Renderer
-    from scripts.lib.visit.poster import BACKGROUND, jpeg
+    from scripts.lib.render.pieces import renderer_of
+    from scripts.lib.visit.poster import BACKGROUND
 
-    renderer = Renderer(read_ply(ply), device, BACKGROUND)
+    with opened(ply, film) as found:
+        renderer = renderer_of(found.splat, device, BACKGROUND)
+        return _film(renderer.picture, tour_of(read_view(view_path)), options, film, strip, device)
+
+
+def _film(
+    render: Callable[..., npt.NDArray[np.float32]],
+    flight: tour.Tour,
+    options: TourOptions,
+    film: Path,
+    strip: Path,
+    device: str,
+) -> int:
+    """`film_tour` along a flight; `render` makes a picture of a pose, K and a size."""
+    from scripts.lib.visit.poster import jpeg
+
     automatic = SIZES[device]
     width = automatic[0] if options.width == "auto" else int(options.width)
     fps = automatic[1] if options.fps == "auto" else int(options.fps)
     size = (width // 2 * 2, width * 9 // 32 * 2)
-    flight = tour_of(read_view(view_path))
 
     def picture(at: float, size: tuple[int, int]) -> npt.NDArray[np.float32]:
         position, target, fov = (values[0] for values in flight.poses(at))
         pose = start_view.look_at(position, target)
-        return renderer.picture(pose, start_view.intrinsics(float(fov), *size), size)
+        return render(pose, start_view.intrinsics(float(fov), *size), size)
 
     moments = np.arange(0, flight.duration, 1 / fps)
     progress = Progress("render_tour", len(moments))

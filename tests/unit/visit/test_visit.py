@@ -14,7 +14,7 @@ from scripts.lib.contracts.record import as_file, from_file
 from scripts.lib.contracts.view import View
 from scripts.lib.scene import start_view
 from scripts.lib.scene.scene import Scene
-from scripts.lib.splat import occupancy
+from scripts.lib.splat import occupancy, pieces
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.visit import spline, surroundings, tour
 from scripts.lib.visit.plan import best_views, plan_visit
@@ -150,6 +150,23 @@ def test_solid_cells_are_where_the_wall_is() -> None:
     assert space.room_at(np.array([[2.0, -1.0, 1.5]]))[0] == pytest.approx(1.5, abs=2 * space.cell)
     faint = dataclasses.replace(gaussians, opacities=np.full(len(gaussians), -4.0, np.float32))
     assert not occupancy.measure(faint, [-5, -5, -1], [5, 5, 4], np.zeros((0, 3))).solid.any()
+
+
+def test_a_visit_of_a_splat_in_pieces_is_planned_from_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its cells are smaller; with cells of the same size, the same are solid and the visit is the same."""
+    gaussians = room()
+    third = len(gaussians) // 3
+    sides = [gaussians.take(np.arange(third)), gaussians.take(np.arange(third, len(gaussians)))]
+    split = pieces.Pieces(tuple(map(len, sides)), lambda n: sides[n], 0, False, (0, 1))
+    box = ([-5, -5, -1], [5, 5, 4], np.zeros((0, 3)))
+    assert occupancy.measure(split, *box).cell == pytest.approx(10 / occupancy.CELLS_LARGE)
+    monkeypatch.setattr(occupancy, "CELLS_LARGE", occupancy.CELLS)
+    one, other = occupancy.measure(gaussians, *box), occupancy.measure(split, *box)
+    assert one.solid.any() and np.allclose(one.depth, other.depth, rtol=1e-9, atol=1e-12)
+    scene = cameras(gaussians)
+    assert plan_visit(split, scene)[1] == plan_visit(gaussians, scene)[1]
 
 
 def test_where_a_camera_was_is_free() -> None:
