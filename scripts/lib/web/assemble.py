@@ -149,7 +149,7 @@ def write_bundle(
         stage_files=inputs.stage_files,
         files=entries,
         shipped={path.name: manifest.entry(path) for path in beside} | delivered,
-        site={name: manifest.entry_of(data) for name, data in members},
+        site={name: manifest.entry_of(content()) for name, content in members},
         decoded=decoded(output / "scene.sog"),
         images=inputs.images,
         versions={bundle.PACKAGE: viewer_version},
@@ -157,7 +157,7 @@ def write_bundle(
     )
     manifest.write_manifest(output / "manifest.json", made)
     if site is not None:
-        write_site(site, [*members, ("manifest.json", (output / "manifest.json").read_bytes())])
+        write_site(site, [*members, ("manifest.json", (output / "manifest.json").read_bytes)])
     return made
 
 

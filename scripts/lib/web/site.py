@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from scripts.lib.web.crate import README, WORKFLOW, Crate
 from scripts.lib.web.crate_inputs import CRATE
 
 Entries = dict[str, manifest.FileEntry]  # of the manifest, by the file's name
-Members = list[tuple[str, bytes]]  # of a zip: name and content
+Content = Callable[[], bytes]  # read when it is wanted: a large stream does not fit in memory
+Members = list[tuple[str, Content]]  # of a zip: name and content
 
 
 @dataclass(frozen=True)
@@ -66,35 +69,40 @@ def site_members(
     if lod is not None:
         stream = f"lod.{sha256(lod)[:12]}"
         with reading_zip(lod) as parts:
-            streamed = [(f"{stream}/{name}", parts.read(name)) for name in parts.namelist()]
+            names = parts.namelist()
+            whole = sum(info.file_size for info in parts.infolist())
+        # It closes with the last of its members: to open it anew for each of thousands would take minutes.
+        kept_open = zipfile.ZipFile(lod)
+        streamed = [(f"{stream}/{name}", partial(kept_open.read, name)) for name in names]
         if streamed:
             config = config | {"stream": f"{stream}/lod-meta.json"}
-            if most is not None and sum(len(data) for _, data in streamed) > most:
+            if most is not None and whole > most:
                 config["streamPhones"] = False
             kept.append(f"{stream}/*")
-    poster = ("poster.jpg", (folder / "poster.jpg").read_bytes())  # link previews ask for this name
-    same = [(name, (folder / name).read_bytes()) for name in ("licences.txt", WORKFLOW, README)]
-    own = [
-        ("index.html", dataclasses.replace(page, config=config).hosted(hashed)),
-        ("_headers", hosting.headers_file(kept).encode()),
-    ]
-    others = {name: manifest.entry_of(data) for name, data in (*streamed, poster)}
-    changed = {f"web/{name}": manifest.entry_of(data) for name, data in own}
+    poster = ("poster.jpg", (folder / "poster.jpg").read_bytes)  # link previews ask for this name
+    same = [(name, (folder / name).read_bytes) for name in ("licences.txt", WORKFLOW, README)]
+    own = {
+        "index.html": dataclasses.replace(page, config=config).hosted(hashed),
+        "_headers": hosting.headers_file(kept).encode(),
+    }
+    others = {name: manifest.entry_of(content()) for name, content in (*streamed, poster)}
+    changed = {f"web/{name}": manifest.entry_of(data) for name, data in own.items()}
     # publish_web leaves out the rules for other hosts, so the crate does not count on them.
     plain = (*(name for name, _ in same), "index.html", "manifest.json")
     address = hashed | {name: name for name in plain}
     of_site = dataclasses.replace(crate, known={**crate.known, **changed})
     return [
         *streamed,
-        own[0],
-        *((address, (folder / name).read_bytes()) for name, address in hashed.items()),
-        *(poster, *same, (CRATE, of_site.of(address, others))),
-        own[1],
+        ("index.html", partial(bytes, own["index.html"])),
+        *((address, (folder / name).read_bytes) for name, address in hashed.items()),
+        *(poster, *same),
+        (CRATE, partial(bytes, of_site.of(address, others))),
+        ("_headers", partial(bytes, own["_headers"])),
     ]
 
 
 def write_site(path: Path, members: Members) -> None:
     """Write the zip for hosts."""
     with writing_zip(path) as archive:
-        for name, data in members:
-            add_to_zip(archive, name, data)
+        for name, content in members:
+            add_to_zip(archive, name, content())
