@@ -58,7 +58,9 @@ class CompressOptions(Options):
     stream_min_gaussians: int = option(
         300_000,
         """From this number of Gaussians on, site.zip also contains the splat in levels of detail, which the
-        page streams; 0: never.""",
+        page streams; 0: never. Of more than 2 million Gaussians, the whole is only in the streamed form, and
+        the limit on the loss holds for that: the page's file and that for phones are then overviews, with
+        neighbours merged, for where nothing can be streamed.""",
         0,
         100_000_000,
     )

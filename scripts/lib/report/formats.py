@@ -31,6 +31,8 @@ PURPOSE = {
     "spz": "for apps and engines that read SPZ",
     "compressed_ply": "for editors and older viewers",
 }
+OVERVIEW = "an overview, neighbours merged, for where the page cannot stream"
+OF_TARGET = {"sog": "desktop", "mobile_sog": "mobile"}  # what codecs.json calls a format's target
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,22 @@ class Format:
 
 def read_formats(codecs: Codecs) -> list[Format]:
     """Formats of codecs.json, smallest file first."""
-    formats = [_format(name, item) for name, item in codecs.formats.items()]
+    overviews = {
+        name
+        for name, target in OF_TARGET.items()
+        if target in codecs.targets and codecs.targets[target].overview
+    }
+    formats = [_format(name, item, name in overviews) for name, item in codecs.formats.items()]
     return sorted(formats, key=lambda item: (item.bytes, item.name))
 
 
-def _format(key: str, item: Shipped) -> Format:
+def _format(key: str, item: Shipped, overview: bool) -> Format:
     return Format(
         name=SPELT.get(key, key),
         key=key,
         # An address, where only a sibling's name belongs, is none of ours.
         file=FILES.get(key, "") if "/" in item.file or ":" in item.file else item.file,
-        purpose=PURPOSE.get(key, ""),
+        purpose=OVERVIEW if overview else PURPOSE.get(key, ""),
         bytes=item.bytes,
         psnr=item.psnr,
         ssim=item.ssim,

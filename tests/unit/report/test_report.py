@@ -23,7 +23,7 @@ from PIL import Image, ImageSequence
 
 from scripts.lib.contracts.benchmark import read_benchmark
 from scripts.lib.contracts.codecs import Codecs
-from scripts.lib.contracts.compress import Tried
+from scripts.lib.contracts.compress import Target, Tried
 from scripts.lib.contracts.georef import Georef, PlaceCertainty
 from scripts.lib.contracts.record import from_file, from_json
 from scripts.lib.contracts.sfm import Calibrated, Calibration, CameraCertainty, Lens, Sfm
@@ -860,3 +860,20 @@ def test_certainty_is_told_per_axis() -> None:
     georef = replace(from_json(Georef, stage_values()["georef"]), certainty=place)
     assert "± 12.0 cm east" in cameras.position(georef) and "± 0.021 %" in cameras.position(georef)
     assert cameras.position(replace(georef, certainty=None)) == ""
+
+
+def test_an_overview_is_told_as_one() -> None:
+    codecs = from_json(Codecs, stage_values()["codecs"])
+    target = Target(
+        sh_degree=1,
+        gaussians=9,
+        bytes=5,
+        loss_db=6.0,
+        limit_db=0.3,
+        within_limit=False,
+        overview=True,
+    )
+    whole, some = codecs, replace(codecs, targets={"desktop": target})
+    told = [{item.key: item.purpose for item in read_formats(one)} for one in (whole, some)]
+    assert told[0]["sog"] == "loaded by the web page" and told[1]["sog"].startswith("an overview")
+    assert told[0]["spz"] == told[1]["spz"]
