@@ -21,7 +21,8 @@ from tests.bench.encode import place
 from tests.bench.scaling import Facts, Stage
 
 PHOTOS = 12
-FEW = ("--threads", "2", "--device", "cpu")
+THREADS = str(min(16, os.cpu_count() or 1))
+FEW = ("--threads", THREADS, "--device", "auto")
 LEAST = 500_000  # Gaussians from which the splat is in pieces here, so that all sizes take one path
 SIZES = (1_000_000, 3_000_000)
 MADE = {
