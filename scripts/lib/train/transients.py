@@ -41,13 +41,15 @@ SEED_SIDE = 4  # pixels of a square in which all are seeds
 SEEDED = 0.35  # share of a region that is in such squares
 MARGIN = 2  # pixels around what is found: blur and shadow
 LOOKED = 12  # photos that are looked at first; then twice as many, and so on
-# Share of the photos' area that is surely and possibly contradicted, from which it is left out. Captures in
-# which nothing moves make .0002 to .004 (courtyard, bananas, a toy), from the air .011 and .038 (trees).
-BAR = 0.06
+# Share of the photos' area that is surely and possibly contradicted, from which it is left out if points
+# tell the same (MATCHED). Where nothing moves, .0002 to .005 are. A few photos may show less than all do.
+BAR = 0.02
+FEW_BAR = BAR / 3
 MOST = 0.5  # of a photo is left out; where more seems to differ, the small splat is what is wrong
 # Points that several photos agree about stand still. Where people and laundry are contradicted (a fifth of
-# 24 photos), .03 times as many lie as elsewhere. Along a street (29 photos, few of each place), whose walls
-# and sky were contradicted, it was .86 times as many, and leaving that out cost .65 dB.
+# 24 photos), .03 times as many lie as elsewhere. Trees from the air (.013 and .037 of the area) have .6 and
+# .8 times as many. So has a street (29 photos, few of each place), whose walls and sky were contradicted: .86
+# times, and leaving that out cost .65 dB.
 MATCHED, FEWEST_POINTS = 0.3, 200
 UNEXPLAINED, OUTRIGHT = 0.05, 0.12  # difference of a photo's patch from the small splat's, of 1
 
@@ -94,17 +96,17 @@ class Transients:
         while True:
             rows = {round(row) for row in np.linspace(0, count - 1, min(looked, count))}
             self._ask(sorted(rows - self.regions.keys()))
-            if not always and not self.told:
+            whole = len(self.regions) == count
+            if not always and not self._told(BAR if whole else FEW_BAR):
                 return False
             progress.update(len(self.regions), "photos compared with those beside them")
-            if len(self.regions) == count:
+            if whole:
                 return True
             looked = count if always else 2 * looked
 
-    @property
-    def told(self) -> bool:
+    def _told(self, bar: float) -> bool:
         """Whether what is contradicted is more than where nothing moves, and did move."""
-        return self.share > BAR and self.matched <= MATCHED
+        return self.share > bar and self.matched <= MATCHED
 
     @property
     def matched(self) -> float:

@@ -72,7 +72,7 @@ def test_what_is_matched_has_not_moved(tmp_path: Path) -> None:
         free = Sightings(seen.points[clear], seen.places[clear])
         found.sightings[found.small.names[photo]] = free
     assert found.matched < MATCHED / 2
-    assert found.told
+    assert found.look(always=False)
 
 
 def test_few_photos_tell_nothing(tmp_path: Path) -> None:
