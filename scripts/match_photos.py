@@ -17,7 +17,7 @@ from scripts.lib.core.files import replacing
 from scripts.lib.core.options import parse_options
 from scripts.lib.core.provenance import SFM
 from scripts.lib.core.threads import use_threads
-from scripts.lib.sfm.matching import match_photos
+from scripts.lib.sfm.match_run import match_photos
 from scripts.lib.sfm.options import MatchOptions
 
 

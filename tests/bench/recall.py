@@ -28,7 +28,7 @@ from scipy.sparse.csgraph import connected_components  # noqa: E402
 from scripts.lib.contracts.photos import Photo, Photos  # noqa: E402
 from scripts.lib.contracts.record import read  # noqa: E402
 from scripts.lib.core.threads import threads, use_threads  # noqa: E402
-from scripts.lib.sfm import matching, retrieval  # noqa: E402
+from scripts.lib.sfm import match_run, matching, retrieval  # noqa: E402
 from scripts.lib.sfm.options import MatchOptions  # noqa: E402
 from scripts.lib.sfm.pairs import choose_pairs  # noqa: E402
 
@@ -39,7 +39,7 @@ def every_two(features: Path, photos: Sequence[Photo], all_db: Path) -> None:
     """Match all pairs."""
     setattr(matching, "SCORED", 0)  # noqa: B010
     options = MatchOptions(strategy="exhaustive")
-    matching.match_photos(features, photos, all_db, options, threads())
+    match_run.match_photos(features, photos, all_db, options, threads())
 
 
 def chosen_by(strategy: str, features: Path, photos: Sequence[Photo]) -> set[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -90,20 +90,39 @@ def extract_features(
 
     Raises UserError when no photo has features.
     """
+    counts = extract_some(photos, photos, folder, database, options, threads)
+    require_features(photos, counts)
+    return counts
+
+
+def extract_some(
+    photos: Sequence[Photo],
+    some: Sequence[Photo],
+    folder: Path,
+    database: Path,
+    options: FeatureOptions,
+    threads: int,
+) -> dict[str, int]:
+    """Fill a new `database` with cameras and images of all photos, and SIFT features of some of them; returns
+    features of each of these. Only they need to be in `folder`."""
     ids = write_images(photos, database, options)
     if device() == pycolmap.Device.cpu:
-        _by_us(photos, folder, database, ids, options, threads)
+        _by_us(some, folder, database, ids, options, threads)
     else:
-        _by_colmap(photos, folder, database, options, threads)
+        _by_colmap(some, folder, database, options, threads)
     link = pycolmap.Database.open(database)
-    counts = {name: int(link.num_keypoints_for_image(number)) for name, number in ids.items()}
+    counts = {p.file: int(link.num_keypoints_for_image(ids[p.file])) for p in some}
     link.close()
+    return counts
+
+
+def require_features(photos: Sequence[Photo], counts: Mapping[str, int]) -> None:
+    """Say which photos have no features. Raises UserError when none has any."""
     bare = [name for name, count in counts.items() if count == 0]
     if len(bare) == len(counts):
         raise UserError(_nothing_found(photos))
     if bare:
         say(f"No features in {', '.join(bare[:12])}")
-    return counts
 
 
 def _by_us(

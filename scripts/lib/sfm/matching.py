@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,16 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pycolmap
 
-from scripts.lib.contracts.pairs import Pairs
-from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import Progress, UserError
 from scripts.lib.core.files import scratch_folder
 from scripts.lib.sfm import quiet  # noqa: F401  (keeps COLMAP quiet)
 from scripts.lib.sfm.descriptors import Comparer, Limits, Matches, comparer
 from scripts.lib.sfm.gpu import Work, comparing, device, device_name
 from scripts.lib.sfm.options import MatchOptions
-from scripts.lib.sfm.pairs import choose_pairs
-from scripts.lib.sfm.retrieval import MOST_FEATURES, SCORED, VOTES, coarsest, count_votes
+from scripts.lib.sfm.retrieval import MOST_FEATURES, SCORED, VOTES, coarsest
 from scripts.lib.sfm.rig_matching import verify_panoramas
 from scripts.lib.sfm.rigs import is_exact
 
@@ -33,8 +29,8 @@ from scripts.lib.sfm.rigs import is_exact
 # are needed, and took a third to a half of the time.
 FEWEST_TRIALS = 30
 FEWEST_RIGHT, MOST_RIGHT = 0.4, 0.8
-# Photos in memory at once: some 3 MB each.
-PHOTOS_HELD = 64
+# Photos that a portion has in memory, some 1 MB each (3 MB where numpy compares); two are there at once.
+PHOTOS_HELD = 128
 # What the two photos of a verified pair tell of the camera's way between them.
 KINDS = {2: "general", 3: "general", 4: "flat", 5: "turned", 6: "flat_or_turned"}
 
@@ -61,53 +57,6 @@ def require_photos_in(database: Path, names: Sequence[str], stage: str) -> None:
     if missing or not names:
         what = f"lacks {len(missing)} of {len(names)} photos" if names else "has no photos"
         raise UserError(f"{database} {what}; run {stage} again")
-
-
-def match_photos(
-    features: Path,
-    photos: Sequence[Photo],
-    database: Path,
-    options: MatchOptions,
-    threads: int,
-) -> Pairs:
-    """Copy `features` to `database`, match and verify pairs there; returns pairs.json's content.
-
-    Raises UserError when `features` is no database of these photos, or no two photos see the same thing.
-    """
-    names = [photo.file for photo in photos]
-    require_photos_in(features, names, "extract_features")
-    chosen = choose_pairs(
-        photos,
-        options.strategy,
-        exhaustive_limit=options.exhaustive_limit,
-        neighbours=options.neighbours,
-        overlap=options.overlap,
-        votes=lambda: count_votes(features, names),
-    )
-    shutil.copyfile(features, database)
-    where = match_pairs(database, chosen.pairs, options, threads)
-    found = verified_pairs(database)
-    if not found:
-        raise UserError(
-            f"none of {len(chosen.pairs)} pairs of photos shows the same thing: take photos that "
-            "overlap by two thirds, in focus, of something with texture"
-        )
-    linked = {name for pair in found for name in pair}
-    kinds = [pair.kind for pair in found.values()]
-    return Pairs(
-        strategy=chosen.strategy,
-        device=where,
-        exhaustive_limit=options.exhaustive_limit,
-        reason=chosen.reason,
-        photos=len(photos),
-        pairs=len(chosen.pairs),
-        chosen_by=chosen.by,
-        verified=len(found),
-        median_inliers=float(np.median([pair.inliers for pair in found.values()])),
-        kinds={kind: kinds.count(kind) for kind in sorted(set(kinds))},
-        alone=tuple(name for name in names if name not in linked),
-        links=tuple((a, b, pair.inliers) for (a, b), pair in sorted(found.items())),
-    )
 
 
 def match_pairs(
@@ -330,12 +279,20 @@ def not_compared(database: Path, pairs: Sequence[tuple[str, str]]) -> list[tuple
 
 
 def _portions(pairs: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
-    """About ten portions, to tell the progress, each of few photos: they are in memory at once."""
+    """Ten portions or more, to tell the progress, each of at most PHOTOS_HELD photos: they are in memory at
+    once."""
     names = sorted({name for pair in pairs for name in pair})
     tile = {name: number // (PHOTOS_HELD // 2) for number, name in enumerate(names)}
-    ordered = sorted(pairs, key=lambda pair: (tile[pair[0]], tile[pair[1]], pair))
     size = min(max(len(pairs) // 10, 60), 1000)
-    return [ordered[begin : begin + size] for begin in range(0, len(ordered), size)]
+    portions: list[list[tuple[str, str]]] = []
+    held: set[str] = set()
+    for pair in sorted(pairs, key=lambda pair: (tile[pair[0]], tile[pair[1]], pair)):
+        held.update(pair)
+        if not portions or len(portions[-1]) == size or len(held) > PHOTOS_HELD:
+            portions.append([])
+            held = set(pair)
+        portions[-1].append(pair)
+    return portions
 
 
 def _verification(options: MatchOptions, right: float) -> pycolmap.TwoViewGeometryOptions:

@@ -13,9 +13,9 @@ from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError
 from scripts.lib.sfm.features import extract_features
 from scripts.lib.sfm.gpu import PRODUCT_BY_NUMPY_S, PRODUCT_S, Work
+from scripts.lib.sfm.match_run import match_photos
 from scripts.lib.sfm.matching import (
     match_pairs,
-    match_photos,
     not_compared,
     require_photos_in,
     verified_pairs,
