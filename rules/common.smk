@@ -89,10 +89,11 @@ if RUN_PREFIX and not workflow.remote_exec:
 # A job may run where the photos are not, and must come to the same plan: it is told the numbers.
 DIVISIONS = checked(blocks.divisions, SCENE_SETTINGS, SCENES, Path(RESULTS), COUNTED, TOLD)
 BLOCKS = {name: division.blocks for name, division in DIVISIONS.items()}
+PARTS = {name: division.parts for name, division in DIVISIONS.items() if name not in PLAN.further}
 if not IS_JOB:
     workflow.config_settings.config_args = [
         *(workflow.config_settings.config_args or []),
-        *blocks.told_to_jobs(BLOCKS),
+        *blocks.told_to_jobs(DIVISIONS),
     ]
     for line in sentences(DIVISIONS, LENGTHS):
         logger.info(line)
@@ -140,6 +141,9 @@ def known(wildcards):
 
 # Scenes that are a further group of another one's photos, and all others, as patterns.
 FURTHER, ALL_PHOTOS = blocks.only(PLAN.further), blocks.all_but(PLAN.further)
+# Of the latter those whose features and matches are made in parts, and all others.
+IN_PARTS = blocks.only(blocks.divided(PARTS))
+NOT_IN_PARTS = blocks.all_but([*PLAN.further, *blocks.divided(PARTS)])
 
 
 def of_all(file):
@@ -196,15 +200,15 @@ def time_limit(rule_name):
         if not RUN_PREFIX:
             return None
         preset = known(wildcards)["train_splat"]["preset"]
-        parts = BLOCKS[wildcards.scene] if rule_name == blocks.EACH else 1
-        return seconds_allowed(LENGTHS, rule_name, COUNTED.get(wildcards.scene, 0), preset, parts)
+        times = blocks.times(rule_name, DIVISIONS[wildcards.scene])
+        return seconds_allowed(LENGTHS, rule_name, COUNTED.get(wildcards.scene, 0), preset, times)
 
     return seconds
 
 
 def timed(rules, scene):
     """The benchmarks of these rules, as far as the scene needs them."""
-    names = blocks.tables(PLAN.rules_of(scene, rules), BLOCKS.get(scene, 1))
+    names = blocks.tables(PLAN.rules_of(scene, rules), DIVISIONS.get(scene, blocks.Division()))
     return collect("<benchmarks>/{scene}/{name}", scene=scene, name=names)
 
 
@@ -218,10 +222,21 @@ def of_blocks(suffix):
     )
 
 
+def of_parts(what, suffix):
+    """An input function: the file of these names and suffix of every part of the scene, in their order."""
+    return lambda wildcards: collect(
+        "<results>/{scene}/parts/{what}.{part}.{suffix}",
+        scene=wildcards.scene,
+        what=what,
+        part=range(1, PARTS[wildcards.scene] + 1),
+        suffix=suffix,
+    )
+
+
 def rules_of(scene):
     """The rules of the workflow that a scene needs."""
     own = PLAN.rules_of(scene, [rule.name for rule in workflow.rules])
-    names = blocks.rules_for(own, BLOCKS.get(scene, 1))
+    names = blocks.rules_for(own, DIVISIONS.get(scene, blocks.Division()))
     return [rule for rule in workflow.rules if rule.name in names]
 
 

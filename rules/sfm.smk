@@ -23,7 +23,7 @@ rule extract_features:
     benchmark:
         "<benchmarks>/{scene}/extract_features.tsv"
     wildcard_constraints:
-        scene=ALL_PHOTOS,
+        scene=NOT_IN_PARTS,
     conda:
         "../envs/sfm.yaml"
     container:
@@ -56,7 +56,7 @@ rule match_photos:
     benchmark:
         "<benchmarks>/{scene}/match_photos.tsv"
     wildcard_constraints:
-        scene=ALL_PHOTOS,
+        scene=NOT_IN_PARTS,
     conda:
         "../envs/sfm.yaml"
     container:

@@ -16,6 +16,11 @@ BEFORE_PAGE = [
     "import_photos",
     "extract_features",
     "match_photos",
+    "extract_part",
+    "gather_features",
+    "plan_pairs",
+    "match_part",
+    "gather_matches",
     "map_scene",
     "undistort",
     "plan_blocks",
@@ -82,14 +87,18 @@ rule bundle_web:
         folder=subpath(output[0], parent=True),
         steps=lambda wildcards: steps_to_json(
             spread(
-                steps_to(
-                    rules_of(wildcards.scene),
-                    "bundle_web",
-                    RESULTS,
-                    delivered_steps(wildcards) | OF_BLOCKS | {"benchmarks": ()},
+                spread(
+                    steps_to(
+                        rules_of(wildcards.scene),
+                        "bundle_web",
+                        RESULTS,
+                        delivered_steps(wildcards) | OF_PARTS | OF_BLOCKS | {"benchmarks": ()},
+                    ),
+                    "block",
+                    range(1, BLOCKS[wildcards.scene] + 1),
                 ),
-                "block",
-                range(1, BLOCKS[wildcards.scene] + 1),
+                "part",
+                range(1, DIVISIONS[wildcards.scene].parts + 1),
             )
         ),
         code=code("bundle_web", "scripts/viewer/**/*", "Snakefile", "rules/*.smk"),

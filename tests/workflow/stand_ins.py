@@ -20,7 +20,7 @@ class Job:
     """One job of a plan; paths are relative to the folder of the run."""
 
     rule: str
-    scene: str  # and, after a dot, the block, if the job is for one
+    scene: str  # and, after a dot, the block or part, if the job is for one
     inputs: list[str]
     outputs: list[str]
     table: str  # of what it took, which Snakemake writes around the job; empty where the rule wants none
@@ -115,7 +115,7 @@ def jobs(plan: str) -> list[Job]:
             told = dict(
                 pair.split("=") for pair in re.findall(r"\w+=[^,]+", lines.get("wildcards", ""))
             )
-            scene = ".".join(told[name] for name in ("scene", "block") if name in told)
+            scene = ".".join(told[name] for name in ("scene", "block", "part") if name in told)
             table = lines.get("benchmark", "")
             found.append(Job(rule, scene, [path for path in inputs if path], outputs, table))
     return found

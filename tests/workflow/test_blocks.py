@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.workflow.blocks import DIVIDED
+from scripts.lib.workflow.parts import EACH, IN_PARTS, WHOLE
 from tests.workflow.conftest import Checkout
 from tests.workflow.stand_ins import Call
 from tests.workflow.test_dag import PER_SCENE
 from tests.workflow.test_wiring import Run, prepared
 
-SHEET = "scene\tsource\ttrain_splat.blocks\nyard\tphotos\t3\nsmall\tphotos\t\n"
-BEFORE = {"import_photos", "extract_features", "match_photos", "map_scene", "undistort"}
+SHEET = "scene\tsource\ttrain_splat.blocks\textract_features.parts\nyard\tphotos\t3\t2\nsmall\tphotos\t\t\n"
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +41,23 @@ Calls = tuple[dict[tuple[str, str], Call], dict[tuple[str, str], Call]]
 
 def test_blocks_replace_one_training_and_nothing_else(calls: Calls) -> None:
     before, after = calls
-    blocks = {("train_block", f"yard.{number}") for number in (1, 2, 3)}
-    divided = {(rule, "yard") for rule in DIVIDED if rule != "train_block"} | blocks
+    several = {"train_block": 3, **dict.fromkeys(EACH, 2)}
+    each = {(rule, f"yard.{n}") for rule, count in several.items() for n in range(1, count + 1)}
+    divided = {(rule, "yard") for rule in (*DIVIDED, *IN_PARTS) if rule not in several} | each
     wanted = {(rule, scene) for rule in PER_SCENE for scene in ("yard", "small")}
-    wanted = (wanted - {("train_splat", "yard")}) | divided | {("summarise", "")}
+    wanted -= {(rule, "yard") for rule in ("train_splat", *WHOLE)}
+    wanted |= divided | {("summarise", "")}
     assert before.keys() | after.keys() == wanted
 
 
 def test_only_the_block_that_failed_is_trained_again(calls: Calls) -> None:
     before, after = calls
-    assert {key for key in before if key[1].startswith("yard")} == {
-        *((rule, "yard") for rule in (*BEFORE, "plan_blocks", "train_coarse")),
+    assert {key for key in before if key[1].startswith("yard") and key[0] not in IN_PARTS} == {
+        *((rule, "yard") for rule in ("import_photos", "map_scene", "undistort")),
+        *((rule, "yard") for rule in ("plan_blocks", "train_coarse")),
         *(("train_block", f"yard.{number}") for number in (1, 3)),
     }
+    assert not {key for key in after if key[0] in IN_PARTS}
     trained = {key for key in after if key[0] in ("train_splat", "train_coarse", "train_block")}
     assert trained == {("train_block", "yard.2")}
 
@@ -79,9 +83,13 @@ def test_blocks_are_merged_in_their_order(calls: Calls) -> None:
     assert told["--ply"] == ["results/yard/splat.ply"]
 
 
-def test_cost_and_report_count_every_block(calls: Calls) -> None:
+def test_cost_and_report_count_every_block_and_part(calls: Calls) -> None:
     for rule in ("cost_scene", "report_scene"):
         tables = [Path(word).name for word in calls[1][rule, "yard"].told["--benchmarks"]]
+        assert [name for name in tables if name.startswith("match_")] == [
+            "match_part.1.tsv",
+            "match_part.2.tsv",
+        ]
         assert [name for name in tables if name.startswith("train_")] == [
             "train_coarse.tsv",
             *(f"train_block.{number}.tsv" for number in (1, 2, 3)),
@@ -92,10 +100,13 @@ def test_cost_and_report_count_every_block(calls: Calls) -> None:
         assert [name for name in small if name.startswith("train_")] == ["train_splat.tsv"]
 
 
-def test_the_page_tells_how_its_blocks_came_about(calls: Calls) -> None:
+def test_the_page_tells_how_its_blocks_and_parts_came_about(calls: Calls) -> None:
     every = calls[0] | calls[1]
     steps = {step["name"]: step for step in every["bundle_web", "yard"].options("--steps")}
-    assert steps.keys() >= set(DIVIDED) and "train_splat" not in steps
+    assert steps.keys() >= {*DIVIDED, *IN_PARTS} and not steps.keys() & {"train_splat", *WHOLE}
+    parts = [f"parts/matches.{number}.db" for number in (1, 2)]
+    assert steps["match_part"]["outputs"]["database"] == parts
+    assert steps["gather_matches"]["inputs"]["match_parts"] == parts
     plys = [f"blocks/{number}.ply" for number in (1, 2, 3)]
     assert steps["train_block"]["outputs"]["ply"] == plys
     assert steps["merge_blocks"]["inputs"]["plys"] == plys
@@ -104,7 +115,7 @@ def test_the_page_tells_how_its_blocks_came_about(calls: Calls) -> None:
         all(step["inputs"].values()) for name, step in steps.items() if name != "import_photos"
     )
     small = {step["name"] for step in every["bundle_web", "small"].options("--steps")}
-    assert "train_splat" in small and not small & set(DIVIDED)
+    assert small >= {"train_splat", *WHOLE} and not small & {*DIVIDED, *IN_PARTS}
 
 
 def test_many_photos_are_divided_by_themselves_and_it_is_told(
@@ -118,6 +129,9 @@ def test_many_photos_are_divided_by_themselves_and_it_is_told(
     snakefile = ("-s", str(checkout.path / "Snakefile"), "--config", "scenes=my.tsv", "device=cpu")
     result = here.dry_run(*snakefile)
     assert "scene 'mill' of 1001 photos: a coarse model, then 3 blocks; predicted" in result.stdout
-    assert here.planned(*snakefile)["train_block"] == 3
-    whole = here.planned(*snakefile, "train_splat={blocks: 1}")
-    assert whole["train_splat"] == 1 and "train_block" not in whole
+    assert "scene 'mill' of 1001 photos: features and matches in 4 parts" in result.stdout
+    plan = here.planned(*snakefile)
+    assert plan["train_block"] == 3 and plan["extract_part"] == plan["match_part"] == 4
+    whole = here.planned(*snakefile, "train_splat={blocks: 1}", "extract_features={parts: 1}")
+    assert not whole.keys() & {"train_block", *IN_PARTS}
+    assert all(whole[rule] == 1 for rule in ("train_splat", *WHOLE))

@@ -60,6 +60,15 @@ class FeatureOptions(Options):
         True,
         "Photos with the same camera, size and focal length share one lens; false: one lens per photo.",
     )
+    parts: Literal["auto"] | int = option(
+        "auto",
+        """Number of parts in which features are found and photos are matched. Each part is a job of its own:
+        an interrupted one is repeated alone, and several may run side by side. The results are the same.
+        "auto": one part up to 600 photos, else one for each 250 photos. They are counted as for
+        train_splat.blocks.""",
+        1,
+        100,
+    )
 
 
 @dataclass(frozen=True)

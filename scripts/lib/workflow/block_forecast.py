@@ -1,4 +1,4 @@
-"""What is told before the first job of scenes that are trained in blocks: how many, and how long."""
+"""What is told before the first job of scenes that are divided: how many parts and blocks, and how long."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from scripts.lib.workflow.cost import GPU_MACHINE, Prices, stage_seconds
 
 
 def sentences(found: Mapping[str, Division], prices: Prices) -> list[str]:
-    """For each scene in several blocks, what is trained and how long that will take; for before the run."""
+    """For each scene in several parts or blocks, how many, and how long training will take."""
     machine = prices.machines[GPU_MACHINE]
     lines = []
     for scene, division in found.items():
+        known = f" of {division.photos} photos" if division.photos else ""
+        if division.parts > 1:
+            lines.append(f"scene {scene!r}{known}: features and matches in {division.parts} parts")
         if division.blocks < 2:
             continue
-        known = f" of {division.photos} photos" if division.photos else ""
         line = f"scene {scene!r}{known}: a coarse model, then {division.blocks} blocks"
         if division.photos:
             coarse = stage_seconds(prices, "train_coarse", division.photos, machine) / 60

@@ -1,10 +1,10 @@
-"""Into how many blocks each scene is divided for training. It must be known before the first job."""
+"""Into how many blocks for training, and parts before it, each scene is divided: before the first job."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from scripts.lib.contracts.photos import Photos
 from scripts.lib.contracts.record import read
 from scripts.lib.core.console import UserError
 from scripts.lib.photos.source import PHOTO_SUFFIXES, list_source
+from scripts.lib.workflow import parts
 from scripts.lib.workflow.options import NAME
 
 UNDIVIDED = 600  # photos up to which a scene is one block
 PHOTOS_A_BLOCK = 400
 MOST = 100  # as the bound of train_splat.blocks
-KEY = "blocks_of_scenes"  # of the configuration of jobs, which cannot count photos themselves
+KEY = "divided_scenes"  # of the configuration of jobs, which cannot count photos themselves
 WHOLE, EACH = "train_splat", "train_block"
 DIVIDED = ("plan_blocks", "train_coarse", EACH, "merge_blocks")
 
@@ -43,10 +44,11 @@ def count_photos(source: str, results: Path) -> int:
 
 @dataclass(frozen=True)
 class Division:
-    """Blocks of a scene, and its photos; 0: not known."""
+    """Blocks of a scene, its photos (0: not known), and the parts of its features and matches."""
 
-    blocks: int
-    photos: int
+    blocks: int = 1
+    photos: int = 0
+    parts: int = 1
 
 
 def divisions(
@@ -54,7 +56,7 @@ def divisions(
     scenes: Mapping[str, Mapping[str, str]],
     results: Path,
     counted: Mapping[str, int],
-    told: Mapping[str, int] | None,
+    told: Mapping[str, Sequence[int]] | None,
 ) -> dict[str, Division]:
     """How each scene is divided, from its options and, where they say "auto", the number of its photos.
 
@@ -64,24 +66,35 @@ def divisions(
     found = {}
     for scene, row in scenes.items():
         wanted = options[scene]["train_splat"]["blocks"]
+        asked = options[scene]["extract_features"]["parts"]
         if told is not None:
-            found[scene] = Division(int(told.get(scene, 1)), 0)
+            count, number = told.get(scene, (1, 1))
+            found[scene] = Division(int(count), 0, int(number))
             continue
         photos = counted.get(scene, 0)
         if not photos and "://" not in row["source"]:
             photos = count_photos(row["source"], results / scene)
-        found[scene] = Division(automatic(photos) if wanted == "auto" else int(wanted), photos)
+        found[scene] = Division(
+            automatic(photos) if wanted == "auto" else int(wanted),
+            photos,
+            parts.automatic(photos) if asked == "auto" else int(asked),
+        )
     return found
 
 
-def told_to_jobs(blocks: Mapping[str, int]) -> list[str]:
+def told_to_jobs(found: Mapping[str, Division]) -> list[str]:
     """What to add to the configuration of a run's jobs, as words behind `--config`."""
-    return [f"{KEY}={json.dumps(divided(blocks))}"]
+    several = {
+        scene: (one.blocks, one.parts)
+        for scene, one in found.items()
+        if one.blocks > 1 or one.parts > 1
+    }
+    return [f"{KEY}={json.dumps(several)}"]
 
 
-def divided(blocks: Mapping[str, int]) -> dict[str, int]:
-    """The scenes of several blocks."""
-    return {scene: count for scene, count in blocks.items() if count > 1}
+def divided(counts: Mapping[str, int]) -> dict[str, int]:
+    """The scenes of several blocks, or parts."""
+    return {scene: count for scene, count in counts.items() if count > 1}
 
 
 def only(scenes: Iterable[str]) -> str:
@@ -96,16 +109,22 @@ def all_but(scenes: Iterable[str]) -> str:
     return (f"(?!(?:{names})/)" if names else "") + NAME.strip("^$")
 
 
-def rules_for(rules: Iterable[str], blocks: int) -> list[str]:
-    """Of all rules those that a scene of so many blocks needs, in order."""
-    left_out = (WHOLE,) if blocks > 1 else DIVIDED
+def rules_for(rules: Iterable[str], division: Division) -> list[str]:
+    """Of all rules those that a scene of so many blocks and parts needs, in order."""
+    left_out = {WHOLE} if division.blocks > 1 else {*DIVIDED}
+    left_out |= {*parts.WHOLE} if division.parts > 1 else {*parts.IN_PARTS}
     return [rule for rule in rules if rule not in left_out]
 
 
-def tables(rules: Iterable[str], blocks: int) -> list[str]:
-    """Names of the tables that the benchmarks of these rules leave for a scene of so many blocks."""
+def times(rule: str, division: Division) -> int:
+    """How many jobs of a rule a scene has."""
+    return {EACH: division.blocks, **dict.fromkeys(parts.EACH, division.parts)}.get(rule, 1)
+
+
+def tables(rules: Iterable[str], division: Division) -> list[str]:
+    """Names of the tables that the benchmarks of these rules leave for a scene divided like this."""
     found: list[str] = []
-    for rule in rules_for(rules, blocks):
-        numbers = range(1, blocks + 1) if rule == EACH else ()
+    for rule in rules_for(rules, division):
+        numbers = range(1, times(rule, division) + 1) if rule in (EACH, *parts.EACH) else ()
         found += [f"{rule}.{number}.tsv" for number in numbers] or [f"{rule}.tsv"]
     return found

@@ -11,7 +11,7 @@ from scripts.lib.contracts.cost import Cost, LedgerEntry, PriceList, StageCost
 from scripts.lib.core.checkout import ROOT
 from scripts.lib.core.console import UserError
 from scripts.lib.core.options import Options, option
-from scripts.lib.workflow.blocks import EACH, automatic, rules_for
+from scripts.lib.workflow.blocks import EACH, Division, automatic, rules_for
 from scripts.lib.workflow.settings import read_yaml
 
 PRICES = ROOT / "config" / "aws" / "prices.yaml"
@@ -276,7 +276,8 @@ def predict(prices: Prices, photos: int, gpu_machine: str, blocks: int = 1) -> P
     machines = {"cpu": prices.machines[CPU_MACHINE], "gpu": machine}
     busy = {kind: prices.start_seconds[kind] * prices.starts[kind] for kind in machines}
     jobs = set()
-    for rule in rules_for(prices.stages, blocks):
+    # Parts of features and matches share a job here, and take what the whole would.
+    for rule in rules_for(prices.stages, Division(blocks)):
         stage, times = prices.stages[rule], blocks if rule == EACH else 1
         kind = "gpu" if "gpu_seconds_fixed" in stage else "cpu"
         seconds = stage_seconds(prices, rule, photos, machines[kind])

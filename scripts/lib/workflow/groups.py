@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.lib.core.console import UserError
+from scripts.lib.workflow.parts import IN_PARTS
 from scripts.lib.workflow.sheet import Row, where_of
 
 # Rules that a further group has in common with the scene of all photos, and the one that it has instead.
-SHARED = ("import_photos", "extract_features", "match_photos", "map_scene")
+SHARED = ("import_photos", "extract_features", "match_photos", *IN_PARTS, "map_scene")
 TAKES = "take_component"
 
 

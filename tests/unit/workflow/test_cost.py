@@ -28,6 +28,7 @@ from scripts.lib.workflow.cost import (
     share,
     stage_seconds,
 )
+from scripts.lib.workflow.parts import IN_PARTS
 from tests.conftest import ROOT
 from tests.workflow.test_containers import rules
 
@@ -142,7 +143,7 @@ def test_a_prediction_pays_for_boots_waits_and_what_is_kept() -> None:
         stage_seconds(PRICES, r, 100, machines["g6.xlarge" if "gpu_seconds_fixed" in s else "c7i.2xlarge"])
         + PRICES.rule_overhead_seconds
         for r, s in PRICES.stages.items()
-        if r not in DIVIDED
+        if r not in (*DIVIDED, *IN_PARTS)
     )  # fmt: skip
     boots = 2 * PRICES.start_seconds["cpu"] + PRICES.start_seconds["gpu"]
     assert now.hours == pytest.approx((work + boots + 5 * PRICES.job_overhead_seconds) / 3600)
