@@ -26,6 +26,8 @@ BLUR_DEVIATIONS = 3.5
 BLUR_MARGIN = 0.06
 MOST_BLURRED = 0.25  # if more than this share stands out, the set is like that: nothing stands out
 NEIGHBOURS = 4
+POOLED = 4  # pixels of a thumbnail whose mean is compared first
+ROUNDING = 1e-6  # of distances that are the root of a difference of nearly equal numbers
 # A duplicate differs less than the photo itself moved by this share of a thumbnail's pixel.
 DUPLICATE_SHIFT = 0.2
 EXPOSURE_SHARE = 0.5
@@ -150,6 +152,35 @@ def badly_exposed(stats: Sequence[ImageStats]) -> dict[int, tuple[str, float, fl
     return found if len(found) <= MOST_BLURRED * len(stats) else {}
 
 
+def _close(stats: Sequence[ImageStats]) -> list[tuple[int, int]]:
+    """Pairs of photos whose thumbnails differ less than either's `shift_tolerance`, ascending.
+
+    Means over POOLED x POOLED pixels differ no more than the pixels do (RMS), so whole thumbnails are
+    compared only where their means are close: a sixteenth of the work. Blocks bound the memory.
+    """
+    tolerance = np.array([one.shift_tolerance for one in stats])
+    width, height = (side // POOLED for side in THUMB)
+    pooled = np.stack(
+        [
+            one.thumb.reshape(height, POOLED, width, POOLED).mean(axis=(1, 3), dtype=np.float64)
+            for one in stats
+        ]
+    ).reshape(len(stats), -1)
+    squares = (pooled**2).mean(axis=1)
+    close: list[tuple[int, int]] = []
+    for begin in range(0, len(stats), 512):
+        rows = slice(begin, min(begin + 512, len(stats)))
+        dots = pooled[rows] @ pooled.T / pooled.shape[1]
+        distance = np.sqrt(np.maximum(squares[rows, None] + squares - 2 * dots, 0))
+        limit = np.minimum(tolerance[rows, None], tolerance)
+        for a, b in np.argwhere(distance < limit + ROUNDING).tolist():
+            if a + begin < b:
+                apart = stats[a + begin].thumb.astype(np.float64) - stats[b].thumb
+                if np.sqrt((apart**2).mean()) < limit[a, b]:
+                    close.append((a + begin, b))
+    return close
+
+
 def duplicates(
     stats: Sequence[ImageStats], better: Sequence[float], films: Sequence[str | None] | None = None
 ) -> dict[int, int]:
@@ -160,22 +191,12 @@ def duplicates(
 
     Same is what differs less than the picture itself would if the camera moved by a fifth of a
     thumbnail's pixel (1/320 of the width): a re-encoded copy, or a second shot without moving. The
-    one with the highest `better` stays. Blocks bound the memory for thousands of photos.
+    one with the highest `better` stays.
     """
     count = len(stats)
     if count < 2:
         return {}
-    flat = np.stack([one.thumb.ravel() for one in stats])
-    shift_tolerance = np.array([one.shift_tolerance for one in stats])
-    squares = (flat.astype(np.float64) ** 2).mean(axis=1)
-    close: list[tuple[int, int]] = []
-    for begin in range(0, count, 512):
-        rows = slice(begin, min(begin + 512, count))
-        dots = flat[rows].astype(np.float64) @ flat.T / flat.shape[1]
-        distance = np.sqrt(np.maximum(squares[rows, None] + squares - 2 * dots, 0))
-        limit = np.minimum(shift_tolerance[rows, None], shift_tolerance)
-        found = np.argwhere(distance < limit).tolist()
-        close += [(a + begin, b) for a, b in found if a + begin < b]
+    close = _close(stats)
     if films is not None:
         close = [(a, b) for a, b in close if films[a] is None or films[a] != films[b]]
     order: list[int] = sorted(range(count), key=lambda i: (-better[i], i))

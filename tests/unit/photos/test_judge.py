@@ -12,7 +12,14 @@ from PIL import Image, ImageEnhance
 
 from scripts import import_photos
 from scripts.lib.photos.contact import CELL, Thumb, contact_sheet, thumbnail
-from scripts.lib.photos.judge import ImageStats, badly_exposed, blurred, duplicates, measure
+from scripts.lib.photos.judge import (
+    THUMB,
+    ImageStats,
+    badly_exposed,
+    blurred,
+    duplicates,
+    measure,
+)
 from tests.unit.photo_files import arguments, encoded, exif, imported, picture, soft, write_photos
 from tests.unit.room import Shot, arc, photo
 
@@ -91,6 +98,20 @@ def test_a_small_step_is_no_duplicate() -> None:
     a, b = (photo(Shot((2.0, y, 1.3), (-0.5, y, 1.2))) for y in (0.0, 0.05))
     assert duplicates([measure(a), measure(b)], [1.0, 0.0]) == {}
     assert duplicates(looks(), [0.0] * 10) == {}
+
+
+def test_duplicates_of_many_are_those_of_whole_thumbnails() -> None:
+    """Against every difference written out; some are just below the tolerance, some just above."""
+    dice = np.random.default_rng(0)
+    looks = dice.normal(size=(30, *THUMB[::-1])).astype(np.float32)
+    # Apart by 0.5 in all pixels, in neighbours of opposite sign, whose means are equal, and by a little more.
+    chess = np.where(np.indices(THUMB[::-1]).sum(axis=0) % 2, 1, -1)
+    steps = (0.49, 0.51, 0.49 * chess, 0.51 * chess)
+    more = [looks[n] + np.float32(1) * steps[n % 4] for n in range(20)]
+    thumbs = [*looks, *more]
+    stats = [ImageStats(1.0, 0.0, 0.0, 0.0, thumb.astype(np.float32), 0.5) for thumb in thumbs]
+    wanted = {30 + n: n for n in range(20) if n % 4 in (0, 2)}
+    assert duplicates(stats, [0.0] * 50) == wanted
 
 
 def test_a_white_photo_among_others(tmp_path: Path) -> None:
