@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pycolmap
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from scripts.lib.core.console import Progress, UserError
 from scripts.lib.core.files import scratch_folder
@@ -280,13 +282,19 @@ def not_compared(database: Path, pairs: Sequence[tuple[str, str]]) -> list[tuple
 
 def _portions(pairs: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
     """Ten portions or more, to tell the progress, each of at most PHOTOS_HELD photos: they are in memory at
-    once."""
+    once. Photos that are compared stand near each other in the order, so that few are read again."""
+    if not pairs:
+        return []
     names = sorted({name for pair in pairs for name in pair})
-    tile = {name: number // (PHOTOS_HELD // 2) for number, name in enumerate(names)}
+    number = {name: n for n, name in enumerate(names)}
+    ends = np.array([[number[a], number[b]] for a, b in pairs])
+    graph = coo_array((np.ones(len(ends)), tuple(ends.T)), (len(names), len(names))).tocsr()
+    order = reverse_cuthill_mckee(csr_array(graph + graph.T), symmetric_mode=True)
+    tile = {names[n]: place // (PHOTOS_HELD // 2) for place, n in enumerate(order.tolist())}
     size = min(max(len(pairs) // 10, 60), 1000)
     portions: list[list[tuple[str, str]]] = []
     held: set[str] = set()
-    for pair in sorted(pairs, key=lambda pair: (tile[pair[0]], tile[pair[1]], pair)):
+    for pair in sorted(pairs, key=lambda pair: (*sorted((tile[pair[0]], tile[pair[1]])), pair)):
         held.update(pair)
         if not portions or len(portions[-1]) == size or len(held) > PHOTOS_HELD:
             portions.append([])

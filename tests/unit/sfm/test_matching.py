@@ -11,6 +11,7 @@ import pytest
 
 from scripts.lib.contracts.photos import Photo
 from scripts.lib.core.console import UserError
+from scripts.lib.sfm import matching
 from scripts.lib.sfm.features import extract_features
 from scripts.lib.sfm.gpu import PRODUCT_BY_NUMPY_S, PRODUCT_S, Work
 from scripts.lib.sfm.match_run import match_photos
@@ -143,3 +144,20 @@ def test_a_gpu_compares_where_it_is_done_sooner(
     pairs: int, features: int, threads: int, product_s: float, worth: bool
 ) -> None:
     assert Work(pairs, pairs * float(features) ** 2).worth_a_gpu(threads, product_s) is worth
+
+
+def test_portions_are_all_pairs_and_each_of_few_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "PHOTOS_HELD", 16)
+    dice = np.random.default_rng(0)
+    names = dice.permutation([f"{n:03d}.jpg" for n in range(200)])
+    walk = [(names[i], names[i + step]) for i in range(190) for step in range(1, 7)]
+    far = [(names[a], names[b]) for a, b in dice.integers(0, 200, (60, 2)) if a != b]
+    pairs = sorted({(str(min(pair)), str(max(pair))) for pair in walk + far})
+    portions = matching._portions(pairs)
+    assert sorted(pair for portion in portions for pair in portion) == pairs
+    each = [{name for pair in portion for name in pair} for portion in portions]
+    assert max(map(len, each)) <= 16
+    # Photos are read again where they are not in the portion before: a few times each, not once a pair.
+    read = sum(len(now - before) for before, now in zip([set(), *each], each, strict=False))
+    assert read < 4 * len(names)
+    assert matching._portions([]) == []
