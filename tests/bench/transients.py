@@ -3,7 +3,8 @@
 python -m tests.bench.transients results/VISITED [--steps 1200] [--size 400] [--device cpu]
 
 results/VISITED is what the workflow makes of the sample's photos with visitors: copy
-tests/data/sample/photos, then tests/data/sample/visited over it. Trains on these photos with and without `train_splat.transients`, with
+tests/data/sample/photos, then tests/data/sample/visited over it. Trains on these photos with and
+without `train_splat.transients`, with
 the true masks (where photos with visitors differ from those without), and on the photos without visitors, all
 with the same cameras. Prints one line of JSON: PSNR in dB at test photos without visitors, and what was left
 out.
