@@ -5,7 +5,6 @@ Snakemake is a stand-in here (tests/unit/studio/stand_in.py), and the scene the 
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 import zipfile
@@ -23,22 +22,11 @@ from scripts.lib.core.console import UserError
 from scripts.lib.web.node import install
 from tests.unit.studio.conftest import Served, Serving, serve, studio, work  # noqa: F401
 from tests.web import browser
+from tests.web.studio_page import drop, fill_and_start, flags, violations
 
 AXE = Path(__file__).with_name("axe")
 MILLISECONDS = browser.SECONDS * 1000
 Open = Callable[..., Any]
-# As a person drops files: what a browser makes of them.
-DROP = """async (files) => {
-    const transfer = new DataTransfer();
-    for (const { name, data } of files) {
-        const bytes = Uint8Array.from(atob(data), (sign) => sign.codePointAt(0));
-        transfer.items.add(new File([bytes], name, { type: 'image/jpeg', lastModified: 1700000000000 }));
-    }
-    for (const type of ['dragover', 'drop']) {
-        document.querySelector('.zone').dispatchEvent(
-            new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
-    }
-}"""
 
 
 @pytest.fixture(scope="session")
@@ -87,28 +75,6 @@ def photos_of(lens: Path, count: int = 8) -> list[Path]:
     return sorted((lens / "photos").glob("*.jpg"))[:count]
 
 
-def drop(page: Any, files: list[Path]) -> None:
-    packed = [{"name": f.name, "data": base64.b64encode(f.read_bytes()).decode()} for f in files]
-    page.evaluate(DROP, packed)
-
-
-def fill_and_start(page: Any, title: str = "The old mill") -> None:
-    page.get_by_label("Title").fill(title)
-    page.get_by_role("button", name="Make the scene").click()
-
-
-def violations(page: Any, axe: str) -> list[str]:
-    """What axe-core finds against WCAG 2.2 AA and its own best practices, frames of scenes apart."""
-    page.wait_for_timeout(300)  # colours that fade in are not yet those that are meant
-    page.evaluate(axe)
-    found = page.evaluate("axe.run({ exclude: [['iframe']] }, { iframes: false })")
-    return [
-        f"{item['id']}: {node['html'][:120]}"
-        for item in found["violations"]
-        for node in item["nodes"]
-    ]
-
-
 @pytest.fixture
 def working(
     studio: Any,  # noqa: F811
@@ -142,15 +108,12 @@ def test_from_photos_to_a_scene(
     # A photo is judged again when others of the same things are known.
     for flag, count in (("Blurred", 1), ("Copy", 1), ("Good", 8)):
         page.locator(".photo .flags", has_text=flag).nth(count - 1).wait_for()
-    flags = {
-        item.query_selector(".name").inner_text(): item.query_selector(".flags").inner_text()
-        for item in page.query_selector_all(".photo")
+    said = flags(page)
+    assert said["phone_06_soft.jpg"] == "Blurred" and "Copy" in {
+        said["phone_04.jpg"],
+        said["phone_04_copy.jpg"],
     }
-    assert flags["phone_06_soft.jpg"] == "Blurred" and "Copy" in {
-        flags["phone_04.jpg"],
-        flags["phone_04_copy.jpg"],
-    }
-    assert list(flags.values()).count("Good") == 8
+    assert list(said.values()).count("Good") == 8
     assert page.locator(".photo.out").count() == 2
     assert "10 positions" in page.locator(".map").get_attribute("aria-label")
     # A mask over a part of the first photo.

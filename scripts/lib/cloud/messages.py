@@ -134,6 +134,18 @@ class Stage:
     name: str  # of the workflow's rule, such as map_scene
     state: Literal["waiting", "running", "done", "failed"]
     seconds: float | None = optional()  # that it took
+    eta_seconds: float | None = optional()  # until its end, where its own pace is known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A training that goes on."""
+
+    step: int
+    steps: int  # in all
+    gaussians: int
+    psnr: float | None = optional()  # dB on validation photos, when last measured
+    picture: str | None = optional()  # address of a JPEG of the scene as it is so far
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +159,7 @@ class SceneStatus:
     page: str | None  # address of the published page
     source: str | None = optional()  # the upload that it is made from
     stages: tuple[Stage, ...] | None = optional()  # of the run, in their order
+    training: Training | None = optional()  # while it goes on, where it can be watched
 
 
 @dataclass(frozen=True, kw_only=True)

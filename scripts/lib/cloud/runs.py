@@ -99,6 +99,7 @@ def status(account: Account, call: Call) -> JobStatus:
         account.read(Outcome, f"{folder}/{Outcome.file}"),
         account.read(Stop, f"{folder}/{Stop.file}") is not None,
         _is_fresh(request),
+        now=time.time(),
     )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.lib.cloud.messages import JobStatus, SceneStatus, Stage, State
+from scripts.lib.contracts.live import Live
 from scripts.lib.contracts.outcome import Outcome
 from scripts.lib.contracts.progress import Progress, StageProgress
 from scripts.lib.contracts.request import RequestedScene, RunRequest
 from scripts.lib.core.json_type import Json
+from scripts.lib.workflow.pace import at_moment, seconds_left
 
 WAITING = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING")
 
@@ -41,12 +43,17 @@ def describe_run(
     outcome: Outcome | None,
     stopped: bool,
     fresh: bool = False,
+    now: float | None = None,
+    live: Mapping[str, Live] | None = None,
 ) -> JobStatus:
     """The answer to `GET /jobs/{id}`.
 
-    Stage, percent and seconds left are those that the run itself computes; null before its first word.
+    Stage, percent and seconds left are those that the run itself computes; null before its first word. They
+    are told as they are by `now` (seconds since 1970), with what the trainings that go on say of themselves.
     """
     state = run_state(batch, outcome, stopped, fresh)
+    if progress and state == "running" and now is not None:
+        progress = at_moment(progress, live or {}, now)
     running = progress if state == "running" else None
     cause = (outcome and outcome.cause) or batch.get("statusReason") or "unknown"
     return JobStatus(
@@ -88,7 +95,13 @@ def _scene(
 def _stage(stage: StageProgress) -> Stage:
     state: Any = stage.state
     seconds = None if stage.seconds is None else round(stage.seconds, 1)
-    return Stage(name=stage.rule, state=state, seconds=seconds)
+    left = seconds_left(stage)
+    return Stage(
+        name=stage.rule,
+        state=state,
+        seconds=seconds,
+        eta_seconds=None if left is None else float(round(left)),
+    )
 
 
 def title_of(request: RunRequest) -> str | None:

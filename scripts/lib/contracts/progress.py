@@ -16,6 +16,10 @@ class StageProgress:
     rule: str
     state: str  # waiting, running, done or failed
     seconds: float | None  # that it took
+    # Seconds that it takes in all, by its own pace in this run or an earlier one (`known`), else a guess.
+    expected: float | None = None
+    known: bool = False
+    elapsed: float | None = None  # seconds, of a running one
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ from scripts.lib.studio.records import found
 from scripts.lib.studio.store import JobRow
 from scripts.lib.studio.studio import Call, Studio
 from scripts.lib.studio.uploads import there
+from scripts.lib.studio.watching import trainings, with_trainings
 
 MOST_OPEN = 100  # runs that have not ended
 LAST_WORD_SECONDS = 2.0  # from a run's outcome to the end of its program
@@ -81,16 +82,20 @@ def status(studio: Studio, call: Call) -> JobStatus:
     """How far a run is; cause of a failure; addresses of its pages; how many wait before it."""
     row, request = _known(studio, call.id)
     folder = studio.home.job(row.id)
+    results = studio.home.results(row.id)
+    live = trainings(results, request)
     told = describe_run(
         row.id,
         request,
         {"status": AS_BATCH[row.state], "statusReason": "the run ended without a word"},
-        found(Progress, studio.home.results(row.id)),
+        found(Progress, results),
         _with_pages(found(Outcome, folder), call, row.id),
         found(Stop, folder) is not None,
+        now=time.time(),
+        live=live,
     )
     if told.state != "queued":
-        return told
+        return with_trainings(told, live, call.base) if told.state == "running" else told
     before = [other for other in studio.store.in_state("queued") if other.turn < row.turn]
     count = len(before) + len(studio.store.in_state("active"))
     said = f"{count} other {'run is' if count == 1 else 'runs are'} before it"

@@ -20,6 +20,7 @@ from scripts.lib.scene.scene import Scene
 from scripts.lib.splat.gaussians import Gaussians
 from scripts.lib.train.block import Block
 from scripts.lib.train.checkpoint import Checkpoints
+from scripts.lib.train.live import Watched
 from scripts.lib.train.options import Settings
 from scripts.lib.train.sharpness import soft_photos
 from scripts.lib.train.trainer import Trainer
@@ -71,10 +72,12 @@ def train(
     every: float,
     block: Block | None = None,
     stage: str = "train_splat",
+    watched: Watched | None = None,
 ) -> Trained:
     """Train `scene`; continue from `checkpoints` if they hold this run, saving `every` seconds.
 
-    With a `block`, the part of a large scene that it describes. `stage` is what the progress is told of.
+    With a `block`, the part of a large scene that it describes. `stage` is what the progress is told of,
+    `watched` shows it to others.
 
     Raises `StoppedError` after SIGTERM, UserError when no photo is left to train on.
     """
@@ -109,6 +112,8 @@ def train(
                 progress.update(
                     trainer.step, f"{len(trainer.parameters)} Gaussians, {note}".rstrip(", ")
                 )
+            if watched:
+                watched.look(trainer)
             due = bool(every) and time.monotonic() - saved >= every
             if checkpoints and not last and (due or asked[0]):
                 trainer.seconds = time.monotonic() - began

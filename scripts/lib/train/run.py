@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.lib.contracts.live import Live
 from scripts.lib.contracts.record import stamped, write
 from scripts.lib.contracts.train import Train
 from scripts.lib.core.checkout import ROOT
@@ -21,6 +22,7 @@ from scripts.lib.splat.gaussians import write_ply
 from scripts.lib.train.block import Block
 from scripts.lib.train.checkpoint import Checkpoints, run_key
 from scripts.lib.train.leave_out import without_transients
+from scripts.lib.train.live import Watched
 from scripts.lib.train.loop import train
 from scripts.lib.train.mask_pictures import write_masks
 from scripts.lib.train.note import TrainingNote
@@ -88,6 +90,8 @@ def finish(
     )
     key = run_key(scene_path, {**as_dict(settings), **made_from}, code_digest(ROOT, job.stage))
     store = Checkpoints(checkpoints, key)
+    # Where checkpoints go to a bucket, nobody looks into this machine's folder.
+    watched = Watched(ply.parent) if job.stage == Live.stage and not store.place.remote else None
     with store:
         # What training looks at counts, not the photos that judge the result.
         shown, transients = without_transients(scene, split.capture, settings)
@@ -98,6 +102,7 @@ def finish(
             job.checkpoint_every,
             job.block,
             job.stage,
+            watched,
         )
     note = TrainingNote(
         int(scene.sizes.max()),
@@ -120,4 +125,6 @@ def finish(
     metrics = stamped(metrics, as_dict(settings), *TRAINING)
     write(metrics_path, metrics)
     store.clear()
+    if watched:
+        watched.clear()
     return metrics

@@ -198,17 +198,21 @@ class RunProgress(logging.Handler):
 
     def expected(self, job: Job) -> float:
         """Seconds that a job took or will take, as far as anything is known; 1 when nothing is."""
+        if (own := self._pace(job)) is not None:
+            return own
+        measured = [other.seconds for other in self.jobs.values() if other.seconds is not None]
+        every = [*measured, *self.earlier.values()]
+        return max(sum(every) / len(every), 0.1) if every else 1.0
+
+    def _pace(self, job: Job) -> float | None:
+        """Seconds by the job's own rule: in this run, else in an earlier one; None when it never ran."""
         if job.seconds is not None:
             return max(job.seconds, 0.1)
         here = [other.seconds for other in self.jobs.values() if other.rule == job.rule]
         known = [seconds for seconds in here if seconds is not None]
         if known:
             return max(sum(known) / len(known), 0.1)
-        if job.rule in self.earlier:
-            return max(self.earlier[job.rule], 0.1)
-        measured = [other.seconds for other in self.jobs.values() if other.seconds is not None]
-        every = [*measured, *self.earlier.values()]
-        return max(sum(every) / len(every), 0.1) if every else 1.0
+        return max(self.earlier[job.rule], 0.1) if job.rule in self.earlier else None
 
     def fraction(self, jobs: Iterable[Job]) -> float:
         """Share of the work of some jobs that is done, 0 to 1; a running job counts with its time so far."""
@@ -259,13 +263,20 @@ class RunProgress(logging.Handler):
         )
 
     def _scene(self, jobs: list[Job]) -> told.SceneProgress:
-        stages = tuple(
-            told.StageProgress(
-                job.rule, job.state, None if job.seconds is None else round(job.seconds, 1)
-            )
-            for job in jobs
+        return told.SceneProgress(
+            round(100 * self.fraction(jobs), 1), tuple(self._stage(job) for job in jobs)
         )
-        return told.SceneProgress(round(100 * self.fraction(jobs), 1), stages)
+
+    def _stage(self, job: Job) -> told.StageProgress:
+        running = job.state == "running"
+        return told.StageProgress(
+            job.rule,
+            job.state,
+            None if job.seconds is None else round(job.seconds, 1),
+            expected=round(self.expected(job), 1),
+            known=self._pace(job) is not None,
+            elapsed=round(self.clock() - job.began, 1) if running else None,
+        )
 
     def write(self) -> None:
         """Write progress.json, whole at any moment."""

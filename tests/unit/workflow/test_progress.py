@@ -65,7 +65,12 @@ def test_a_run_from_start_to_end(run: tuple[RunProgress, Clock]) -> None:
         "rule": "train_splat",
         "state": "done",
         "seconds": 60.0,
+        "expected": 60.0,
+        "known": True,
+        "elapsed": None,
     }
+    bundle = half["scenes"]["yard"]["stages"][1]
+    assert (bundle["expected"], bundle["known"]) == (60.0, False), "a guess, by the other rule"
     assert half["scenes"]["mill"]["percent"] == 0
     assert "2 min 00 s left" in progress.stream.getvalue()  # type: ignore[attr-defined]
     for number in (2, 3):
