@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--name", action="append", default=[], help="another name by which --host is reached")
     add("--at-once", type=int, choices=range(1, 9), default=1, metavar="N", help="runs at a time")
     add("--cores", default="all", help="processors of a run (default all)")
+    add("--detector", default="", metavar="COMMAND", help="finds faces to hide: config/detector.md")
     add("--no-browser", action="store_true", help="only print the address")
     given = parser.parse_args(argv)
     serve(
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             at_once=given.at_once,
             cores=given.cores,
             browser=not given.no_browser,
+            detector=given.detector,
         )
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from PIL import Image
 
 from scripts.lib.cloud import multipart
 from scripts.lib.core.console import UserError
+from scripts.lib.studio.detector import detector_of
 from scripts.lib.web.node import install
 from tests.unit.studio.conftest import Served, Serving, serve, studio, work  # noqa: F401
 from tests.web import browser
@@ -154,6 +156,60 @@ def test_from_photos_to_a_scene(
     page.get_by_role("link", name="Make your first scene").wait_for()
     assert not list((working.studio.home.path / "jobs").iterdir())
     assert not list((working.studio.home.path / "uploads").iterdir())
+
+
+# As config/detector.md asks for it: hides the left half of the first photo of each call.
+DETECTOR = """
+import sys
+from pathlib import Path
+from PIL import Image
+photos, masks = map(Path, sys.argv[-2:])
+size = Image.open(photos / "0.jpg").size
+made = Image.new("L", size, 255)
+made.paste(0, (0, 0, size[0] // 2, size[1]))
+made.save(masks / "0.jpg.png")
+"""
+
+
+def test_what_a_detector_finds_is_looked_at_before_it_is_used(
+    studio: Any,  # noqa: F811
+    serve: Serving,  # noqa: F811
+    show: Open,
+    lens: Path,
+    axe: str,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "half.py").write_text(DETECTOR)
+    detector = detector_of(f"'{sys.executable}' '{tmp_path / 'half.py'}'")
+    served = serve(replace(studio, detector=detector))
+    page = show(f"{served.url}/#/new")
+    drop(page, photos_of(lens, 3))
+    page.wait_for_selector(".photo:not(.wait) >> nth=2")
+    page.get_by_role("button", name="Find what to hide").click()
+    page.locator(".detect", has_text="Something is hidden in 1 photo now").wait_for()
+    page.get_by_role("button", name="Masked 1").wait_for()
+    assert flags(page) == {"phone_01.jpg": "Masked"}, "only what was found is shown"
+    page.wait_for_selector(".photo .cover[src^='blob:']")
+    assert not violations(page, axe)
+    # A person hides more of it.
+    page.get_by_role("button", name="Hide parts of phone_01.jpg").click()
+    page.get_by_role("button", name="Box").click()
+    place = page.locator("canvas.paint").bounding_box()
+    page.mouse.move(place["x"] + 1, place["y"] + 1)
+    page.mouse.down()
+    page.mouse.move(place["x"] + place["width"] - 1, place["y"] + place["height"] / 2, steps=3)
+    page.mouse.up()
+    page.get_by_role("button", name="Keep").click()
+    fill_and_start(page)
+    page.wait_for_url("**/#/job/*")
+    (path,) = (served.studio.home.path / "uploads").glob("*/*.zip")
+    with zipfile.ZipFile(path) as archive:
+        data = archive.read("masks/phone_01.jpg.png")
+        assert len(archive.namelist()) == 4
+    mask = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
+    height, width = mask.shape
+    assert (mask[:, : width // 2 - 4] == 0).all() and (mask[4 : height // 2 - 4, 4:-4] == 0).all()
+    assert (mask[height // 2 + 4 :, width // 2 + 4 :] == 255).all()
 
 
 def check_upload(working: Served) -> None:

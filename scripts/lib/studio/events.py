@@ -36,7 +36,8 @@ def endpoint(studio: Studio, base_of: Callable[[Request], str]) -> Callable[[Req
 async def _events(studio: Studio, call: Call) -> AsyncIterator[str]:
     said, silent = "", 0.0
     yield "retry: 1000\n\n"
-    while True:
+    # What is still open when the server has ended would be broken off with an error.
+    while not studio.ending.is_set():
         try:
             told = await run_in_threadpool(runs.status, studio, call)
         except (RefusedError, UserError):  # deleted

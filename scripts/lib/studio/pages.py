@@ -17,6 +17,7 @@ from scripts.lib.cloud.links import content_type
 from scripts.lib.cloud.page import FOLDER
 from scripts.lib.cloud.request import RefusedError
 from scripts.lib.core.provenance import project_version
+from scripts.lib.studio import detecting
 from scripts.lib.studio.guard import COOKIE, Guard
 from scripts.lib.studio.home import used_bytes
 from scripts.lib.studio.studio import Studio
@@ -79,6 +80,7 @@ def routes(studio: Studio, guard: Guard) -> list[Route]:
         Route("/", start, methods=["GET"]),
         Route("/studio/{name:path}", own, methods=["GET"]),
         Route("/studio.json", _standing(studio), methods=["GET"]),
+        Route("/detect", detecting.endpoint(studio), methods=["POST"]),
         Route("/session", _session(studio, guard), methods=["POST"]),
         Route("/files/{job}/{name:path}", result, methods=["GET"]),
         Route("/scenes/{job}/{scene}/web/{name:path}", scene, methods=["GET"]),
@@ -92,7 +94,13 @@ def _standing(studio: Studio) -> Callable[[Request], Any]:
         uploads, jobs = (used_bytes(studio.home.path / name) for name in ("uploads", "jobs"))
         disk = {"free": studio.home.free_bytes(), "uploads": uploads, "scenes": jobs}
         waiting = len(studio.store.in_state("queued")) + len(studio.store.in_state("active"))
-        return {"version": project_version(), "events": True, "disk": disk, "runs": waiting}
+        return {
+            "version": project_version(),
+            "events": True,
+            "disk": disk,
+            "runs": waiting,
+            "detector": studio.detector is not None,
+        }
 
     async def standing(_: Request) -> Response:
         return Response(json.dumps(await run_in_threadpool(told)), media_type="application/json")

@@ -14,10 +14,12 @@ import time
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from scripts.lib.core.console import UserError, say
 from scripts.lib.core.files import write_bytes
+from scripts.lib.studio.detector import detector_of
 from scripts.lib.studio.guard import LOOPBACK, Guard
 from scripts.lib.studio.home import Home, opened
 from scripts.lib.studio.store import Store
@@ -42,6 +44,7 @@ class Asked:
     at_once: int = 1
     cores: str = "all"
     browser: bool = True
+    detector: str = ""
 
 
 def is_loopback(host: str) -> bool:
@@ -113,8 +116,10 @@ def serve(asked: Asked) -> None:
         raise UserError(INSTALL) from None
     if asked.cores != "all" and not re.fullmatch("[1-9][0-9]{0,3}", asked.cores):
         raise UserError(f"--cores is {asked.cores!r}; give a number of processors, or all")
+    detector = detector_of(asked.detector)
     with opened(asked.home) as home, bound(asked) as listening:
-        studio = Studio(home, Store(home.database), secrets.token_bytes(32), token_for(asked, home))
+        token = token_for(asked, home)
+        studio = Studio(home, Store(home.database), secrets.token_bytes(32), token, detector)
         if count := forget_unused(studio, time.time()):
             say(f"{count} uploads that were never finished or used are deleted")
         worker = Worker(studio, asked.at_once, asked.cores)
@@ -136,8 +141,16 @@ def serve(asked: Asked) -> None:
         worker.start()
         if asked.browser:
             threading.Thread(target=webbrowser.open, args=(entry,), daemon=True).start()
+        server = uvicorn.Server(config)
+        told = server.handle_exit
+
+        def end(sig: int, frame: FrameType | None) -> None:
+            studio.ending.set()
+            told(sig, frame)
+
+        server.handle_exit = end  # type: ignore[method-assign]
         try:
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
         except KeyboardInterrupt:
             pass
         finally:

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from scripts.lib.studio.detector import Detector
 from scripts.lib.studio.home import Home
 from scripts.lib.studio.store import Store
 
@@ -23,7 +24,9 @@ class Studio:
     store: Store
     secret: bytes
     token: str = ""
+    detector: Detector | None = None  # finds what to hide in photos
     wake: threading.Event = field(default_factory=threading.Event)  # the worker looks at the queue
+    ending: threading.Event = field(default_factory=threading.Event)  # pages are told no more news
 
     def signed(self, path: str, now: float | None = None) -> str:
         """A path of this server with what lets anybody read or write it for an hour, as S3's links do."""

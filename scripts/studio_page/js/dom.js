@@ -32,6 +32,7 @@ export function icon(path) {
 export const ICONS = {
     check: 'M4 12.5l5 5L20 6.5',
     cross: 'M6 6l12 12M18 6L6 18',
+    eye: 'M2.5 12s3.5-6.5 9.5-6.5 9.5 6.5 9.5 6.5-3.5 6.5-9.5 6.5S2.5 12 2.5 12zM12 9.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6z',
     dots: 'M5 12h.01M12 12h.01M19 12h.01',
     download: 'M12 4v11m0 0l-5-5m5 5l5-5M4 20h16',
     upload: 'M12 20V9m0 0l-5 5m5-5l5 5M4 4h16',

@@ -3,9 +3,10 @@ import { dialog, el } from './dom.js';
 import { t } from './text.js';
 
 const LARGEST = 1400; // pixels of the mask's longer side: finer than any brush
+const THUMBNAIL = 320; // pixels of the longer side of its picture on a tile
 const STEPS = 40; // to be undone
 
-/** {file, count} of what was painted, null for nothing, undefined when the person changed nothing. */
+/** What was painted as `made` gives it, null for nothing, undefined when the person changed nothing. */
 export async function paintMask(photo) {
     const bitmap = await createImageBitmap(photo.file).catch(() => null);
     if (!bitmap) return undefined;
@@ -16,9 +17,35 @@ export async function paintMask(photo) {
     const cover = new OffscreenCanvas(width, height);
     const kept = await dialog(t('mask.title'), (close) => editor(close, canvas, cover, bitmap, strokes), 'masking');
     if (!kept) return undefined;
-    const hidden = draw(cover, strokes);
-    if (!hidden) return null;
-    return { strokes, file: await asFile(cover, photo, width, height) };
+    return made(cover, strokes, photo);
+}
+
+/** {strokes, file, cover} of what is drawn: the mask, and a picture of what it hides; null for nothing. */
+async function made(cover, strokes, photo) {
+    if (!draw(cover, strokes)) return null;
+    const { width, height } = cover;
+    const scale = Math.min(1, THUMBNAIL / Math.max(width, height));
+    const small = new OffscreenCanvas(Math.max(1, width * scale), Math.max(1, height * scale));
+    small.getContext('2d').drawImage(tinted(cover), 0, 0, small.width, small.height);
+    return { strokes, file: await asFile(cover, photo, width, height), cover: URL.createObjectURL(await small.convertToBlob()) };
+}
+
+/** A mask of a photo that a program has found: `picture` is opaque where the photo is hidden. As what is painted, to be changed. */
+export async function foundMask(photo, picture) {
+    const { width, height } = picture;
+    const strokes = [{ tool: 'found', picture }];
+    return made(new OffscreenCanvas(width, height), strokes, photo);
+}
+
+/** A photo as masks are drawn on it: upright, and no larger than they need. */
+export async function forMasks(photo) {
+    const bitmap = await createImageBitmap(photo.file);
+    const scale = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
+    const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+    const made = new OffscreenCanvas(width, height);
+    made.getContext('2d').drawImage(bitmap, 0, 0, width, height);
+    bitmap.close();
+    return made;
 }
 
 /** The strokes on the cover: opaque where the photo is hidden. Whether anything is. */
@@ -27,8 +54,12 @@ function draw(cover, strokes) {
     context.globalCompositeOperation = 'source-over';
     context.clearRect(0, 0, cover.width, cover.height);
     context.lineCap = context.lineJoin = 'round';
-    for (const { tool, width, points } of strokes) {
+    for (const { tool, width, points, picture } of strokes) {
         context.globalCompositeOperation = tool === 'rubber' ? 'destination-out' : 'source-over';
+        if (tool === 'found') {
+            context.drawImage(picture, 0, 0, cover.width, cover.height);
+            continue;
+        }
         const [first] = points;
         const last = points.at(-1);
         if (tool === 'box') {

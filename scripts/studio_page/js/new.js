@@ -1,5 +1,7 @@
 // A new scene: drop photos, see what each is worth, say what the scene is called, and start.
+import * as api from './api.js';
 import { card } from './card.js';
+import { detecting } from './detect.js';
 import { ICONS, el, icon, say } from './dom.js';
 import { sceneForm } from './form.js';
 import { draw, plan } from './map.js';
@@ -58,7 +60,15 @@ export function newScene(main) {
     const form = sceneForm();
     const size = el('span.quiet');
     const start = el('button.button.large', { type: 'submit' }, t('form.start'));
-    const sheet = el('form.card.form', { noValidate: true, onsubmit: begin }, ...form.parts, el('p.note', {}, t('form.masks')), el('div.row', {}, start, size));
+    const detector = detecting(
+        () => photos.photos.filter((photo) => photo.used && photo.seen && !photo.mask),
+        (found) => {
+            if (found) filter = 'masked';
+            refreshNow();
+        },
+    );
+    api.standing().then((told) => { if (told.detector) detector.offer(); }, () => {});
+    const sheet = el('form.card.form', { noValidate: true, onsubmit: begin }, ...form.parts, el('p.note', {}, t('form.masks')), detector.box, el('div.row', {}, start, size));
     const clear = el('button.plain', { type: 'button', onclick: () => photos.clear() }, t('new.clear'));
     const seen = el('section', {}, el('div.row.between', {}, counts, clear), bar, chips, grid, more, mapBox);
     main.append(el('div.wide', {}, el('h1', {}, t('nav.new')), resume || '', zone, trouble, el('div.columns', {}, seen, sheet)));
@@ -232,6 +242,7 @@ export function newScene(main) {
         removeEventListener('dragleave', over);
         removeEventListener('drop', drop);
         removeEventListener('resize', refresh);
+        detector.end();
         clearTimeout(asked);
         if (photos) photos.changed = () => {};
     }

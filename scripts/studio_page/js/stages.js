@@ -16,9 +16,10 @@ export function stages(where, id) {
     let shown = '';
 
     /** The scene as its training sees it by now; the picture before stays until the next one has come. */
-    function picture({ picture: address, step }) {
+    function picture({ picture: address }) {
         if (address === shown) return;
         shown = address;
+        const step = Number(new URL(address).searchParams.get('step'));
         const made = el('img', { src: address, alt: t('job.live') });
         const words = el('small.quiet', {}, t('job.live.step', { step }));
         made.decode().then(() => {

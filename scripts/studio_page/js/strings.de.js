@@ -124,6 +124,15 @@ export const DE = {
     'mask.keys': 'Mit der Tastatur: Pfeile bewegen das Kreuz, die Leertaste malt, mit der Umschalttaste in größeren Schritten.',
     'mask.canvas': 'Das Foto, zum Bemalen',
 
+    'detect.start': 'Finden, was zu verdecken ist',
+    'detect.stop': 'Suche beenden',
+    'detect.busy': 'Es wird gesucht, was zu verdecken ist',
+    'detect.so_far': '{done} von {count} Fotos angesehen, in {found} etwas gefunden',
+    'detect.found': 'In {count} Fotos ist jetzt etwas verdeckt. Bitte jedes ansehen und mit dem Pinsel berichtigen.',
+    'detect.found.one': 'In 1 Foto ist jetzt etwas verdeckt. Bitte ansehen und mit dem Pinsel berichtigen.',
+    'detect.none': 'Es wurde nichts gefunden. Bitte selbst nachsehen.',
+    'detect.failed': 'Das ging nicht: {why}',
+
     'send.title': '„{name}“ wird hochgeladen',
     'send.progress': '{done} von {size}',
     'send.left': 'noch etwa {time}',

@@ -127,6 +127,15 @@ const EN = {
     'mask.keys': 'With the keyboard: arrows move the cross, space paints, the shift key makes bigger steps.',
     'mask.canvas': 'The photo, to be painted on',
 
+    'detect.start': 'Find what to hide',
+    'detect.stop': 'Stop looking',
+    'detect.busy': 'Looking for what to hide',
+    'detect.so_far': '{done} of {count} photos looked at, something found in {found}',
+    'detect.found': 'Something is hidden in {count} photos now. Look at each of them, and correct it with the brush.',
+    'detect.found.one': 'Something is hidden in 1 photo now. Look at it, and correct it with the brush.',
+    'detect.none': 'Nothing was found. Have a look yourself.',
+    'detect.failed': 'This did not work: {why}',
+
     'send.title': 'Uploading “{name}”',
     'send.progress': '{done} of {size}',
     'send.left': 'about {time} left',

@@ -102,6 +102,7 @@ class Serving:
 
     def __init__(self) -> None:
         self.running: list[tuple[uvicorn.Server, threading.Thread, socket.socket]] = []
+        self.studios: list[Studio] = []
 
     def __call__(self, studio: Studio, port: int = 0) -> Served:
         listening = socket.create_server(("127.0.0.1", port))
@@ -111,14 +112,19 @@ class Serving:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         self.running.append((server, thread, listening))
+        self.studios.append(studio)
         return Served(studio, f"http://127.0.0.1:{listening.getsockname()[1]}")
 
     def stop(self) -> None:
+        for studio in self.studios:
+            studio.ending.set()
         for server, thread, listening in self.running:
             server.should_exit = True
             thread.join()
             listening.close()
         self.running.clear()
+        for studio in self.studios:
+            studio.ending.clear()  # it may be served again
 
 
 @pytest.fixture

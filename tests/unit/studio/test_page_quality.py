@@ -23,7 +23,7 @@ def in_node(code: str) -> Any:
     if node is None:
         pytest.skip("node is not installed")
     made = subprocess.run(
-        [node, "--input-type=module", "-e", code], capture_output=True, text=True, check=True
+        [node, "--input-type=module"], input=code, capture_output=True, text=True, check=True
     )
     return json.loads(made.stdout)
 

@@ -62,6 +62,15 @@ def test_events_tell_the_same(served: Served, work: Work) -> None:
     assert served.call("GET", f"/jobs/{'0' * 16}/events")[0] == 404
 
 
+def test_events_end_with_the_studio(served: Served) -> None:
+    job = served.submitted(**wish("count"))
+    with urllib.request.urlopen(f"{served.url}/jobs/{job}/events", timeout=SECONDS) as stream:
+        while b"queued" not in stream.readline():
+            pass
+        served.studio.ending.set()
+        assert b"event" not in stream.read(), "the page shall ask again"
+
+
 def test_the_queue_is_told_and_kept(served: Served, work: Work) -> None:
     first, second, third = (served.submitted(**wish("count")) for _ in range(3))
     status = served.call("GET", f"/jobs/{third}")[1]

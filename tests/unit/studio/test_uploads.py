@@ -89,6 +89,33 @@ def test_a_full_disk_is_told(served: Served, monkeypatch: pytest.MonkeyPatch) ->
     assert code == 507 and "No space left on device" in error["error"]
 
 
+def test_a_hundred_gigabytes_in_parts(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offsets beyond 32 bits; the file has holes where nothing was sent."""
+    monkeypatch.setattr(home.Home, "free_bytes", lambda _: 10**12)
+    size = 100 * 10**9 - 7
+    body = {"name": "tour.zip", "bytes": size}
+    told = served.call("POST", "/uploads", body, {"Idempotency-Key": "k"})[1]
+    count = -(-size // told["part_bytes"])
+    assert told["missing"] == count <= multipart.MOST_PARTS and len(told["parts"]) == 100
+    with served.studio.store._change() as db:  # all but the last have come
+        parts = [(told["id"], number) for number in range(1, count)]
+        db.executemany("INSERT INTO parts VALUES (?, ?)", parts)
+    left = served.call("GET", f"/uploads/{told['id']}")[1]
+    (last,) = left["parts"]
+    start = (count - 1) * told["part_bytes"]
+    assert (last["number"], last["bytes"]) == (count, size - start)
+    data = b"x" * (last["bytes"] - 3) + b"end"
+    assert served.call("PUT", last["url"], data)[0] == 200
+    code, done = served.call("POST", f"/uploads/{told['id']}/complete")
+    assert (code, done["state"]) == (200, "done")
+    path = served.studio.home.source(done["source"])
+    assert path is not None and path.stat().st_size == size
+    assert path.stat().st_blocks * 512 < 2 * told["part_bytes"]
+    with path.open("rb") as handle:
+        handle.seek(size - 3)
+        assert handle.read() == b"end"
+
+
 def test_a_deleted_upload_is_gone(served: Served) -> None:
     source = served.uploaded()
     token = source.split("/")[-2]
