@@ -17,7 +17,10 @@ export async function load() {
     return told;
 }
 
-/** {api, events, disk?, login?}: the API's address, whether it sends events, how full its disk is, and who signs people in. */
+/**
+ * {api, events, disk?, login?, detector?}: the API's address, whether it sends events, how full its disk is, who signs people
+ * in, and whether a program finds what to hide in photos.
+ */
 export const backend = () => told;
 
 /** Who is signed in (session.js); null on this computer. */

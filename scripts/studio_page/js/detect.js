@@ -1,5 +1,5 @@
 // Finding what to hide by the studio's own program, if it has one (config/detector.md): masks for a person to look at.
-import { Refused } from './api.js';
+import { Refused } from './errors.js';
 import { ICONS, el, icon, say } from './dom.js';
 import { forMasks, foundMask } from './mask.js';
 import { t } from './text.js';

@@ -1,5 +1,5 @@
 // A new scene: drop photos, see what each is worth, say what the scene is called, and start.
-import * as api from './api.js';
+import { backend } from './backend.js';
 import { card } from './card.js';
 import { detecting } from './detect.js';
 import { ICONS, el, icon, say } from './dom.js';
@@ -67,7 +67,7 @@ export function newScene(main) {
             refreshNow();
         },
     );
-    api.standing().then((told) => { if (told.detector) detector.offer(); }, () => {});
+    if (backend().detector) detector.offer();
     const sheet = el('form.card.form', { noValidate: true, onsubmit: begin }, ...form.parts, el('p.note', {}, t('form.masks')), detector.box, el('div.row', {}, start, size));
     const clear = el('button.plain', { type: 'button', onclick: () => photos.clear() }, t('new.clear'));
     const seen = el('section', {}, el('div.row.between', {}, counts, clear), bar, chips, grid, more, mapBox);
