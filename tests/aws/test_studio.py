@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,10 @@ def deployed(account: Cloud) -> Iterator[tuple[Site, Issuer]]:
 
 @pytest.fixture
 def issuer(deployed: tuple[Site, Issuer]) -> Issuer:
-    """The provider, with nobody known."""
+    """The provider, with nobody known; who signs in has no scenes yet."""
     _, found = deployed
-    vars(found).update(vars(Issuer(address=found.address, homes=found.homes)))
+    somebody = f"ann-{secrets.token_hex(4)}"
+    vars(found).update(vars(Issuer(found.address, found.homes, somebody)))
     return found
 
 
@@ -221,7 +223,7 @@ def test_from_the_sign_in_to_a_deleted_scene(
 
 
 def test_a_session_is_renewed_and_asked_for_only_when_it_has_ended(
-    site: Site, show: Open, issuer: Issuer
+    site: Site, show: Open, issuer: Issuer, lens: Path
 ) -> None:
     page = show()
     sign_in(page)
@@ -235,17 +237,18 @@ def test_a_session_is_renewed_and_asked_for_only_when_it_has_ended(
         assert issuer.asked["refresh_token"] == 1 + bare
         assert len(issuer.access) == len(issuer.refresh) == 1
     site.bare = False
-    issuer.forget_everybody()
+    # It ends while photos go up: they wait for a person, and go on after that.
     page.get_by_role("link", name="New scene").click()
-    page.get_by_role("link", name="Scenes", exact=True).click()
+    issuer.forget_everybody()
+    start(page, sorted((lens / "photos").glob("*.jpg"))[:2])
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("Your session has ended").wait_for()
     with page.context.expect_page() as opened:
         dialog.get_by_role("button", name="Sign in").click()
     opened.value.get_by_role("link", name="Continue").click()
     dialog.wait_for(state="detached")
-    page.get_by_role("heading", name="Photos in").wait_for()
-    assert issuer.asked["authorization_code"] == 2
+    page.get_by_role("button", name="Stop").wait_for()
+    assert site.puts and issuer.asked["authorization_code"] == 2
     if not opened.value.is_closed():
         opened.value.wait_for_event("close")
 
@@ -281,7 +284,7 @@ def test_what_is_wrong_is_told(site: Site, show: Open, issuer: Issuer) -> None:
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("link", name="Continue").click()
     page.get_by_role("alert").filter(has_text="may not use the studio").wait_for()
-    assert page.get_by_text("ann@example.org").is_visible()
+    assert page.get_by_text(f"{issuer.subject}@example.org").is_visible()
     site.forbids, site.down = False, True
     page.reload()
     page.get_by_text("does not answer").wait_for()

@@ -66,7 +66,7 @@ def problems(backend: Backend, home: str, policy: str, upload: str) -> Iterator[
             f"{home} answers {status or 'nothing'}; a new CloudFront address takes some minutes, and a"
             " StudioDomain must point at the output StudioAddress"
         )
-    if not allows(backend.api, home, "DELETE", "authorization"):
+    if not allows(f"{backend.api.rstrip('/')}/jobs", home, "DELETE", "authorization"):
         yield f"the API does not let {home} call it; deploy the stack again with Studio=true"
     if not allows(upload, home, "PUT", "content-type"):
         yield f"the bucket takes no uploads from {home}; deploy the stack again with Studio=true"

@@ -33,6 +33,8 @@ export async function enter(main) {
 }
 
 async function signIn(main, provider) {
+    const ways = document.querySelector('.bar nav');
+    ways.hidden = true; // they lead nowhere before the door
     const made = new Session(provider);
     made.ask = () => again(made);
     useSession(made);
@@ -45,6 +47,7 @@ async function signIn(main, provider) {
         if (error.status === 403) await new Promise(() => { forbidden(main, made); });
         // The views tell of anything else.
     }
+    ways.hidden = false;
 }
 
 /** Take the provider's answer, if the address has one; what was wrong with it. */
@@ -124,7 +127,7 @@ const leave = (made) => location.assign(made.end());
 function account(made) {
     const out = document.getElementById('leave');
     out.hidden = false;
-    out.title = made.name;
+    out.title = [t('signin.out'), made.name].filter(Boolean).join(' · ');
     out.addEventListener('click', () => leave(made));
 }
 

@@ -78,6 +78,7 @@ export function gallery(main) {
         } catch (error) {
             if (ended) return;
             lost.hidden = false;
+            if (!runs.length) whole.hidden = false; // its heading says where one is
             const away = error instanceof api.Unreachable || error.status >= 500;
             lost.textContent = away ? t('lost') : t('failed.page', { why: error.message });
         }

@@ -32,7 +32,7 @@ export class Session {
     /** `provider`: {issuer, client_id, scope, authorize, token, revoke?, end?} of studio.json. */
     constructor(provider) {
         this.provider = provider;
-        this.home = `${location.origin}${location.pathname}`;
+        this.home = new URL('./', location.href).href;
         this.tokens = JSON.parse(sessionStorage.getItem(TOKENS) || 'null');
         this.begun = null;
         this.renewing = null;
