@@ -3,7 +3,7 @@
 Needs  <results>/{scene}/splat.clean.ply, undistorted.zip, georef.json
 Leaves <results>/{scene}/geo/tiles.3tz, points.laz, ortho.tif, dsm.tif, trust.tif,
        <results>/{scene}/walk.zip, walk.json,
-       <results>/{scene}/scene.glb, scene.spz, scene.usdz, scene.ply,
+       <results>/{scene}/scene.glb, scene.spz, scene.v4.spz, scene.usdz, scene.ply,
        <results>/{scene}/deliver/*.json (what each rule made), deliver.json (all of them)
 """
 
@@ -86,6 +86,21 @@ use rule export_glb as export_spz3 with:
     params:
         kind="spz3",
         options=options("export_spz3"),
+        device=device,
+        code=code("export_file"),
+
+
+use rule export_glb as export_spz4 with:
+    output:
+        file="<results>/{scene}/scene.v4.spz",
+        told="<results>/{scene}/deliver/spz4.json",
+    log:
+        "<logs>/{scene}/export_spz4.log",
+    benchmark:
+        "<benchmarks>/{scene}/export_spz4.tsv"
+    params:
+        kind="spz4",
+        options=options("export_spz4"),
         device=device,
         code=code("export_file"),
 

@@ -1,7 +1,7 @@
 """Write the splat in a format that engines and editors open, read it back and measure it.
 
 Needs  splat.clean.ply, undistorted.zip
-Leaves scene.glb, scene.spz or scene.ply, and deliver/KIND.json
+Leaves scene.glb, scene.spz, scene.v4.spz, scene.usdz or scene.ply, and deliver/KIND.json
 """
 
 from __future__ import annotations

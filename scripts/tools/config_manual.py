@@ -19,7 +19,7 @@ from scripts.lib.core.files import write_bytes
 from scripts.lib.core.options import Options, Part, allowed_values, parts_of, schema_of
 from scripts.lib.encode.check import CheckOptions
 from scripts.lib.encode.formats import CompressOptions
-from scripts.lib.geo.kit import GlbOptions, PlyOptions, SpzOptions, UsdOptions
+from scripts.lib.geo.kit import GlbOptions, PlyOptions, Spz4Options, SpzOptions, UsdOptions
 from scripts.lib.geo.survey import OrthoOptions, PointsOptions
 from scripts.lib.geo.tiles import TilesOptions
 from scripts.lib.measure.clean import CleanOptions
@@ -52,6 +52,7 @@ SECTIONS: dict[str, type[Options]] = {
     "export_tiles": TilesOptions,
     "export_glb": GlbOptions,
     "export_spz3": SpzOptions,
+    "export_spz4": Spz4Options,
     "export_usd": UsdOptions,
     "export_ply": PlyOptions,
     "export_walk": WalkOptions,

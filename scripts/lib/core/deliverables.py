@@ -40,6 +40,7 @@ DELIVERABLES: Mapping[str, Deliverable] = {
         "export_glb", "scene.glb", "glTF with Gaussians, for three.js and PlayCanvas"
     ),
     "spz3": Deliverable("export_spz3", "scene.spz", "SPZ of version 3, Y up"),
+    "spz4": Deliverable("export_spz4", "scene.v4.spz", "SPZ of version 4, Y up, for PlayCanvas"),
     "usd": Deliverable(
         "export_usd", "scene.usdz", "OpenUSD, for Omniverse and Isaac Sim", extra="usd-core"
     ),

@@ -47,6 +47,13 @@ class SpzOptions(Options):
 
 
 @dataclass(frozen=True)
+class Spz4Options(Options):
+    """The splat as SPZ of version 4, Y up, the one version that PlayCanvas reads."""
+
+    sh_degree: int = option(3, DEGREE, 0, 3)
+
+
+@dataclass(frozen=True)
 class UsdOptions(Options):
     """The splat as OpenUSD (.usdz), Z up; needs the package usd-core, which is in no image."""
 
@@ -65,13 +72,15 @@ class PlyOptions(Options):
     sh_degree: int = option(3, DEGREE, 0, 3)
 
 
-KitOptions = GlbOptions | SpzOptions | UsdOptions | PlyOptions
-OPTIONS: dict[str, type[GlbOptions | SpzOptions | UsdOptions | PlyOptions]] = {
+KitOptions = GlbOptions | SpzOptions | Spz4Options | UsdOptions | PlyOptions
+OPTIONS: dict[str, type[KitOptions]] = {
     "glb": GlbOptions,
     "spz3": SpzOptions,
+    "spz4": Spz4Options,
     "usd": UsdOptions,
     "ply": PlyOptions,
 }
+SPZ_VERSIONS = {"spz3": 3, "spz4": 4}
 Written = tuple[npt.NDArray[np.int64], Limits, Gaussians]
 
 
@@ -95,8 +104,9 @@ def write_file(kind: str, path: Path, gaussians: Gaussians, options: KitOptions)
     if kind == "usd":
         usd.write(path, gaussians)
         return np.arange(len(gaussians)), usd.LIMITS, gaussians
-    source = spz.clipped(gaussians)[0] if kind == "spz3" else gaussians
-    encoded = spz.encode(gaussians, version=3) if kind == "spz3" else glb.encode(gaussians)
+    version = SPZ_VERSIONS.get(kind)
+    source = spz.clipped(gaussians)[0] if version else gaussians
+    encoded = spz.encode(gaussians, version=version) if version else glb.encode(gaussians)
     path.write_bytes(encoded.data)
     return encoded.order, encoded.limits, source
 
@@ -104,6 +114,7 @@ def write_file(kind: str, path: Path, gaussians: Gaussians, options: KitOptions)
 READERS: dict[str, Callable[[Path], Gaussians]] = {
     "glb": glb.decode,
     "spz3": spz.decode,
+    "spz4": spz.decode,
     "usd": usd.read,
 }
 
@@ -149,7 +160,7 @@ def export_file(kind: str, ply: Path, path: Path, options: KitOptions, judge: Ju
 
 def notes(kind: str, gaussians: Gaussians) -> tuple[str, ...]:
     """Sentences for who opens the file."""
-    if not gaussians.antialiased or kind in ("ply", "spz3"):
+    if not gaussians.antialiased or kind in ("ply", *SPZ_VERSIONS):
         return ()
     return (
         "The splat was trained with antialiasing, which the format cannot say: switch it on in the viewer,"

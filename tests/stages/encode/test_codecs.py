@@ -308,6 +308,32 @@ def test_spz_version_2_turns_within_its_bytes(tmp_path: Path) -> None:
     assert upright.sum() > 100 and np.sqrt(np.mean(turned**2)) < 0.8
 
 
+@pytest.mark.parametrize("degree", [0, 1, 3])
+def test_spz_version_4_is_version_3_in_other_streams(degree: int, tmp_path: Path) -> None:
+    gaussians = random_gaussians(500, degree)
+    third, fourth = (spz.encode(gaussians, version=version) for version in (3, 4))
+    (tmp_path / "3.spz").write_bytes(third.data)
+    (tmp_path / "4.spz").write_bytes(fourth.data)
+    old, new = (codecs.decode(tmp_path / f"{version}.spz") for version in (3, 4))
+    for name, kept in old.arrays.items():
+        np.testing.assert_array_equal(kept, new.arrays[name])
+    assert fourth.data == spz.encode(gaussians, version=4).data
+    for end in (20, 40, len(fourth.data) // 2, len(fourth.data) - 1):
+        (tmp_path / "cut.spz").write_bytes(fourth.data[:end])
+        with pytest.raises(UserError, match=r"cut\.spz"):
+            codecs.decode(tmp_path / "cut.spz")
+
+
+@pytest.mark.parametrize("degree", [0, 2])
+def test_splat_transform_reads_spz_version_4(
+    degree: int, tmp_path: Path, splat_transform: Callable[..., str]
+) -> None:
+    gaussians = random_gaussians(300, degree)
+    path = tmp_path / "ours.spz"
+    path.write_bytes(spz.encode(gaussians, version=4).data)
+    as_splat_transform_reads(splat_transform, path, tmp_path, codecs.decode(path))
+
+
 def test_smallest_three_turns_back() -> None:
     quats = random_gaussians(1000, 0).quats
     back = rotations.from_smallest_three(*rotations.smallest_three(quats))

@@ -24,7 +24,8 @@ usd_core = pytest.mark.skipif(
     importlib.util.find_spec("pxr") is None, reason="usd-core is not installed"
 )
 FILES = {"glb": "scene.glb", "spz3": "scene.spz", "ply": "scene.ply", "usd": "scene.usdz"}
-LOSS = {"glb": 1e-3, "ply": 1e-3, "usd": 1e-3, "spz3": 3.0}  # dB
+FILES["spz4"] = "scene.v4.spz"
+LOSS = {"glb": 1e-3, "ply": 1e-3, "usd": 1e-3, "spz3": 3.0, "spz4": 3.0}  # dB
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,9 @@ def export(made: Path, kind: str, options: dict[str, object] | None = None) -> E
     return read(Exported, told)
 
 
-@pytest.mark.parametrize("kind", ["glb", "spz3", "ply", pytest.param("usd", marks=usd_core)])
+@pytest.mark.parametrize(
+    "kind", ["glb", "spz3", "spz4", "ply", pytest.param("usd", marks=usd_core)]
+)
 def test_each_is_written_measured_and_listed(made: Path, kind: str) -> None:
     told = export(made, kind)
     (file,) = told.files
@@ -80,7 +83,7 @@ def test_a_listing_misses_what_no_export_tells_of(made: Path) -> None:
 def test_gltf_and_spz_have_y_up(made: Path) -> None:
     trained = read_ply(made / "splat.ply")
     high = trained.means[trained.means[:, 2].argmax()]
-    for kind, decode in (("glb", glb.decode), ("spz3", spz.decode)):
+    for kind, decode in (("glb", glb.decode), ("spz3", spz.decode), ("spz4", spz.decode)):
         export(made, kind)
         found = decode(made / FILES[kind]).means
         top = found[found[:, 1].argmax()]

@@ -1,4 +1,4 @@
-"""SPZ, Niantic's compact splat file (versions 2 to 4; written as 2 or 3), in numpy.
+"""SPZ, Niantic's compact splat file (versions 2 to 4), in numpy.
 
 Bytes after a 16-byte header, attribute by attribute: positions as 24-bit fixed point, opacity,
 colour, log-scale as one byte each, a rotation of 3 or 4 bytes, spherical harmonics as one byte a
@@ -35,6 +35,10 @@ from scripts.lib.splat.gaussians import SH_COEFFICIENTS, Array, Gaussians
 MAGIC = 0x5053474E  # "NGSP"
 ANTIALIASED = 1  # bit of the flags
 HEADER = struct.Struct("<IIIBBBB")
+HEADER_4 = (
+    32  # bytes of the header of version 4: the same, where the table of streams is, and zeros
+)
+ZSTD_LEVEL = 19  # the slowest that needs no more memory to read
 COLOUR_SCALE = 0.15
 USUAL_FRACTION_BITS = 12  # the reference encoder's fixed grid of 1/4096 unit
 MOST_FRACTION_BITS = 20
@@ -101,21 +105,47 @@ def encode(
     and above; fewer compress better. The defaults are the reference encoder's.
     Raises UserError when positions do not fit.
     """
-    if version not in (2, 3):
-        raise UserError(f"SPZ version {version} cannot be written; choose 2 or 3")
+    if version not in ROTATION_BYTES:
+        raise UserError(f"SPZ version {version} cannot be written; choose 2, 3 or 4")
     bits = fraction_bits(gaussians)
     order = morton_order(gaussians.means)
     inside, moved = clipped(gaussians.take(order))
     parts = packed(inside, version, bits, (sh1_bits, sh_rest_bits))
+    if version == 4:
+        data = with_streams(inside, bits, parts)
+        return Encoded(data, order, limits_of(inside, 4, bits, (sh1_bits, sh_rest_bits)), moved)
     header = header_of(len(inside), version, inside.sh_degree, bits, inside.antialiased)
     # A fixed time in the gzip header: the same input gives the same bytes.
     data = gzip.compress(header + b"".join(parts), compresslevel=9, mtime=0)
     return Encoded(data, order, limits_of(inside, version, bits, (sh1_bits, sh_rest_bits)), moved)
 
 
-def header_of(count: int, version: int, degree: int, bits: int, antialiased: bool) -> bytes:
-    """What stands before the attributes."""
-    return HEADER.pack(MAGIC, version, count, degree, bits, ANTIALIASED * antialiased, 0)
+def header_of(
+    count: int, version: int, degree: int, bits: int, antialiased: bool, streams: int = 0
+) -> bytes:
+    """What stands before the attributes; `streams`: how many there are in version 4."""
+    return HEADER.pack(MAGIC, version, count, degree, bits, ANTIALIASED * antialiased, streams)
+
+
+def with_streams(inside: Gaussians, bits: int, parts: Sequence[bytes]) -> bytes:
+    """A file of version 4: a header of 32 bytes, the sizes of each stream packed and plain, the streams.
+
+    Each attribute is a zstd stream of its own; one without bytes is left out. Raises UserError when
+    `zstandard` is not installed.
+    """
+    try:
+        import zstandard
+    except ImportError:
+        raise UserError(
+            "SPZ version 4 needs the package zstandard; run 'pip install zstandard', or write version 3"
+        ) from None
+    kept = [part for part in parts if part] or list(parts[:1])
+    pack = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_content_size=True).compress
+    streams = [pack(part) for part in kept]
+    head = header_of(len(inside), 4, inside.sh_degree, bits, inside.antialiased, len(streams))
+    table = [struct.pack("<QQ", len(s), len(p)) for s, p in zip(streams, kept, strict=True)]
+    whole_head = head + struct.pack("<I", HEADER_4) + bytes(HEADER_4 - HEADER.size - 4)
+    return b"".join([whole_head, *table, *streams])
 
 
 def packed(inside: Gaussians, version: int, bits: int, sh_bits: tuple[int, int]) -> list[bytes]:
@@ -138,7 +168,7 @@ def limits_of(inside: Gaussians, version: int, bits: int, sh_bits: tuple[int, in
     widest = 2 ** (8 - min(sh_bits)) / 128
     return Limits(
         mean=0.5 / (1 << bits) * 1.001 + reach * 2e-7,
-        angle=0.3 if version == 3 else 16.0,
+        angle=0.3 if version >= 3 else 16.0,
         log_scale=0.5 / 16 + 1e-4,
         alpha=0.51 / 255,
         sh0=0.51 / 255 / COLOUR_SCALE,
@@ -289,10 +319,10 @@ def read_streams(
             " run 'pip install zstandard', or give an SPZ of version 3"
         ) from None
     damaged = UserError(f"{path} is a damaged SPZ version 4 file; download or export it again")
-    if len(data) < 32 or streams != (6 if degree else 5):
+    if len(data) < HEADER_4 or streams != (6 if degree else 5):
         raise damaged
     (table,) = struct.unpack_from("<I", data, 16)
-    if table < 32 or table + 16 * streams > len(data):
+    if table < HEADER_4 or table + 16 * streams > len(data):
         raise damaged
     start = table + 16 * streams
     parts: list[npt.NDArray[np.uint8]] = []
