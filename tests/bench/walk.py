@@ -19,6 +19,7 @@ from scripts.lib.contracts.georef import Georef
 from scripts.lib.contracts.record import read
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import read_ply
+from scripts.lib.visit.standing import Cells
 from scripts.lib.visit.walk import WalkOptions, plan_walk
 from tests.bench.survey import HALF, STEP, YARD
 from tests.conftest import ROOT
@@ -44,14 +45,14 @@ def main() -> None:
 
     axis = np.arange(-HALF + STEP / 2, HALF, STEP)
     east, north = np.meshgrid(axis, -axis)
-    yard = (np.abs(east) < YARD) & (np.abs(north) < YARD)
+    yard: Cells = np.asarray((np.abs(east) < YARD) & (np.abs(north) < YARD))
     places = sim3.apply(np.stack([east, north, 0 * east], axis=-1).reshape(-1, 3))
     cells = np.floor((places - found.low) / found.told.octree.cell).astype(int)[:, :2]
     shape = found.free.shape[:2]
-    inside = ((cells >= 0) & (cells < shape)).all(axis=1)
+    inside = np.asarray(((cells >= 0) & (cells < shape)).all(axis=1))
     cells = np.where(inside[:, None], cells, 0)
     column = found.free[cells[:, 0], cells[:, 1]]
-    walked = (inside & column.any(axis=1)).reshape(height.shape)
+    walked: Cells = np.logical_and(inside, column.any(axis=1)).reshape(height.shape)
     floor = found.low[2] + column.argmax(axis=1).reshape(height.shape) * found.told.octree.cell
     true = sim3.apply(np.stack([east, north, height], axis=-1).reshape(-1, 3))[:, 2]
     above = true.reshape(height.shape) - floor  # of what lies uppermost
