@@ -22,6 +22,7 @@ from scripts.lib.photos.gps_tags import choose_positions
 from scripts.lib.photos.judge import ImageStats, badly_exposed, blurred, duplicates
 from scripts.lib.photos.mask_use import judge_masks, mask_lines, sentences
 from scripts.lib.photos.naming import name_items
+from scripts.lib.photos.odm_lenses import find_lenses, with_lenses
 from scripts.lib.photos.options import Cause, ImportOptions
 from scripts.lib.photos.photo_bars import mask_bars
 from scripts.lib.photos.posed import with_poses
@@ -64,12 +65,17 @@ def import_photos(
     """
     files = list_source(source)
     cameras = find_cameras(files, options.cameras)
-    files = [file for file in files if file.name not in cameras.names]
+    lenses = None if cameras.file or options.cameras == "ignore" else find_lenses(files)
+    known = cameras.names | ({lenses.file} if lenses else set())
+    files = [file for file in files if file.name not in known]
     archive.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(archive.parent, "import") as folder:
         items, others, side = _read_all(files, options, folder, threads, memory)
         items = name_items(judge(with_rigs(items, options), options))
         items, posed, brought = with_poses(items, cameras, options)
+        if lenses:
+            items, line = with_lenses(items, lenses, options.focal_length)
+            posed = [*posed, line]
         photos = [item.photo for item in items]
         _tell(photos)
         beside, gcps = told(side, items)

@@ -136,7 +136,7 @@ class ImportOptions(Options):
         Metashape cameras.xml, OpenSfM reconstruction.json, OpenDroneMap shots.geojson, Record3D
         metadata.json, Polycam's raw data, or RealityCapture's or RealityScan's CSV or XMP files; `ignore`
         computes them from the photos; else the name of the file, or of the model's folder, in the
-        source.""",
+        source. With OpenDroneMap's cameras.json alone, the calibration starts from its focal lengths.""",
     )
     camera_units: Literal["auto", "unknown", "m", "cm", "mm", "ft"] = option(
         "auto",

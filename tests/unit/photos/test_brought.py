@@ -22,6 +22,7 @@ from scripts.lib.photos.brought import BroughtCameras, find_cameras
 from scripts.lib.photos.brought_points import model_points, ply_points
 from scripts.lib.photos.colmap_model import read_model
 from scripts.lib.photos.metashape import read_metashape
+from scripts.lib.photos.odm_lenses import SOURCE, find_lenses, with_lenses
 from scripts.lib.photos.odm_shots import read_shots
 from scripts.lib.photos.opensfm import read_opensfm
 from scripts.lib.photos.options import ImportOptions
@@ -421,3 +422,48 @@ def test_cameras_are_found_ignored_and_asked_for(tmp_path: Path) -> None:
     assert "other.json" not in ignored.names
     with pytest.raises(UserError, match="lacks"):
         find_cameras(files, "nothing.xml")
+
+
+def test_lenses_without_poses_are_where_calibration_starts(tmp_path: Path) -> None:
+    """OpenDroneMap's cameras.json alone: focal lengths in pixels of photos, smaller ones too; one line."""
+    side, name = 4000, "v2 acme one 4000 3000 brown 0.7"
+    lens = {
+        "projection_type": "brown",
+        "width": side,
+        "height": 3000,
+        "focal_x": 0.71,
+        "focal_y": 0.71,
+    }
+    other = {**lens, "focal_x": 0.9, "focal_y": 0.9}
+    (tmp_path / "cameras.json").write_text(json.dumps({"v2 b": other, name: lens}))
+    files = list_source(str(tmp_path))
+    assert find_cameras(files, "auto").file == ""
+    told = find_lenses(files)
+    assert told is not None and list(told.lenses) == ["v2 b", name]
+
+    def item(camera: str | None, size: tuple[int, int], reduced: int = 1) -> Item:
+        stored = size[0] * reduced, size[1] * reduced
+        photo = Photo(
+            "a.jpg", "a.jpg", True, "usable", width=size[0], height=size[1], camera=camera
+        )
+        return replace(_items()[0], photo=replace(photo, focal_px=1.0), stored_size=stored)
+
+    items = [
+        item("Acme One", (2000, 1500), 2),
+        item("Acme One", (900, 1200)),
+        item("Elsewhere", (2000, 1500), 2),  # two lenses of this size
+        item("Acme One", (1600, 900)),
+        item(None, (1200, 900)),
+    ]
+    found, line = with_lenses(items, told)
+    focals = [one.photo.focal_px for one in found]
+    assert focals == pytest.approx([1420, 852, 1, 1, 1])
+    assert [one.photo.focal_source for one in found] == [SOURCE] * 2 + [None] * 3
+    assert line.kind == "cameras" and "2 photos" in line.note and "no camera poses" in line.note
+    for content in ('{"a": {"projection_type": "brown"}}', '{"projection_type'):
+        (tmp_path / "cameras.json").write_text(
+            content if "}" in content else '["projection_type", '
+        )
+        broken = find_lenses(files)
+        assert broken is not None and broken.error
+        assert "not used" in with_lenses(items, broken)[1].note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -86,3 +87,14 @@ def test_what_no_lens_has_is_refused(
     with pytest.raises(UserError, match="focal_length is '0mm'; it must be above 0"):
         parse_focal("0mm")
     assert parse_focal("") is None
+
+
+def test_lenses_of_an_earlier_survey_replace_exif(photos: Path, tmp_path: Path) -> None:
+    """OpenDroneMap's cameras.json is no photo that was left out; what a person gives counts more."""
+    lens = {"projection_type": "perspective", "width": 640, "height": 480, "focal": 1.25}
+    (photos / "cameras.json").write_text(json.dumps({"v2 unknown": lens}))
+    for given, focal, said in (("", 800, "no camera poses"), ("500px", 500, "is given")):
+        run = imported(photos, tmp_path, focal_length=given)
+        assert [photo["focal_px"] for photo in run.report["photos"]] == [focal] * 3
+        lines = [one for one in run.report["others"] if one["file"] == "cameras.json"]
+        assert len(lines) == 1 and lines[0]["kind"] == "cameras" and said in lines[0]["note"]
