@@ -49,8 +49,10 @@ def count_votes(database: Path, names: Sequence[str]) -> csr_array:
         listed = [np.arange(i + 1, count) for i in range(count)]
     else:
         listed = [others[others > i] for i, others in enumerate(shortlist(coarse, LISTED))]
-    packed = [compare.pack(found) for found in coarse]
-    del coarse
+    packed = []
+    for number in range(count):
+        packed.append(compare.pack(coarse[number]))
+        coarse[number] = coarse[number][:0].copy()  # of thousands of photos not both at once
     progress = Progress("Looking for overlap", count)
 
     def count_row(i: int) -> list[int]:

@@ -60,12 +60,13 @@ def _projected(coarse: Sequence[Bytes], random: np.random.Generator) -> npt.NDAr
     mean = sample.mean(axis=0)
     _, axes = np.linalg.eigh(np.cov((sample - mean).T))
     components = axes[:, ::-1][:, :DIMENSIONS].astype(np.float32)
-    parts = []
-    for found in coarse:
+    ends = np.cumsum([len(found) for found in coarse])
+    features = np.empty((ends[-1], DIMENSIONS), np.float16)
+    for found, end in zip(coarse, ends, strict=True):
         part = (_roots(found) - mean) @ components
         part /= np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-9)
-        parts.append(part.astype(np.float16))
-    return np.concatenate(parts)
+        features[end - len(found) : end] = part
+    return features
 
 
 def _roots(found: Bytes) -> Floats:
