@@ -63,6 +63,7 @@ IMAGES = {
     "sfm": ("sfm", "worker"),
     "web": ("web", "worker"),
     "runner": ("cloud",),
+    "studio": ("sfm", "train", "web", "worker", "studio"),
     "train": ("train", "worker"),
     CPU_BUILD: ("train", "worker"),
 }
@@ -282,8 +283,9 @@ class Locker:
         say(f"{', '.join(inputs)}: being locked")
         lines = [line for name in sources(self.envs, inputs) for line in self._lines(name)]
         wanted = "\n".join(line for line in lines if not line.startswith("-r "))
-        if "--universal" not in options:
-            # PyPI carries COLMAP with CUDA under a name of its own; it needs no GPU to be imported.
+        if "--universal" not in options and not re.search(r"(?m)^torch==", wanted):
+            # PyPI carries COLMAP with CUDA under a name of its own; it needs no GPU to be imported. Its
+            # CUDA is older than torch's: where both are, torch has the GPU.
             wanted = re.sub(r"(?m)^pycolmap==", "pycolmap-cuda12==", wanted)
         # Torch's own CUDA packages, which it pins exactly, must not bind other users of CUDA.
         ours = named(self.envs, "dev")

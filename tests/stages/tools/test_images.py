@@ -266,7 +266,7 @@ def test_only_what_the_registry_lacks(
 
 
 def test_mistakes_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no image 'webb'; there are runner, sfm, train"):
+    with pytest.raises(UserError, match="there is no image 'webb'; there are runner, sfm, studio"):
         program.main(["build", "webb"])
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="none of docker, podman, buildah is on PATH"):
