@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -18,6 +19,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.buckets import remove_bucket
 from tests.workflow.forking import Forking
+from tests.workflow.through_studio import through_studio
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,13 +116,16 @@ CUT_DOWN_UNUSABLE = ("phone_04_copy.jpg", "phone_06_soft.jpg")
 CUT_DOWN_PHOTOS = CUT_DOWN_FILES - len(CUT_DOWN_UNUSABLE)
 
 
-def run_cut_down(folder: Path) -> None:
-    """Run the cut-down capture in a copy of the checkout, photos to page."""
+def run_cut_down(folder: Path, chromium: Any | None) -> None:
+    """Run the cut-down capture in a copy of the checkout, photos to page; through the studio in a browser."""
     run = copy_checkout(folder)
+    every = sorted((run.path / "tests" / "data" / "lens" / "photos").glob("*.jpg"))[:CUT_DOWN_FILES]
+    if chromium:
+        through_studio(run.path, every, len(CUT_DOWN_UNUSABLE), chromium)
+        return
     photos = run.path / "photos"
     photos.mkdir()
-    every = sorted((run.path / "tests" / "data" / "lens" / "photos").glob("*.jpg"))
-    for photo in every[:CUT_DOWN_FILES]:
+    for photo in every:
         shutil.copy(photo, photos)
     (run.path / "scenes.tsv").write_text("scene\tsource\ncut\tphotos\n")
     config = (run.path / "config" / "config.yaml").read_text()
@@ -140,9 +145,15 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 @pytest.fixture(scope="session")
-def finished(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Iterator[Checkout]:
+def finished(
+    made_once: Callable[[str, Callable[[Path], None]], Path], request: pytest.FixtureRequest
+) -> Iterator[Checkout]:
     """A copy in which the cut-down capture really ran: tests look and dry-run, and change only copies."""
-    folder = made_once("finished", run_cut_down)
+    try:
+        chromium = request.getfixturevalue("chromium")
+    except pytest.skip.Exception:
+        chromium = None
+    folder = made_once("finished", functools.partial(run_cut_down, chromium=chromium))
     before = state(folder)
     yield Checkout(folder)
     assert state(folder) == before, "a test has changed what others look at"

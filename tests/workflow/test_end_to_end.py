@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import os
 import platform
 import shutil
-import subprocess
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 
+from scripts.lib.contracts.record import read
+from scripts.lib.contracts.request import RunRequest
+from scripts.lib.encode.codecs import decode
+from scripts.lib.measure.metrics import psnr
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.splat.gaussians import read_ply
+from scripts.lib.studio import keeper
+from scripts.lib.studio.home import Home, opened
+from scripts.lib.studio.store import Store
+from scripts.lib.studio.studio import Studio
 from scripts.lib.web.verify import problems
 from tests.truth import align, read_truth
+from tests.unit.studio.conftest import SECRET, Served, Serving, serve  # noqa: F401
 from tests.unit.web.crate_validator import found_in
+from tests.web import browser
 from tests.workflow.conftest import (
     CUT_DOWN_FILES,
     CUT_DOWN_PHOTOS,
     CUT_DOWN_UNUSABLE,
     Checkout,
+    jobs_per_rule,
 )
+from tests.workflow.through_studio import HOME as STUDIO
+from tests.workflow.through_studio import REACHED, watched
+
+pytestmark = pytest.mark.timeout(1500)  # other work may keep this machine busy
 
 BEFORE_PAGE = {"import_photos", "extract_features", "match_photos", "map_scene", "undistort"}
 BEFORE_PAGE |= {"train_splat", "evaluate_splat", "clean_splat", "compress_splat", "check_codecs"}
@@ -144,39 +158,93 @@ def test_the_bundle_verifies(finished: Checkout) -> None:
     assert (finished.path / "results" / "cut" / "tour.mp4").stat().st_size > 10_000
 
 
-def test_killed_training_continues_with_the_same_command(
-    finished: Checkout, tmp_path: Path
+def test_killed_training_continues(finished: Checkout) -> None:
+    """From its latest checkpoint, after a power cut and after `kill -9` of the training alone."""
+    train = stage_json(finished, "train")
+    if not (finished.path / STUDIO).exists():
+        pytest.skip("without a browser, the run is not interrupted")
+    reached = int((finished.path / REACHED).read_text())
+    assert train["steps"] == train["curve"][-1]["step"] == train["planned_steps"]
+    assert 0 < reached <= train["resumed_from"] < train["steps"]
+    assert not (finished.path / "results" / "cut" / "checkpoints").exists()
+    assert not list((finished.path / "results" / "cut").glob("live.*"))
+
+
+@pytest.fixture
+def shown(
+    finished: Checkout,
+    chromium: Any,
+    serve: Serving,  # noqa: F811
+    tmp_path: Path,
+) -> Iterator[tuple[Served, Any]]:
+    """A copy of the studio that made the run, with nobody at work in it, and its page."""
+    home = shutil.copytree(finished.path / STUDIO, tmp_path / "home", copy_function=os.link)
+    for name in ("studio.db", "lock"):  # what is written in place
+        (home / name).unlink()
+        shutil.copy(finished.path / STUDIO / name, home / name)
+    with opened(home) as folder:
+        store = Store(folder.database)
+        served = serve(Studio(folder, store, SECRET))
+        with watched(chromium, served.url) as page:
+            yield served, page
+        store.close()
+
+
+def test_the_scene_is_opened_from_the_gallery_drawn_and_deleted(
+    finished: Checkout, shown: tuple[Served, Any]
 ) -> None:
-    """`kill -9` of the training process; the workflow fails, and the same command goes on from there."""
-    run = Checkout(shutil.copytree(finished.path, tmp_path / "run", symlinks=True))
-    arguments = ["results/cut/train.json", "--config"]
-    arguments += ["train_splat={steps: 400, checkpoint_every: 0.2}"]
-    workflow = subprocess.Popen(
-        run.command(*arguments),
-        cwd=run.path,
-        env=run.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    checkpoints = run.path / "results" / "cut" / "checkpoints"
-    try:
-        for _ in range(3000):
-            assert workflow.poll() is None, workflow.communicate()[0]
-            if any(checkpoints.glob("[!.]*.pt")):
-                break
-            time.sleep(0.02)
-        for process in psutil.Process(workflow.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if process.name().startswith("python"):
-                    process.kill()
-        assert "scripts.train_splat" in workflow.communicate(timeout=60)[0]
-        assert workflow.returncode != 0 and any(checkpoints.glob("[!.]*.pt"))
-        result = run.snakemake(*arguments)
-        assert result.returncode == 0, result.stdout
-        train = stage_json(run, "train")
-        assert train["steps"] == train["curve"][-1]["step"] == 400
-        assert 0 < train["resumed_from"] < 400
-        assert not checkpoints.exists()
-    finally:
-        workflow.kill()
+    """And before it is deleted, made again with another quality, which finds no camera anew."""
+    served, page = shown
+    page.locator(".scene img").wait_for()
+    page.locator(".scene a").click()
+    with page.expect_popup() as report:
+        page.get_by_role("link", name="The report").click()
+    report.value.get_by_role("heading", name="How good it is").wait_for()
+    report.value.close()
+    compare_picture(finished, page)
+    page.get_by_role("button", name="Change and run again").click()
+    page.get_by_role("dialog").get_by_text("High").click()
+    page.get_by_role("button", name="Run again", exact=True).click()
+    page.get_by_text("Waiting for its turn").wait_for()
+    (job,) = (served.studio.home.path / "jobs").iterdir()
+    planned = would_run(finished, job)
+    assert planned["train_splat"] == planned["bundle_web"] == 1
+    assert not set(planned) & {"import_photos", "extract_features", "match_photos", "map_scene"}
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.get_by_role("link", name="Make your first scene").wait_for()
+    assert not list((served.studio.home.path / "jobs").iterdir())
+    assert not list((served.studio.home.path / "uploads").iterdir())
+
+
+def compare_picture(finished: Checkout, page: Any) -> None:
+    """The page of the scene draws what our own rasteriser draws, from the camera of a test photo."""
+    from scripts.lib.visit.poster import render
+
+    home = finished.path / "results" / "cut"
+    scene = load_scene(home / "undistorted.zip", 100)
+    pose = scene.world_to_camera[
+        scene.names.index(stage_json(finished, "eval")["views"][0]["name"])
+    ]
+    gaussians = decode(home / "web" / "scene.sog")
+    wanted = render(gaussians, pose, browser.intrinsics(), browser.SIZE, browser.BACKGROUND)
+    address = page.get_by_role("link", name="Open in a window of its own").get_attribute("href")
+    other = page.context.new_page()
+    other.set_viewport_size({"width": browser.SIZE[0], "height": browser.SIZE[1]})
+    other.goto(address + browser.posed(pose))
+    other.wait_for_selector(browser.SETTLED, state="attached")
+    assert browser.state(other) == "ready"
+    assert psnr(browser.drawn(other), wanted) > 30
+    other.close()
+
+
+def would_run(finished: Checkout, job: Path) -> dict[str, int]:
+    """What Snakemake would run, started as the keeper starts it."""
+    request = read(RunRequest, job / RunRequest.file)
+    # The photos are where they were: only this studio is a copy.
+    keeper.prepare(job, Home(finished.path / STUDIO), request)
+    command = keeper.command("2")[3:]  # behind `python -m snakemake`
+    command[command.index("-s") + 1] = str(finished.path / "Snakefile")
+    made = Checkout(job).dry_run(*command)
+    assert made.returncode == 0, made.stdout
+    return jobs_per_rule(made.stdout)
