@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,15 @@ from PIL import Image
 
 from scripts.lib.core import faults, files
 from scripts.lib.core.console import UserError, run_main
-from scripts.lib.core.files import part_file, replacing, scratch_folder, write_bytes, writing_zip
+from scripts.lib.core.files import (
+    add_to_zip,
+    part_file,
+    reading_zip,
+    replacing,
+    scratch_folder,
+    write_bytes,
+    writing_zip,
+)
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.splat.gaussians import write_ply
@@ -72,6 +81,22 @@ def test_a_library_that_speaks_of_other_things_on_a_full_disk(
         raise RuntimeError("unexpected pos 64 vs 0")
     assert other.value.errno == errno.ENOSPC
     assert list(small_disk.iterdir()) == []
+
+
+def test_zips_beyond_four_gigabytes_and_65535_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With both limits of the old format lowered instead of files as large."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 1000)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 5)
+    members = {f"{number}.jpg": bytes([number]) * 300 for number in range(8)}
+    with writing_zip(tmp_path / "photos.zip") as archive:
+        for name, data in members.items():
+            add_to_zip(archive, name, data)
+    assert b"PK\x06\x06" in (tmp_path / "photos.zip").read_bytes()  # the end record of zip64
+    monkeypatch.undo()
+    with reading_zip(tmp_path / "photos.zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == members
 
 
 def test_a_full_disk_while_a_zip_is_written(
