@@ -47,7 +47,7 @@ def choose(features: Path, photos: Sequence[Photo], options: MatchOptions) -> pa
         exhaustive_limit=options.exhaustive_limit,
         neighbours=options.neighbours,
         overlap=options.overlap,
-        votes=lambda: count_votes(features, names),
+        votes=lambda: count_votes(features, names, options.neighbours),
     )
 
 

@@ -32,13 +32,13 @@ MOST_FEATURES = 384
 # Up to this many photos every two are compared. Above, each with those of a short list: 2000 photos would be
 # two million comparisons.
 EVERY_TWO_UP_TO = 250
-LISTED = 64  # photos that each one names for its list: twice as many as are ever matched by looks
+LISTED = 64  # photos that each one names for its list, or twice as many as it is matched with
 SCORED = 3  # votes from which a pair is more than chance
 
 
-def count_votes(database: Path, names: Sequence[str]) -> csr_array:
+def count_votes(database: Path, names: Sequence[str], most: int = 0) -> csr_array:
     """Votes (N, N), symmetric, between the photos `names` of a database with features; 0 also for those that
-    were not compared."""
+    were not compared. most: photos that each one is going to be matched with."""
     count = len(names)
     compare = comparer("cpu")
     link = pycolmap.Database.open(database)
@@ -48,7 +48,8 @@ def count_votes(database: Path, names: Sequence[str]) -> csr_array:
     if count <= EVERY_TWO_UP_TO:
         listed = [np.arange(i + 1, count) for i in range(count)]
     else:
-        listed = [others[others > i] for i, others in enumerate(shortlist(coarse, LISTED))]
+        lists = shortlist(coarse, max(LISTED, 2 * most))
+        listed = [others[others > i] for i, others in enumerate(lists)]
     packed = []
     for number in range(count):
         packed.append(compare.pack(coarse[number]))

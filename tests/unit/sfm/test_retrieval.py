@@ -150,5 +150,8 @@ def test_a_large_set_is_chosen_from_lists_as_from_every_two(
     assert (listed != listed.T).nnz == 0
     rows, columns = listed.nonzero()
     assert (listed.toarray()[rows, columns] == every_two.toarray()[rows, columns]).all()
+    assert (
+        count_votes(tmp_path / "f.db", names, 6).nnz > listed.nnz
+    )  # for those who match with many
     best, chosen = set(voted_pairs(every_two, 2, 0)), set(voted_pairs(listed, 2, 0))
     assert len(best & chosen) >= 0.9 * len(best)
