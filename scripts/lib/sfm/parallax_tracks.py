@@ -55,8 +55,10 @@ def sampled_tracks(
     photo, feature, track = photo[rows], feature[rows], track[rows]
     undistorted, pinhole = np.zeros((len(rows), 2)), np.zeros((len(rows), 2))
     focal, lens = np.zeros(len(rows)), np.zeros(len(rows), int)
+    by_photo = np.argsort(photo, kind="stable")
+    ends = np.searchsorted(photo[by_photo], np.arange(len(numbers) + 1))
     for i, number in enumerate(numbers):
-        mine = np.flatnonzero(photo == i)
+        mine = by_photo[ends[i] : ends[i + 1]]
         if len(mine):
             image = model.image(number)
             camera = model.cameras[image.camera_id]

@@ -40,9 +40,9 @@ TABLES = (
 class Joined:
     """Features that verified matches join to tracks. Tracks with two features of one photo are left out.
 
-    `numbers` of the images, ascending; per observation the photo (a row of `numbers`), feature and track
-    (N,); `node_track`: the track of every feature of every photo, -1 for none, photo after photo, each
-    beginning at `first`.
+    `numbers` of the images, ascending; per observation, photo by photo, the photo (a row of `numbers`),
+    feature and track (N,); `node_track`: the track of every feature of every photo, -1 for none, photo after
+    photo, each beginning at `first`.
     """
 
     numbers: list[int]
@@ -117,9 +117,10 @@ def thinned(
 def _cells(tracks: Joined, keypoints: Mapping[int, npt.NDArray[np.float32]]) -> Index:
     """The cell (N,) of its photo that each observation lies in, numbered through all photos."""
     cell = np.zeros(len(tracks.photo), np.int64)
+    ends = np.searchsorted(tracks.photo, np.arange(len(tracks.numbers) + 1))
     for i, number in enumerate(tracks.numbers):
-        mine = np.flatnonzero(tracks.photo == i)
-        if len(mine):
+        mine = slice(ends[i], ends[i + 1])
+        if ends[i] < ends[i + 1]:
             xy = keypoints[number][tracks.feature[mine], :2]
             low = xy.min(axis=0)
             flat = (CELLS * (xy - low) / (np.ptp(xy, axis=0) + 1e-3)).astype(int)
