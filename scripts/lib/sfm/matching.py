@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -245,30 +247,36 @@ def _match_guided(
 
 def verified_pairs(database: Path) -> dict[tuple[str, str], Verified]:
     """Every verified pair of photo names."""
-    link = pycolmap.Database.open(database)
-    names = {image.image_id: image.name for image in link.read_all_images()}
-    ids, geometries = link.read_two_view_geometries()
-    link.close()
+    with pycolmap.Database.open(database) as link:
+        names = {image.image_id: image.name for image in link.read_all_images()}
     pairs = {}
-    for pair_id, geometry in zip(ids, geometries, strict=True):
-        kind = KINDS.get(int(geometry.config))
-        if kind is not None and len(geometry.inlier_matches):
+    for pair_id, count, config in _verified(database, "rows, config"):
+        kind = KINDS.get(config)
+        if kind is not None:
             a, b = pycolmap.pair_id_to_image_pair(pair_id)
-            pairs[names[a], names[b]] = Verified(len(geometry.inlier_matches), kind)
+            pairs[names[a], names[b]] = Verified(count, kind)
     return pairs
 
 
 def verified_matches(database: Path) -> dict[tuple[int, int], npt.NDArray[np.int64]]:
     """Features (K, 2) that verified matches join, by the numbers of the two images."""
-    link = pycolmap.Database.open(database)
-    ids, geometries = link.read_two_view_geometries()
-    link.close()
     matches = {}
-    for pair_id, geometry in zip(ids, geometries, strict=True):
-        if int(geometry.config) in KINDS and len(geometry.inlier_matches):
+    for pair_id, count, config, data in _verified(database, "rows, config, data"):
+        if config in KINDS:
             a, b = pycolmap.pair_id_to_image_pair(pair_id)
-            matches[a, b] = np.asarray(geometry.inlier_matches, np.int64)
+            matches[a, b] = np.frombuffer(data, np.uint32).reshape(count, 2).astype(np.int64)
     return matches
+
+
+def _verified(database: Path, columns: str) -> Iterator[tuple[Any, ...]]:
+    """Of each pair with verified matches its number and these columns, one row after the other.
+
+    pycolmap hands out the geometries of all pairs at once, with everything that they have.
+    """
+    with closing(sqlite3.connect(database)) as link:
+        yield from link.execute(
+            f"SELECT pair_id, {columns} FROM two_view_geometries WHERE rows > 0 ORDER BY pair_id"
+        )
 
 
 def not_compared(database: Path, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -19,12 +19,14 @@ from scripts.lib.sfm.matching import (
     match_pairs,
     not_compared,
     require_photos_in,
+    verified_matches,
     verified_pairs,
 )
 from scripts.lib.sfm.options import FeatureOptions, MatchOptions
 from tests.photo_lines import line
 from tests.unit.photo_files import encoded, picture
 from tests.unit.room import FOCAL, SIZE, arc, write_room
+from tests.unit.sfm_scene import synthetic
 
 
 def room_features(folder: Path, count: int = 4, stranger: bool = False) -> list[Photo]:
@@ -161,3 +163,24 @@ def test_portions_are_all_pairs_and_each_of_few_photos(monkeypatch: pytest.Monke
     read = sum(len(now - before) for before, now in zip([set(), *each], each, strict=False))
     assert read < 4 * len(names)
     assert matching._portions([]) == []
+
+
+def test_verified_matches_are_read_as_they_were_written(tmp_path: Path) -> None:
+    """Row by row, with what pycolmap makes of all rows at once."""
+    synthetic(tmp_path / "m.db", frames=6)
+    with pycolmap.Database.open(tmp_path / "m.db") as link:
+        a, b = sorted(image.image_id for image in link.read_all_images())[:2]
+        link.delete_two_view_geometry(a, b)
+        degenerate = pycolmap.TwoViewGeometry()
+        degenerate.inlier_matches = np.zeros((20, 2), np.uint32)
+        link.write_two_view_geometry(b, a, degenerate)
+        numbers, geometries = link.read_two_view_geometries()
+    read = dict(zip(map(pycolmap.pair_id_to_image_pair, numbers), geometries, strict=True))
+    assert (a, b) in read
+    wanted = {pair: found.inlier_matches for pair, found in read.items() if int(found.config) > 1}
+    found = verified_matches(tmp_path / "m.db")
+    assert list(found) == list(wanted) and (a, b) not in found and len(found) > 5
+    for pair, matches in found.items():
+        assert matches.dtype == np.int64 and np.array_equal(matches, wanted[pair])
+    counts = {pair: link.inliers for pair, link in verified_pairs(tmp_path / "m.db").items()}
+    assert sorted(counts.values()) == sorted(map(len, found.values()))
