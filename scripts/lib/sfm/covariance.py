@@ -147,7 +147,7 @@ def certainty_of_many(
         # Where the frame was held does not matter: it is moved to that of the centres (see `_floating`).
         constraint = np.zeros_like(motions)
         constraint[at] = motions[at]
-        onto: Array = np.linalg.solve(constraint.T @ motions, constraint.T).T
+        onto = np.asarray(np.linalg.solve(constraint.T @ motions, constraint.T).T, float)
         answered = found.solve(onto)
         by, moved = motions[at].reshape(-1, 3, 7), answered[at].reshape(-1, 3, 7)
         crossed = by @ moved.transpose(0, 2, 1)

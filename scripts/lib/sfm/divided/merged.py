@@ -8,6 +8,7 @@ import numpy as np
 import pycolmap
 
 from scripts.lib.core.geo import Array, Sim3
+from scripts.lib.sfm.adjust import free_adjustment
 from scripts.lib.sfm.divided.join import Group
 from scripts.lib.sfm.divided.parts import Part
 from scripts.lib.sfm.divided.submaps import Submap
@@ -29,7 +30,7 @@ def merged_model(
     options: MapOptions,
     threads: int,
 ) -> pycolmap.Reconstruction:
-    """A model of the photos of a group that are in `left`, not adjusted yet.
+    """A model of the photos of a group that are in `left`, adjusted once.
 
     cache: of the database that the parts were mapped from.
     """
@@ -48,12 +49,19 @@ def merged_model(
             model.frame(image.frame_id).set_cam_from_world(image.camera_id, pose)
             model.register_frame(image.frame_id)
     settings = pipeline_settings(options, threads, exact)
+    usual = settings.mapper.filter_max_reproj_error
     settings.mapper.filter_max_reproj_error = FILTER_PX
     mapper = pycolmap.IncrementalMapper(cache)
     mapper.begin_reconstruction(model)
     for number in sorted(model.reg_image_ids()):
         mapper.triangulate_image(settings.triangulation, number)
     mapper.complete_and_merge_tracks(settings.triangulation)
+    mapper.filter_points(settings.mapper)
+    free_adjustment(model, options.refine_principal_point, frozenset())
+    # Now the poses tell which sightings are wrong, and which points that were made apart are one.
+    settings.mapper.filter_max_reproj_error = usual
+    mapper.complete_and_merge_tracks(settings.triangulation)
+    mapper.retriangulate(settings.triangulation)
     mapper.filter_points(settings.mapper)
     mapper.end_reconstruction(False)
     return model
