@@ -17,6 +17,7 @@ PARALLAX = (
     0.002  # that shows a camera that went somewhere; noise and trembling make a quarter of it
 )
 FINER = 1.4  # steps by which the distance is reduced until there are enough pictures
+SHARPER = 1.2  # times: what the noise of a sensor does to the sharpness is less
 LOOK_BACK = 8  # pictures that a new one must differ from: a trembling hand returns to where it was
 
 
@@ -63,6 +64,25 @@ def choose(greys: Sequence[Grey], box: Box, distance: float, enough: int) -> lis
             distance = max(distance / FINER, least)
             chosen = apart(distance)
     return chosen
+
+
+def sharpest(
+    chosen: Sequence[int], greys: Sequence[Grey], sharpness: Sequence[float], box: Box
+) -> list[int]:
+    """For each of the `chosen` pictures the clearly sharpest of those after it that show the same.
+
+    A camera comes to rest with a blurred picture; in a pause, a hand trembles by less than STANDING.
+    """
+    found = []
+    for first, end in zip(chosen, [*chosen[1:], len(greys)], strict=True):
+        best = first
+        for other in range(first + 1, end):
+            if _motion(greys[first], greys[other], box).shift >= STANDING:
+                break
+            if sharpness[other] > max(SHARPER * sharpness[first], sharpness[best]):
+                best = other
+        found.append(best)
+    return found
 
 
 def thin(ways: Sequence[float], most: int) -> list[int]:

@@ -35,8 +35,10 @@ from scripts.lib.photos.options import ImportOptions, RejectedError
 from scripts.lib.photos.room import Room, require
 from scripts.lib.photos.selection import (
     LEAST_MOTION,
+    SHARPER,
     choose,
     is_new,
+    sharpest,
     thin,
 )
 from scripts.lib.photos.video_span import Span
@@ -59,6 +61,7 @@ class Frame:
     changes: list[str]
     way: float  # by which the picture moved since the first one, in its widths
     reduced: float = 1.0  # its size, as a share of the film's
+    sharpness: float = 0.0  # of its small copy
     cut: bool = False  # smaller than it was filmed, because black bars are gone
 
 
@@ -151,11 +154,15 @@ def choose_frames(
 def _take(
     candidate: _Candidate, taken: _Taken, reader: _Reader, folder: Path, options: ImportOptions
 ) -> None:
-    """Write the candidate if it shows something new."""
+    """Write the candidate if it shows something new, or the same as the last one clearly sharper."""
     box = taken.see(candidate.grey)
     least = min(LEAST_MOTION, options.video_motion)
     new, shift = is_new(candidate.grey, taken.greys, box, least)
-    if not new:
+    # A camera that rests shows the same again, often sharper than when it came to rest.
+    again = not new and shift < least
+    if again and candidate.sharpness < SHARPER * taken.frames[-1].sharpness:
+        return
+    if not new and not again:
         return
     try:
         image, changes = frame_picture(
@@ -170,10 +177,17 @@ def _take(
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     target.write_bytes(buffer.getvalue())
-    way = taken.frames[-1].way + min(shift, LONGEST_STEP) if taken.frames else 0.0
+    way = taken.frames[-1].way + min(shift, LONGEST_STEP) * new if taken.frames else 0.0
     size = square_size(candidate.picture.width, candidate.picture.height, reader.aspect)
     reduced = max(image.size) / max(size)
-    taken.frames.append(Frame(candidate.number, candidate.second, target, changes, way, reduced))
+    frame = Frame(
+        candidate.number, candidate.second, target, changes, way, reduced, candidate.sharpness
+    )
+    if again:  # the copy of the first one stays, so that a slow camera cannot creep along with it
+        taken.frames[-1].jpeg.unlink()
+        taken.frames[-1] = frame
+        return
+    taken.frames.append(frame)
     taken.greys.append(candidate.grey)
     taken.turn = quarter_turns(candidate.picture)
     # A long film would fill the disk: twice as many as are wanted stay until its end is known.
@@ -186,7 +200,9 @@ def _select(taken: _Taken, options: ImportOptions) -> None:
     assert taken.brightest is not None
     box = picture_box(taken.brightest)
     least = min(options.video_min_frames, options.video_max_frames)
-    taken.keep(choose(taken.greys, box, options.video_motion, least))
+    chosen = choose(taken.greys, box, options.video_motion, least)
+    sharp = [frame.sharpness for frame in taken.frames]
+    taken.keep(sharpest(chosen, taken.greys, sharp, box))
     taken.keep(thin([frame.way for frame in taken.frames], options.video_max_frames))
     height, width = taken.brightest.shape
     if box == (0, 0, width, height):
