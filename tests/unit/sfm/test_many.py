@@ -6,13 +6,13 @@ import numpy as np
 import pycolmap
 import pytest
 
-from scripts.lib.sfm import lens_prior, many
+from scripts.lib.sfm import adjust, lens_prior, many
 from scripts.lib.sfm.adjust import Prior
 from scripts.lib.sfm.covariance import Certainty, certainty, certainty_of_many
 from scripts.lib.sfm.lenses import free_parameters
 from scripts.lib.sfm.many import factored, many_normal_equations
 from scripts.lib.sfm.normal import normal_equations
-from tests.unit.sfm_scene import facing, true_model
+from tests.unit.sfm_scene import centres, facing, position_errors, true_model
 
 POSES = [  # along a street, looking at its one side
     (
@@ -114,3 +114,22 @@ def test_too_many_photos_of_the_same_have_no_blocks(
 ) -> None:
     monkeypatch.setattr(many, "LARGEST_BLOCK", 3)
     assert certainty_of_many(street, free_of(street)) is None
+
+
+def test_an_adjustment_of_many_photos_begins_undamped(
+    street: pycolmap.Reconstruction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By factors of a sparse matrix, to the same solution; one of few photos is as Ceres begins it."""
+    found = []
+    for most in (1000, 5):
+        monkeypatch.setattr(adjust, "DENSE_UP_TO", most)
+        options = adjust.adjustment_options()
+        usual = options.ceres.solver_options.initial_trust_region_radius
+        adjust.solve_by_size(options, street)
+        begun = options.ceres.solver_options.initial_trust_region_radius
+        assert (begun > 1000 * usual) == (most == 5)
+        model = pycolmap.Reconstruction(street)
+        assert adjust.free_adjustment(model, False, frozenset())
+        found.append(centres(model))
+    assert options.ceres.max_num_images_direct_sparse_cpu_solver >= 5000
+    assert 0 < position_errors(*found).max() < 3e-4
