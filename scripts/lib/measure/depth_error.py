@@ -18,8 +18,9 @@ from scripts.lib.core.threads import threads
 from scripts.lib.measure.evaluate import Views
 from scripts.lib.measure.pose_refinement import SOLID
 from scripts.lib.render.along_rays import depths_along
+from scripts.lib.render.pieces import shapes_in_sight
 from scripts.lib.scene.known_depths import KnownDepths, known_depths
-from scripts.lib.splat.gaussians import Gaussians
+from scripts.lib.splat.pieces import Pieces, Splat
 
 Float = npt.NDArray[np.float64]
 Name = Literal["all", "near", "middle", "far"]
@@ -30,15 +31,17 @@ WORKERS = 4  # each holds some 300 bytes a Gaussian
 MISSED = 1.0  # error, of the depth, where the splat shows nothing solid; also the most that counts
 
 
-def depth_errors(gaussians: Gaussians, views: Views) -> DepthErrors | None:
+def depth_errors(splat: Splat, views: Views) -> DepthErrors | None:
     """The errors at some views; None for too few points, as in a scene without tracks."""
     everything = known_depths(views.scene, views.indices)
     judging = [known.only(known.held_out & _exact(known)) for known in everything]
     if sum(map(len, judging)) < FEWEST:
         return None
-    with ThreadPoolExecutor(min(WORKERS, threads())) as pool:
+    # Of a splat in pieces each view reads its own: one at a time is enough in memory.
+    workers = 1 if isinstance(splat, Pieces) else min(WORKERS, threads())
+    with ThreadPoolExecutor(workers) as pool:
         parts = pool.map(
-            lambda index, known: _errors(gaussians, views, index, known), views.indices, judging
+            lambda index, known: _errors(splat, views, index, known), views.indices, judging
         )
         median, mean = np.concatenate(list(parts), axis=1)
     known = np.concatenate([one.depths for one in judging])
@@ -55,13 +58,13 @@ def _exact(known: KnownDepths) -> npt.NDArray[np.bool_]:
     return known.sigmas <= EXACT * known.depths
 
 
-def _errors(gaussians: Gaussians, views: Views, index: int, known: KnownDepths) -> Float:
+def _errors(splat: Splat, views: Views, index: int, known: KnownDepths) -> Float:
     """Errors (2, M) of the median and the mean depth of one photo, shares of the depth, positive behind."""
     scene = views.scene
     size = scene.sizes[index]
-    found = depths_along(
-        gaussians, scene.world_to_camera[index], scene.K[index], size, known.places * size
-    )
+    pose, K = scene.world_to_camera[index], scene.K[index]
+    some = shapes_in_sight(splat, pose, K, size)
+    found = depths_along(some, pose, K, size, known.places * size)
     errors = np.stack([found.median, found.mean]) / known.depths - 1
     errors[:, found.alpha <= SOLID] = MISSED
     return errors.clip(-MISSED, MISSED)

@@ -19,12 +19,13 @@ from scripts.lib.core.files import add_to_zip, writing_zip
 from scripts.lib.core.options import Options, option
 from scripts.lib.core.provenance import TRAINING
 from scripts.lib.core.threads import threads
-from scripts.lib.splat.gaussians import read_ply
+from scripts.lib.splat.pieces import Splat, opened
 
 if TYPE_CHECKING:
     from scripts.lib.measure.evaluate import Views
     from scripts.lib.render.device import Device
-    from scripts.lib.render.renderer import Picture, Renderer
+    from scripts.lib.render.pieces import AnyRenderer
+    from scripts.lib.render.renderer import Picture
 
 # Views looked at for needles and flicker, spread evenly: each costs a backward pass and four renders.
 LOOKED_AT = 8
@@ -51,17 +52,33 @@ def evaluate_splat(
     renders: Path,
     device: Device,
 ) -> Eval:
-    """Measure `ply` on its test photos; write `metrics` and `renders`, return the metrics."""
+    """Measure `ply` on its test photos; write `metrics` and `renders`, return the metrics.
+
+    A splat of very many Gaussians is read in pieces.
+    """
+    with opened(ply, metrics) as found:
+        return _evaluated(found.splat, ply, scene, options, metrics, renders, device)
+
+
+def _evaluated(
+    splat: Splat,
+    ply: Path,
+    scene: Path,
+    options: EvaluateOptions,
+    metrics: Path,
+    renders: Path,
+    device: Device,
+) -> Eval:
+    """`evaluate_splat` of the splat in `ply`."""
     from scripts.lib.measure import depth_bands, evaluate, visibility
     from scripts.lib.measure.depth_error import depth_errors
     from scripts.lib.measure.flicker import flicker
-    from scripts.lib.render.renderer import Renderer
+    from scripts.lib.render.pieces import renderer_of
 
     began = time.monotonic()
-    gaussians = read_ply(ply)
     views = evaluate.choose_views(ply, scene, evaluate.Purpose.JUDGE)
     progress = Progress("evaluate_splat", len(views.indices))
-    renderer = Renderer(gaussians, device.type)
+    renderer = renderer_of(splat, device.type)
     measured: list[ViewFigures] = []
     depths = np.zeros((2, depth_bands.STEPS + 1))
     with writing_zip(renders) as archive, ThreadPoolExecutor(threads()) as pool:
@@ -86,14 +103,14 @@ def evaluate_splat(
         psnr_exposure_fitted=_mean([view.psnr_exposure_fitted for view in measured]),
         views=tuple(measured),
         depth_bands=depth_bands.bands(depths),
-        depth_errors=depth_errors(gaussians, evaluate.spread_views(views, DEPTHS_AT)),
-        needles=visibility.needles(gaussians, renderer, views.scene, some),
+        depth_errors=depth_errors(splat, evaluate.spread_views(views, DEPTHS_AT)),
+        needles=visibility.needles(splat, renderer, views.scene, some),
         flicker=flicker(renderer, views.scene, some),
         held_out=views.held_out,
         split_counts=views.split.counts(),
         photos=len(views.scene),
         resolution=int(views.scene.sizes.max()),
-        gaussians=len(gaussians),
+        gaussians=len(splat),
         device=device.type,
         device_reason=device.reason,
         seconds=round(time.monotonic() - began, 2),
@@ -119,7 +136,9 @@ class SeenView:
     moved_px: float | None = None  # how far that is
 
 
-def seen_view(views: Views, index: int, renderer: Renderer, options: EvaluateOptions) -> SeenView:
+def seen_view(
+    views: Views, index: int, renderer: AnyRenderer, options: EvaluateOptions
+) -> SeenView:
     """The photo at `index` and its render."""
     from scripts.lib.measure import depth_bands, evaluate
     from scripts.lib.measure.pose_refinement import refined

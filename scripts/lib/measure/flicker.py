@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from scripts.lib.measure.pose_refinement import SOLID
-from scripts.lib.render.renderer import Renderer
+from scripts.lib.render.pieces import AnyRenderer
 from scripts.lib.scene.scene import Scene, fit, rescaled
 
 Float = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ class Seen:
     K: Float
 
 
-def flicker(renderer: Renderer, scene: Scene, indices: Sequence[int]) -> float | None:
+def flicker(renderer: AnyRenderer, scene: Scene, indices: Sequence[int]) -> float | None:
     """Mean change of colour, 0 to 1, from one render to the next, half way between the cameras at
     `indices` and their nearest neighbours; None where no two renders show the same."""
     total, pixels = 0.0, 0
@@ -72,7 +72,7 @@ def nearest(scene: Scene, index: int) -> int | None:
     return found if np.isfinite(away[found]) else None
 
 
-def seen(renderer: Renderer, world_to_camera: Float, K: Float, size: npt.ArrayLike) -> Seen:
+def seen(renderer: AnyRenderer, world_to_camera: Float, K: Float, size: npt.ArrayLike) -> Seen:
     """What a camera sees, ready to be compared."""
     picture = torch.as_tensor(renderer.picture(world_to_camera, K, size), device=renderer.device)
     depth, alpha = renderer.depth(world_to_camera, K, size)

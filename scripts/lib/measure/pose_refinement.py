@@ -18,7 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from scripts.lib.render.renderer import Picture, Renderer
+from scripts.lib.render.pieces import AnyRenderer
+from scripts.lib.render.renderer import Picture
 from scripts.lib.train.cameras import rigid
 
 Float = npt.NDArray[np.float64]
@@ -42,7 +43,7 @@ class Refined:
 
 
 def refined(
-    renderer: Renderer,
+    renderer: AnyRenderer,
     photo: Picture,
     world_to_camera: Float,
     K: Float,

@@ -9,11 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.lib.contracts.eval import Needles
-from scripts.lib.render.pieces import renderer_of
-from scripts.lib.render.renderer import Renderer
+from scripts.lib.render.pieces import AnyRenderer, renderer_of
 from scripts.lib.scene.scene import Scene
-from scripts.lib.splat.gaussians import Gaussians
-from scripts.lib.splat.pieces import Splat
+from scripts.lib.splat.pieces import Splat, parts_of
 
 Float = npt.NDArray[np.float64]
 
@@ -40,17 +38,16 @@ def measure(splat: Splat, scene: Scene, indices: Sequence[int], device: str) -> 
     return Visibility(total, views)
 
 
-def needles(
-    gaussians: Gaussians, renderer: Renderer, scene: Scene, indices: Sequence[int]
-) -> Needles:
+def needles(splat: Splat, renderer: AnyRenderer, scene: Scene, indices: Sequence[int]) -> Needles:
     """How much of some of the scene's views is made by needles: Gaussians that are long and thin.
 
     A disc seen from its edge is none, so the longest axis is compared with the second. `renderer` is of the
     same Gaussians.
     """
-    axes = np.sort(gaussians.scales.astype(np.float64), axis=1)
-    ratio = np.exp(axes[:, 2] - axes[:, 1])
-    weight = np.zeros(len(gaussians))
+    ratio, weight = np.zeros(len(splat)), np.zeros(len(splat))
+    for rows, part in parts_of(splat):
+        axes = np.sort(part.scales.astype(np.float64), axis=1)
+        ratio[rows] = np.exp(axes[:, 2] - axes[:, 1])
     for index in indices:
         weight += renderer.weights(scene.world_to_camera[index], scene.K[index], scene.sizes[index])
     whole = weight.sum() or 1.0

@@ -7,8 +7,9 @@ evaluated piece by piece, as seen from the camera. The pictures are those of `Re
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from scripts.lib.render.rasterise.passes import Shapes
 from scripts.lib.render.rasterise.reference import ALPHA_MIN, sh_basis
 from scripts.lib.render.renderer import Colour, Float, Picture, Renderer
 from scripts.lib.splat.gaussians import SH_C0, Gaussians
-from scripts.lib.splat.pieces import Box, Pieces, Splat
+from scripts.lib.splat.pieces import Box, Pieces, Splat, joined
 
 KEPT_BYTES = 1 << 30  # of pieces that stay in main memory from one picture to the next
 KEPT_SHARE = 0.3  # of the free memory of a GPU, for the same
@@ -28,13 +29,32 @@ BLUR = 4.0  # pixels that a footprint may be larger than the Gaussian
 STEEPEST = 1.5  # of a picture's width or height: rays farther out are drawn as if they were there
 
 
-def renderer_of(
-    splat: Splat, device: str = "cpu", background: Colour | None = None
-) -> Renderer | PiecesRenderer:
+def renderer_of(splat: Splat, device: str = "cpu", background: Colour | None = None) -> AnyRenderer:
     """The renderer for a splat that is there as a whole or in pieces."""
     if isinstance(splat, Pieces):
         return PiecesRenderer(splat, device, background)
     return Renderer(splat, device, background)
+
+
+AnyRenderer: TypeAlias = "Renderer | PiecesRenderer"
+
+
+def shapes_in_sight(
+    splat: Splat, world_to_camera: Float, K: Float, size: npt.ArrayLike
+) -> Gaussians:
+    """The splat where it is there as a whole; of pieces what a camera may see, without harmonics."""
+    if not isinstance(splat, Pieces):
+        return splat
+    origin = splat.box(0).low
+    view = view_of(world_to_camera, K, size, origin, torch.device("cpu"))
+    some = [splat.read(0).take(np.zeros(0, np.int64))]
+    for number in range(len(splat.counts)):
+        if view.may_see_some(splat.box(number), origin):
+            part = splat.read(number)
+            means = torch.tensor((part.means - origin).astype(np.float32))
+            seen = view.may_see(means, torch.tensor(np.exp(part.scales.max(axis=1)))).numpy()
+            some.append(part.take(seen))
+    return joined([replace(part, shN=part.shN[:, :0]) for part in some])
 
 
 @dataclass(frozen=True)
@@ -146,6 +166,13 @@ class PiecesRenderer:
         if len(numbers):
             found[numbers] = seen.weights(world_to_camera, K, size)
         return found
+
+    def depth(
+        self, world_to_camera: npt.ArrayLike, K: npt.ArrayLike, size: npt.ArrayLike
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `Renderer.depth`."""
+        seen, _ = self._seen(world_to_camera, K, size)
+        return seen.depth(world_to_camera, K, size)
 
     @torch.no_grad()
     def _seen(

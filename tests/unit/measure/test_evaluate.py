@@ -22,6 +22,7 @@ from scripts.lib.measure import evaluate, evaluation
 from scripts.lib.render.device import Device
 from scripts.lib.scene.scene import load_scene
 from scripts.lib.scene.split import Split
+from scripts.lib.splat import pieces
 from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
 from scripts.lib.train.note import TrainingNote, read_note
 from tests.unit.splat_scene import make_gaussians, make_views, write_scene
@@ -154,6 +155,23 @@ def measured(ply: Path, folder: Path, out: Path, scene: Path | None = None) -> d
     )
     found: dict[str, Any] = read_json(out / "eval.json")
     return found
+
+
+def test_a_splat_in_pieces_is_measured_alike(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("whole", "pieces"):
+        (tmp_path / name).mkdir()
+    whole = measured(folder / "splat.ply", folder, tmp_path / "whole")
+    monkeypatch.setattr(pieces, "WHOLE", 0)
+    monkeypatch.setattr(pieces, "PIECE", 50)
+    monkeypatch.setattr(pieces, "read_ply", None)
+    some = measured(folder / "splat.ply", folder, tmp_path / "pieces")
+    assert some["gaussians"] == whole["gaussians"]
+    for key in ("psnr", "ssim", "flip", "psnr_pose_refined", "psnr_exposure_fitted"):
+        assert some[key] == pytest.approx(whole[key], abs=0.01), key
+    for share, wanted in whole["needles"].items():
+        assert some["needles"][share] == pytest.approx(wanted, abs=1e-4), share
 
 
 def check(folder: Path, name: str, metrics: Path, **options: object) -> None:

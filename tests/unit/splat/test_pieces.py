@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from scripts.lib.core.console import UserError
-from scripts.lib.render.pieces import PiecesRenderer, view_of
+from scripts.lib.render.along_rays import depths_along
+from scripts.lib.render.pieces import PiecesRenderer, shapes_in_sight, view_of
 from scripts.lib.render.renderer import Renderer
 from scripts.lib.splat import pieces
 from scripts.lib.splat.gaussians import Gaussians, read_ply, write_ply
@@ -76,6 +77,13 @@ def test_a_picture_of_pieces_is_the_picture(
             moved[:3, 3] -= moved[:3, :3] @ far.astype(float)
             view = (moved, K, size)
             assert np.abs(whole.picture(*view) - some.picture(*view)).max() < 2e-3
+            for one, other in zip(whole.depth(*view), some.depth(*view), strict=True):
+                assert (one > 0).any() and np.abs((one - other).numpy()).max() < 0.02
+            in_sight = shapes_in_sight(found.splat, *view)
+            assert len(in_sight) <= 300 and not in_sight.shN.size
+            rays = (moved, K, size, np.array([[32.5, 24.5], [20.5, 20.5]]))
+            wanted, along = depths_along(made, *rays), depths_along(in_sight, *rays)
+            assert wanted.alpha.min() > 0.5 and np.allclose(along.mean, wanted.mean, rtol=1e-6)
             weights = whole.weights(*view)
             assert weights.max() > 1
             assert np.allclose(some.weights(*view), weights[found.rows], atol=0.05)
