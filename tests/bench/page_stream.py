@@ -26,7 +26,14 @@ from scripts.lib.web.node import node_modules
 from tests.unit.stage_files import stage_values
 from tests.web import browser
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    # By this the viewer knows how many Gaussians it may draw.
+    "user_agent": "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/140.0.0.0 Mobile Safari/537.36",
+}
 LATENCY = 60  # milliseconds of a mobile network
 WALK = """async ([path, seconds]) => {
     const page = window.splatmake, app = page.viewer.app, at = [], drawn = [];

@@ -29,7 +29,9 @@ from scripts.lib.splat.pieces import Pieces, Splat, Tree, halves, joined, whole
 Rows = npt.NDArray[np.int64]
 
 MERGES = (1, 4, 16)  # Gaussians that become one, level by level
-COARSEST = 125_000  # Gaussians of the coarsest level at most: a megabyte or two
+COARSEST = (
+    250_000  # Gaussians of the coarsest level at most: two megabytes, before anything is seen
+)
 HARMONICS = (
     16  # Gaussians that become one, from which on only the constant band of their colour is kept
 )

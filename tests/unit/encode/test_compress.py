@@ -359,8 +359,8 @@ def test_levels_of_a_splat_in_pieces_are_the_same_bytes(
 
 
 def test_a_large_place_has_a_small_coarsest_level() -> None:
-    assert lod.merges(300_000) == lod.merges(2_000_000) == (1, 4, 16)
-    for count in (2_000_001, 10_000_000, 100_000_000):
+    assert lod.merges(300_000) == lod.merges(4_000_000) == (1, 4, 16)
+    for count in (4_000_001, 10_000_000, 100_000_000):
         runs = lod.merges(count)
         assert lod.COARSEST / 4.01 <= count / runs[-1] <= lod.COARSEST
         assert all(after == 4 * before for before, after in zip(runs, runs[1:], strict=False))
