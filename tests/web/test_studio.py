@@ -19,8 +19,12 @@ import pytest
 from PIL import Image
 
 from scripts.lib.cloud import multipart
+from scripts.lib.contracts.outcome import Outcome
+from scripts.lib.contracts.record import read, write
+from scripts.lib.contracts.request import RunRequest
 from scripts.lib.core.console import UserError
 from scripts.lib.studio.detector import detector_of
+from scripts.lib.studio.home import Home
 from scripts.lib.web.node import install
 from tests.unit.studio.conftest import Served, Serving, serve, studio, work  # noqa: F401
 from tests.web import browser
@@ -306,6 +310,44 @@ def test_a_problem_is_told_with_what_to_do(
         page.get_by_role("link", name="What the stage said").click()
     assert "photograph with more overlap" in log.value.content()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_disk_that_is_gone_or_full_is_told(
+    studio: Any,  # noqa: F811
+    serve: Serving,  # noqa: F811
+    show: Open,
+    axe: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = serve(studio)
+    job = served.submitted(options={"bundle_web": {"title": "The quarry"}})
+    jobs = served.studio.home.path / "jobs"
+    away = jobs.rename(jobs.with_name("pulled out"))
+    page = show(served.url)
+    page.get_by_text("is gone; connect its disk again").wait_for()
+    assert not violations(page, axe)
+    away.rename(jobs)
+    page.locator(".scene", has_text="The quarry").wait_for()
+    page.get_by_text("is gone; connect its disk again").wait_for(state="hidden")
+    monkeypatch.setattr(Home, "free_bytes", lambda _: 10**8)
+    page.goto(f"{served.url}/#/new")
+    page.get_by_role("link", name="Scenes", exact=True).click()
+    page.get_by_text("The disk is almost full").wait_for()
+    # What the workflow's check of the photos says, and what to do about it, without the option's name.
+    said = "11 of 40 photos are registered. To continue anyway, set map_scene.force to true."
+    write(served.studio.home.job(job) / Outcome.file, Outcome(state="failed", cause=said))
+    page.goto(f"{served.url}/#/job/{job}")
+    page.get_by_text("11 of 40 photos are registered.", exact=True).wait_for()
+    page.get_by_role("button", name="Change and run again").click()
+    page.get_by_role("dialog").get_by_label("Title").fill("The old quarry")
+    page.get_by_role("dialog").get_by_text("Files for other programs").click()
+    page.get_by_label("glTF with Gaussians").check()
+    assert not violations(page, axe)
+    served.studio.store.set_state(job, "ended", only_from="queued")
+    page.get_by_role("button", name="Run again", exact=True).click()
+    page.get_by_role("heading", name="The old quarry").wait_for()
+    request = read(RunRequest, served.studio.home.job(job) / RunRequest.file)
+    assert request.options["deliver"] == "glb"
 
 
 def test_german(studio: Any, serve: Serving, show: Open) -> None:  # noqa: F811

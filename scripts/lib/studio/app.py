@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ from scripts.lib.core.console import UserError
 from scripts.lib.studio import events, pages, runs, uploads
 from scripts.lib.studio.guard import COOKIE, HEADERS, Guard
 from scripts.lib.studio.studio import Call, Studio
+from scripts.lib.studio.uploads import FULL
 
 # What stands here behind the cloud's routes; a test holds the types of each against those of its twin.
 HERE: dict[tuple[str, str], Callable[..., object]] = {
@@ -137,6 +139,12 @@ async def _refused(_: Request, error: Exception) -> Response:
     return refusal(error)
 
 
+async def _no_disk(_: Request, error: Exception) -> Response:
+    """The disk is full, or is gone: the page says so, and goes on when it is back."""
+    said = getattr(error, "strerror", None) or str(error)
+    return answer({"error": f"the studio's disk cannot be used ({said})"}, FULL)
+
+
 async def _of_another_version(_: Request, error: Exception) -> Response:
     return answer({"error": str(error)}, 410)
 
@@ -150,5 +158,10 @@ def make_app(studio: Studio, guard: Guard) -> Guarded:
         *(Route(route.path, api(studio), methods=METHODS) for route in ROUTES),
         Route("/{rest:path}", api(studio), methods=METHODS),
     ]
-    handlers: Any = {RefusedError: _refused, UserError: _of_another_version}
+    handlers: Any = {
+        RefusedError: _refused,
+        UserError: _of_another_version,
+        OSError: _no_disk,
+        sqlite3.OperationalError: _no_disk,
+    }
     return Guarded(Starlette(routes=routes, exception_handlers=handlers), guard)

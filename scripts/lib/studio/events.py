@@ -40,6 +40,8 @@ async def _events(studio: Studio, call: Call) -> AsyncIterator[str]:
     while not studio.ending.is_set():
         try:
             told = await run_in_threadpool(runs.status, studio, call)
+        except OSError:  # its disk is gone: the page asks again, and is told why
+            return
         except (RefusedError, UserError):  # deleted
             yield "event: gone\ndata: {}\n\n"
             return

@@ -10,6 +10,7 @@ jobs/ID/lock               held by whoever runs the job
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -48,6 +49,11 @@ class Home:
     def results(self, job: str) -> Path:
         """What the workflow makes of a run."""
         return self.job(job) / "results"
+
+    def must_be_there(self) -> None:
+        """Raises OSError when the folder is gone, as with a disk that was pulled out."""
+        if not (self.path / "jobs").is_dir():
+            raise OSError(errno.ENODEV, f"{self.path} is gone; connect its disk again")
 
     def free_bytes(self) -> int:
         """What may still be written on the disk."""

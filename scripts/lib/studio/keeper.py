@@ -113,6 +113,10 @@ def judge(folder: Path, request: RunRequest, code: int) -> Outcome:
         )
     lines = _last_lines(folder / LOG)
     if cause := failure(progress, results):
+        # People know the name of what they gave, not where it lies here.
+        home = Home(folder.parent.parent)
+        for source in filter(None, (home.source(scene.source) for scene in request.scenes)):
+            cause = cause.replace(str(source), source.name)
         lines = [*lines, f"Cause: {cause}"]
     return outcome_of(code, lines, scenes, stopped=(folder / Stop.file).exists())
 

@@ -65,6 +65,7 @@ def submit(studio: Studio, call: Call, body: NewJob) -> Started:
 
 def listed(studio: Studio, call: Call, query: ListJobs) -> Jobs:
     """Runs, the newest first."""
+    studio.home.must_be_there()
     shown: list[JobSummary] = []
     after = query.after or ""
     while rows := studio.store.jobs(after, query.limit + 1):
@@ -256,7 +257,8 @@ def _enqueue(studio: Studio, job: str) -> None:
 
 
 def _known(studio: Studio, job: str) -> tuple[JobRow, RunRequest]:
-    """A run and its request. Raises RefusedError when there is none."""
+    """A run and its request. Raises RefusedError when there is none, OSError when the disk is gone."""
+    studio.home.must_be_there()
     row = studio.store.job(job)
     request = found(RunRequest, studio.home.job(job)) if row else None
     if row is None or request is None:

@@ -81,6 +81,7 @@ class Worker:
     def _look(self) -> None:
         """Notice which runs have ended; those that ended without a word go back into the queue."""
         store = self.studio.store
+        self.studio.home.must_be_there()
         for row in store.in_state("active"):
             folder = self.studio.home.job(row.id)
             if not folder.is_dir():

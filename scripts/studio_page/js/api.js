@@ -86,7 +86,7 @@ export async function files(id) {
     }
 }
 
-/** Follow a run: `told(status)` for each news, `away(true or false)` when the server is lost and found. */
+/** Follow a run: `told(status)` for each news, `away(true or false, error)` when the server is lost and found. */
 export function follow(id, told, away, gone) {
     let ended = false;
     let source;
@@ -112,7 +112,7 @@ export function follow(id, told, away, gone) {
                 gone();
                 return;
             }
-            away(true);
+            away(true, error);
         }
         if (!ended) stop = later(ask, often(3000));
     };

@@ -37,7 +37,8 @@ export function presets(chosen) {
     return { group, value: () => group.querySelector('input:checked').value };
 }
 
-function field(id, label, hint, input) {
+/** An input with its label, and a hint if there is one. */
+export function field(id, label, hint, input) {
     const parts = [el('label', { htmlFor: id }, label), input];
     input.id = id;
     if (hint) {
@@ -54,8 +55,8 @@ function choice(id, label, hint) {
 }
 
 /** The files for other programs, folded away; `value()` is a list of names, `placed(known)` whether there is GPS. */
-function deliverables() {
-    const boxes = DELIVERABLES.map(([name, , placed]) => ({ name, placed, input: el('input', { type: 'checkbox' }) }));
+export function deliverables(wanted = []) {
+    const boxes = DELIVERABLES.map(([name, , placed]) => ({ name, placed, input: el('input', { type: 'checkbox', checked: wanted.includes(name) }) }));
     const rows = boxes.map(({ name, placed, input }) =>
         el('label.choice', {}, input, el('span', {}, t(`deliver.${name}`), placed ? el('small.quiet', {}, t('deliver.placed')) : '')),
     );

@@ -5,6 +5,7 @@ import { ICONS, el, icon } from './dom.js';
 import { bytes, date, t, titleOf } from './text.js';
 
 const EACH = 60;
+const LEAST_FREE = 1e9; // bytes, below which hardly any scene can be made
 const AGAIN = 4000; // milliseconds between two looks while something is being made
 const posters = new Map();
 
@@ -19,13 +20,14 @@ export function gallery(main) {
     const list = el('ul.scenes');
     const count = el('p.quiet', { role: 'status' });
     const disk = el('p.quiet.disk');
+    const full = el('p.note.warn', { hidden: true, role: 'status' }, t('gallery.full'));
     const more = el('button.plain.ring', { type: 'button', hidden: true, onclick: () => load(next) }, t('gallery.more'));
     const lost = el('p.note.warn', { hidden: true, role: 'status' }, t('lost'));
     const head = el('div.row.between', {}, el('h1', {}, t('gallery.title')), el('label.search', {}, icon(ICONS.search), search));
     const empty = welcome();
     const whole = el('div', {}, head, count, list, el('div.row', {}, more));
     whole.hidden = empty.hidden = true;
-    main.append(el('div.wide', {}, lost, empty, whole, disk));
+    main.append(el('div.wide', {}, lost, full, empty, whole, disk));
 
     const watch = new IntersectionObserver((entries) => {
         for (const { isIntersecting, target } of entries) {
@@ -79,7 +81,7 @@ export function gallery(main) {
             if (ended) return;
             lost.hidden = false;
             if (!runs.length) whole.hidden = false; // its heading says where one is
-            const away = error instanceof api.Unreachable || error.status >= 500;
+            const away = error instanceof api.Unreachable || (error.status >= 500 && error.status !== 507);
             lost.textContent = away ? t('lost') : t('failed.page', { why: error.message });
         }
         const busy = runs.some((run) => ['queued', 'running'].includes(run.state));
@@ -89,6 +91,7 @@ export function gallery(main) {
     async function standing() {
         try {
             const told = await api.standing();
+            if (told) full.hidden = told.free > LEAST_FREE;
             if (told) disk.textContent = t('gallery.disk', { used: bytes(told.uploads + told.scenes), free: bytes(told.free) });
         } catch {
             // Not worth a word of its own.

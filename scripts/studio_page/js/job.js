@@ -77,7 +77,8 @@ export function job(main, id) {
                 { role: 'alert' },
                 el('h2', {}, icon(ICONS.warn), t('problem.title')),
                 failed ? el('p.quiet', {}, stageName(failed.name)) : '',
-                el('p.big', {}, status.cause ?? ''),
+                // What the button below does, the person need not set by hand.
+                el('p.big', {}, (status.cause ?? '').replace(/ ?To continue anyway, set map_scene\.force to true\.?/, '')),
                 force ? el('p', {}, el('b', {}, t('problem.photos')), el('br'), t('problem.photos.hint')) : '',
                 el(
                     'div.row',
@@ -120,8 +121,9 @@ export function job(main, id) {
         end = api.follow(
             id,
             told,
-            (away) => {
-                lost.textContent = t('lost');
+            (away, error) => {
+                // Such as a disk that is full or gone.
+                lost.textContent = error?.status >= 500 && error.status !== 503 ? t('failed.page', { why: error.message }) : t('lost');
                 lost.hidden = !away;
             },
             () => body.replaceChildren(el('p.center', {}, t('job.gone'))),

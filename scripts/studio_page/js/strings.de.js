@@ -25,6 +25,7 @@ export const DE = {
     'gallery.count.one': '1 Szene',
     'gallery.more': 'Mehr zeigen',
     'gallery.disk': '{used} belegt von Szenen und Uploads, {free} frei',
+    'gallery.full': 'Die Festplatte ist fast voll: Es kann keine Szene gemacht werden. Bitte Szenen oder andere Dateien löschen.',
     'gallery.empty.title': 'Fotos hinein, ein begehbarer Ort heraus',
     'gallery.empty.text': 'Nehmen Sie 30 bis 300 Fotos von einem Ort auf, rundherum und mit viel Überlappung. Legen Sie sie hier ab, und nach einer Weile können Sie im Browser durch den Ort gehen.',
     'gallery.empty.start': 'Die erste Szene machen',

@@ -28,6 +28,7 @@ const EN = {
     'gallery.count.one': '1 scene',
     'gallery.more': 'Show more',
     'gallery.disk': '{used} used by scenes and uploads, {free} free',
+    'gallery.full': 'The disk is almost full: no scene can be made. Delete scenes, or other files.',
     'gallery.empty.title': 'Photos in, a place to walk through out',
     'gallery.empty.text': 'Take 30 to 300 photos of a place, all around it and with much overlap. Drop them here, and after a while you can walk through the place in your browser.',
     'gallery.empty.start': 'Make your first scene',

@@ -45,6 +45,7 @@ def test_snakemake_runs_and_its_stage_says_what_is_wrong(studio: Studio, sample:
     assert (
         outcome.cause is not None and "photos" in outcome.cause and "Traceback" not in outcome.cause
     )
+    assert str(studio.home.path) not in outcome.cause and "yard.zip has only" in outcome.cause
     progress = read(Progress, folder / "results" / Progress.file)
     assert {s.rule: s.state for s in progress.scenes["yard"].stages}["import_photos"] == "failed"
 
