@@ -120,7 +120,8 @@ class Factored:
             count = len(own) // POSE
             each = np.arange(count)
             found.append(own.reshape(count, POSE, count, POSE)[each, 3:, each, 3:])
-        rows = self.border.reshape(-1, POSE, self.border.shape[1])[:, 3:]
+        poses, lenses = self.border.shape
+        rows = self.border.reshape(poses // POSE, POSE, lenses)[:, 3:]
         blocks: Array = np.concatenate(found[::-1]) + rows @ self.of_lenses() @ rows.transpose(
             0, 2, 1
         )

@@ -15,9 +15,12 @@ from scripts.lib.contracts.photos import Photo, RigView
 from scripts.lib.core.geo import fit_sim3
 from scripts.lib.core.rig_names import view_name
 from scripts.lib.photos.faces import FACES, face_quaternion, face_rotation
+from scripts.lib.sfm.covariance import certainty, certainty_of_many
+from scripts.lib.sfm.divided import divided_models
 from scripts.lib.sfm.features import write_images
 from scripts.lib.sfm.map import aligned_model
 from scripts.lib.sfm.mapping import run_mapper
+from scripts.lib.sfm.matching import verified_matches
 from scripts.lib.sfm.options import FeatureOptions, MapOptions
 from scripts.lib.sfm.pairs import choose_pairs
 from scripts.lib.sfm.rig_matching import verify_panoramas
@@ -191,3 +194,22 @@ def test_views_of_one_panorama_are_not_compared_and_placed_once() -> None:
     assert len(chosen.pairs) == 19 * 18 // 2 - 3 * 15
     placed = [photo.file for photo in placed_once(photos) if photo.latitude is not None]
     assert placed == [*(view_name(f"p{n}", "front") for n in range(3)), "flat.jpg"]
+
+
+def test_panoramas_are_mapped_in_parts_as_wholes(
+    room: tuple[Path, list[Photo], dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    """And the certainty by blocks knows that their views turn together."""
+    database, photos, truth = room
+    matches, half = verified_matches(database), len(photos) // 2
+    (model,), unjoined = divided_models(database, matches, tmp_path, MapOptions(), 1, half)
+    assert len(list(tmp_path.glob("part*"))) >= 2 and not unjoined
+    assert has_rigs(model) and model.num_reg_images() == len(photos)
+    assert model.num_reg_frames() == COUNT
+    assert position_errors(centres(model), truth).max() < 0.001
+    whole, found = certainty(model, {}), certainty_of_many(model, {})
+    assert whole is not None and found is not None
+    for name, covariance in whole.centres.items():
+        assert found.centres[name] == pytest.approx(
+            covariance, rel=1e-3, abs=1e-6 * covariance.max()
+        )
