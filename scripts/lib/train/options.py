@@ -118,9 +118,9 @@ class TrainOptions(Options):
         False,
         """Hold surfaces where structure from motion has points, so that they are thin and in their place:
         without it, a splat that looks right may have veils before its walls. For scenes in which distances
-        are measured: errors of depth fall to a half or a third, the quality of pictures by about 0.1 dB, and
-        training takes a tenth to a third longer on a CPU. Every fifth point is left out, and tells how well
-        it worked (depth_errors in eval.json).""",
+        are measured: the mean depth of what a pixel shows is off by a half or a third as much, the quality of
+        pictures falls by 0.1 to 0.35 dB, and training takes a tenth to a third longer. Every fifth point is
+        left out, and tells how well it worked (depth_errors in eval.json).""",
     )
     ssim_weight: float = option(0.2, "Weight of 1 - SSIM in the loss; the rest is L1.", 0, 1)
     test_every: int = option(
