@@ -45,6 +45,7 @@ FIELD = 70.0  # degrees, across
 POINTS, SEEN = 40, 400  # points per photo in all, and the most that one photo is said to show
 NEAR_SURFACE = 0.03  # share of the depth, between a point and what is drawn there
 QUALITY = 92
+NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def plot(splat: Gaussians, random: np.random.Generator, place: Float) -> Gaussia
 
 def rows(gaussians: Gaussians, chosen: npt.NDArray[np.bool_]) -> Gaussians:
     """Some of the Gaussians."""
-    names = ("means", "quats", "scales", "opacities", "sh0", "shN")
-    return replace(gaussians, **{name: getattr(gaussians, name)[chosen] for name in names})
+    some = {name: getattr(gaussians, name)[chosen] for name in NAMES}
+    return Gaussians(**some, antialiased=gaussians.antialiased)
 
 
 def joined(parts: Sequence[Gaussians]) -> Gaussians:
@@ -86,10 +87,8 @@ def joined(parts: Sequence[Gaussians]) -> Gaussians:
         replace(part, shN=np.pad(part.shN, ((0, 0), (0, bands - part.shN.shape[1]), (0, 0))))
         for part in parts
     ]
-    names = ("means", "quats", "scales", "opacities", "sh0", "shN")
-    return replace(
-        wide[0], **{name: np.concatenate([getattr(p, name) for p in wide]) for name in names}
-    )
+    whole = {name: np.concatenate([getattr(part, name) for part in wide]) for name in NAMES}
+    return Gaussians(**whole, antialiased=wide[0].antialiased)
 
 
 def ground(reach: float, random: np.random.Generator, like: Gaussians) -> Gaussians:
