@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ EXPOSURE = -0.55
 QUALITY = 80  # 42 pictures in less than 4 MB
 
 
-def build_scene() -> None:
+def build_scene(moved: Sequence[tuple[float, float, float]] = props.FIRST) -> None:
     """Model the yard. One generator per part, so that editing one leaves the others alone."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
 
@@ -37,7 +38,7 @@ def build_scene() -> None:
     masonry.cobbles(rng(1))
     masonry.walls(rng(2))
     masonry.house(rng(3))
-    pots = props.furnish(rng(4))
+    pots = props.furnish(rng(4), moved)
     plants.plant(rng(5), pots)
     plants.grass(rng(6))
     plants.landscape(rng(7))
@@ -110,12 +111,12 @@ def render_above(png: Path, path: Path) -> None:
     small.save(path, quality=92, subsampling=0)
 
 
-def write_jpeg(png: Path, path: Path, exif: bytes | None) -> None:
+def write_jpeg(png: Path, path: Path, exif: bytes | None, quality: int = QUALITY) -> None:
     """Save a frame as JPEG, with EXIF where given."""
     buffer = io.BytesIO()
     options: dict[str, Any] = {} if exif is None else {"exif": exif}
     Image.open(png).convert("RGB").save(
-        buffer, "JPEG", quality=QUALITY, optimize=True, subsampling="4:2:0", **options
+        buffer, "JPEG", quality=quality, optimize=True, subsampling="4:2:0", **options
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(buffer.getvalue())
@@ -137,6 +138,48 @@ def visited(out: Path, scratch: Path, samples: int, only: list[str]) -> None:
         write_jpeg(frame, out / "visited" / f"{view.name}.jpg", cameras.exif(view, number))
 
 
+def to_sun() -> Any:
+    """The unit direction (3,) to the sun: Blender's sky turns it clockwise from north."""
+    up, turn = np.radians([SUN_ELEVATION, SUN_ROTATION])
+    return np.array([np.cos(up) * np.sin(turn), np.cos(up) * np.cos(turn), np.sin(up)])
+
+
+def later(out: Path, scratch: Path, samples: int, only: list[str]) -> None:
+    """Write the later capture: its photos, its truth, and what changed in the held-back views.
+
+    changed.npz has for every held-back view (H / 4, W / 4) uint8: 1 where what is seen is nearer or farther
+    by 3 cm and more in the later capture, 2 where it only lost or gained the sun's light, else 0.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    frames = {v.name: scratch / f"{v.name}.png" for v in cameras.later()}
+    if any(not frame.exists() for frame in frames.values()):
+        build_scene(props.LATER)
+        camera = set_up_render(samples, cameras.LATER_SCALE)
+    for number, view in enumerate(cameras.later()):
+        if only and view.name not in only:
+            continue
+        if not frames[view.name].exists():
+            print(f"rendering {view.name}", flush=True)
+            render(camera, view, frames[view.name])
+        exif = cameras.exif(view, number, cameras.LATER_START, cameras.LATER_SCALE)
+        write_jpeg(frames[view.name], out / "later" / "photos" / f"{view.name}.jpg", exif, 72)
+    if only:
+        return
+    (out / "later" / "truth.json").write_text(json.dumps(cameras.later_truth()) + "\n")
+    found = []
+    for moved in (props.FIRST, props.LATER):
+        build_scene(moved)
+        found.append({v.name: depth.seen(v, to_sun()) for v in cameras.heldback()})
+    changed = {}
+    for name, (far, lit) in found[0].items():
+        far_later, lit_later = found[1][name]
+        other = np.abs(far - far_later) > 0.03
+        changed[f"{name}.jpg"] = np.where(other, 1, np.where(lit != lit_later, 2, 0)).astype(
+            np.uint8
+        )
+    np.savez_compressed(out / "later" / "changed.npz", **changed)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Render what is asked for and, once every frame is there, write the data set."""
     here = Path(__file__).resolve().parent
@@ -153,7 +196,13 @@ def main(argv: list[str] | None = None) -> int:
         help="write visited/ alone: photos with people, a car and laundry",
     )
     parser.add_argument("--above", action="store_true", help="write above.npz and above.jpg alone")
+    parser.add_argument(
+        "--later", action="store_true", help="write later/ alone: three things moved, another day"
+    )
     args = parser.parse_args(argv)
+    if args.later:
+        later(args.out, args.scratch, args.samples, args.only)
+        return 0
     if args.visitors:
         visited(args.out, args.scratch, args.samples, args.only)
         return 0

@@ -22,6 +22,10 @@ FOCAL_PX = FOCAL_MM[0] / FOCAL_MM[1] / SENSOR_WIDTH_MM * WIDTH
 ORIGIN = (43.93752, 5.10418, 312.0)  # latitude, longitude, height of the ENU origin
 START = datetime.datetime(2026, 5, 14, 16, 12, 4)  # noqa: DTZ001 - EXIF times have no zone
 ORBIT, RAMP, WALK = 22, 4, 10
+# The later capture: another day, a round that is wider and lower, and smaller pictures.
+LATER_START = datetime.datetime(2026, 11, 3, 15, 40, 20)  # noqa: DTZ001
+LATER_ORBIT, LATER_RAMP, LATER_WALK = 17, 4, 7
+LATER_SCALE = 75  # per cent of WIDTH and HEIGHT
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,33 @@ def photos() -> list[View]:
     return [_view(f"yard_{k + 1:02d}", pose) for k, pose in enumerate(poses)]
 
 
+def _later_orbit(t: float) -> tuple[Array, Array]:
+    """The later capture's round at ``t`` in [0, 1): the other way about, and at one height."""
+    azimuth = -math.pi / 2 - 2 * math.pi * t
+    eye = np.array([0.1 + 13.0 * math.cos(azimuth), 0.5 + 13.0 * math.sin(azimuth), 6.4])
+    return eye, np.array([0.2, 0.4, 0.6])
+
+
+def _later_walk(t: float) -> tuple[Array, Array]:
+    """The later capture's walk at ``t`` in [0, 1], from the gate's east side to the west."""
+    azimuth = math.radians(322 - 104 * t)
+    eye = np.array([5.2 * math.cos(azimuth), 5.0 * math.sin(azimuth), 1.48])
+    return eye, np.array([-0.3 + 0.5 * t, 0.8, 1.0])
+
+
+def later() -> list[View]:
+    """The 28 photos of the later capture, none of them from where a photo of the first was taken."""
+    poses = [_later_orbit((k + 0.4) / LATER_ORBIT) for k in range(LATER_ORBIT)]
+    high, low = _later_orbit(0.98), _later_walk(0.0)
+    for k in range(LATER_RAMP):
+        t = (k + 1) / (LATER_RAMP + 1)
+        eye = high[0] * (1 - t) + low[0] * t
+        eye[2] = high[0][2] * (1 - t**0.8) + low[0][2] * t**0.8
+        poses.append((eye, high[1] * (1 - t) + low[1] * t))
+    poses += [_later_walk(k / (LATER_WALK - 1)) for k in range(LATER_WALK)]
+    return [_view(f"later_{k + 1:02d}", pose) for k, pose in enumerate(poses)]
+
+
 def heldback() -> list[View]:
     """Six views the pipeline never sees, between neighbours of the capture."""
     poses = [_orbit((k + 0.5) / ORBIT) for k in (2, 8, 14, 19)]
@@ -126,10 +157,10 @@ def _degrees(value: float) -> tuple[IFDRational, IFDRational, IFDRational]:
     return IFDRational(degrees), IFDRational(minutes), IFDRational(seconds, 100000)
 
 
-def exif(view: View, index: int) -> bytes:
-    """The EXIF block of one photo."""
+def exif(view: View, index: int, start: datetime.datetime = START, scale: int = 100) -> bytes:
+    """The EXIF block of one photo, whose size is `scale` per cent."""
     lat, lon, height = enu_to_geodetic(view.eye)
-    time = START + datetime.timedelta(seconds=4 * index)
+    time = start + datetime.timedelta(seconds=4 * index)
     stamp = time.strftime("%Y:%m:%d %H:%M:%S")
     block = Image.Exif()
     block.update(
@@ -150,8 +181,8 @@ def exif(view: View, index: int) -> bytes:
             Base.ExposureTime: IFDRational(1, 500),
             Base.FNumber: IFDRational(28, 10),
             Base.ISOSpeedRatings: 100,
-            Base.ExifImageWidth: WIDTH,
-            Base.ExifImageHeight: HEIGHT,
+            Base.ExifImageWidth: WIDTH * scale // 100,
+            Base.ExifImageHeight: HEIGHT * scale // 100,
         }
     )
     block.get_ifd(IFD.GPSInfo).update(
@@ -166,6 +197,32 @@ def exif(view: View, index: int) -> bytes:
         }
     )
     return bytes(block.tobytes())
+
+
+def later_truth() -> dict[str, Any]:
+    """What later/truth.json says: the exact cameras of the later photos, in the same world."""
+    share = LATER_SCALE / 100
+    return {
+        "description": "The sample's courtyard half a year later, with three things moved.",
+        "camera": {
+            "model": "PINHOLE",
+            "width": round(WIDTH * share),
+            "height": round(HEIGHT * share),
+            "fx": FOCAL_PX * share,
+            "fy": FOCAL_PX * share,
+            "cx": WIDTH * share / 2,
+            "cy": HEIGHT * share / 2,
+        },
+        "photos": {
+            f"{v.name}.jpg": {
+                "world_to_camera": [
+                    [round(c, 9) for c in row] for row in v.world_to_camera().tolist()
+                ],
+                "centre": [round(c, 6) for c in v.eye],
+            }
+            for v in later()
+        },
+    }
 
 
 def truth() -> dict[str, Any]:

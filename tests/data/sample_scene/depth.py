@@ -48,3 +48,31 @@ def heights() -> Any:
             _, place, *_ = scene.ray_cast(graph, Vector((east, north, 60.0)), Vector((0, 0, -1)))
             found[row, column] = place[2]
     return found
+
+
+def seen(view: cameras.View, to_sun: Any) -> tuple[Any, Any]:
+    """Depth as in `depth`, float32, and whether the sun shines there, both (H / EVERY, W / EVERY).
+
+    to_sun: the unit direction (3,) to the sun.
+    """
+    scene, graph = bpy.context.scene, bpy.context.evaluated_depsgraph_get()
+    camera, sun = view.world_to_camera(), Vector(to_sun)
+    across, down = (
+        (np.arange(EVERY // 2, side, EVERY) + 0.5 - side / 2) / cameras.FOCAL_PX
+        for side in (cameras.WIDTH, cameras.HEIGHT)
+    )
+    far, lit = (
+        np.zeros((len(down), len(across)), np.float32),
+        np.ones((len(down), len(across)), bool),
+    )
+    for row, y in enumerate(down):
+        for column, x in enumerate(across):
+            ray = camera[:3, :3].T @ np.array([x, y, 1.0])
+            hit, place, normal, *_ = scene.ray_cast(
+                graph, Vector(view.eye), Vector(ray / np.linalg.norm(ray))
+            )
+            if hit:
+                far[row, column] = (camera[:3, :3] @ np.array(place) + camera[:3, 3])[2]
+                begin = place + normal * 0.002 * (1 if normal.dot(sun) > 0 else -1)
+                lit[row, column] = not scene.ray_cast(graph, begin, sun)[0]
+    return far, lit

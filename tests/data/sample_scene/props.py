@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from .mesh import Array, MeshBuilder, rotation_xyz, rotation_z
 OAK = (0.30, 0.185, 0.095)
 GREY_OAK = (0.30, 0.25, 0.195)
 IRON = (0.045, 0.043, 0.042)
+
+# Where the basket of apples, a barrel and the crate of oranges stand: first, and in the later capture.
+FIRST = ((4.7, -1.2, 0.02), (-5.35, 3.2, 0.02), (5.15, 0.75, 0.38))
+LATER = ((2.3, -1.9, 0.02), (-2.4, -1.6, 0.02), (-4.2, -0.9, 0.03))
 
 
 def well(rng: np.random.Generator, wood: MeshBuilder, iron: MeshBuilder) -> None:
@@ -484,8 +489,14 @@ def fence(rng: np.random.Generator, wood: MeshBuilder) -> None:
     run(np.array([-1.18, y - 0.05, 0.0]), np.array([-0.95, y - 1.1, 0.0]), 0.98)
 
 
-def furnish(rng: np.random.Generator) -> list[tuple[float, float, float, float]]:
-    """Put everything in the yard; returns the flower pots as (x, y, top, radius)."""
+def furnish(
+    rng: np.random.Generator, moved: Sequence[tuple[float, float, float]] = FIRST
+) -> list[tuple[float, float, float, float]]:
+    """Put everything in the yard; returns the flower pots as (x, y, top, radius).
+
+    moved: where basket, barrel and crate stand. All else is the same wherever that is.
+    """
+    basket, barrel, oranges = moved
     wood, iron, cloth = MeshBuilder(rng), MeshBuilder(rng), MeshBuilder(rng)
     clay, fruits = MeshBuilder(rng), MeshBuilder(rng)
     well(rng, wood, iron)
@@ -495,14 +506,16 @@ def furnish(rng: np.random.Generator) -> list[tuple[float, float, float, float]]
     bunting(rng, cloth, wood, iron)
     bicycle(rng, iron)
     fence(rng, wood)
-    for x, y in ((-4.75, 3.75), (-5.35, 3.2)):
-        staves(wood, iron, (x, y, 0.02), 0.27, 0.27, 0.86, 18, OAK, belly=0.09)
-    staves(wood, iron, (4.7, -1.2, 0.02), 0.36, 0.42, 0.42, 20, GREY_OAK)
-    fruit(fruits, (4.7, -1.2, 0.44), (0.24, 0.24, 0.04), 60, 0.05, (0.45, 0.06, 0.03))
+    for place in ((-4.75, 3.75, 0.02), barrel):
+        staves(wood, iron, place, 0.27, 0.27, 0.86, 18, OAK, belly=0.09)
+    staves(wood, iron, basket, 0.36, 0.42, 0.42, 20, GREY_OAK)
+    heap = (basket[0], basket[1], basket[2] + 0.42)
+    fruit(fruits, heap, (0.24, 0.24, 0.04), 60, 0.05, (0.45, 0.06, 0.03))
     crate(wood, (5.1, 0.45, 0.03), (0.42, 0.3, 0.34), 0.25, (0.40, 0.29, 0.17))
     crate(wood, (5.2, 1.3, 0.03), (0.42, 0.3, 0.34), -0.18, (0.36, 0.27, 0.17))
-    crate(wood, (5.15, 0.75, 0.38), (0.42, 0.3, 0.34), 0.72, (0.40, 0.29, 0.17))
-    fruit(fruits, (5.15, 0.75, 0.60), (0.3, 0.2, 0.09), 90, 0.055, (0.72, 0.28, 0.02))
+    crate(wood, oranges, (0.42, 0.3, 0.34), 0.72, (0.40, 0.29, 0.17))
+    heap = (oranges[0], oranges[1], oranges[2] + 0.22)
+    fruit(fruits, heap, (0.3, 0.2, 0.09), 90, 0.055, (0.72, 0.28, 0.02))
     crate(wood, (4.25, 0.35, 0.03), (0.34, 0.26, 0.26), 1.1, (0.36, 0.27, 0.17))
     fruit(fruits, (4.25, 0.35, 0.2), (0.24, 0.17, 0.07), 60, 0.05, (0.30, 0.34, 0.05))
     for x, y, r in ((3.95, -0.45, 0.22), (4.3, -0.62, 0.15), (-1.9, 3.9, 0.19), (3.8, -0.85, 0.13)):
