@@ -27,6 +27,7 @@ include: "rules/blocks.smk"
 include: "rules/splat.smk"
 include: "rules/geo.smk"
 include: "rules/web.smk"
+include: "rules/compare.smk"
 include: "rules/publish.smk"
 include: "rules/report.smk"
 
@@ -40,4 +41,5 @@ rule all:
         films=collect("<results>/{scene}/tour.mp4", scene=SCENES),
         index="<results>/index.html",
         delivered=collect("<results>/{scene}/deliver.json", scene=DELIVERING),
+        compared=collect("<results>/{scene}/compare.html", scene=COMPARED),
         published=collect("<results>/{scene}/published.json", scene=PUBLISHED),

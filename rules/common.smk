@@ -271,6 +271,16 @@ def walk_file(name):
     return inputs
 
 
+def compared(*files):
+    """An input function: these files of a scene that is compared with another capture, else none."""
+
+    def inputs(wildcards):
+        known(wildcards)
+        return [f"{RESULTS}/{wildcards.scene}/{name}" for name in files if wildcards.scene in PLAN.same_place]
+
+    return inputs
+
+
 def delivered_steps(wildcards):
     """What these functions give, by the names of the inputs, for whoever follows the rules back."""
     wanted = PLAN.deliver[wildcards.scene]

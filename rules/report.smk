@@ -7,11 +7,19 @@ Leaves <results>/{scene}/cost.json, report.html, <results>/summary.tsv, <results
 TIMED = [*BEFORE_PAGE, "render_tour", "bundle_web"]
 
 
+def compared_tables(wildcards):
+    """The benchmarks of what compares a scene with another capture, if it is compared."""
+    names = ("register_captures", "find_changes", "bundle_compare")
+    is_compared = wildcards.scene in PLAN.same_place
+    return [f"{RESULTS}/benchmarks/{wildcards.scene}/{name}.tsv" for name in names if is_compared]
+
+
 rule cost_scene:
     """Sum up what the stages used, in seconds, dollars and kWh; where the submitter keeps the ledger."""
     input:
         benchmarks=lambda wildcards: timed(TIMED, wildcards.scene),
         exported=delivering("rules"),
+        compared=lambda wildcards: compared_tables(wildcards),
     output:
         cost="<results>/{scene}/cost.json",
     log:
@@ -30,7 +38,7 @@ rule cost_scene:
         code=code("cost_scene", "config/aws/prices.yaml"),
     shell:
         "python -m scripts.cost_scene --scene {wildcards.scene:q} --benchmarks {input.benchmarks:q} {input.exported:q}"
-        " --options {params.options:q} --run {params.run:q} --output {output.cost:q} 2>&1 | tee {log:q}"
+        " {input.compared:q} --options {params.options:q} --run {params.run:q} --output {output.cost:q} 2>&1 | tee {log:q}"
 
 
 rule report_scene:
@@ -58,6 +66,10 @@ rule report_scene:
         deliver=deliver_json,
         benchmarks=lambda wildcards: timed(TIMED, wildcards.scene),
         exported=delivering("rules"),
+        compared=lambda wildcards: compared_tables(wildcards),
+        registration=compared("registration.json"),
+        changes=compared("changes.json"),
+        changed=compared("changes.zip"),
         cost="<results>/{scene}/cost.json",
     output:
         report=report(
@@ -88,8 +100,9 @@ rule report_scene:
         " --left-out {input.left_out:q}"
         " --poster {input.poster:q} --view {input.view:q} --stops {input.stops:q}"
         " --features {input.features:q} --undistort {input.undistort:q} --compress {input.compress:q}"
-        " --tour {input.tour:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q} {input.exported:q} --cost {input.cost:q}"
-        " --deliver {input.deliver:q}"
+        " --tour {input.tour:q} --manifest {input.manifest:q} --benchmarks {input.benchmarks:q} {input.exported:q} {input.compared:q}"
+        " --cost {input.cost:q} --deliver {input.deliver:q} --registration {input.registration:q}"
+        " --changes {input.changes:q} --changed {input.changed:q}"
         " --options {params.options:q} --output {output.report:q} 2>&1 | tee {log:q}"
 
 

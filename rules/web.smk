@@ -62,6 +62,7 @@ rule bundle_web:
         walk=walk_file("walk.json"),
         voxels=walk_file("walk.zip"),
         shipped=collect("<results>/{{scene}}/{file}", file=SHIPPED),
+        compare=compared("compare.html"),
         benchmarks=lambda wildcards: timed(MEASURED, wildcards.scene),
     output:
         collect("<results>/{{scene}}/web/{file}", file=BUNDLE_FILES),
@@ -92,7 +93,10 @@ rule bundle_web:
                         rules_of(wildcards.scene),
                         "bundle_web",
                         RESULTS,
-                        delivered_steps(wildcards) | OF_PARTS | OF_BLOCKS | {"benchmarks": ()},
+                        delivered_steps(wildcards)
+                        | OF_PARTS
+                        | OF_BLOCKS
+                        | {"benchmarks": (), "compare": ()},
                     ),
                     "block",
                     range(1, BLOCKS[wildcards.scene] + 1),
@@ -107,7 +111,7 @@ rule bundle_web:
         " --mobile {input.mobile:q} --poster {input.poster:q} --view {input.view:q} --photos {input.photos:q} --sfm {input.sfm:q}"
         " --georef {input.georef:q} --train {input.train:q} --eval {input.eval:q}"
         " --features {input.features:q} --pairs {input.pairs:q} --undistort {input.undistort:q}"
-        " --compress {input.compress:q} --clean {input.clean:q} --shipped {input.shipped:q} --images {params.images:q}"
+        " --compress {input.compress:q} --clean {input.clean:q} --shipped {input.shipped:q} {input.compare:q} --images {params.images:q}"
         " --codecs {input.codecs:q} --options {params.options:q} --output-dir {params.folder:q}"
         " --steps {params.steps:q} --benchmarks {input.benchmarks:q}"
         " --deliver {input.deliver:q} --lod {input.lod:q} --single {output.single:q} --site {output.site:q}"

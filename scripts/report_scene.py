@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--stops", type=Path, help="stops.jpg, the tour's views side by side")
     parser.add_argument("--left-out", type=Path, help="left_out.zip, what training left out")
     parser.add_argument("--contact", type=Path, help="contact.jpg, every photo kept or left out")
+    parser.add_argument("--changed", type=Path, nargs="?", help="changes.zip")
     parser.add_argument("--renders", type=Path, required=True, help="renders.zip")
     parser.add_argument("--poster", type=Path, required=True, help="poster.jpg")
     parser.add_argument("--manifest", type=Path, help="the page's manifest.json")
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     paths = {stage: getattr(given, stage) for stage in (*STAGES, *OPTIONAL, "manifest")}
     files = read_stages(given.scene, paths, given.benchmarks)
     options = parse_options(ReportOptions, given.options)
-    sheets = (given.contact, given.stops, given.left_out)
+    sheets = (given.contact, given.stops, given.left_out, given.changed)
     report_scene(files, given.renders, given.poster, options, given.output, *sheets)
     say(f"Report of {given.scene}: {given.output} ({given.output.stat().st_size / 1e6:.1f} MB)")
 

@@ -22,18 +22,26 @@ from scripts.lib.encode.formats import CompressOptions
 from scripts.lib.geo.kit import GlbOptions, PlyOptions, Spz4Options, SpzOptions, UsdOptions
 from scripts.lib.geo.survey import OrthoOptions, PointsOptions
 from scripts.lib.geo.tiles import TilesOptions
+from scripts.lib.measure.changes.find import ChangesOptions
 from scripts.lib.measure.clean import CleanOptions
 from scripts.lib.measure.evaluation import EvaluateOptions
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.report.scene_report import ReportOptions
-from scripts.lib.sfm.options import FeatureOptions, MapOptions, MatchOptions, UndistortOptions
+from scripts.lib.sfm.options import (
+    FeatureOptions,
+    MapOptions,
+    MatchOptions,
+    RegisterOptions,
+    UndistortOptions,
+)
 from scripts.lib.train.options import TrainOptions
 from scripts.lib.visit.tour_film import TourOptions
 from scripts.lib.visit.walk import WalkOptions
 from scripts.lib.web.bundle import WebOptions
+from scripts.lib.web.compare import CompareOptions
 from scripts.lib.web.publish import PublishOptions
 from scripts.lib.workflow.cost import CostOptions
-from scripts.lib.workflow.options import SceneRow, WorkflowOptions
+from scripts.lib.workflow.options import REQUIRED, SceneRow, WorkflowOptions
 from scripts.lib.workflow.settings import read_yaml
 
 # A rule's section of the configuration, and the type that its program reads.
@@ -42,6 +50,7 @@ SECTIONS: dict[str, type[Options]] = {
     "extract_features": FeatureOptions,
     "match_photos": MatchOptions,
     "map_scene": MapOptions,
+    "register_captures": RegisterOptions,
     "undistort": UndistortOptions,
     "train_splat": TrainOptions,
     "evaluate_splat": EvaluateOptions,
@@ -58,6 +67,8 @@ SECTIONS: dict[str, type[Options]] = {
     "export_walk": WalkOptions,
     "export_points": PointsOptions,
     "export_ortho": OrthoOptions,
+    "find_changes": ChangesOptions,
+    "bundle_compare": CompareOptions,
     "bundle_web": WebOptions,
     "publish_web": PublishOptions,
     "cost_scene": CostOptions,
@@ -108,7 +119,7 @@ def scenes_schema() -> Part:
         {"$schema": DIALECT, "title": "scenes.tsv"}
         | row
         | {
-            "required": list(row["properties"]),
+            "required": list(REQUIRED),
             "properties": columns,
             "patternProperties": {r"^[a-z_]+\.[a-z_0-9]+$": option},
         }

@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -126,9 +126,11 @@ def ring_scene(folder: Path, gaussians: Gaussians, count: int = 12) -> Scene:
 NOTE = {"title": "The <tower>", "text": "Yellow & tall.", "position": [0.7, -0.4, 2.0]}
 
 
-def make_bundle(folder: Path, gaussians: Gaussians | None = None) -> Path:
-    """A whole bundle of `courtyard`, or of `gaussians` there, under `folder`/web, with splat.ply and
-    splat.html beside it."""
+def make_bundle(
+    folder: Path, gaussians: Gaussians | None = None, shipped: Sequence[Path] = ()
+) -> Path:
+    """A whole bundle of `courtyard`, or of `gaussians` there, under `folder`/web, with splat.ply, splat.html
+    and the files `shipped` beside it."""
     gaussians = gaussians or courtyard()
     _, visit = plan_visit(gaussians, ring_scene(folder, gaussians))
     # The tests know this one.
@@ -170,6 +172,7 @@ def make_bundle(folder: Path, gaussians: Gaussians | None = None) -> Path:
             ),
             modules=modules(),
             lod=folder / "lod.zip",
+            shipped=shipped,
         ),
         output=folder / "web",
         single=folder / "splat.html",

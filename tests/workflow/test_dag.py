@@ -31,6 +31,8 @@ PER_SCENE = {
     "cost_scene",
     "report_scene",
 }
+# Of a scene that shows the same place as another one.
+COMPARING = {"register_captures", "find_changes", "bundle_compare"}
 
 
 def test_sample_plans_every_rule_once(checkout: Checkout) -> None:
@@ -108,6 +110,19 @@ def test_files_for_other_programs_only_where_asked_for(checkout: Checkout, tmp_p
         set(checkout.planned("--config", "deliver=all")) - PER_SCENE - {"summarise", "all"}
         == wanted
     )
+
+
+def test_two_captures_of_one_place_only_where_asked_for(checkout: Checkout, tmp_path: Path) -> None:
+    sheet = tmp_path / "my.tsv"
+    photos = "tests/data/sample/photos"
+    sheet.write_text(f"scene\tsource\tsame_place_as\nmay\t{photos}\t\njune\t{photos}\tmay\n")
+    plan = checkout.planned("--config", f"scenes={sheet}")
+    assert {rule: plan.pop(rule, 0) for rule in COMPARING} == dict.fromkeys(COMPARING, 1)
+    assert plan == dict.fromkeys(PER_SCENE, 2) | {"summarise": 1, "all": 1}
+    # The first capture knows nothing of the second.
+    assert not COMPARING & set(checkout.planned("--config", f"scenes={sheet}", "only=may"))
+    refused = checkout.dry_run("--config", f"scenes={sheet}", "only=june")
+    assert refused.returncode == 1 and "add 'may' to only" in refused.stdout
 
 
 @pytest.mark.parametrize("preset", ["draft", "standard", "high"])

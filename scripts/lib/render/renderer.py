@@ -139,6 +139,21 @@ class Renderer:
         blend, alpha = self._layers(sh, world_to_camera, K, size, None)
         return blend, alpha[..., 0]
 
+    def gather(
+        self,
+        values: npt.ArrayLike,
+        world_to_camera: npt.ArrayLike,
+        K: npt.ArrayLike,
+        size: npt.ArrayLike,
+    ) -> Float:
+        """What a picture's `values` (H, W, 3) come to on each Gaussian: sums (N, 3) of them over its pixels,
+        by its blend weights there. The reverse of `blend`."""
+        grey = torch.zeros((len(self), 1, 3), device=self.device, requires_grad=True)
+        picture = self._colour(grey, world_to_camera, K, size)
+        (gradient,) = torch.autograd.grad((picture * self._tensor(values)).sum(), grey)
+        sums: Float = (gradient[:, 0] / SH_C0).double().cpu().numpy()
+        return sums
+
     def weights(
         self, world_to_camera: npt.ArrayLike, K: npt.ArrayLike, size: npt.ArrayLike
     ) -> Float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.contracts.benchmark import Benchmark, read_benchmarks
+from scripts.lib.contracts.changes import Changes
 from scripts.lib.contracts.clean import Clean
 from scripts.lib.contracts.codecs import Codecs
 from scripts.lib.contracts.compress import Compress
@@ -19,6 +20,7 @@ from scripts.lib.contracts.manifest import Manifest
 from scripts.lib.contracts.pairs import Pairs
 from scripts.lib.contracts.photos import Photos
 from scripts.lib.contracts.record import File, Measured, read
+from scripts.lib.contracts.registration import Registration
 from scripts.lib.contracts.sfm import Sfm
 from scripts.lib.contracts.tour import Film
 from scripts.lib.contracts.train import Train
@@ -36,6 +38,8 @@ OPTIONAL = (
     "tour",
     "cost",
     "deliver",
+    "registration",
+    "changes",
 )
 
 
@@ -60,6 +64,8 @@ class StageFiles:
     compress: Compress | None = None
     tour: Film | None = None
     deliver: Deliver | None = None
+    registration: Registration | None = None
+    changes: Changes | None = None
     benchmarks: tuple[Benchmark, ...] = ()
 
     @property
@@ -68,6 +74,7 @@ class StageFiles:
         made = (
             *(self.photos, self.features, self.pairs, self.sfm, self.undistort, self.train),
             *(self.eval, self.clean, self.compress, self.codecs, self.view, self.tour),
+            *(self.registration, self.changes),
         )
         return [one for one in made if one is not None]
 
@@ -107,5 +114,7 @@ def read_stages(
         compress=maybe(Compress, "compress"),
         tour=maybe(Film, "tour"),
         deliver=maybe(Deliver, "deliver"),
+        registration=maybe(Registration, "registration"),
+        changes=maybe(Changes, "changes"),
         benchmarks=tuple(read_benchmarks(benchmarks).values()),
     )

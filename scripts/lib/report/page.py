@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from scripts.lib.report import (
     cameras,
     capture,
     charts,
+    compared,
     delivered,
     making,
     photos_used,
@@ -59,6 +60,12 @@ FILES = {  # in the scene's folder, besides those in the formats table
     "view.json": "start view, tour, limits and map of the page",
     "web/manifest.json": "versions, options and checksums",
 }
+COMPARED = {
+    "compare.html": "before and after in one file, which opens with a double click",
+    "registration.json": "bringing the two captures together: numbers",
+    "changes.json": "what changed: numbers",
+    "changes.zip": "what changed: pictures",
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Pictures:
     contact: str = ""  # thumbnails of every photo, kept and dropped
     stops: str = ""  # the tour's views side by side
     left_out: MaskFilm | None = None  # parts of photos that training left out
+    changed: Mapping[str, str] = field(default_factory=dict)  # of changes.zip, by name
 
 
 def build_report(files: StageFiles, pictures: Pictures) -> str:
@@ -128,7 +136,8 @@ def build_report(files: StageFiles, pictures: Pictures) -> str:
         facts=making.facts(files, record),
         options=making.options(files),
         delivered=delivered.shown(files.deliver),
-        links=list(FILES.items()),
+        compared=compared.shown(files, pictures.changed),
+        links=[*FILES.items(), *(COMPARED.items() if files.changes else ())],
     )
 
 

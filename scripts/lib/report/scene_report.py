@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scripts.lib.core.files import reading_zip, write_bytes
 from scripts.lib.core.options import Options, option
+from scripts.lib.report.compared import change_uris
 from scripts.lib.report.film import mask_film
 from scripts.lib.report.inputs import StageFiles
 from scripts.lib.report.page import Pictures, build_report
@@ -44,9 +45,11 @@ def report_scene(
     contact: Path | None = None,
     stops: Path | None = None,
     left_out: Path | None = None,
+    changed: Path | None = None,
 ) -> None:
     """Write the report of one scene to `output`; `contact` is the contact sheet of all photos, `stops` the
-    strip of the tour's views, `left_out` the masks of what training left out, where there are any.
+    strip of the tour's views, `left_out` the masks of what training left out, `changed` changes.zip, where
+    there are any.
 
     Raises UserError on a missing or damaged input.
     """
@@ -56,5 +59,10 @@ def report_scene(
     sheet = file_uri(contact, CONTACT_SIDE) if contact else ""
     strip = file_uri(stops, CONTACT_SIDE) if stops else ""
     film = mask_film(left_out) if left_out else None
-    pictures = Pictures(file_uri(poster, 2 * options.picture_side), views, sheet, strip, film)
+    differing: dict[str, str] = {}
+    if changed and files.changes:
+        with reading_zip(changed) as archive:
+            differing = change_uris(archive, files.changes, options.picture_side)
+    large = file_uri(poster, 2 * options.picture_side)
+    pictures = Pictures(large, views, sheet, strip, film, differing)
     write_bytes(output, build_report(files, pictures).encode())

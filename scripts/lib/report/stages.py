@@ -35,6 +35,9 @@ IN_WORDS = {
     "render_poster": "planning the tour, poster",
     "render_tour": "film",
     **{item.rule: f"export: {item.file}" for item in DELIVERABLES.values()},
+    "register_captures": "bringing two captures together",
+    "find_changes": "finding what changed",
+    "bundle_compare": "page of before and after",
     "bundle_web": "web page",
 }
 

@@ -220,3 +220,34 @@ class UndistortOptions(Options):
         0, "Longest side; 0 keeps the size of the photos.", 64, MOST_PIXELS, unit="pixels"
     )
     jpeg_quality: int = option(95, "JPEG quality of the undistorted photos.", 50, 100)
+
+
+@dataclass(frozen=True)
+class RegisterOptions(Options):
+    """Bring a scene into the frame of another capture of the same place (column `same_place_as`)."""
+
+    exhaustive_pairs: int = option(
+        2500,
+        """Up to so many pairs of photos, one of each capture, all are compared; above that, each photo with
+        those that look most like it.""",
+        1,
+        1_000_000,
+    )
+    neighbours: int = option(
+        12, "Photos of the other capture that a photo is compared with, if not with all.", 1, 1000
+    )
+    least_common: int = option(
+        30,
+        "Fewest points that both captures must have in common, or they are not compared.",
+        8,
+        100_000,
+    )
+    most_scale_percent: float = option(
+        2.0,
+        """The scale between the two captures must be certain to so much (95 %), or they are not
+        compared.""",
+        above=0,
+        most=100,
+        unit="%",
+    )
+    seed: int = option(0, "Seed of the random samples.", 0, 2**31 - 1, shared=True)

@@ -35,7 +35,7 @@ from scripts.lib.web.crate_inputs import CRATE, alone, run_of
 from scripts.lib.web.measuring import Measure, accuracy, measuring
 from scripts.lib.web.notes import placed_notes
 from scripts.lib.web.settings import viewer_settings
-from scripts.lib.web.site import Entries, Page, phone_budget, site_members, write_site
+from scripts.lib.web.site import Entries, Members, Page, phone_budget, site_members, write_site
 from scripts.lib.web.stages import Stages, read_stages
 from scripts.lib.web.walking import WALK
 
@@ -52,6 +52,7 @@ LOADED = (
     "viewer.js.gz",
     WALK,
 )
+COMPARE = "compare.html"
 INLINE = ("scene.sog", "settings.json", "viewer.js.gz", "poster.jpg")  # of the one-file page
 
 
@@ -82,6 +83,11 @@ class Inputs:
     benchmarks: Sequence[Path] = ()
 
     @property
+    def compare(self) -> Path | None:
+        """The page that compares the scene with another capture, if that is among `shipped`."""
+        return next((path for path in self.shipped if path.name == COMPARE), None)
+
+    @property
     def paths(self) -> list[Path]:
         """Every file that the bundle is made of."""
         given = (self.sog, self.mobile, self.lod, self.poster, self.view, self.voxels)
@@ -106,10 +112,11 @@ def write_bundle(
         name: manifest.entry(output / name) for name in (*LOADED, "licences.txt", "_headers")
     }
     page = page_of(inputs, visit, told, entries)
+    if inputs.compare is not None:
+        page = dataclasses.replace(page, compare=relative(inputs.compare, output))
     # A hash in each address keeps a cache from pairing a new page with an old scene.
     address = {name: f"{name}?v={entries[name]['sha256'][:12]}" for name in LOADED}
-    # With a slash, as in an address, wherever the one-file page was written.
-    nearby = "" if single is None else Path(os.path.relpath(single, output)).as_posix()
+    nearby = "" if single is None else relative(single, output)
     write_bytes(output / "index.html", page.hosted(address, nearby))
     entries["index.html"] = manifest.entry(output / "index.html")
     if single is not None:
@@ -138,7 +145,9 @@ def write_bundle(
     write_bytes(output / CRATE, crate.of(hosted, {}))
     entries[CRATE] = manifest.entry(output / CRATE)
     most = phone_budget(told.others.get("compress"))
-    members = [] if site is None else site_members(output, page, entries, inputs.lod, crate, most)
+    members: Members = []
+    if site is not None:
+        members = site_members(output, page, entries, inputs.lod, crate, most, inputs.compare)
     beside = (*inputs.shipped, *([single] if single else []))
     made = manifest.build_manifest(
         scene=inputs.scene,
@@ -159,6 +168,11 @@ def write_bundle(
     if site is not None:
         write_site(site, [*members, ("manifest.json", (output / "manifest.json").read_bytes)])
     return made
+
+
+def relative(path: Path, folder: Path) -> str:
+    """The address of a file as seen from a page in `folder`: with slashes, wherever it was written."""
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def about(page: Page, options: bundle.WebOptions, made: str) -> About:

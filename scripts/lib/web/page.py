@@ -31,10 +31,12 @@ def hosted(
     url: str,
     address: Mapping[str, str],
     single: str = "",
+    compare: str = "",
 ) -> str:
     """index.html of the folder that a host serves; `address` maps file names to their addresses.
 
-    `single` is the address of the one-file page, where that lies nearby.
+    `single` is the address of the one-file page, where that lies nearby, `compare` that of the page that
+    compares the scene with another capture.
     """
     beside = beside_script()
     files = {key: dict(config[key]) for key in ("scene", "mobile") if config.get(key)}
@@ -68,7 +70,8 @@ def hosted(
             connect="'self'",
             base="'self'",
         ),
-        links='<a href="licences.txt">Licences</a> <a href="manifest.json">How this was made</a>',
+        links=compare_link(compare)
+        + '<a href="licences.txt">Licences</a> <a href="manifest.json">How this was made</a>',
     )
 
 
@@ -130,6 +133,11 @@ WALK_KEYS = (
 WALK_TOUCH = (
     "<div><dt>Walk</dt><dd>Press the walker, then push the stick, or tap the floor</dd></div>"
 )
+
+
+def compare_link(address: str) -> str:
+    """A link to the page that compares two captures; empty where there is none."""
+    return f'<a href="{html.escape(address)}">Before and after</a> ' if address else ""
 
 
 def fill(

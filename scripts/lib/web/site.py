@@ -31,10 +31,15 @@ class Page:
     texts: dict[str, str]
     config: dict[str, Any]
     url: str
+    compare: str = (
+        ""  # address of the page that compares the scene with another capture, if there is one
+    )
 
     def hosted(self, addresses: Mapping[str, str], nearby: str = "") -> bytes:
         """index.html that loads the files at `addresses`; `nearby`: the one-file form's own address."""
-        text = web_page.hosted(self.template, self.texts, self.config, self.url, addresses, nearby)
+        text = web_page.hosted(
+            self.template, self.texts, self.config, self.url, addresses, nearby, self.compare
+        )
         return text.encode()
 
 
@@ -52,12 +57,13 @@ def site_members(
     lod: Path | None,
     crate: Crate,
     most: int | None = None,
+    compare: Path | None = None,
 ) -> Members:
     """Files of a zip to unpack on a host: names carry their file's hash, so that caches keep them for ever.
 
     A large scene's levels of detail come along, in a folder whose name is a hash too; where they are more
     than the `most` bytes that a phone may load, phones load their own file. The manifest is missing: it
-    keeps the hashes of these.
+    keeps the hashes of these. compare: compare.html, which comes along under its name.
     """
     hashed = {
         name: hosting.hashed_name(name, entry["sha256"])
@@ -79,13 +85,17 @@ def site_members(
             if most is not None and whole > most:
                 config["streamPhones"] = False
             kept.append(f"{stream}/*")
+    compared: Members = [] if compare is None else [(compare.name, compare.read_bytes)]
     poster = ("poster.jpg", (folder / "poster.jpg").read_bytes)  # link previews ask for this name
     same = [(name, (folder / name).read_bytes) for name in ("licences.txt", WORKFLOW, README)]
+    of_page = dataclasses.replace(page, config=config, compare=compare.name if compare else "")
     own = {
-        "index.html": dataclasses.replace(page, config=config).hosted(hashed),
+        "index.html": of_page.hosted(hashed),
         "_headers": hosting.headers_file(kept).encode(),
     }
-    others = {name: manifest.entry_of(content()) for name, content in (*streamed, poster)}
+    others = {
+        name: manifest.entry_of(content()) for name, content in (*streamed, *compared, poster)
+    }
     changed = {f"web/{name}": manifest.entry_of(data) for name, data in own.items()}
     # publish_web leaves out the rules for other hosts, so the crate does not count on them.
     plain = (*(name for name, _ in same), "index.html", "manifest.json")
@@ -95,6 +105,7 @@ def site_members(
         *streamed,
         ("index.html", partial(bytes, own["index.html"])),
         *((address, (folder / name).read_bytes) for name, address in hashed.items()),
+        *compared,
         *(poster, *same),
         (CRATE, partial(bytes, of_site.of(address, others))),
         ("_headers", partial(bytes, own["_headers"])),

@@ -75,3 +75,13 @@ class SceneRow(Options):
         absolute. Or an s3:// prefix or object with one of these""",
         1,
     )
+    same_place_as: str = option(
+        "",
+        """Another scene of this sheet that shows the same place at another time. A page is made that
+        compares the two, and a map of what changed""",
+        most=100,
+        pattern=NAME,
+    )
+
+
+REQUIRED = ("scene", "source")  # columns of the sheet

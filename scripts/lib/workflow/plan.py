@@ -19,6 +19,7 @@ from scripts.lib.workflow.groups import (
     with_groups,
 )
 from scripts.lib.workflow.option_checks import check_published, delivery
+from scripts.lib.workflow.pairs import same_places
 from scripts.lib.workflow.precheck import check_sources
 from scripts.lib.workflow.scenes import load_scenes
 from scripts.lib.workflow.settings import Settings, scene_settings, scene_top, workflow_settings
@@ -38,6 +39,9 @@ class Plan:
     further: dict[str, Group] = field(
         default_factory=dict
     )  # scenes that are a group of another's photos
+    same_place: dict[str, str] = field(
+        default_factory=dict
+    )  # scenes that are compared with another one, and with which
 
     @property
     def results(self) -> str:
@@ -72,7 +76,9 @@ def read_plan(config: Mapping[str, Any], root: Path, sources_here: bool) -> Plan
     one sentence for the first thing that is wrong.
     """
     settings = workflow_settings(config, root)
-    scenes = chosen(load_scenes(Path(settings["scenes"]), root), settings)
+    rows = load_scenes(Path(settings["scenes"]), root)
+    scenes = chosen(rows, settings)
+    same_place = same_places(scenes, rows, settings["scenes"])
     # Presets, then the configuration, then the sheet's row.
     options = {name: scene_settings(settings, config, row, root) for name, row in scenes.items()}
     tops = {name: scene_top(settings, row, root) for name, row in scenes.items()}
@@ -90,7 +96,7 @@ def read_plan(config: Mapping[str, Any], root: Path, sources_here: bool) -> Plan
         for name, top in tops.items()
     }
     images = rule_images(root, settings["registry"])
-    return Plan(settings, scenes, options, devices, images, deliver, further)
+    return Plan(settings, scenes, options, devices, images, deliver, further, same_place)
 
 
 def chosen(

@@ -33,6 +33,8 @@ from tests.conftest import ROOT
 from tests.workflow.test_containers import rules
 
 PRICES = read_prices(ROOT / "config" / "aws" / "prices.yaml")
+# Only of a scene that is compared with another one.
+COMPARING = ("register_captures", "find_changes")
 
 
 def entry(**changed: Any) -> LedgerEntry:
@@ -183,8 +185,9 @@ def test_a_forecast_says_what_it_assumes() -> None:
 def test_the_price_list_knows_every_stage_and_machine() -> None:
     """The stages of the workflow that cost something, and the machines of the stack."""
     bodies = rules()
-    # Files for other programs are made on request, so predictions know nothing of them.
-    on_gpu = {n for n, body in bodies.items() if "gpu=gpus" in body and not n.startswith("export_")}
+    # Files for other programs, and comparisons, are made on request: predictions know nothing of them.
+    asked = {n for n in bodies if n.startswith("export_") or n in COMPARING}
+    on_gpu = {n for n, body in bodies.items() if "gpu=gpus" in body and n not in asked}
     assert {rule for rule, stage in PRICES.stages.items() if "gpu_seconds_fixed" in stage} == on_gpu
     assert set(PRICES.stages) <= bodies.keys()
     stack = (ROOT / "config" / "aws" / "stack.yaml").read_text()
@@ -195,7 +198,8 @@ def test_the_price_list_knows_every_stage_and_machine() -> None:
 
 def test_a_scene_is_five_jobs_two_of_them_on_gpus() -> None:
     """By the groups of the profile for AWS; publishing is part of one of them."""
-    bodies = {n: body for n, body in rules().items() if "threads:" in body and n not in DIVIDED}
+    seldom = {*DIVIDED, *COMPARING}
+    bodies = {n: body for n, body in rules().items() if "threads:" in body and n not in seldom}
     jobs = {
         name: PRICES.groups.get(name, name)
         for name, body in bodies.items()

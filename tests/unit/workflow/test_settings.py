@@ -148,7 +148,8 @@ def test_what_all_rules_share_is_said_once() -> None:
     row = {"scene": "a", "source": "b"}
     filled = scene_settings(settings, config, row, ROOT)
     seeds = {rule: options["seed"] for rule, options in filled.items() if "seed" in options}
-    assert seeds == dict.fromkeys(("match_photos", "map_scene", "train_splat", "compress_splat"), 7)
+    seeded = ("match_photos", "map_scene", "register_captures", "train_splat", "compress_splat")
+    assert seeds == dict.fromkeys((*seeded, "find_changes"), 7)
     assert filled["train_splat"]["preset"] == "high"
     own = scene_settings(settings, config, row | {"seed": "9", "preset": "draft"}, ROOT)
     assert own["map_scene"]["seed"] == 9 and own["train_splat"]["preset"] == "draft"

@@ -1,0 +1,1 @@
+"""Two captures of one place in one frame: features that both saw, and the similarity that they tell."""
