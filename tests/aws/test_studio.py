@@ -28,6 +28,8 @@ from tests.aws.cloud import BUCKET, STACK, Cloud
 from tests.aws.issuer import CLIENT, SCOPE, Issuer, running_issuer
 from tests.aws.studio_site import FILES, Site, running_site
 from tests.web import browser
+from tests.web.studio_page import violations
+from tests.web.test_studio import axe  # noqa: F401
 
 PART = 100_000
 OLDER = """{
@@ -301,6 +303,27 @@ def test_what_is_wrong_is_told(site: Site, show: Open, issuer: Issuer) -> None:
     page.get_by_text("does not answer").wait_for()
     site.down = False
     page.get_by_role("heading", name="Photos in").wait_for()
+
+
+def test_whoever_cannot_see_the_door_gets_in(
+    site: Site,
+    show: Open,
+    issuer: Issuer,
+    axe: str,  # noqa: F811
+) -> None:
+    """No violation of WCAG 2.2 AA: the door, nobody let in, the dialog of a session that has ended."""
+    page = show((390, 844))
+    assert not violations(page, axe)
+    site.forbids = True
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="Continue").click()
+    page.get_by_role("alert").filter(has_text="may not use the studio").wait_for()
+    assert not violations(page, axe)
+    site.forbids = False
+    issuer.forget_everybody()
+    page.reload()
+    page.get_by_role("dialog").wait_for()
+    assert not violations(page, axe)
 
 
 def test_a_deployment_that_cannot_work_is_told(
