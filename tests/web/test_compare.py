@@ -163,6 +163,9 @@ def test_no_barriers(
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     assert [(one["id"], [n["html"] for n in one["nodes"]][:2]) for one in found["violations"]] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    for canvas in page.locator("canvas").all():
+        box = canvas.bounding_box()
+        assert box and (box["width"], box["height"]) == size
 
 
 def test_it_travels_with_the_page(tmp_path: Path) -> None:
