@@ -292,3 +292,21 @@ def delivered_steps(wildcards):
 def frame(wildcards):
     """Whether files may say where on the Earth the scene is: earth, else local."""
     return "earth" if known(wildcards)["bundle_web"]["coordinates"] else "local"
+
+
+def of_reference(file):
+    """An input function: a file of the scene that a scene is compared with."""
+    return lambda wildcards: f"{RESULTS}/{PLAN.same_place[wildcards.scene]}/{file}"
+
+
+def compared_splat(wildcards):
+    """The file of each scene that the page which compares them carries."""
+    small = known(wildcards)["bundle_compare"]["splats"] == "mobile"
+    return "splat.mobile.sog" if small else "splat.sog"
+
+
+def compared_tables(wildcards):
+    """The benchmarks of what compares a scene with another capture, if it is compared."""
+    names = ("register_captures", "find_changes", "bundle_compare")
+    is_compared = wildcards.scene in PLAN.same_place
+    return [f"{RESULTS}/benchmarks/{wildcards.scene}/{name}.tsv" for name in names if is_compared]

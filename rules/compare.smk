@@ -11,17 +11,6 @@ COMPARED = list(PLAN.same_place)
 MODEL_FILES = ["cameras.bin", "images.bin", "points3D.bin", "rigs.bin", "frames.bin"]
 
 
-def of_reference(file):
-    """An input function: a file of the scene that a scene is compared with."""
-    return lambda wildcards: f"{RESULTS}/{PLAN.same_place[wildcards.scene]}/{file}"
-
-
-def compared_splat(wildcards):
-    """The file of each scene that the page which compares them carries."""
-    small = known(wildcards)["bundle_compare"]["splats"] == "mobile"
-    return "splat.mobile.sog" if small else "splat.sog"
-
-
 rule register_captures:
     """Bring a scene into the frame of another capture of the same place."""
     input:

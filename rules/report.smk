@@ -7,13 +7,6 @@ Leaves <results>/{scene}/cost.json, report.html, <results>/summary.tsv, <results
 TIMED = [*BEFORE_PAGE, "render_tour", "bundle_web"]
 
 
-def compared_tables(wildcards):
-    """The benchmarks of what compares a scene with another capture, if it is compared."""
-    names = ("register_captures", "find_changes", "bundle_compare")
-    is_compared = wildcards.scene in PLAN.same_place
-    return [f"{RESULTS}/benchmarks/{wildcards.scene}/{name}.tsv" for name in names if is_compared]
-
-
 rule cost_scene:
     """Sum up what the stages used, in seconds, dollars and kWh; where the submitter keeps the ledger."""
     input:

@@ -50,6 +50,7 @@ AFTER_COMPRESSION |= {"report_scene", "summarise"}
 AFTER_CLEANING = AFTER_COMPRESSION | {"render_poster", "render_tour"}
 AFTER_TRAINING = AFTER_CLEANING | {"train_splat", "evaluate_splat", "clean_splat"}
 MAPPING = {"import_photos", "extract_features", "match_photos", "map_scene", "undistort"}
+COMPARING = {"register_captures", "find_changes", "bundle_compare"}  # of `same_place_as`
 EXPORTING = {item.rule for item in DELIVERABLES.values()}  # what all of `deliver` asks for
 COMPUTING = PER_SCENE - {"import_photos", "undistort", "bundle_web", "cost_scene", "report_scene"}
 
@@ -143,8 +144,8 @@ def prepared(
 def ran(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two scenes, run to the end: `plain` with every option changed, `own` with some of its own."""
     sheet = (
-        "scene\tsource\tdevice\tseed\tpreset\ttrain_splat.steps\tpublish_web.name\n"
-        "plain\tphotos\t\t\t\t\t\nown\tphotos\tcpu\t6\thigh\t77\town\n"
+        "scene\tsource\tdevice\tseed\tpreset\ttrain_splat.steps\tpublish_web.name\tsame_place_as\n"
+        "plain\tphotos\t\t\t\t\t\town\nown\tphotos\tcpu\t6\thigh\t77\town\t\n"
     )
     every = TOP | CHANGED | {"deliver": "all, usd"}
     run = prepared(checkout, tmp_path_factory.mktemp("wired"), sheet, every)
@@ -156,6 +157,7 @@ def ran(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_every_stage_runs_once_for_each_scene(ran: Run) -> None:
     stages = PER_SCENE | EXPORTING | {"publish_web", "deliver_scene"}
     wanted = {(stage, scene) for stage in stages for scene in ("plain", "own")}
+    wanted |= {(stage, "plain") for stage in COMPARING}  # with `own`
     assert ran.calls.keys() == wanted | {("summarise", "")}
 
 
@@ -173,13 +175,23 @@ def planned_again(run: Run) -> list[Job]:
     return jobs(plan.stdout)
 
 
-@pytest.mark.parametrize("rule", SECTIONS)
+@pytest.mark.parametrize("rule", [rule for rule in SECTIONS if rule != "bundle_compare"])
 def test_every_option_reaches_its_stage(ran: Run, rule: str) -> None:
     told = ran.calls[rule, "plain"].options()
     assert {name: told[name] for name in CHANGED[rule]} == CHANGED[rule]
     shared = parts_of(SECTIONS[rule]).keys() & TOP.keys()
     assert {name: told[name] for name in shared} == {name: TOP[name] for name in shared}
     assert told.keys() == CHANGED[rule].keys() | shared
+
+
+def test_the_page_of_two_captures_carries_the_splats_that_are_asked_for(ran: Run) -> None:
+    """Its only option chooses files, and the options of both scenes' pages are told apart."""
+    assert CHANGED["bundle_compare"] == {"splats": "mobile"}
+    call = ran.calls["bundle_compare", "plain"]
+    assert call.told["--own-sog"] == ["results/plain/splat.mobile.sog"]
+    assert call.told["--reference-sog"] == ["results/own/splat.mobile.sog"]
+    for side, scene in (("own", "plain"), ("reference", "own")):
+        assert call.options(f"--{side}-web") == ran.calls["bundle_web", scene].options()
 
 
 def test_mapping_knows_how_features_were_found_and_matched(ran: Run) -> None:
@@ -200,7 +212,7 @@ def test_the_device_of_a_scene_reaches_all_its_programs(ran: Run, scene: str, de
     told = {
         rule: call.told["--device"]
         for (rule, of), call in ran.calls.items()
-        if of == scene and "--device" in call.told
+        if of == scene and "--device" in call.told and rule not in COMPARING
     }
     assert told == dict.fromkeys(COMPUTING | EXPORTING - {"export_walk"}, [device])
 

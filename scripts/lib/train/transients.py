@@ -42,9 +42,9 @@ SEEDED = 0.35  # share of a region that is in such squares
 MARGIN = 2  # pixels around what is found: blur and shadow
 LOOKED = 12  # photos that are looked at first; then twice as many, and so on
 # Share of the photos' area that is surely and possibly contradicted, from which it is left out if points
-# tell the same (MATCHED). Where nothing moves, .0002 to .005 are. A few photos may show less than all do.
-BAR = 0.02
-FEW_BAR = BAR / 3
+# tell the same (MATCHED). Where nothing moves, .0002 to .005 are, and .04 of trees from the air, which points
+# tell apart. A few photos may show a third of what all do.
+BAR, BAR_WITHOUT_POINTS, OF_FEW = 0.02, 0.06, 1 / 3
 MOST = 0.5  # of a photo is left out; where more seems to differ, the small splat is what is wrong
 # Points that several photos agree about stand still. Where people and laundry are contradicted (a fifth of
 # 24 photos), .03 times as many lie as elsewhere. Trees from the air (.013 and .037 of the area) have .6 and
@@ -97,20 +97,23 @@ class Transients:
             rows = {round(row) for row in np.linspace(0, count - 1, min(looked, count))}
             self._ask(sorted(rows - self.regions.keys()))
             whole = len(self.regions) == count
-            if not always and not self._told(BAR if whole else FEW_BAR):
+            if not always and not self._told(1.0 if whole else OF_FEW):
                 return False
             progress.update(len(self.regions), "photos compared with those beside them")
             if whole:
                 return True
             looked = count if always else 2 * looked
 
-    def _told(self, bar: float) -> bool:
-        """Whether what is contradicted is more than where nothing moves, and did move."""
-        return self.share > bar and self.matched <= MATCHED
+    def _told(self, share: float) -> bool:
+        """Whether what is contradicted is more than `share` of the bar, and did move."""
+        matched = self.matched
+        if matched is None:
+            return self.share > share * BAR_WITHOUT_POINTS
+        return self.share > share * BAR and matched <= MATCHED
 
     @property
-    def matched(self) -> float:
-        """Points of the model to an area of what is contradicted, times as many as elsewhere; 0 where too
+    def matched(self) -> float | None:
+        """Points of the model to an area of what is contradicted, times as many as elsewhere; None where too
         few tell."""
         points, areas = np.zeros(2), np.zeros(2)
         for row, found in self.regions.items():
@@ -122,7 +125,7 @@ class Transients:
                 points += (~inside).sum(), inside.sum()
                 areas += (~mask).sum(), mask.sum()
         if points.sum() < FEWEST_POINTS or not areas.all() or not points[0]:
-            return 0.0
+            return None
         elsewhere, here = points / areas
         return float(here / elsewhere)
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from scripts.lib.core.files import add_to_zip, reading_zip, writing_zip
 from scripts.lib.encode.codecs import sog
-from scripts.lib.encode.lod import read as read_levels
+from scripts.lib.encode.levels import read as read_levels
 from scripts.lib.photos.importing import import_photos
 from scripts.lib.photos.options import ImportOptions
 from scripts.lib.photos.source import list_source, read_file

@@ -24,7 +24,7 @@ RULES = {
 THREADED = [name for name, body in RULES.items() if int(re.search(r"threads: (\d+)", body)[1]) > 1]  # type: ignore[index]
 POOLS = {"ThreadPoolExecutor", "ProcessPoolExecutor", "Pool", "ThreadPool"}
 # What is no text.
-GIVEN = {"--block": "1", "--frame": "local", "--kind": "glb"}
+GIVEN = {"--block": "1", "--part": "1", "--parts": "2", "--frame": "local", "--kind": "glb"}
 # A few threads that wait for the network.
 UPLOADERS = {"train/checkpoint.py", "cloud/client/transfer.py"}
 

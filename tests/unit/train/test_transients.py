@@ -71,7 +71,7 @@ def test_what_is_matched_has_not_moved(tmp_path: Path) -> None:
         clear = ~ndimage.binary_dilation(there, iterations=3)[y, x]
         free = Sightings(seen.points[clear], seen.places[clear])
         found.sightings[found.small.names[photo]] = free
-    assert found.matched < MATCHED / 2
+    assert found.matched is not None and found.matched < MATCHED / 2
     assert found.look(always=False)
 
 

@@ -181,7 +181,8 @@ def read(path: Path) -> PlyData:
     try:
         ply = PlyData.read(str(path))
         chunk, vertex = ply["chunk"].data, ply["vertex"].data
-        for table, names in ((chunk, RANGES[:12]), (vertex, WORDS)):
+        coloured = "min_r" in (chunk.dtype.names or ())
+        for table, names in ((chunk, RANGES if coloured else RANGES[:12]), (vertex, WORDS)):
             for name in names:
                 table[name][:1]
     except (PlyParseError, KeyError, ValueError, UnicodeDecodeError) as error:

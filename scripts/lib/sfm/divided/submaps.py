@@ -16,7 +16,7 @@ import pycolmap
 
 from scripts.lib.core.console import UserError
 from scripts.lib.core.geo import Array
-from scripts.lib.core.threads import threads_of_children
+from scripts.lib.core.threads import cores, threads_of_children
 from scripts.lib.sfm.divided.parts import Part
 from scripts.lib.sfm.incremental import grown
 from scripts.lib.sfm.options import MapOptions
@@ -69,8 +69,8 @@ def map_parts(
     that a pair needs to begin with; None: COLMAP's own number. done: called after each part. Raises UserError
     when a process was killed.
     """
-    count = threads if threads > 0 else multiprocessing.cpu_count()
-    processes = min(count, len(parts))
+    count = threads if threads > 0 else cores()
+    workers = min(count, len(parts))
     tasks = [
         _Task(
             database,
@@ -78,16 +78,16 @@ def map_parts(
             work / f"part{number}",
             first_matches,
             options,
-            max(count // max(processes, 1), 1),
+            max(count // max(workers, 1), 1),
         )
         for number, part in enumerate(parts)
     ]
-    if processes < 2:
+    if workers < 2:
         for task in tasks:
             _map(task)
             done()
     else:
-        _map_beside_each_other(tasks, processes, done)
+        _map_beside_each_other(tasks, workers, done)
     return [
         submap
         for number, task in enumerate(tasks)
@@ -96,12 +96,10 @@ def map_parts(
     ]
 
 
-def _map_beside_each_other(
-    tasks: Sequence[_Task], processes: int, done: Callable[[], None]
-) -> None:
+def _map_beside_each_other(tasks: Sequence[_Task], workers: int, done: Callable[[], None]) -> None:
     # Started, not forked: the threads of COLMAP and of BLAS do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
         with threads_of_children(tasks[0].threads):
             # The largest first, so that none is left to run alone in the end.
             order = sorted(tasks, key=lambda task: -len(task.photos))
@@ -113,7 +111,7 @@ def _map_beside_each_other(
         except BrokenProcessPool as error:
             raise UserError(
                 "a process that maps a part of the photos was ended from outside, probably because memory "
-                f"ran out: {processes} of them ran beside each other; give map_scene fewer threads, or "
+                f"ran out: {workers} of them ran beside each other; give map_scene fewer threads, or "
                 "more memory"
             ) from error
         finally:

@@ -112,7 +112,8 @@ def cross_votes(reference: Capture, other: Capture, threads: int) -> Votes:
     def row(one: Any) -> list[int]:
         return [len(compare.match(one, two, VOTES)) for two in second]
 
-    with ThreadPoolExecutor(threads if compare.concurrent else 1) as pool:
+    workers = threads if compare.concurrent else 1
+    with ThreadPoolExecutor(workers) as pool:
         return np.array(list(pool.map(row, first)), np.int32).reshape(len(first), len(second))
 
 
