@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -126,7 +127,9 @@ class Watched(Executor):
         async def once() -> list[SubmittedJobInfo]:
             return [info async for info in self.check_active_jobs(self.infos)]
 
-        self.infos = asyncio.run(once())
+        # In a thread of its own: where a browser was driven before, this one has a loop that runs.
+        with ThreadPoolExecutor(1) as pool:
+            self.infos = pool.submit(asyncio.run, once()).result()
 
     def job(self, number: int = 0) -> dict[str, Any]:
         return self.batch_client.jobs[self.infos[number].external_jobid]

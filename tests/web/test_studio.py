@@ -258,6 +258,7 @@ def test_an_upload_goes_on_after_the_page_was_closed(
     page.on("response", note)
     drop(page, photos_of(lens))
     page.wait_for_selector(".photo:not(.wait) >> nth=7")
+    page.wait_for_timeout(1000)  # which of them are copies is told once all are there
     page.route("**/parts/*", few)
     fill_and_start(page)
     page.get_by_text("The connection is lost").wait_for()
@@ -269,6 +270,7 @@ def test_an_upload_goes_on_after_the_page_was_closed(
     page.on("request", lambda request: again.extend(filter(None, [part(request)])))
     drop(page, photos_of(lens))
     page.wait_for_selector(".photo:not(.wait) >> nth=7")
+    page.wait_for_timeout(1000)  # which of them are copies is told once all are there
     fill_and_start(page)
     page.wait_for_url("**/#/job/*")
     assert again and len(arrived) >= 3 and not arrived & set(again)

@@ -137,7 +137,7 @@ class Checkpoints:
         Says in one sentence what it leaves aside: other runs' checkpoints, and damaged ones. What killed
         runs were writing is removed. Raises UserError when S3 refuses, OSError when the disk does.
         """
-        remove_parts(self._folder(), PART, SUFFIX)
+        self._remove_parts()
         own, others = self._matches()
         if others:
             say(
@@ -159,6 +159,11 @@ class Checkpoints:
             say(f"Continuing after step {step} from {self.place}/{name}")
             return state
         return None
+
+    def _remove_parts(self) -> None:
+        """Remove what killed processes were writing: states, and copies of them on the way to their place."""
+        for stem in (PART, f"{PART}-{'[0-9]' * 8}"):
+            remove_parts(self._folder(), stem, SUFFIX)
 
     def clear(self) -> None:
         """Remove this run's checkpoints, and a folder when nothing else is in it.

@@ -313,6 +313,7 @@ def test_what_killed_runs_were_writing_is_removed(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / f".{'4' * 16}.01234567.part.pt").write_bytes(b"half")
     (folder / f".{'5' * 16}.89abcdef.part.pt").write_bytes(b"half")
+    (folder / f".{'4' * 16}-00000039.9b401faa.part.pt").write_bytes(b"")  # a copy on its way
     (folder / f"{'5' * 16}-00000001.pt").write_bytes(b"another run's")
     assert Checkpoints(folder, "4" * 16).load() is None
     assert [path.name for path in folder.iterdir()] == [f"{'5' * 16}-00000001.pt"]
